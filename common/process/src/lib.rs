@@ -1,0 +1,13 @@
+//! What every Berth binary shares at start-up: the wall clock, logging, signals, safe files and
+//! crash points.
+//!
+//! The pure core never sees this crate: time, ids and chance reach it as parameters.
+
+pub mod clock;
+pub mod crash;
+pub mod file;
+pub mod logging;
+pub mod signal;
+
+#[doc(hidden)]
+pub use linkme;

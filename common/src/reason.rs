@@ -1,0 +1,125 @@
+//! Reason codes: stable dotted words, the same on pages, in the API, the CLI, logs and metrics.
+//!
+//! Adding one is a minor release, changing one a major release.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// Declares the codes with the sentence and the remedy that people read.
+macro_rules! reasons {
+    ($($name:ident $code:literal $text:literal $remedy:literal;)*) => {
+        /// Why something was placed, waits, was refused, failed or stopped.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(into = "&'static str", try_from = "String")]
+        pub enum Reason {
+            $(#[doc = $text] $name,)*
+        }
+
+        impl Reason {
+            /// Every code there is, in the order of the manual.
+            pub const ALL: &'static [Reason] = &[$(Reason::$name),*];
+
+            /// The stable dotted word.
+            pub fn code(self) -> &'static str {
+                match self { $(Self::$name => $code,)* }
+            }
+
+            /// One sentence for people, without the numbers of the case.
+            pub fn text(self) -> &'static str {
+                match self { $(Self::$name => $text,)* }
+            }
+
+            /// What the person who reads it can do about it; empty when there is nothing to do.
+            pub fn remedy(self) -> &'static str {
+                match self { $(Self::$name => $remedy,)* }
+            }
+        }
+    };
+}
+
+reasons! {
+    PlacedNow "placed.now" "A host has room." "";
+    PlacedFromQueue "placed.from_queue" "A host had room when the request's turn came." "";
+
+    RefusedAccountUnknown "refused.account.unknown" "This account is not known here." "Ask the administrators to create it.";
+    RefusedProfile "refused.access.profile" "There is no such profile." "Choose one of the profiles on the New server page.";
+    RefusedMemoryChoice "refused.too_big" "More memory than this profile gives." "Ask for less, or choose another profile.";
+    RefusedNeverFits "refused.never_fits" "No host of this pool is that large." "Ask for less memory.";
+    RefusedServers "refused.quota.servers" "The limit of servers for one person is reached." "Stop one of your servers first.";
+
+    WaitMemoryReserved "wait.memory.reserved" "All memory is promised to running servers." "It starts by itself as soon as somebody stops; asking for less memory may start sooner.";
+    WaitMemoryUsed "wait.memory.used" "The memory really free is too little." "It starts by itself as soon as memory becomes free.";
+    WaitNoHost "wait.host.none_ready" "No host is ready." "The administrators see this too; it starts by itself when a host is back.";
+    WaitOrder "wait.order" "Others asked first." "It starts by itself in its turn.";
+
+    HostJoining "host.joining" "The host has not reported yet." "Check berth-agent on that host.";
+    HostCordoned "host.cordoned" "The host takes nothing new." "";
+    HostLost "host.lost" "The host does not report." "Check berth-agent and the network on that host.";
+    HostEngineDown "host.engine_down" "Docker does not answer on the host." "Check dockerd on that host.";
+    HostNotInPool "host.not_in_pool" "The host serves another pool." "";
+    HostUndeclared "host.undeclared" "The host is not declared in hosts.toml or hosts.d." "Declare it, or revoke its certificate.";
+    HostDoubled "host.doubled" "Two agents report as this host." "Stop one of them: two machines must not share a name.";
+
+    FailedImage "failed.image.absent" "The image is not on the host." "Choose another image, or ask the administrators to provide it.";
+    FailedMount "failed.mount" "A space that the server needs is not there." "Tell the administrators; it is not your fault.";
+    FailedContainer "failed.container" "The container could not be started." "Try again; if it fails again, tell the administrators.";
+    FailedPolicy "failed.policy" "The host's own rules forbid it." "Tell the administrators: the rules in the agent's [limits] and the request do not agree.";
+    FailedAccount "failed.account" "The account on the host differs from the hub's." "Tell the administrators.";
+    FailedNoAnswer "failed.no_answer" "JupyterLab did not answer in time." "Look at the log; a broken file in your HOME can be the cause. Then try again.";
+    FailedExited "failed.exited" "The server ended while it was starting." "Look at the log; a broken file in your HOME can be the cause. Then try again.";
+
+    StoppedUser "stopped.user" "Stopped by its owner." "";
+    StoppedAdmin "stopped.admin" "Stopped by an administrator." "";
+    StoppedCrash "stopped.crash" "The server ended by itself." "Start it again; if it happens again, tell the administrators.";
+    StoppedOom "stopped.oom" "The server used all its memory and was ended." "Start it again with more memory.";
+    StoppedHostRestarted "stopped.host_lost" "The host was restarted." "Start it again; it may run on another host.";
+}
+
+impl From<Reason> for &'static str {
+    fn from(reason: Reason) -> Self {
+        reason.code()
+    }
+}
+
+/// The text is no reason code of this version.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("not a reason code")]
+pub struct UnknownReason;
+
+impl FromStr for Reason {
+    type Err = UnknownReason;
+    fn from_str(code: &str) -> Result<Self, UnknownReason> {
+        Self::ALL.iter().copied().find(|reason| reason.code() == code).ok_or(UnknownReason)
+    }
+}
+
+impl TryFrom<String> for Reason {
+    type Error = UnknownReason;
+    fn try_from(code: String) -> Result<Self, UnknownReason> {
+        code.parse()
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.code())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_unique_and_survive_the_round_trip() {
+        for (i, reason) in Reason::ALL.iter().enumerate() {
+            assert_eq!(reason.code().parse(), Ok(*reason));
+            assert!(
+                !Reason::ALL[..i].iter().any(|other| other.code() == reason.code()),
+                "{reason}"
+            );
+        }
+    }
+}
