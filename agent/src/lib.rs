@@ -1,1 +1,4 @@
-//! Not yet.
+//! The agent of a host.
+
+pub mod config;
+pub mod reconcile;

@@ -1,0 +1,477 @@
+//! `agent.toml`: what a host's own administrators decide. Every mistake is told with file, line
+//! and what to do; an unknown key is a mistake.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use berth_common::{ByteCount, HostId};
+use berth_process::file::{self, FileError};
+use serde::{Deserialize, Deserializer};
+
+/// Where the file is unless `--config` says otherwise.
+pub const DEFAULT_FILE: &str = "/etc/berth-agent/agent.toml";
+
+/// The whole file.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Version of the file's layout: 1.
+    #[serde(deserialize_with = "version_1")]
+    pub version: u32,
+    /// The agent itself.
+    pub agent: Agent,
+    /// What to do about missing HOMEs.
+    #[serde(default)]
+    pub home: Home,
+    /// What the hub may ask of this host. Without it nothing is created.
+    pub limits: Option<Limits>,
+}
+
+/// The agent itself: section `[agent]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Agent {
+    /// This host's name, as `hosts.toml` of the hub declares it.
+    #[serde(default = "machine_name", deserialize_with = "checked")]
+    pub name: HostId,
+    /// The hub's link address.
+    pub hub: HubAddress,
+    /// Keys, certificates, the highest epoch.
+    #[serde(default = "default_state", deserialize_with = "absolute")]
+    pub state: PathBuf,
+    /// Sockets, and the servers' passwd and group files.
+    #[serde(default = "default_run", deserialize_with = "absolute")]
+    pub run: PathBuf,
+    /// The Docker Engine's socket, `unix:///…`.
+    #[serde(default = "default_docker", deserialize_with = "unix_socket")]
+    pub docker: PathBuf,
+    /// The one port for the proxy.
+    #[serde(default)]
+    pub tunnel: Tunnel,
+    /// Time between two heartbeats in which nothing happened.
+    #[serde(default = "default_report_every", deserialize_with = "report_every")]
+    pub report_every: Duration,
+    /// Memory that servers may have; what the kernel says by default.
+    #[serde(default, deserialize_with = "amount")]
+    pub memory: Option<ByteCount>,
+    /// Servers that may be starting at the same time.
+    #[serde(default = "default_starts", deserialize_with = "at_least_one")]
+    pub starts_at_once: usize,
+    /// The hub's API as containers of this host reach it, in place of what the hub says.
+    pub api_url: Option<String>,
+}
+
+/// The tunnel's process: key `tunnel` in `[agent]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tunnel {
+    /// Where it listens.
+    #[serde(default = "default_tunnel")]
+    pub listen: SocketAddr,
+    /// The account it turns into, and to which its keys belong.
+    pub user: Option<String>,
+}
+
+/// Section `[home]`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Home {
+    /// What to do when a HOME is not there.
+    #[serde(default)]
+    pub create: CreateHome,
+}
+
+/// What to do when a HOME is not there.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CreateHome {
+    /// The start fails.
+    #[default]
+    Never,
+    /// It is made, with the user's uid and gid, mode 0700.
+    Missing,
+}
+
+/// What the hub may ask of this host, whatever it says: section `[limits]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// Whose word counts about accounts.
+    #[serde(default)]
+    pub users: Users,
+    /// Lower uids are never served.
+    #[serde(default = "default_min_uid")]
+    pub min_uid: u32,
+    /// Groups that no server gets, by number.
+    #[serde(default = "default_deny_gids")]
+    pub deny_gids: Vec<u32>,
+    /// Groups that no server gets, by the name that the host knows them under.
+    #[serde(default = "default_deny_groups")]
+    pub deny_groups: Vec<String>,
+    /// Folders below which a server's spaces must lie.
+    #[serde(deserialize_with = "absolute_all")]
+    pub mount_sources: Vec<PathBuf>,
+    /// How image names must begin; `"*"` allows all.
+    pub images: Vec<String>,
+    /// Most memory for one server.
+    #[serde(default, deserialize_with = "amount")]
+    pub memory_max: Option<ByteCount>,
+}
+
+/// Whose word counts about accounts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Users {
+    /// The host's own name service: the hub's numbers must agree with it.
+    #[default]
+    Nss,
+    /// The hub's, within the other limits.
+    Hub,
+}
+
+/// The hub's link address, `host:port`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct HubAddress(String);
+
+impl HubAddress {
+    /// As `host:port`.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for HubAddress {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let address = text.strip_prefix("https://").unwrap_or(&text).trim_end_matches('/');
+        let (host, port) = address.rsplit_once(':').unwrap_or((address, ""));
+        if host.is_empty() || host.contains('/') || port.parse::<u16>().is_err() {
+            return Err("not an address, write host:port, e.g. \"hub.example.org:8443\"");
+        }
+        Ok(Self(address.to_owned()))
+    }
+}
+
+impl std::str::FromStr for HubAddress {
+    type Err = &'static str;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.to_owned().try_into()
+    }
+}
+
+/// Why the configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// There is no such file.
+    #[error("{0}: there is no such file; write it, or name another with --config")]
+    Missing(String),
+    /// Something in it is wrong.
+    #[error("{file}:{line}: {what}")]
+    Wrong {
+        /// The file.
+        file: String,
+        /// The line, from 1.
+        line: usize,
+        /// What, and what to do.
+        what: String,
+    },
+}
+
+/// Reads a configuration file.
+///
+/// # Errors
+/// Says file, line and what to do.
+pub fn read(path: &Path) -> Result<Config, ConfigError> {
+    let name = path.display().to_string();
+    let text = file::read_if_there(path)?.ok_or(ConfigError::Missing(name.clone()))?;
+    parse(&name, &text)
+}
+
+/// Reads the text of a configuration file; `file` is its name in messages.
+///
+/// # Errors
+/// Says file, line and what to do.
+pub fn parse(file: &str, text: &str) -> Result<Config, ConfigError> {
+    toml::from_str(text).map_err(|error| {
+        let at = error.span().map_or(0, |span| span.start);
+        let before = text.get(..at).unwrap_or(text);
+        ConfigError::Wrong {
+            file: file.to_owned(),
+            line: before.matches('\n').count().saturating_add(1),
+            what: explain(error.message()),
+        }
+    })
+}
+
+/// The parser's message in our words, with the nearest key that exists.
+fn explain(message: &str) -> String {
+    let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
+    match (message, quoted.as_slice()) {
+        (text, [wrong, known @ ..]) if text.starts_with("unknown field") => {
+            let near = nearest(wrong, known);
+            let near = near.map(|key| format!("; did you mean \"{key}\"?"));
+            let all = || format!("; known here: {}", known.join(", "));
+            format!("unknown key \"{wrong}\"{}", near.unwrap_or_else(all))
+        }
+        (text, [wrong, known @ ..]) if text.starts_with("unknown variant") => {
+            format!("\"{wrong}\" is not one of: {}", known.join(", "))
+        }
+        (text, [key]) if text.starts_with("missing field") => {
+            format!("the key \"{key}\" is missing")
+        }
+        _ => message.lines().next().unwrap_or_default().to_owned(),
+    }
+}
+
+fn nearest<'a>(wrong: &str, known: &[&'a str]) -> Option<&'a str> {
+    let scored = known.iter().map(|key| (strsim::damerau_levenshtein(wrong, key), *key));
+    // Further away than a third of the word it would be a guess.
+    scored.min().filter(|(distance, key)| *distance <= key.len().div_ceil(3)).map(|(_, key)| key)
+}
+
+fn machine_name() -> HostId {
+    // A machine whose name is no host name of ours must be given one in the file; the certificate
+    // is compared with it, so this stand-in cannot pass for another host.
+    let stand_in = || "localhost".parse().unwrap_or_else(|_| unreachable!("a constant name"));
+    berth_agent_sys::machine::host_name().parse().unwrap_or_else(|_| stand_in())
+}
+
+fn default_state() -> PathBuf {
+    "/var/lib/berth-agent".into()
+}
+
+fn default_run() -> PathBuf {
+    "/run/berth-agent".into()
+}
+
+fn default_docker() -> PathBuf {
+    "/run/docker.sock".into()
+}
+
+fn default_tunnel() -> SocketAddr {
+    SocketAddr::from(([0, 0, 0, 0], 8444))
+}
+
+impl Default for Tunnel {
+    fn default() -> Self {
+        Self { listen: default_tunnel(), user: None }
+    }
+}
+
+fn default_report_every() -> Duration {
+    Duration::from_secs(5)
+}
+
+fn default_starts() -> usize {
+    usize::try_from(berth_agent_sys::machine::processors()).unwrap_or(1)
+}
+
+fn default_min_uid() -> u32 {
+    1000
+}
+
+fn default_deny_gids() -> Vec<u32> {
+    vec![0]
+}
+
+/// Groups that give power over the host.
+fn default_deny_groups() -> Vec<String> {
+    const POWERFUL: [&str; 10] = [
+        "root", "docker", "wheel", "sudo", "disk", "shadow", "libvirt", "lxd", "kvm",
+        "systemd-journal",
+    ];
+    POWERFUL.map(str::to_owned).to_vec()
+}
+
+fn version_1<'de, D: Deserializer<'de>>(value: D) -> Result<u32, D::Error> {
+    match u32::deserialize(value)? {
+        1 => Ok(1),
+        other => Err(serde::de::Error::custom(format!(
+            "version {other} is not known to this agent, write version = 1"
+        ))),
+    }
+}
+
+fn checked<'de, D: Deserializer<'de>, T>(value: D) -> Result<T, D::Error>
+where
+    T: std::str::FromStr,
+    T::Err: std::fmt::Display,
+{
+    String::deserialize(value)?.parse().map_err(serde::de::Error::custom)
+}
+
+fn amount<'de, D: Deserializer<'de>>(value: D) -> Result<Option<ByteCount>, D::Error> {
+    checked(value).map(Some)
+}
+
+fn path<E: serde::de::Error>(path: PathBuf) -> Result<PathBuf, E> {
+    use std::path::Component;
+    let plain = path.components().all(|part| !matches!(part, Component::ParentDir));
+    if path.is_absolute() && plain {
+        Ok(path)
+    } else {
+        Err(E::custom("a path must begin with / and have no .. in it"))
+    }
+}
+
+fn absolute<'de, D: Deserializer<'de>>(value: D) -> Result<PathBuf, D::Error> {
+    path(PathBuf::deserialize(value)?)
+}
+
+fn absolute_all<'de, D: Deserializer<'de>>(value: D) -> Result<Vec<PathBuf>, D::Error> {
+    Vec::<PathBuf>::deserialize(value)?.into_iter().map(path).collect()
+}
+
+fn unix_socket<'de, D: Deserializer<'de>>(value: D) -> Result<PathBuf, D::Error> {
+    let text = String::deserialize(value)?;
+    match text.strip_prefix("unix://") {
+        Some(socket) => path(socket.into()),
+        None => Err(serde::de::Error::custom(
+            "the engine must be on this machine, write docker = \"unix:///run/docker.sock\"",
+        )),
+    }
+}
+
+fn at_least_one<'de, D: Deserializer<'de>>(value: D) -> Result<usize, D::Error> {
+    match usize::deserialize(value)? {
+        0 => Err(serde::de::Error::custom("at least 1, or nothing would ever start")),
+        count => Ok(count),
+    }
+}
+
+/// More often than every 100 ms is load without use; more seldom than 10 s and the hub, which
+/// calls a host lost after 15 s, would do so for nothing.
+fn report_every<'de, D: Deserializer<'de>>(value: D) -> Result<Duration, D::Error> {
+    let text = String::deserialize(value)?;
+    let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let span = number.parse().ok().and_then(|number| match unit.trim() {
+        "ms" => Some(Duration::from_millis(number)),
+        "s" => Some(Duration::from_secs(number)),
+        _ => None,
+    });
+    span.filter(|span| (100..=10_000).contains(&span.as_millis())).ok_or_else(|| {
+        serde::de::Error::custom("write a time from \"100ms\" to \"10s\", e.g. \"5s\"")
+    })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = r#"
+version = 1
+[agent]
+name = "ccjn01"
+hub = "https://127.0.0.1:8443"
+state = "/var/lib/berth-agent"
+run = "/run/berth-agent"
+docker = "unix:///run/docker.sock"
+tunnel = { listen = "0.0.0.0:8444", user = "berth-tunnel" }
+report_every = "5s"
+memory = "32 GB"
+starts_at_once = 2
+api_url = "http://{gateway}:8000/hub/api"
+[home]
+create = "missing"
+[limits]
+users = "hub"
+min_uid = 1000
+mount_sources = ["/home"]
+images = ["berth/"]
+memory_max = "16 GB"
+"#;
+
+    #[test]
+    fn the_example_is_read() {
+        let config = parse("agent.toml", GOOD).unwrap();
+        assert_eq!(config.agent.hub.as_str(), "127.0.0.1:8443");
+        assert_eq!(config.agent.docker, Path::new("/run/docker.sock"));
+        assert_eq!(config.agent.memory, Some(ByteCount(32 << 30)));
+        assert_eq!(config.home.create, CreateHome::Missing);
+        let limits = config.limits.unwrap();
+        assert_eq!((limits.users, limits.deny_gids), (Users::Hub, vec![0]));
+        assert!(limits.deny_groups.contains(&"docker".to_owned()));
+    }
+
+    #[test]
+    fn little_is_needed() {
+        let config = parse("a", "version = 1\n[agent]\nhub = \"hub:1\"\n").unwrap();
+        assert!(config.limits.is_none());
+        assert_eq!(config.agent.tunnel.listen.port(), 8444);
+        assert_eq!(config.agent.report_every, Duration::from_secs(5));
+    }
+
+    /// One change of the good file, and the message it must give.
+    #[track_caller]
+    fn wrong(from: &str, to: &str, message: &str) {
+        assert!(GOOD.contains(from), "{from}");
+        let error = parse("agent.toml", &GOOD.replace(from, to)).unwrap_err();
+        assert_eq!(error.to_string(), message);
+    }
+
+    #[test]
+    fn mistakes_are_told_with_file_line_and_remedy() {
+        wrong(
+            "mount_sources",
+            "mount_source",
+            "agent.toml:19: unknown key \"mount_source\"; did you mean \"mount_sources\"?",
+        );
+        wrong(
+            "[home]",
+            "[hoem]",
+            "agent.toml:14: unknown key \"hoem\"; did you mean \"home\"?",
+        );
+        wrong(
+            "create = \"missing\"",
+            "create = \"always\"",
+            "agent.toml:15: \"always\" is not one of: never, missing",
+        );
+        wrong(
+            "memory = \"32 GB\"",
+            "memory = \"32\"",
+            "agent.toml:11: a unit is needed, e.g. \"16 GB\"",
+        );
+        wrong(
+            "hub = \"https://127.0.0.1:8443\"",
+            "hub = \"127.0.0.1\"",
+            "agent.toml:5: not an address, write host:port, e.g. \"hub.example.org:8443\"",
+        );
+        wrong(
+            "unix:///run/docker.sock",
+            "tcp://10.0.0.1:2375",
+            "agent.toml:8: the engine must be on this machine, write docker = \"unix:///run/docker.sock\"",
+        );
+        wrong(
+            "report_every = \"5s\"",
+            "report_every = \"1h\"",
+            "agent.toml:10: write a time from \"100ms\" to \"10s\", e.g. \"5s\"",
+        );
+        wrong(
+            "[\"/home\"]",
+            "[\"/home\", \"/data/../etc\"]",
+            "agent.toml:19: a path must begin with / and have no .. in it",
+        );
+        wrong("name = \"ccjn01\"", "name = \"../x\"", "agent.toml:4: a host name is 1 to 63 characters: a-z, 0-9, - and ., a letter or digit at both ends");
+        wrong("version = 1", "version = 2", "agent.toml:2: version 2 is not known to this agent, write version = 1");
+        wrong("images = [\"berth/\"]", "", "agent.toml:16: the key \"images\" is missing");
+        wrong("starts_at_once = 2", "starts_at_once = 0", "agent.toml:12: at least 1, or nothing would ever start");
+        wrong("min_uid = 1000", "min_uid = ", "agent.toml:18: string values must be quoted, expected literal string");
+    }
+
+    #[test]
+    fn a_missing_file_says_what_to_do() {
+        let error = read(Path::new("/nonexistent/agent.toml")).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "/nonexistent/agent.toml: there is no such file; write it, or name another with --config"
+        );
+    }
+}

@@ -1,0 +1,97 @@
+//! Named invariants of a fleet, checked after every step in simulation and by `berth doctor` in
+//! production.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use crate::fleet::{Fleet, Phase};
+use crate::route::routes;
+
+/// An invariant that does not hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// Its short name.
+    pub invariant: &'static str,
+    /// What was found.
+    pub found: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.invariant, self.found)
+    }
+}
+
+/// Everything that is wrong with a fleet; empty is right.
+pub fn violations(fleet: &Fleet) -> Vec<Violation> {
+    let mut found = Vec::new();
+    let mut say = |invariant, text: String| found.push(Violation { invariant, found: text });
+    names(fleet, &mut say);
+    reservations(fleet, &mut say);
+    generations(fleet, &mut say);
+    current_routes(fleet, &mut say);
+    found
+}
+
+type Say<'a> = dyn FnMut(&'static str, String) + 'a;
+
+/// Each owner and name has one server, and the index agrees.
+fn names(fleet: &Fleet, say: &mut Say<'_>) {
+    let mut seen = BTreeSet::new();
+    for server in fleet.servers.values() {
+        let key = (server.owner.clone(), server.name.clone());
+        if fleet.by_name.get(&key) != Some(&server.id) {
+            say("one-server-per-name", format!("{} is not the server of its name", server.id));
+        }
+        if !seen.insert(key) {
+            say("one-server-per-name", format!("{} shares its name", server.id));
+        }
+    }
+    if fleet.by_name.len() != fleet.servers.len() {
+        say("one-server-per-name", "the index names servers that are not there".into());
+    }
+}
+
+/// S3: what is promised on a host that reports fits into it. Adopted servers are exempt: they run
+/// already, whatever we would have decided.
+fn reservations(fleet: &Fleet, say: &mut Say<'_>) {
+    for host in fleet.hosts.values() {
+        let adopted = fleet.placed_on(&host.id).any(|(server, _)| server.account.is_none());
+        let reported = host.heard.is_some() && fleet.host_settings(&host.id).is_some();
+        let reserved = fleet.reserved_on(&host.id);
+        if reported && !adopted && !reserved.fits(&fleet.usable_on(host)) {
+            say("S3-capacity", format!("{}: {} reserved", host.id, reserved.memory));
+        }
+    }
+}
+
+/// S8: a server that is anywhere has been started at least once, and its host is known.
+fn generations(fleet: &Fleet, say: &mut Say<'_>) {
+    for server in fleet.servers.values() {
+        if let Phase::Placed(placement) = &server.phase {
+            if server.generation.0 == 0 {
+                say("S8-generation", format!("{} is placed without a start", server.id));
+            }
+            if !fleet.hosts.contains_key(&placement.host) {
+                say(
+                    "known-host",
+                    format!("{} is on {}, which nobody knows", server.id, placement.host),
+                );
+            }
+        }
+    }
+}
+
+/// S12: a route leads to the current start of its own server.
+fn current_routes(fleet: &Fleet, say: &mut Say<'_>) {
+    for (prefix, route) in routes(fleet) {
+        let right = fleet.servers.get(&route.server).is_some_and(|server| {
+            server.generation == route.generation
+                && server.prefix() == prefix
+                && server.owner == route.user
+        });
+        if !right {
+            say("S12-route", format!("{prefix} leads to {}", route.server));
+        }
+    }
+}

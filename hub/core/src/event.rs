@@ -1,0 +1,142 @@
+//! What can happen to a fleet, and what leaves it. Closed enums: a new kind of event or effect
+//! does not compile until everybody has said what to do with it.
+
+use std::sync::Arc;
+
+use berth_common::link::{Account, Report};
+use berth_common::{ByteCount, DecisionId, HostId, Reason, ServerId, ServerName, Timestamp};
+
+use crate::decision::Decision;
+use crate::fleet::{Host, Server};
+use crate::settings::Settings;
+
+/// Names the caller that waits for an answer; the driver keeps the way back to it.
+pub type ReplyTo = u64;
+
+/// A fact that enters the core.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// The site's files were read anew and found good.
+    SettingsChanged(Arc<Settings>),
+    /// An agent sent a heartbeat over the session of this number. Later sessions have higher ones.
+    Reported {
+        /// Who, by certificate.
+        host: HostId,
+        /// Over which connection.
+        session: u64,
+        /// What.
+        report: Box<Report>,
+    },
+    /// Somebody asks for a server.
+    Start(Box<StartRequest>),
+    /// Somebody wants a server to end, or a waiting one to leave the queue.
+    Stop {
+        /// Which.
+        server: ServerId,
+        /// Why, for the owner.
+        reason: Reason,
+        /// Who waits for the answer.
+        reply: Option<ReplyTo>,
+    },
+    /// Somebody wants an ended named server to be forgotten.
+    Remove {
+        /// Which.
+        server: ServerId,
+        /// Who waits for the answer.
+        reply: Option<ReplyTo>,
+    },
+    /// A sign of a server's owner.
+    Activity {
+        /// Which server.
+        server: ServerId,
+        /// When.
+        at: Timestamp,
+    },
+    /// Time has passed. Sent every second.
+    Tick,
+}
+
+/// A wish for a server. The ids are candidates: used only if something new comes of it.
+#[derive(Debug, Clone)]
+pub struct StartRequest {
+    /// The id if the server is new.
+    pub server: ServerId,
+    /// The id of the decision to be made.
+    pub decision: DecisionId,
+    /// The owner's identity on the hosts.
+    pub account: Account,
+    /// The server's name.
+    pub name: ServerName,
+    /// What is wished for; what is not said comes from the last start or the profile.
+    pub wish: Wish,
+    /// The client's options, a JSON object; `None` keeps those of the last start.
+    pub user_options: Option<String>,
+    /// Who waits for the answer.
+    pub reply: Option<ReplyTo>,
+}
+
+/// The choices of a request.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Wish {
+    /// The profile, or the default one.
+    pub profile: Option<String>,
+    /// Memory, or the profile's default.
+    pub memory: Option<ByteCount>,
+    /// The image's name, or the profile's first.
+    pub image: Option<String>,
+    /// Whether a wish that says nothing repeats the server's last start.
+    pub as_before: bool,
+}
+
+/// The answer to a request, given only after what it says is saved.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Answer {
+    /// Accepted: it starts on a host, or waits for one.
+    Accepted(Arc<Decision>),
+    /// It was started before and does not answer yet; nothing new was done.
+    AlreadyPending(ServerId),
+    /// It runs; nothing new was done.
+    AlreadyRunning(ServerId),
+    /// It is being stopped; ask again when that is done.
+    Stopping(ServerId),
+    /// Refused, and why.
+    Refused(Arc<Decision>),
+    /// The stop is under way.
+    StopUnderWay,
+    /// Nothing runs.
+    NotRunning,
+    /// Forgotten.
+    Removed,
+    /// There is no such server.
+    NoSuchServer,
+}
+
+/// An act that leaves the core. Rows are saved first; everything else happens only after that.
+#[derive(Debug, Clone)]
+pub enum Effect {
+    /// Must be durable before any other effect of the same step leaves.
+    Save(Row),
+    /// This host's desired set changed: tell it.
+    Tell(HostId),
+    /// The set of routes changed: bring the proxy in line.
+    RoutesChanged,
+    /// Pages that show this server are out of date.
+    Changed(ServerId),
+    /// Answer a waiting caller.
+    Reply(ReplyTo, Answer),
+    /// Say in the log, for the administrators.
+    Alarm(String),
+}
+
+/// Something to be saved.
+#[derive(Debug, Clone)]
+pub enum Row {
+    /// A server, new or changed.
+    Server(Arc<Server>),
+    /// A server that is no more.
+    ServerGone(ServerId),
+    /// A host, new or changed.
+    Host(Arc<Host>),
+    /// A decision.
+    Decision(Arc<Decision>),
+}

@@ -1,0 +1,151 @@
+//! One host: what it last said, and what the hub holds about it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use berth_common::link::{Capacity, HostFacts, Observed, Pending};
+use berth_common::{BootId, HostId, Incarnation, Reason, Revision, Seconds, ServerId, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::settings::HostSettings;
+
+/// How long two agents of one name keep the host from taking new servers after the last sign.
+const DOUBLED_FOR: Seconds = Seconds(60);
+
+/// A host. Only `id` and `boot_id` outlive the hub; the rest is told anew by the agent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Host {
+    /// Its name.
+    pub id: HostId,
+    /// The boot that last reported. Another one proves that nothing of the former runs.
+    pub boot_id: Option<BootId>,
+    /// Where the proxy reaches its tunnel, as last declared: a host that no file names any more
+    /// keeps its routes.
+    #[serde(default)]
+    pub address: String,
+    /// What it said in this reign; `None` = unknown, never "empty".
+    #[serde(skip)]
+    pub heard: Option<Heard>,
+    /// Number of its newest desired set in this reign.
+    #[serde(skip)]
+    pub seq: u64,
+    /// The newest session that spoke for it.
+    #[serde(skip)]
+    pub session: u64,
+    /// When a second agent last spoke under its name.
+    #[serde(skip)]
+    pub doubled_at: Option<Timestamp>,
+}
+
+/// The newest heartbeat of a host.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Heard {
+    /// When it arrived, by the hub's clock.
+    pub at: Timestamp,
+    /// The agent's send time, echoed back to it.
+    pub sent: Timestamp,
+    /// The agent process.
+    pub incarnation: Incarnation,
+    /// The newest desired set it has taken over.
+    pub applied: Revision,
+    /// Its containers; kept from the last good report while the engine is in trouble.
+    pub observed: BTreeMap<ServerId, Observed>,
+    /// Operations not settled yet.
+    pub pending: Vec<Pending>,
+    /// Why the container engine does not answer, if it does not.
+    pub engine_trouble: Option<String>,
+    /// What it has to give.
+    pub capacity: Capacity,
+    /// Versions and images.
+    pub facts: HostFacts,
+}
+
+/// A host's state with the first reason that keeps it from taking new servers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HostState {
+    /// Takes servers.
+    Ready,
+    /// Has not reported in this reign.
+    Joining,
+    /// Silent for longer than the site allows.
+    Lost,
+    /// Reports, but its container engine does not answer.
+    EngineDown,
+    /// Reports, but no file declares it.
+    Undeclared,
+    /// Two agents report under its name.
+    Doubled,
+}
+
+impl HostState {
+    /// Why a host in this state takes nothing new; `None` if it does.
+    pub fn obstacle(self) -> Option<Reason> {
+        match self {
+            Self::Ready => None,
+            Self::Joining => Some(Reason::HostJoining),
+            Self::Lost => Some(Reason::HostLost),
+            Self::EngineDown => Some(Reason::HostEngineDown),
+            Self::Undeclared => Some(Reason::HostUndeclared),
+            Self::Doubled => Some(Reason::HostDoubled),
+        }
+    }
+
+    /// Whether its word about its servers is fresh.
+    pub fn is_reporting(self) -> bool {
+        !matches!(self, Self::Joining | Self::Lost | Self::EngineDown)
+    }
+}
+
+impl fmt::Display for HostState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Ready => "ready",
+            Self::Joining => "joining",
+            Self::Lost => "lost",
+            Self::EngineDown => "engine down",
+            Self::Undeclared => "undeclared",
+            Self::Doubled => "doubled",
+        })
+    }
+}
+
+impl Host {
+    /// A host of which nothing is known yet.
+    pub fn new(id: HostId) -> Self {
+        Self {
+            id,
+            boot_id: None,
+            address: String::new(),
+            heard: None,
+            seq: 0,
+            session: 0,
+            doubled_at: None,
+        }
+    }
+
+    /// Its state at this moment.
+    pub fn state(
+        &self,
+        settings: Option<&HostSettings>,
+        lost_after: Seconds,
+        now: Timestamp,
+    ) -> HostState {
+        let Some(heard) = &self.heard else { return HostState::Joining };
+        if now > heard.at.plus(lost_after) {
+            HostState::Lost
+        } else if settings.is_none() {
+            HostState::Undeclared
+        } else if heard.engine_trouble.is_some() {
+            HostState::EngineDown
+        } else if self.doubled_at.is_some_and(|at| now < at.plus(DOUBLED_FOR)) {
+            HostState::Doubled
+        } else {
+            HostState::Ready
+        }
+    }
+
+    /// Whether an operation on this server is not settled on the host.
+    pub fn is_pending(&self, server: &ServerId) -> bool {
+        self.heard.as_ref().is_some_and(|heard| heard.pending.iter().any(|p| p.server == *server))
+    }
+}

@@ -1,0 +1,333 @@
+//! A heartbeat: what a host says is compared with what should be. The only place where a server
+//! becomes ready, is found ended, or is released.
+
+use std::sync::Arc;
+
+use berth_common::link::{Observed, ObservedState, Report};
+use berth_common::{HostId, Reason, Revision, ServerId, Timestamp};
+
+use crate::event::{Effect, Row};
+use crate::fleet::{Ask, End, Fleet, Heard, Host, Phase, Placement, Server};
+use crate::reconcile::leftovers;
+use crate::step::stop::order_stop;
+use crate::step::{release, save_and_show};
+
+/// Takes a heartbeat in.
+pub fn reported(
+    fleet: &mut Fleet,
+    now: Timestamp,
+    host: &HostId,
+    session: u64,
+    report: Report,
+    out: &mut Vec<Effect>,
+) {
+    if !is_current(fleet, now, host, session, &report, out) {
+        return;
+    }
+    if is_other_boot(fleet, host, &report) {
+        end_former_boot(fleet, now, host, &report, out);
+    }
+    let before = leftovers_on(fleet, host);
+    let engine_knows = report.engine.is_ok();
+    let applied = report.applied;
+    hear(fleet, now, host, report);
+    if engine_knows {
+        observe(fleet, now, host, out);
+        settle_absent(fleet, now, host, applied, out);
+    }
+    if leftovers_on(fleet, host) != before {
+        fleet.bump(host);
+    }
+    // Always answered: the answer is also the host's proof that the hub lives.
+    out.push(Effect::Tell(host.clone()));
+}
+
+/// Whether the report comes over the host's newest session. An older one that still speaks with
+/// another agent's voice means two machines share a name (rule H6).
+fn is_current(
+    fleet: &mut Fleet,
+    now: Timestamp,
+    id: &HostId,
+    session: u64,
+    report: &Report,
+    out: &mut Vec<Effect>,
+) -> bool {
+    let host = fleet.hosts.entry(id.clone()).or_insert_with(|| Arc::new(Host::new(id.clone())));
+    if session >= host.session {
+        if session > host.session {
+            Arc::make_mut(host).session = session;
+        }
+        return true;
+    }
+    // A dead agent's last words may arrive behind its successor's first; they are older.
+    let other = host
+        .heard
+        .as_ref()
+        .is_some_and(|heard| heard.incarnation != report.incarnation && report.sent > heard.sent);
+    if other {
+        if host.doubled_at.is_none() {
+            out.push(Effect::Alarm(format!(
+                "two agents report as host {id}: it takes no new servers"
+            )));
+        }
+        Arc::make_mut(host).doubled_at = Some(now);
+    }
+    false
+}
+
+fn is_other_boot(fleet: &Fleet, host: &HostId, report: &Report) -> bool {
+    fleet.hosts.get(host).is_some_and(|host| host.boot_id.as_ref() != Some(&report.boot_id))
+}
+
+/// Another boot proves that nothing of the former runs: containers are never restarted by the
+/// engine. Servers that had begun to run there have ended; those not yet begun go on.
+fn end_former_boot(
+    fleet: &mut Fleet,
+    now: Timestamp,
+    id: &HostId,
+    report: &Report,
+    out: &mut Vec<Effect>,
+) {
+    let Some(host) = fleet.hosts.get_mut(id) else { return };
+    let first_contact = host.boot_id.is_none();
+    Arc::make_mut(host).boot_id = Some(report.boot_id.clone());
+    out.push(Effect::Save(Row::Host(Arc::clone(host))));
+    if first_contact {
+        return;
+    }
+    let begun: Vec<ServerId> = fleet
+        .placed_on(id)
+        .filter(|(_, placement)| placement.ready_at.is_some() || placement.stop.is_some())
+        .map(|(server, _)| server.id.clone())
+        .collect();
+    for server in begun {
+        let end = End {
+            reason: Reason::StoppedHostRestarted,
+            detail: format!("{id} was restarted."),
+            at: now,
+        };
+        order_stop(fleet, &server, end, out);
+        release(fleet, &server, out);
+    }
+}
+
+fn leftovers_on(fleet: &Fleet, host: &HostId) -> Vec<(ServerId, berth_common::Generation)> {
+    fleet.hosts.get(host).map(|host| leftovers(fleet, host)).unwrap_or_default()
+}
+
+/// Notes the report. While the engine is in trouble the last known containers stay: unknown is
+/// not absent.
+fn hear(fleet: &mut Fleet, now: Timestamp, id: &HostId, report: Report) {
+    let Some(host) = fleet.hosts.get_mut(id) else { return };
+    let host = Arc::make_mut(host);
+    let known = host.heard.take().map(|heard| heard.observed);
+    let (observed, engine_trouble) = match report.engine {
+        Ok(seen) => (seen.into_iter().map(|o| (o.server.clone(), o)).collect(), None),
+        Err(trouble) => (known.unwrap_or_default(), Some(trouble)),
+    };
+    host.heard = Some(Heard {
+        at: now,
+        sent: report.sent,
+        incarnation: report.incarnation,
+        applied: report.applied,
+        observed,
+        pending: report.pending,
+        engine_trouble,
+        capacity: report.capacity,
+        facts: report.facts,
+    });
+}
+
+/// Goes through the containers that the host shows.
+fn observe(fleet: &mut Fleet, now: Timestamp, host: &HostId, out: &mut Vec<Effect>) {
+    let seen: Vec<Observed> = match fleet.hosts.get(host).and_then(|host| host.heard.as_ref()) {
+        Some(heard) => heard.observed.values().cloned().collect(),
+        None => return,
+    };
+    for seen in seen {
+        let Some(server) = fleet.servers.get(&seen.server) else {
+            adopt(fleet, now, host, &seen, out);
+            continue;
+        };
+        if seen.generation > server.generation {
+            readopt(fleet, now, host, &seen, out);
+            continue;
+        }
+        let here = server.placement().is_some_and(|placement| placement.host == *host);
+        if here && seen.generation == server.generation {
+            follow(fleet, now, &seen, out);
+        }
+    }
+}
+
+/// Brings a server in line with its container.
+fn follow(fleet: &mut Fleet, now: Timestamp, seen: &Observed, out: &mut Vec<Effect>) {
+    match &seen.state {
+        ObservedState::Exited(ending) | ObservedState::Failed(ending) => {
+            let was_ready = fleet
+                .servers
+                .get(&seen.server)
+                .and_then(|server| server.placement())
+                .is_some_and(|placement| placement.ready_at.is_some());
+            // Ending while it should start is a failed start, whatever the exit code says.
+            let reason = match ending.reason {
+                Reason::StoppedCrash if !was_ready => Reason::FailedExited,
+                reason => reason,
+            };
+            let end = End { reason, detail: ending.detail.clone(), at: now };
+            return order_stop(fleet, &seen.server, end, out);
+        }
+        ObservedState::Created
+        | ObservedState::Running
+        | ObservedState::Ready
+        | ObservedState::Stopping => {}
+    }
+    let Some(server) = fleet.servers.get_mut(&seen.server) else { return };
+    let Some(placement) = server.placement() else { return };
+    let becomes_ready = seen.state == ObservedState::Ready
+        && placement.ready_at.is_none()
+        && placement.stop.is_none();
+    if !becomes_ready && placement.steps.len() >= seen.steps.len() {
+        return;
+    }
+    let host = placement.host.clone();
+    if let Some(placement) = Arc::make_mut(server).placement_mut() {
+        placement.steps.clone_from(&seen.steps);
+        if becomes_ready {
+            placement.ready_at = Some(now);
+        }
+    }
+    if becomes_ready {
+        // The order changes from run to keep.
+        fleet.bump(&host);
+        out.push(Effect::RoutesChanged);
+        save_and_show(fleet, &seen.server, out);
+    } else {
+        // Progress is for people who watch; a restart asks the host again.
+        out.push(Effect::Changed(seen.server.clone()));
+    }
+}
+
+/// Goes through the servers that should be on the host and are not in its report.
+fn settle_absent(
+    fleet: &mut Fleet,
+    now: Timestamp,
+    host: &HostId,
+    applied: Revision,
+    out: &mut Vec<Effect>,
+) {
+    let Some(record) = fleet.hosts.get(host).cloned() else { return };
+    let Some(heard) = &record.heard else { return };
+    let absent: Vec<ServerId> = fleet
+        .placed_on(host)
+        .filter(|(server, _)| {
+            let same = heard
+                .observed
+                .get(&server.id)
+                .is_some_and(|seen| seen.generation == server.generation);
+            !same && !record.is_pending(&server.id)
+        })
+        .map(|(server, _)| server.id.clone())
+        .collect();
+    for id in absent {
+        let Some(placement) = fleet.servers.get(&id).and_then(|server| server.placement()) else {
+            continue;
+        };
+        match &placement.stop {
+            // H3: absent, nothing pending, and the host has taken over the set that said stop.
+            Some(stop) if applied >= stop.said && applied.epoch == fleet.epoch => {
+                release(fleet, &id, out)
+            }
+            Some(_) => {}
+            // It had answered and is gone without a word: somebody removed it by hand. It is not
+            // made anew, since its owner's kernels are lost.
+            None if placement.ready_at.is_some()
+                && applied >= placement.said
+                && applied.epoch == fleet.epoch =>
+            {
+                let detail = "Its container vanished from the host.".to_owned();
+                order_stop(fleet, &id, End { reason: Reason::StoppedCrash, detail, at: now }, out);
+            }
+            None => {}
+        }
+    }
+}
+
+/// Takes in a container of a server that the store does not know: after the loss of the store, or
+/// its restore from a backup, what runs goes on.
+fn adopt(fleet: &mut Fleet, now: Timestamp, host: &HostId, seen: &Observed, out: &mut Vec<Effect>) {
+    if fleet.find(&seen.origin.user, &seen.origin.server_name).is_some() || ended(&seen.state) {
+        return;
+    }
+    out.push(Effect::Alarm(format!(
+        "adopted server {} of {} on {host}, which the store did not know",
+        seen.server, seen.origin.user
+    )));
+    let reservation = berth_common::Resources { memory: seen.origin.memory };
+    fleet.insert(Server {
+        id: seen.server.clone(),
+        owner: seen.origin.user.clone(),
+        name: seen.origin.server_name.clone(),
+        generation: seen.generation,
+        phase: Phase::Placed(placement(host, reservation, now)),
+        ask: Ask {
+            profile: seen.origin.profile.clone(),
+            memory: seen.origin.memory,
+            image: String::new(),
+        },
+        user_options: "{}".into(),
+        account: None,
+        decision: None,
+        created: now,
+        last_activity: now,
+        last_host: None,
+        last_end: None,
+        activity_saved: Timestamp::default(),
+    });
+    fleet.bump(host);
+    follow(fleet, now, seen, out);
+    save_and_show(fleet, &seen.server, out);
+}
+
+/// Takes in a later start than the store knows, if the server is idle or was placed here.
+fn readopt(
+    fleet: &mut Fleet,
+    now: Timestamp,
+    host: &HostId,
+    seen: &Observed,
+    out: &mut Vec<Effect>,
+) {
+    let Some(server) = fleet.servers.get_mut(&seen.server) else { return };
+    let elsewhere = server.placement().is_some_and(|placement| placement.host != *host);
+    if elsewhere || ended(&seen.state) {
+        return;
+    }
+    out.push(Effect::Alarm(format!(
+        "{host} runs start {} of server {}, the store knows {} only: adopted",
+        seen.generation, seen.server, server.generation
+    )));
+    let server = Arc::make_mut(server);
+    server.generation = seen.generation;
+    server.account = None;
+    server.phase =
+        Phase::Placed(placement(host, berth_common::Resources { memory: seen.origin.memory }, now));
+    fleet.bump(host);
+    follow(fleet, now, seen, out);
+    save_and_show(fleet, &seen.server, out);
+}
+
+fn ended(state: &ObservedState) -> bool {
+    matches!(state, ObservedState::Exited(_) | ObservedState::Failed(_))
+}
+
+fn placement(host: &HostId, reservation: berth_common::Resources, now: Timestamp) -> Placement {
+    Placement {
+        host: host.clone(),
+        reservation,
+        placed_at: now,
+        said: Revision::default(),
+        ready_at: None,
+        steps: Vec::new(),
+        stop: None,
+    }
+}

@@ -1,0 +1,70 @@
+//! The end of a server: an order that is never taken back, and a release only on evidence.
+
+use std::sync::Arc;
+
+use berth_common::{Reason, ServerId, Timestamp};
+
+use crate::event::{Answer, Effect, ReplyTo, Row};
+use crate::fleet::{End, Fleet, Phase, StopOrder};
+use crate::step::{reply, save_and_show};
+
+/// Handles the wish to end a server.
+pub fn stop(
+    fleet: &mut Fleet,
+    now: Timestamp,
+    id: &ServerId,
+    reason: Reason,
+    to: Option<ReplyTo>,
+    out: &mut Vec<Effect>,
+) {
+    let Some(server) = fleet.servers.get_mut(id) else {
+        return reply(to, Answer::NoSuchServer, out);
+    };
+    let answer = match &server.phase {
+        Phase::Idle => Answer::NotRunning,
+        Phase::Waiting { .. } => {
+            let server = Arc::make_mut(server);
+            server.phase = Phase::Idle;
+            server.last_end = Some(End { reason, detail: "It left the queue.".into(), at: now });
+            save_and_show(fleet, id, out);
+            Answer::NotRunning
+        }
+        Phase::Placed(placement) if placement.stop.is_some() => Answer::StopUnderWay,
+        Phase::Placed(_) => {
+            order_stop(fleet, id, End { reason, detail: String::new(), at: now }, out);
+            Answer::StopUnderWay
+        }
+    };
+    reply(to, answer, out);
+}
+
+/// Orders a placed server to end. The first order counts.
+pub fn order_stop(fleet: &mut Fleet, id: &ServerId, end: End, out: &mut Vec<Effect>) {
+    let placement = fleet.servers.get(id).and_then(|server| server.placement());
+    let Some(host) = placement.filter(|p| p.stop.is_none()).map(|p| p.host.clone()) else { return };
+    let said = fleet.bump(&host);
+    if let Some(server) = fleet.servers.get_mut(id) {
+        let server = Arc::make_mut(server);
+        server.last_activity = server.last_activity.max(end.at);
+        if let Some(placement) = server.placement_mut() {
+            placement.stop = Some(StopOrder { end, said });
+        }
+    }
+    save_and_show(fleet, id, out);
+    out.push(Effect::RoutesChanged);
+    out.push(Effect::Tell(host));
+}
+
+/// Handles the wish to forget a server that does not run.
+pub fn remove(fleet: &mut Fleet, id: &ServerId, to: Option<ReplyTo>, out: &mut Vec<Effect>) {
+    let Some(server) = fleet.servers.get(id) else { return reply(to, Answer::NoSuchServer, out) };
+    if server.is_active() {
+        return reply(to, Answer::StopUnderWay, out);
+    }
+    let key = (server.owner.clone(), server.name.clone());
+    fleet.servers.remove(id);
+    fleet.by_name.remove(&key);
+    out.push(Effect::Save(Row::ServerGone(id.clone())));
+    out.push(Effect::Changed(id.clone()));
+    reply(to, Answer::Removed, out);
+}

@@ -1,0 +1,333 @@
+//! One route: where a path leads, what the hub said about it, and what lives on it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use berth_common::{HostId, ServerId, Timestamp};
+use hyper::http::uri::{Authority, Uri};
+use serde_json::{Map, Value};
+use tokio::sync::watch;
+
+use crate::pool::Pool;
+
+/// Where a route's requests go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// A server behind its host's tunnel port.
+    Tunnel(Tunnel),
+    /// A plain HTTP server.
+    Http(HttpTarget),
+}
+
+/// One start of a server, and the port that leads to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tunnel {
+    /// The host whose certificate the port must show.
+    pub host: HostId,
+    /// The server.
+    pub server: ServerId,
+    /// The start of the server. The host refuses any other.
+    pub generation: u64,
+    /// `name:port` of the host's tunnel port.
+    pub address: String,
+}
+
+/// A plain HTTP server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpTarget {
+    /// `name:port`.
+    pub address: String,
+    /// The path put before every request's path, without trailing `/`.
+    pub prefix: String,
+}
+
+/// Why a record is refused; the text is the API's answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadRecord {
+    /// As configurable-http-proxy says it.
+    #[error("Must specify 'target' as string")]
+    NoTarget,
+    /// Not a URL, or not one we can reach.
+    #[error("target {0}")]
+    Target(&'static str),
+    /// A field of ours of the wrong kind.
+    #[error("field '{0}' {1}")]
+    Field(&'static str, &'static str),
+}
+
+/// A record as posted, with the fields of ours read from it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Record {
+    /// Where it leads.
+    pub target: Target,
+    /// The server's start; records of other hubs have none.
+    pub generation: Option<u64>,
+    /// The reign of the hub that posted it.
+    pub epoch: Option<u64>,
+    /// All fields as posted, but for `last_activity`.
+    pub fields: Map<String, Value>,
+}
+
+impl Record {
+    /// Reads a posted record. A `last_activity` in it is dropped.
+    ///
+    /// # Errors
+    /// Says which field is wrong.
+    pub fn read(mut fields: Map<String, Value>) -> Result<Self, BadRecord> {
+        fields.remove("last_activity");
+        let number = |name: &'static str| match fields.get(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(value) => {
+                value.as_u64().map(Some).ok_or(BadRecord::Field(name, "must be a whole number"))
+            }
+        };
+        let (generation, epoch) = (number("generation")?, number("epoch")?);
+        let text = fields.get("target").and_then(Value::as_str).ok_or(BadRecord::NoTarget)?;
+        let target = match text.split_once("://") {
+            Some(("tunnel", rest)) => Target::Tunnel(tunnel(rest, generation, &fields)?),
+            Some(("http", _)) => Target::Http(http(text)?),
+            Some(_) => return Err(BadRecord::Target("has a scheme other than tunnel or http")),
+            None => return Err(BadRecord::Target("is not a URL")),
+        };
+        Ok(Self { target, generation, epoch, fields })
+    }
+
+    /// A record of nothing but a plain HTTP target.
+    ///
+    /// # Errors
+    /// When the URL is none.
+    pub fn of_url(url: &str) -> Result<Self, BadRecord> {
+        Self::read(Map::from_iter([("target".to_owned(), Value::from(url))]))
+    }
+
+    /// The server of a tunnel, and its start.
+    pub fn server(&self) -> Option<(&ServerId, u64)> {
+        match &self.target {
+            Target::Tunnel(tunnel) => Some((&tunnel.server, tunnel.generation)),
+            Target::Http(_) => None,
+        }
+    }
+
+    /// A text field of the record, such as `user`.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.fields.get(name)?.as_str()
+    }
+}
+
+fn tunnel(
+    rest: &str,
+    generation: Option<u64>,
+    fields: &Map<String, Value>,
+) -> Result<Tunnel, BadRecord> {
+    let (host, server) =
+        rest.split_once('/').ok_or(BadRecord::Target("is not tunnel://HOST/SERVER"))?;
+    let server = server.strip_suffix('/').unwrap_or(server);
+    let address = fields
+        .get("address")
+        .and_then(Value::as_str)
+        .ok_or(BadRecord::Field("address", "must be the host's name:port"))?;
+    let named: Option<Authority> = address.parse().ok();
+    if named.is_none_or(|named| named.port_u16().is_none() || address.contains('@')) {
+        return Err(BadRecord::Field("address", "must be the host's name:port"));
+    }
+    Ok(Tunnel {
+        host: host.parse().map_err(|_| BadRecord::Target("has no valid host name"))?,
+        server: server.parse().map_err(|_| BadRecord::Target("has no valid server id"))?,
+        generation: generation
+            .ok_or(BadRecord::Field("generation", "must be given with a tunnel"))?,
+        address: address.to_owned(),
+    })
+}
+
+fn http(url: &str) -> Result<HttpTarget, BadRecord> {
+    let uri: Uri = url.parse().map_err(|_| BadRecord::Target("is not a URL"))?;
+    let authority = uri.authority().ok_or(BadRecord::Target("has no host"))?;
+    if authority.host().is_empty() || authority.as_str().contains('@') || uri.query().is_some() {
+        return Err(BadRecord::Target("must be http://HOST[:PORT][/PATH]"));
+    }
+    let port = authority.port_u16().unwrap_or(80);
+    let path = uri.path();
+    Ok(HttpTarget {
+        address: format!("{}:{port}", authority.host()),
+        prefix: path.strip_suffix('/').unwrap_or(path).to_owned(),
+    })
+}
+
+/// A route in the table. The record never changes; a change makes a new route with the same
+/// [`Live`], so that requests under way see one record from beginning to end.
+#[derive(Debug)]
+pub struct Route {
+    /// Its path, decoded, without trailing `/` but for the root.
+    pub key: String,
+    /// What the hub said.
+    pub record: Record,
+    /// What lives on it.
+    pub live: Arc<Live>,
+}
+
+impl Route {
+    /// The record as the API shows it.
+    pub fn json(&self) -> Value {
+        let mut fields = self.record.fields.clone();
+        fields.insert("last_activity".into(), iso_millis(self.live.last_activity()).into());
+        Value::Object(fields)
+    }
+
+    /// Whether requests of this route are the hub's own.
+    pub fn is_hub(&self) -> bool {
+        self.key == "/" || self.record.fields.get("hub").and_then(Value::as_bool) == Some(true)
+    }
+}
+
+/// What outlives a change of a route's record: connections and clocks. It ends with the route.
+#[derive(Debug)]
+pub struct Live {
+    last_activity: AtomicI64,
+    from_client: AtomicI64,
+    from_server: AtomicI64,
+    said: AtomicI64,
+    ended: watch::Sender<bool>,
+    /// Idle connections to the target.
+    pub pool: Pool,
+}
+
+impl Live {
+    /// Starts with the given `last_activity`.
+    pub fn new(last_activity: Timestamp) -> Arc<Self> {
+        Arc::new(Self {
+            last_activity: AtomicI64::new(last_activity.0),
+            from_client: AtomicI64::new(0),
+            from_server: AtomicI64::new(0),
+            said: AtomicI64::new(0),
+            ended: watch::Sender::new(false),
+            pool: Pool::default(),
+        })
+    }
+
+    /// The clock of configurable-http-proxy's record: requests' bytes, good answers, nothing else.
+    pub fn last_activity(&self) -> Timestamp {
+        Timestamp(self.last_activity.load(Ordering::Relaxed))
+    }
+
+    /// Moves that clock.
+    pub fn active(&self, now: Timestamp) {
+        self.last_activity.fetch_max(now.0, Ordering::Relaxed);
+    }
+
+    /// Bytes came from the client: activity, and a clock of our own.
+    pub fn client_sent(&self, now: Timestamp) {
+        self.from_client.fetch_max(now.0, Ordering::Relaxed);
+        self.active(now);
+    }
+
+    /// Bytes came from the server: a clock of our own only, since an open page is not work.
+    pub fn server_sent(&self, now: Timestamp) {
+        self.from_server.fetch_max(now.0, Ordering::Relaxed);
+    }
+
+    /// When the client and the server last sent bytes, if they did since the start.
+    pub fn last_bytes(&self) -> (Option<Timestamp>, Option<Timestamp>) {
+        let read = |clock: &AtomicI64| {
+            let at = clock.load(Ordering::Relaxed);
+            (at > 0).then_some(Timestamp(at))
+        };
+        (read(&self.from_client), read(&self.from_server))
+    }
+
+    /// Ends all that lives here: idle connections now, websockets by their own watch.
+    pub fn end(&self) {
+        self.ended.send_replace(true);
+        self.pool.close();
+    }
+
+    /// A watch that turns true at the route's end.
+    pub fn watch_end(&self) -> watch::Receiver<bool> {
+        self.ended.subscribe()
+    }
+
+    /// Whether a trouble of this route may be logged: once a minute, since stale tabs poll.
+    pub fn may_say(&self, now: Timestamp) -> bool {
+        const EVERY_US: i64 = 60_000_000;
+        let last = self.said.load(Ordering::Relaxed);
+        let due = now.0.saturating_sub(last) >= EVERY_US;
+        due && self
+            .said
+            .compare_exchange(last, now.0, Ordering::Relaxed, Ordering::Relaxed)
+            .is_ok()
+    }
+}
+
+/// A moment as configurable-http-proxy writes it: `2026-11-22T15:15:50.850Z`.
+pub fn iso_millis(moment: Timestamp) -> String {
+    let mut text = moment.to_string();
+    if text.ends_with('Z') {
+        text.truncate(text.len().saturating_sub(4));
+        text.push('Z');
+    }
+    text
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_are_checked_when_posted() {
+        let check = |json: &str| {
+            let fields: Map<String, Value> = serde_json::from_str(json).unwrap();
+            match Record::read(fields) {
+                Ok(record) => format!("{:?}", record.target),
+                Err(error) => error.to_string(),
+            }
+        };
+        let tunnel = |target: &str, rest: &str| check(&format!(r#"{{"target": "{target}"{rest}}}"#));
+        let good = r#", "generation": 7, "address": "wn03.example.org:8444""#;
+        assert_eq!(
+            tunnel("tunnel://wn03/00112233445566ff", good),
+            "Tunnel(Tunnel { host: \"wn03\", server: \"00112233445566ff\", generation: 7, \
+             address: \"wn03.example.org:8444\" })"
+        );
+        assert_eq!(
+            tunnel("http://[::1]:8/a/", ""),
+            "Http(HttpTarget { address: \"[::1]:8\", prefix: \"/a\" })"
+        );
+        assert_eq!(
+            tunnel("http://hub", ""),
+            "Http(HttpTarget { address: \"hub:80\", prefix: \"\" })"
+        );
+        for (json, expected) in [
+            (r#"{}"#, "Must specify 'target' as string"),
+            (r#"{"target": 3}"#, "Must specify 'target' as string"),
+            (r#"{"target": "hub:80"}"#, "target is not a URL"),
+            (r#"{"target": "ftp://hub"}"#, "target has a scheme other than tunnel or http"),
+            (r#"{"target": "http://"}"#, "target is not a URL"),
+            (r#"{"target": "http://u:p@hub/"}"#, "target must be http://HOST[:PORT][/PATH]"),
+            (r#"{"target": "http://hub", "generation": "7"}"#, "field 'generation' must be a whole number"),
+        ] {
+            assert_eq!(check(json), expected, "{json}");
+        }
+        for (target, rest, expected) in [
+            ("tunnel://wn03", good, "target is not tunnel://HOST/SERVER"),
+            ("tunnel://WN03/00112233445566ff", good, "target has no valid host name"),
+            ("tunnel://wn03/alice", good, "target has no valid server id"),
+            ("tunnel://wn03/00112233445566ff", r#", "address": "h:1""#, "field 'generation' must be given with a tunnel"),
+            ("tunnel://wn03/00112233445566ff", r#", "generation": 7"#, "field 'address' must be the host's name:port"),
+            ("tunnel://wn03/00112233445566ff", r#", "generation": 7, "address": "wn03""#, "field 'address' must be the host's name:port"),
+        ] {
+            assert_eq!(tunnel(target, rest), expected, "{target}{rest}");
+        }
+    }
+
+    #[test]
+    fn moments_have_milliseconds() {
+        assert_eq!(iso_millis(Timestamp(850_999)), "1970-01-01T00:00:00.850Z");
+    }
+
+    #[test]
+    fn troubles_are_said_once_a_minute() {
+        let live = Live::new(Timestamp(0));
+        let at = |second: i64| live.may_say(Timestamp(second * 1_000_000));
+        assert_eq!([at(100), at(101), at(159), at(160), at(161)], [true, false, false, true, false]);
+    }
+}

@@ -1,0 +1,187 @@
+//! People and their browser sessions.
+
+use berth_common::link::{Account, Group};
+use berth_common::{Timestamp, Username};
+use rusqlite::{OptionalExtension, Row, params};
+
+use crate::fleet::{json, parse};
+use crate::{Database, Reader, StoreError};
+
+/// A local user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    /// Identity on the hosts.
+    pub account: Account,
+    /// Whether this is an administrator.
+    pub admin: bool,
+    /// The password's argon2 hash.
+    pub password: String,
+    /// When it was created.
+    pub created: Timestamp,
+    /// The newest sign of the person.
+    pub last_activity: Timestamp,
+}
+
+/// A browser session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Session {
+    /// Whose.
+    pub user: Username,
+    /// The token that forms must carry.
+    pub xsrf: String,
+    /// When it began.
+    pub created: Timestamp,
+    /// When it was last used, to the minute.
+    pub seen: Timestamp,
+}
+
+const USER_COLUMNS: &str = "name, uid, gid, home, groups, admin, password, created, last_activity";
+
+fn user(row: &Row<'_>) -> rusqlite::Result<Result<User, StoreError>> {
+    let name: String = row.get(0)?;
+    let groups: String = row.get(4)?;
+    let (uid, gid, home) = (row.get(1)?, row.get(2)?, row.get(3)?);
+    let (admin, password) = (row.get(5)?, row.get(6)?);
+    let (created, last_activity) = (Timestamp(row.get(7)?), Timestamp(row.get(8)?));
+    let build = || {
+        let name: Username = name
+            .parse()
+            .map_err(|_| StoreError::Damaged { table: "users", why: "a bad name".into() })?;
+        let groups: Vec<Group> = parse(&groups, "users")?;
+        let account = Account { name, uid, gid, groups, home };
+        Ok(User { account, admin, password, created, last_activity })
+    };
+    Ok(build())
+}
+
+impl Database {
+    /// Adds or replaces a user.
+    ///
+    /// # Errors
+    /// When the uid belongs to another user, or SQLite fails.
+    pub fn save_user(&mut self, user: &User) -> Result<(), StoreError> {
+        let account = &user.account;
+        self.connection.execute(
+            "INSERT INTO users (name, uid, gid, home, groups, admin, password, created, last_activity)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+             ON CONFLICT (name) DO UPDATE SET uid = ?2, gid = ?3, home = ?4, groups = ?5, admin = ?6, password = ?7",
+            params![
+                account.name.as_str(),
+                account.uid,
+                account.gid,
+                account.home,
+                json(&account.groups, "users")?,
+                user.admin,
+                user.password,
+                user.created.0,
+                user.last_activity.0,
+            ],
+        )?;
+        berth_process::crash_point!("store.user.after");
+        Ok(())
+    }
+
+    /// Removes a user with the user's sessions and tokens. True if there was one.
+    ///
+    /// # Errors
+    /// SQLite's own.
+    pub fn delete_user(&mut self, name: &Username) -> Result<bool, StoreError> {
+        Ok(self.connection.execute("DELETE FROM users WHERE name = ?1", [name.as_str()])? > 0)
+    }
+
+    /// Notes signs of people.
+    ///
+    /// # Errors
+    /// SQLite's own.
+    pub fn touch_users(&mut self, seen: &[(Username, Timestamp)]) -> Result<(), StoreError> {
+        let transaction = self.connection.transaction()?;
+        for (name, at) in seen {
+            transaction.execute(
+                "UPDATE users SET last_activity = max(last_activity, ?2) WHERE name = ?1",
+                params![name.as_str(), at.0],
+            )?;
+        }
+        Ok(transaction.commit()?)
+    }
+
+    /// Begins a session under the SHA-256 of its cookie.
+    ///
+    /// # Errors
+    /// SQLite's own, also when the user is gone.
+    pub fn add_session(&mut self, hash: &[u8; 32], session: &Session) -> Result<(), StoreError> {
+        self.connection.execute(
+            "INSERT INTO sessions (hash, user, xsrf, created, seen) VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![hash, session.user.as_str(), session.xsrf, session.created.0, session.seen.0],
+        )?;
+        Ok(())
+    }
+
+    /// Notes the use of a session.
+    ///
+    /// # Errors
+    /// SQLite's own.
+    pub fn touch_session(&mut self, hash: &[u8; 32], at: Timestamp) -> Result<(), StoreError> {
+        self.connection
+            .execute("UPDATE sessions SET seen = ?2 WHERE hash = ?1", params![hash, at.0])?;
+        Ok(())
+    }
+
+    /// Ends a session.
+    ///
+    /// # Errors
+    /// SQLite's own.
+    pub fn end_session(&mut self, hash: &[u8; 32]) -> Result<(), StoreError> {
+        self.connection.execute("DELETE FROM sessions WHERE hash = ?1", [hash])?;
+        Ok(())
+    }
+}
+
+impl Reader {
+    /// One user.
+    ///
+    /// # Errors
+    /// When the row cannot be read.
+    pub fn user(&self, name: &Username) -> Result<Option<User>, StoreError> {
+        let sql = format!("SELECT {USER_COLUMNS} FROM users WHERE name = ?1");
+        self.connection
+            .prepare_cached(&sql)?
+            .query_row([name.as_str()], user)
+            .optional()?
+            .transpose()
+    }
+
+    /// All users, by creation.
+    ///
+    /// # Errors
+    /// When a row cannot be read.
+    pub fn users(&self) -> Result<Vec<User>, StoreError> {
+        let sql = format!("SELECT {USER_COLUMNS} FROM users ORDER BY rowid");
+        let mut statement = self.connection.prepare_cached(&sql)?;
+        let rows = statement.query_map([], user)?;
+        rows.map(|row| row?).collect()
+    }
+
+    /// The session of this cookie hash, expired or not.
+    ///
+    /// # Errors
+    /// When the row cannot be read.
+    pub fn session(&self, hash: &[u8; 32]) -> Result<Option<Session>, StoreError> {
+        let row = self
+            .connection
+            .prepare_cached("SELECT user, xsrf, created, seen FROM sessions WHERE hash = ?1")?
+            .query_row([hash], |row| {
+                Ok((
+                    row.get::<_, String>(0)?,
+                    row.get(1)?,
+                    Timestamp(row.get(2)?),
+                    Timestamp(row.get(3)?),
+                ))
+            })
+            .optional()?;
+        let Some((user, xsrf, created, seen)) = row else { return Ok(None) };
+        let user = user
+            .parse()
+            .map_err(|_| StoreError::Damaged { table: "sessions", why: "a bad name".into() })?;
+        Ok(Some(Session { user, xsrf, created, seen }))
+    }
+}

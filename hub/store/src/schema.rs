@@ -1,0 +1,109 @@
+//! Tables and their migrations. Migrations only add; a hub refuses a store that is newer than it.
+
+use rusqlite::Connection;
+
+use crate::StoreError;
+
+/// Each entry brings the schema from its index to the next version.
+const MIGRATIONS: &[&str] = &["
+CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;
+
+CREATE TABLE users (
+    name     TEXT PRIMARY KEY,
+    uid      INTEGER NOT NULL UNIQUE CHECK (uid > 0),
+    gid      INTEGER NOT NULL CHECK (gid > 0),
+    home     TEXT NOT NULL,
+    groups   TEXT NOT NULL,             -- JSON list of {name, gid}
+    admin    INTEGER NOT NULL,
+    password TEXT NOT NULL,             -- argon2 hash
+    created  INTEGER NOT NULL,
+    last_activity INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE hosts (id TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT;
+
+CREATE TABLE servers (
+    id         TEXT PRIMARY KEY,
+    owner      TEXT NOT NULL,
+    name       TEXT NOT NULL,
+    generation INTEGER NOT NULL,
+    host       TEXT,                    -- where it is or may be; NULL: nowhere
+    body       TEXT NOT NULL,
+    UNIQUE (owner, name)
+) STRICT;
+
+CREATE TABLE decisions (
+    id     TEXT PRIMARY KEY,
+    server TEXT NOT NULL,
+    at     INTEGER NOT NULL,
+    body   TEXT NOT NULL
+) STRICT;
+CREATE INDEX decisions_by_server ON decisions (server, at);
+
+CREATE TABLE sessions (
+    hash    BLOB PRIMARY KEY,           -- SHA-256 of the cookie
+    user    TEXT NOT NULL REFERENCES users (name) ON DELETE CASCADE,
+    xsrf    TEXT NOT NULL,
+    created INTEGER NOT NULL,
+    seen    INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE tokens (
+    id        INTEGER PRIMARY KEY AUTOINCREMENT,
+    hash      BLOB NOT NULL UNIQUE,     -- SHA-256 of the token
+    kind      TEXT NOT NULL,            -- api | oauth
+    user      TEXT NOT NULL REFERENCES users (name) ON DELETE CASCADE,
+    client    TEXT NOT NULL,            -- 'JupyterHub', or the OAuth client it was issued for
+    scopes    TEXT NOT NULL,            -- JSON list
+    note      TEXT NOT NULL,
+    session   TEXT,
+    server    TEXT,                     -- oauth: the server it opens, ...
+    generation INTEGER,                 -- ... and which start of it
+    created   INTEGER NOT NULL,
+    expires   INTEGER,
+    last_used INTEGER
+) STRICT;
+CREATE INDEX tokens_by_user ON tokens (user);
+CREATE INDEX tokens_by_session ON tokens (session) WHERE session IS NOT NULL;
+
+CREATE TABLE oauth_codes (
+    hash      BLOB PRIMARY KEY,
+    user      TEXT NOT NULL REFERENCES users (name) ON DELETE CASCADE,
+    client    TEXT NOT NULL,
+    server    TEXT NOT NULL,
+    generation INTEGER NOT NULL,
+    redirect  TEXT NOT NULL,
+    scopes    TEXT NOT NULL,
+    challenge TEXT,
+    challenge_method TEXT,
+    session   TEXT NOT NULL,
+    expires   INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE join_tokens (
+    id      TEXT PRIMARY KEY,
+    hash    BLOB NOT NULL,
+    host    TEXT NOT NULL,
+    expires INTEGER NOT NULL
+) STRICT;
+"];
+
+/// Brings the schema to this version.
+pub fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
+    let version: usize = connection
+        .query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0))
+        .map(|version| usize::try_from(version).unwrap_or(usize::MAX))?;
+    if version > MIGRATIONS.len() {
+        return Err(StoreError::Damaged {
+            table: "the store",
+            why: format!("it is of version {version}, newer than this hub; install the newer hub"),
+        });
+    }
+    for (index, migration) in MIGRATIONS.iter().enumerate().skip(version) {
+        let transaction = connection.transaction()?;
+        transaction.execute_batch(migration)?;
+        transaction.pragma_update(None, "user_version", index.saturating_add(1) as i64)?;
+        transaction.commit()?;
+    }
+    Ok(())
+}
