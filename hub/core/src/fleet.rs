@@ -27,8 +27,8 @@ pub struct Fleet {
     pub hosts: BTreeMap<HostId, Arc<Host>>,
     /// Every server that was ever started and not removed.
     pub servers: BTreeMap<ServerId, Arc<Server>>,
-    /// The one server of each owner and name.
-    pub by_name: BTreeMap<(Username, ServerName), ServerId>,
+    /// The one server of each owner and name. Shared: it changes only when a server is new or gone.
+    pub by_name: Arc<BTreeMap<(Username, ServerName), ServerId>>,
 }
 
 impl Fleet {
@@ -67,7 +67,8 @@ impl Fleet {
 
     /// Adds a server under its id and its name.
     pub(crate) fn insert(&mut self, server: Server) {
-        self.by_name.insert((server.owner.clone(), server.name.clone()), server.id.clone());
+        let key = (server.owner.clone(), server.name.clone());
+        Arc::make_mut(&mut self.by_name).insert(key, server.id.clone());
         self.servers.insert(server.id.clone(), Arc::new(server));
     }
 

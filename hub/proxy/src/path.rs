@@ -87,16 +87,31 @@ pub fn decode(text: &str) -> Result<Cow<'_, [u8]>, BadPath> {
 /// The key of a route from the path behind `/api/routes`: decoded, one leading `/`, one trailing
 /// `/` cut. `None` when the segments cannot be a key: an escaped `/` would be read as a separator.
 pub fn key(path: &str) -> Option<String> {
+    join(trimmed(path).split('/').map(|segment| {
+        let decoded = decode(segment).ok()?.into_owned();
+        String::from_utf8(decoded).ok().filter(|decoded| !decoded.contains('/'))
+    }))
+}
+
+/// The key of a route from a path without escapes, as the table shows it.
+pub fn plain_key(path: &str) -> Option<String> {
+    join(trimmed(path).split('/').map(|segment| Some(segment.to_owned())))
+}
+
+fn trimmed(path: &str) -> &str {
     let path = path.strip_prefix('/').unwrap_or(path);
-    let path = path.strip_suffix('/').unwrap_or(path);
-    let mut key = String::with_capacity(path.len().saturating_add(1));
-    for segment in path.split('/') {
-        let decoded = String::from_utf8(decode(segment).ok()?.into_owned()).ok()?;
-        if decoded.contains(['/', '\0', '\r', '\n']) || decoded == "." || decoded == ".." {
+    path.strip_suffix('/').unwrap_or(path)
+}
+
+fn join(segments: impl Iterator<Item = Option<String>>) -> Option<String> {
+    let mut key = String::new();
+    for segment in segments {
+        let segment = segment?;
+        if segment.contains(['\0', '\r', '\n']) || segment == "." || segment == ".." {
             return None;
         }
         key.push('/');
-        key.push_str(&decoded);
+        key.push_str(&segment);
     }
     Some(key)
 }

@@ -63,7 +63,7 @@ pub fn remove(fleet: &mut Fleet, id: &ServerId, to: Option<ReplyTo>, out: &mut V
     }
     let key = (server.owner.clone(), server.name.clone());
     fleet.servers.remove(id);
-    fleet.by_name.remove(&key);
+    Arc::make_mut(&mut fleet.by_name).remove(&key);
     out.push(Effect::Save(Row::ServerGone(id.clone())));
     out.push(Effect::Changed(id.clone()));
     reply(to, Answer::Removed, out);

@@ -1,0 +1,270 @@
+//! What the hub may ask of this host, whatever it says. Pure: the facts of the host come as
+//! arguments. What is not configurable here (no privileges, no devices, no host namespaces) is
+//! fixed where containers are made.
+
+use std::collections::BTreeSet;
+use std::path::{Component, Path};
+
+use berth_common::link::{Account, RunSpec};
+
+use crate::config::Limits;
+
+/// Docker refuses less.
+const MEMORY_MIN_MIB: u64 = 6;
+
+/// Longest path and prefix, in bytes: what Linux takes for a path.
+const PATH_MAX: usize = 4096;
+
+/// Why the host refuses, as a sentence for people.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Refusal(pub String);
+
+/// Checks a request against the host's limits. `account` is what the request becomes on this
+/// host, `denied` are the numbers of the groups that nobody gets.
+///
+/// # Errors
+/// The first rule that is broken.
+pub fn check(
+    limits: Option<&Limits>,
+    spec: &RunSpec,
+    account: &Account,
+    denied: &BTreeSet<u32>,
+) -> Result<(), Refusal> {
+    let limits = limits.ok_or_else(|| {
+        refusal("agent.toml of this host has no section [limits], so nothing may be started here")
+    })?;
+    person(limits, account, denied)?;
+    image(limits, &spec.image)?;
+    let memory = spec.origin.memory;
+    if memory.mebibytes() < MEMORY_MIN_MIB {
+        return Err(refusal(format!("memory {memory} is less than a container can have")));
+    }
+    if let Some(most) = limits.memory_max.filter(|most| memory > *most) {
+        return Err(refusal(format!("memory {memory} is more than memory_max = {most}")));
+    }
+    space(limits, Path::new(&account.home))?;
+    words(spec)
+}
+
+fn person(limits: &Limits, account: &Account, denied: &BTreeSet<u32>) -> Result<(), Refusal> {
+    // uid 0 is refused even where a site writes min_uid = 0.
+    if account.uid == 0 || account.uid < limits.min_uid {
+        let min = limits.min_uid;
+        return Err(refusal(format!("uid {} is below min_uid = {min}", account.uid)));
+    }
+    let gids = std::iter::once(account.gid).chain(account.groups.iter().map(|group| group.gid));
+    for gid in gids {
+        if gid == 0 || denied.contains(&gid) {
+            return Err(refusal(format!("group {gid} is denied on this host")));
+        }
+    }
+    Ok(())
+}
+
+fn image(limits: &Limits, image: &str) -> Result<(), Refusal> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/:@._-".contains(c);
+    if image.is_empty() || image.len() > PATH_MAX || !image.chars().all(plain) {
+        return Err(refusal("the image's name is malformed"));
+    }
+    let allowed = limits.images.iter().any(|prefix| prefix == "*" || begins_with(image, prefix));
+    if allowed {
+        Ok(())
+    } else {
+        Err(refusal(format!("image {image} begins with none of images = {:?}", limits.images)))
+    }
+}
+
+/// Whether an image's name begins with a prefix and the prefix ends where a part of the name
+/// does: `berth/notebook` allows `berth/notebook:6`, not `berth/notebook-of-somebody`.
+fn begins_with(image: &str, prefix: &str) -> bool {
+    let Some(rest) = image.strip_prefix(prefix) else { return false };
+    !prefix.is_empty()
+        && (prefix.ends_with(['/', ':', '@']) || rest.is_empty() || rest.starts_with(['/', ':', '@']))
+}
+
+fn space(limits: &Limits, path: &Path) -> Result<(), Refusal> {
+    let text = path.to_str().unwrap_or_default();
+    // A colon would end the field in the passwd file that is made from it.
+    let plain = path.is_absolute()
+        && text.len() <= PATH_MAX
+        && !text.contains([':', ','])
+        && !text.chars().any(char::is_control)
+        && path.components().all(|part| matches!(part, Component::RootDir | Component::Normal(_)));
+    if !plain {
+        return Err(refusal("HOME is no plain absolute path"));
+    }
+    if limits.mount_sources.iter().any(|root| is_below(path, root)) {
+        Ok(())
+    } else {
+        Err(refusal(format!("{text} is below none of mount_sources = {:?}", limits.mount_sources)))
+    }
+}
+
+/// Whether a path lies below a folder, by whole components; the folder itself does not.
+pub fn is_below(path: &Path, root: &Path) -> bool {
+    path.strip_prefix(root).is_ok_and(|rest| rest.components().next().is_some())
+}
+
+/// What goes into environment, command line and requests must not change their structure.
+fn words(spec: &RunSpec) -> Result<(), Refusal> {
+    let named = |name: &str| !name.is_empty() && !name.contains(['=', '\0']);
+    if !spec.env.iter().all(|(name, value)| named(name) && !value.contains('\0')) {
+        return Err(refusal("the environment is malformed"));
+    }
+    if spec.command.iter().any(|word| word.contains('\0')) {
+        return Err(refusal("the command line is malformed"));
+    }
+    let prefix = &spec.prefix;
+    let plain = |c: char| c.is_ascii_graphic();
+    let framed = prefix.starts_with('/') && prefix.ends_with('/');
+    if !framed || prefix.len() > PATH_MAX || !prefix.chars().all(plain) {
+        return Err(refusal("the server's URL prefix is malformed"));
+    }
+    if spec.port == 0 { Err(refusal("the server's port is malformed")) } else { Ok(()) }
+}
+
+fn refusal(text: impl Into<String>) -> Refusal {
+    Refusal(text.into())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use berth_common::ByteCount;
+    use berth_common::link::{Group, Origin};
+
+    fn limits() -> Limits {
+        let text = r#"
+version = 1
+[agent]
+hub = "hub:1"
+[limits]
+users = "hub"
+mount_sources = ["/home", "/data/home"]
+images = ["berth/", "site/notebook"]
+memory_max = "16 GB"
+"#;
+        crate::config::parse("agent.toml", text).unwrap().limits.unwrap()
+    }
+
+    fn spec() -> RunSpec {
+        RunSpec {
+            origin: Origin {
+                user: "alice".parse().unwrap(),
+                server_name: "".parse().unwrap(),
+                profile: "small".into(),
+                memory: ByteCount(1 << 30),
+                decision: None,
+            },
+            account: Account {
+                name: "alice".parse().unwrap(),
+                uid: 2001,
+                gid: 3001,
+                groups: vec![Group { name: "atlas".into(), gid: 3002 }],
+                home: "/home/alice".into(),
+            },
+            pool: "cpu".into(),
+            image: "berth/notebook:6".into(),
+            command: Vec::new(),
+            env: [("A".to_owned(), "b".to_owned())].into(),
+            api_url: "http://hub/hub/api".into(),
+            prefix: "/user/alice/".into(),
+            port: 8888,
+        }
+    }
+
+    /// Changes the good request and tells what the host says to it.
+    fn verdict(change: impl FnOnce(&mut RunSpec)) -> String {
+        let mut spec = spec();
+        change(&mut spec);
+        let denied = BTreeSet::from([0, 27, 998]);
+        match check(Some(&limits()), &spec, &spec.account, &denied) {
+            Ok(()) => "yes".to_owned(),
+            Err(refusal) => refusal.to_string(),
+        }
+    }
+
+    #[test]
+    fn people() {
+        assert_eq!(verdict(|_| ()), "yes");
+        assert_eq!(verdict(|s| s.account.uid = 1000), "yes");
+        assert_eq!(verdict(|s| s.account.uid = 999), "uid 999 is below min_uid = 1000");
+        assert_eq!(verdict(|s| s.account.uid = 0), "uid 0 is below min_uid = 1000");
+        assert_eq!(verdict(|s| s.account.gid = 0), "group 0 is denied on this host");
+        assert_eq!(verdict(|s| s.account.gid = 998), "group 998 is denied on this host");
+        let docker = Group { name: "harmless".into(), gid: 998 };
+        assert_eq!(verdict(|s| s.account.groups.push(docker)), "group 998 is denied on this host");
+    }
+
+    #[test]
+    fn root_is_refused_even_where_a_site_allows_all_uids() {
+        let mut lax = limits();
+        lax.min_uid = 0;
+        let mut spec = spec();
+        spec.account.uid = 0;
+        assert!(check(Some(&lax), &spec, &spec.account, &BTreeSet::new()).is_err());
+        spec.account.uid = 1;
+        spec.account.gid = 0;
+        assert!(check(Some(&lax), &spec, &spec.account, &BTreeSet::new()).is_err());
+    }
+
+    #[test]
+    fn spaces_lie_below_the_roots_by_whole_components() {
+        let home = |path: &str| verdict(|s| s.account.home = path.into());
+        for good in ["/home/a", "/home/a/b", "/data/home/a", "/home//a"] {
+            assert_eq!(home(good), "yes", "{good}");
+        }
+        let roots = r#"mount_sources = ["/home", "/data/home"]"#;
+        for outside in ["/homeless/a", "/home", "/home/", "/data", "/etc", "/", "/data/homes/a"] {
+            assert_eq!(home(outside), format!("{outside} is below none of {roots}"));
+        }
+        for odd in ["/home/../etc", "/home/a/..", "home/a", "", "/home/a:b", "/home/a\nb", "/home/a\0"] {
+            assert_eq!(home(odd), "HOME is no plain absolute path", "{odd:?}");
+        }
+    }
+
+    #[test]
+    fn images_begin_with_a_prefix_that_ends_with_a_part() {
+        let image = |name: &str| verdict(|s| s.image = name.into());
+        for good in ["berth/notebook", "berth/a/b:1", "site/notebook", "site/notebook:2", "site/notebook@sha256:00"] {
+            assert_eq!(image(good), "yes", "{good}");
+        }
+        for bad in ["berth", "berthold/x", "site/notebook-evil:1", "evil/berth/notebook", "docker.io/berth/x"] {
+            assert!(image(bad).contains("begins with none of"), "{bad}");
+        }
+        for odd in ["", "berth/a b", "berth/a\n", "berth/é"] {
+            assert_eq!(image(odd), "the image's name is malformed", "{odd:?}");
+        }
+        let mut open = limits();
+        open.images = vec!["*".into()];
+        assert!(super::image(&open, "any/thing:1").is_ok());
+        open.images = vec![String::new()];
+        assert!(super::image(&open, "any/thing:1").is_err(), "an empty prefix is no spelled out *");
+    }
+
+    #[test]
+    fn amounts_and_words() {
+        let memory = |bytes| verdict(|s| s.origin.memory = ByteCount(bytes));
+        assert_eq!(memory(16 << 30), "yes");
+        assert_eq!(memory(17 << 30), "memory 17 GB is more than memory_max = 16 GB");
+        assert_eq!(memory(0), "memory 0 B is less than a container can have");
+        assert_eq!(memory(u64::MAX), "memory 16777216.0 TB is more than memory_max = 16 GB");
+        let odd = "the environment is malformed";
+        assert_eq!(verdict(|s| drop(s.env.insert("A=B".into(), "c".into()))), odd);
+        assert_eq!(verdict(|s| drop(s.env.insert("A".into(), "c\0".into()))), odd);
+        let odd = "the server's URL prefix is malformed";
+        for prefix in ["", "user/", "/user", "/a b/", "/a\r\nHost: b/"] {
+            assert_eq!(verdict(|s| s.prefix = prefix.into()), odd, "{prefix:?}");
+        }
+        assert_eq!(verdict(|s| s.port = 0), "the server's port is malformed");
+    }
+
+    #[test]
+    fn without_limits_nothing_starts() {
+        let spec = spec();
+        let refusal = check(None, &spec, &spec.account, &BTreeSet::new()).unwrap_err();
+        assert!(refusal.to_string().contains("no section [limits]"));
+    }
+}

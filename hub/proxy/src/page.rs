@@ -1,0 +1,155 @@
+//! What the proxy itself says to people and programs: small pages that never repeat what was asked.
+
+use bytes::Bytes;
+use hyper::header::{
+    ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderValue,
+    RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
+};
+use hyper::{Response, StatusCode};
+
+use crate::body::ResponseBody;
+
+/// One thing to say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Page {
+    /// The request could be read in two ways.
+    BadRequest,
+    /// A websocket of a page from elsewhere.
+    ForeignOrigin,
+    /// No route, not even to a hub.
+    NotFound,
+    /// `Expect` with something we do not know.
+    UnknownExpectation,
+    /// The hub is not there.
+    HubAway,
+    /// The server is starting, or its route is a moment behind.
+    NotReady,
+    /// The host says that the server does not run.
+    NotRunning,
+    /// No way to the host.
+    HostUnreachable,
+    /// The server broke off before it answered.
+    NoAnswer,
+}
+
+impl Page {
+    /// The status it comes with.
+    pub fn status(self) -> StatusCode {
+        match self {
+            Self::BadRequest => StatusCode::BAD_REQUEST,
+            Self::ForeignOrigin => StatusCode::FORBIDDEN,
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::UnknownExpectation => StatusCode::EXPECTATION_FAILED,
+            Self::HubAway
+            | Self::NotReady
+            | Self::NotRunning
+            | Self::HostUnreachable
+            | Self::NoAnswer => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    /// Title and text.
+    fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Self::BadRequest => ("Bad request", "This address or request is malformed."),
+            Self::ForeignOrigin => {
+                ("Not from here", "A page of another site may not open this connection.")
+            }
+            Self::NotFound => ("Not found", "Nothing is served under this address."),
+            Self::UnknownExpectation => {
+                ("Expectation failed", "Only 100-continue can be expected here.")
+            }
+            Self::HubAway => (
+                "The hub is being updated",
+                "Notebooks go on. Try this page again in a few seconds.",
+            ),
+            Self::NotReady => {
+                ("The server is starting", "It is not ready yet. Try again in a moment.")
+            }
+            Self::NotRunning => {
+                ("The server is not running", "Start it from the hub, then come back.")
+            }
+            Self::HostUnreachable => (
+                "The server cannot be reached",
+                "The way to its host is cut. What runs there goes on; try again soon.",
+            ),
+            Self::NoAnswer => {
+                ("No answer", "The server closed the connection before it answered. Try again.")
+            }
+        }
+    }
+
+    /// When it is worth trying again, in seconds.
+    fn retry_after_s(self) -> Option<u64> {
+        match self {
+            Self::NotReady | Self::NoAnswer => Some(1),
+            Self::HubAway | Self::HostUnreachable => Some(5),
+            Self::NotRunning => Some(10),
+            _ => None,
+        }
+    }
+
+    /// The answer, as HTML or, for those who prefer it, JSON.
+    pub fn answer(self, request: &HeaderMap) -> Response<ResponseBody> {
+        let status = self.status();
+        let (title, text) = self.words();
+        let json = prefers_json(request);
+        let body = if json {
+            format!(r#"{{"status": {}, "message": "{title}. {text}"}}"#, status.as_u16())
+        } else {
+            format!(
+                "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
+                 <meta name=\"viewport\" content=\"width=device-width\"><title>{title}</title>\
+                 <style>body{{font:1rem/1.5 system-ui,sans-serif;max-width:34rem;\
+                 margin:18vh auto 0;padding:0 1rem}}h1{{font-size:1.4rem}}</style></head>\n\
+                 <body><h1>{title}</h1><p>{text}</p></body></html>\n"
+            )
+        };
+        let mut response = own(status, body);
+        let kind = if json { "application/json" } else { "text/html; charset=utf-8" };
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        headers.insert(
+            CONTENT_SECURITY_POLICY,
+            HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'"),
+        );
+        if let Some(seconds) = self.retry_after_s() {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
+    }
+}
+
+/// An answer of our own.
+pub fn own(status: StatusCode, body: impl Into<Bytes>) -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::text(body));
+    *response.status_mut() = status;
+    response
+}
+
+/// An answer of JSON.
+pub fn json(status: StatusCode, body: impl Into<Bytes>) -> Response<ResponseBody> {
+    let mut response = own(status, body);
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+/// Whether the client is a browser that shows a page.
+pub fn wants_page(request: &HeaderMap) -> bool {
+    accepts(request, "text/html")
+}
+
+fn prefers_json(request: &HeaderMap) -> bool {
+    accepts(request, "application/json") && !accepts(request, "text/html")
+}
+
+fn accepts(request: &HeaderMap, kind: &str) -> bool {
+    request
+        .get_all(ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|item| item.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(kind))
+}

@@ -1,0 +1,73 @@
+//! Idle connections of one route to its target, so of one start of one server: never shared with
+//! another.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use hyper::client::conn::http1::SendRequest;
+use tokio::time::Instant;
+
+use crate::body::RequestBody;
+
+/// One connection to an upstream, able to carry requests one after the other.
+pub type Sender = SendRequest<RequestBody>;
+
+/// JupyterLab opens six connections at once over HTTP/1.1, and a download or two.
+const IDLE_MAX: usize = 8;
+
+/// tornado closes idle connections after an hour; the agent's table may change any minute.
+pub const IDLE: Duration = Duration::from_secs(30);
+
+/// The idle connections.
+#[derive(Debug, Default)]
+pub struct Pool(Mutex<Idle>);
+
+#[derive(Debug, Default)]
+struct Idle {
+    connections: VecDeque<(Sender, Instant)>,
+    closed: bool,
+}
+
+impl Pool {
+    /// The connection used last, if one is ready. It may still be broken when it is written to.
+    pub fn take(&self) -> Option<Sender> {
+        let mut idle = self.lock();
+        idle.connections.retain(|(sender, _)| !sender.is_closed());
+        let ready = idle.connections.iter().rposition(|(sender, _)| sender.is_ready())?;
+        idle.connections.remove(ready).map(|(sender, _)| sender)
+    }
+
+    /// Keeps a connection whose answer was read to the end.
+    pub fn put(&self, sender: Sender) {
+        let mut idle = self.lock();
+        if idle.closed || sender.is_closed() {
+            return;
+        }
+        if idle.connections.len() >= IDLE_MAX {
+            idle.connections.pop_front();
+        }
+        idle.connections.push_back((sender, Instant::now()));
+    }
+
+    /// Closes what has been idle for too long.
+    pub fn sweep(&self, now: Instant) {
+        let mut idle = self.lock();
+        idle.connections
+            .retain(|(sender, since)| !sender.is_closed() && now.duration_since(*since) < IDLE);
+        if idle.connections.is_empty() {
+            idle.connections = VecDeque::new();
+        }
+    }
+
+    /// Closes all, for ever.
+    pub fn close(&self) {
+        let mut idle = self.lock();
+        idle.closed = true;
+        idle.connections = VecDeque::new();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Idle> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,64 @@
+//! What people and programs can do to servers: the one way from pages, API and CLI into the core.
+
+use berth_common::link::Account;
+use berth_common::{DecisionId, Reason, ServerId, ServerName};
+use berth_core::event::{Event, StartRequest, Wish};
+use berth_core::{Answer, Decision};
+use berth_process::clock::now;
+
+use crate::driver::NotSaved;
+use crate::site::Hub;
+
+/// Asks for a server. The answer comes once it is durable; a second click gets the first one's.
+///
+/// # Errors
+/// When nothing was changed because it could not be saved.
+pub async fn start(
+    hub: &Hub,
+    account: Account,
+    name: ServerName,
+    wish: Wish,
+    user_options: Option<String>,
+) -> Result<Answer, NotSaved> {
+    let request = request(account, name, wish, user_options);
+    hub.fleet.ask(Event::Start(Box::new(request))).await
+}
+
+/// What would come of asking for a server now. Changes nothing.
+pub fn dry_run(hub: &Hub, account: Account, name: ServerName, wish: Wish) -> Decision {
+    let request = request(account, name, wish, None);
+    berth_core::step::dry_run(&hub.fleet.fleet(), now(), &request)
+}
+
+/// Ends a server, or takes a waiting one out of the queue.
+///
+/// # Errors
+/// When nothing was changed because it could not be saved.
+pub async fn stop(hub: &Hub, server: &ServerId, reason: Reason) -> Result<Answer, NotSaved> {
+    hub.fleet.ask(Event::Stop { server: server.clone(), reason, reply: None }).await
+}
+
+/// Forgets a server that does not run.
+///
+/// # Errors
+/// When nothing was changed because it could not be saved.
+pub async fn remove(hub: &Hub, server: &ServerId) -> Result<Answer, NotSaved> {
+    hub.fleet.ask(Event::Remove { server: server.clone(), reply: None }).await
+}
+
+fn request(
+    account: Account,
+    name: ServerName,
+    wish: Wish,
+    user_options: Option<String>,
+) -> StartRequest {
+    StartRequest {
+        server: ServerId::from_random(rand::random()),
+        decision: DecisionId::from_random(rand::random()),
+        account,
+        name,
+        wish,
+        user_options,
+        reply: None,
+    }
+}

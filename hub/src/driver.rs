@@ -1,0 +1,240 @@
+//! The one task that owns the fleet: events in, step, commit, effects out.
+//!
+//! Events that are waiting together are stepped together and committed in one transaction; no
+//! effect of theirs leaves before it is durable. If the commit fails, the fleet is taken from the
+//! store again, the callers are told that nothing happened, and the hosts are asked anew.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use berth_common::{Epoch, HostId, ServerId};
+use berth_core::event::{Effect, Event, ReplyTo};
+use berth_core::store::commit_then_release;
+use berth_core::{Answer, Fleet, Settings, step};
+use berth_process::clock::now;
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+
+use crate::storage::{Storage, StorageError};
+
+/// Events taken into one transaction at most: bounds the delay of the first of them.
+const BATCH: usize = 256;
+/// Events that may wait. Beyond it callers wait too, which is the back-pressure we want.
+const QUEUE: usize = 4_096;
+
+/// The way to the fleet for everybody else: read a snapshot, send an event.
+#[derive(Debug, Clone)]
+pub struct FleetHandle {
+    events: mpsc::Sender<(Event, Option<oneshot::Sender<Answer>>)>,
+    published: watch::Receiver<Arc<Fleet>>,
+    changes: broadcast::Sender<ServerId>,
+    tell: broadcast::Sender<HostId>,
+    next_session: Arc<AtomicU64>,
+}
+
+/// The hub could not save what was asked, or is going down: nothing has happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("nothing was changed: the hub cannot save at the moment")]
+pub struct NotSaved;
+
+impl FleetHandle {
+    /// The newest published fleet.
+    pub fn fleet(&self) -> Arc<Fleet> {
+        self.published.borrow().clone()
+    }
+
+    /// Follows the published fleet.
+    pub fn watch(&self) -> watch::Receiver<Arc<Fleet>> {
+        self.published.clone()
+    }
+
+    /// Ids of servers whose pages are out of date.
+    pub fn changes(&self) -> broadcast::Receiver<ServerId> {
+        self.changes.subscribe()
+    }
+
+    /// Names of hosts whose desired set should be sent.
+    pub fn tellings(&self) -> broadcast::Receiver<HostId> {
+        self.tell.subscribe()
+    }
+
+    /// A number for a new link session, higher than all before.
+    pub fn new_session(&self) -> u64 {
+        self.next_session.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Sends an event that nobody waits for.
+    pub async fn send(&self, event: Event) {
+        let _ = self.events.send((event, None)).await;
+    }
+
+    /// Sends an event and waits for its answer, which comes once it is durable.
+    ///
+    /// # Errors
+    /// When nothing was changed because it could not be saved.
+    pub async fn ask(&self, event: Event) -> Result<Answer, NotSaved> {
+        let (reply, answer) = oneshot::channel();
+        self.events.send((event, Some(reply))).await.map_err(|_| NotSaved)?;
+        answer.await.map_err(|_| NotSaved)
+    }
+}
+
+/// Starts the driver over the fleet that the store holds, in a new reign.
+///
+/// # Errors
+/// When the store cannot be read, or the new reign not saved.
+pub async fn start(storage: Storage, settings: Arc<Settings>) -> Result<FleetHandle, StorageError> {
+    let epoch = storage.write(berth_store::Database::next_epoch).await?;
+    let fleet = restore(&storage, epoch, settings)?;
+    let (events, queue) = mpsc::channel(QUEUE);
+    let (publish, published) = watch::channel(Arc::new(fleet.clone()));
+    let (changes, _) = broadcast::channel(1_024);
+    let (tell, _) = broadcast::channel(1_024);
+    let handle = FleetHandle {
+        events,
+        published,
+        changes: changes.clone(),
+        tell: tell.clone(),
+        // Sessions of one reign only are compared, so they may begin at one.
+        next_session: Arc::new(AtomicU64::new(1)),
+    };
+    let driver =
+        Driver { storage, fleet, publish, changes, tell, waiting: HashMap::new(), next_reply: 1 };
+    tokio::spawn(driver.run(queue));
+    tokio::spawn(tick(handle.clone()));
+    tracing::info!(%epoch, "the reign begins");
+    Ok(handle)
+}
+
+fn restore(
+    storage: &Storage,
+    epoch: Epoch,
+    settings: Arc<Settings>,
+) -> Result<Fleet, StorageError> {
+    let (hosts, servers) = storage.read(|reader| Ok((reader.hosts()?, reader.servers()?)))?;
+    Ok(Fleet::restore(epoch, settings, hosts, servers))
+}
+
+async fn tick(handle: FleetHandle) {
+    let mut every_second = tokio::time::interval(Duration::from_secs(1));
+    loop {
+        every_second.tick().await;
+        handle.send(Event::Tick).await;
+    }
+}
+
+struct Driver {
+    storage: Storage,
+    fleet: Fleet,
+    publish: watch::Sender<Arc<Fleet>>,
+    changes: broadcast::Sender<ServerId>,
+    tell: broadcast::Sender<HostId>,
+    waiting: HashMap<ReplyTo, oneshot::Sender<Answer>>,
+    next_reply: ReplyTo,
+}
+
+type Queue = mpsc::Receiver<(Event, Option<oneshot::Sender<Answer>>)>;
+
+impl Driver {
+    async fn run(mut self, mut queue: Queue) {
+        let mut batch = Vec::with_capacity(BATCH);
+        loop {
+            let taken = queue.recv_many(&mut batch, BATCH).await;
+            if taken == 0 {
+                return;
+            }
+            let mut effects = Vec::new();
+            for (event, reply) in batch.drain(..) {
+                effects.append(&mut self.take(event, reply));
+            }
+            match self.commit(effects).await {
+                Ok(effects) => {
+                    // A snapshot shares its records, so one a batch is cheap; and whoever gets an
+                    // answer finds it in the fleet.
+                    self.publish.send_replace(Arc::new(self.fleet.clone()));
+                    self.let_out(effects);
+                }
+                Err(error) => {
+                    tracing::error!(%error, "a step could not be saved; going on from what the store holds");
+                    self.waiting.clear();
+                    if let Err(error) = self.reload() {
+                        // An I/O error is never retried: nobody knows what the disk holds.
+                        tracing::error!(%error, "the store cannot be read either: the hub ends");
+                        std::process::exit(1);
+                    }
+                }
+            }
+        }
+    }
+
+    fn take(&mut self, event: Event, reply: Option<oneshot::Sender<Answer>>) -> Vec<Effect> {
+        let to = reply.map(|sender| {
+            let to = self.next_reply;
+            self.next_reply = self.next_reply.wrapping_add(1);
+            self.waiting.insert(to, sender);
+            to
+        });
+        step(&mut self.fleet, now(), with_reply(event, to))
+    }
+
+    async fn commit(&self, effects: Vec<Effect>) -> Result<Vec<Effect>, StorageError> {
+        if !effects.iter().any(|effect| matches!(effect, Effect::Save(_))) {
+            return Ok(effects);
+        }
+        self.storage.write(move |database| commit_then_release(database, effects)).await
+    }
+
+    fn reload(&mut self) -> Result<(), StorageError> {
+        let former = std::mem::take(&mut self.fleet);
+        self.fleet = restore(&self.storage, former.epoch, former.settings)?;
+        for (id, host) in &mut self.fleet.hosts {
+            // Numbers of desired sets must go on growing within the reign.
+            if let Some(before) = former.hosts.get(id) {
+                let host = Arc::make_mut(host);
+                host.seq = before.seq.saturating_add(1);
+                host.session = before.session;
+            }
+        }
+        self.publish.send_replace(Arc::new(self.fleet.clone()));
+        Ok(())
+    }
+
+    fn let_out(&mut self, effects: Vec<Effect>) {
+        let mut told = BTreeSet::new();
+        for effect in effects {
+            match effect {
+                Effect::Save(_) | Effect::RoutesChanged => {}
+                Effect::Tell(host) => {
+                    told.insert(host);
+                }
+                Effect::Changed(server) => {
+                    let _ = self.changes.send(server);
+                }
+                Effect::Reply(to, answer) => {
+                    berth_process::crash_point!("hub.before_reply");
+                    if let Some(sender) = self.waiting.remove(&to) {
+                        let _ = sender.send(answer);
+                    }
+                    berth_process::crash_point!("hub.after_reply");
+                }
+                Effect::Alarm(text) => tracing::warn!("{text}"),
+            }
+        }
+        for host in told {
+            let _ = self.tell.send(host);
+        }
+    }
+}
+
+fn with_reply(event: Event, to: Option<ReplyTo>) -> Event {
+    match event {
+        Event::Start(mut request) => {
+            request.reply = to;
+            Event::Start(request)
+        }
+        Event::Stop { server, reason, .. } => Event::Stop { server, reason, reply: to },
+        Event::Remove { server, .. } => Event::Remove { server, reply: to },
+        other => other,
+    }
+}

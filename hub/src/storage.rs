@@ -1,0 +1,94 @@
+//! The store behind one writer thread and one reader.
+//!
+//! Everything that changes the database runs on one thread in the order in which it was asked;
+//! reads go beside it and never wait for an fsync.
+
+use std::path::Path;
+use std::sync::mpsc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+use berth_store::{Database, Reader, StoreError};
+use tokio::sync::oneshot;
+
+type Job = Box<dyn FnOnce(&mut Database) + Send>;
+
+/// A handle to the store, cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Storage {
+    jobs: mpsc::Sender<Job>,
+    reader: Arc<Mutex<Reader>>,
+}
+
+/// The writer thread has ended: the hub is going down.
+#[derive(Debug, thiserror::Error)]
+pub enum StorageError {
+    /// The store's own error.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// No more writes are taken.
+    #[error("the store is closed: the hub is going down")]
+    Closed,
+}
+
+impl Storage {
+    /// Opens the store of a state folder and starts its writer.
+    ///
+    /// # Errors
+    /// Those of [`Database::open`].
+    pub fn open(folder: &Path) -> Result<Self, StorageError> {
+        let mut database = Database::open(folder)?;
+        let reader = Arc::new(Mutex::new(database.reader()?));
+        let (jobs, queue) = mpsc::channel::<Job>();
+        let writer = thread::Builder::new().name("store".into());
+        let spawned = writer.spawn(move || {
+            for job in queue {
+                job(&mut database);
+            }
+        });
+        spawned.map_err(|_| StorageError::Closed)?;
+        Ok(Self { jobs, reader })
+    }
+
+    /// Runs a change on the writer thread; done when it is durable.
+    ///
+    /// # Errors
+    /// The change's own, or that the hub is going down.
+    pub async fn write<T: Send + 'static>(
+        &self,
+        change: impl FnOnce(&mut Database) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StorageError> {
+        let (done, result) = oneshot::channel();
+        let job: Job = Box::new(move |database| {
+            let _ = done.send(change(database));
+        });
+        self.jobs.send(job).map_err(|_| StorageError::Closed)?;
+        Ok(result.await.map_err(|_| StorageError::Closed)??)
+    }
+
+    /// Runs a change on the writer thread without waiting; a failure is logged.
+    pub fn write_later(
+        &self,
+        what: &'static str,
+        change: impl FnOnce(&mut Database) -> Result<(), StoreError> + Send + 'static,
+    ) {
+        let job: Job = Box::new(move |database| {
+            if let Err(error) = change(database) {
+                tracing::error!(%error, "{what} was not saved");
+            }
+        });
+        let _ = self.jobs.send(job);
+    }
+
+    /// Reads beside the writer. Reads take microseconds, so they are not sent to another thread.
+    ///
+    /// # Errors
+    /// The store's own.
+    pub fn read<T>(
+        &self,
+        read: impl FnOnce(&Reader) -> Result<T, StoreError>,
+    ) -> Result<T, StorageError> {
+        let reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(read(&reader)?)
+    }
+}
