@@ -2,3 +2,9 @@
 
 pub mod config;
 pub mod reconcile;
+pub mod account;
+pub mod mem;
+pub mod mounts;
+pub mod policy;
+pub mod readiness;
+pub mod runtime;

@@ -417,23 +417,25 @@ impl Keeper {
                     desired
                 }
                 // Stop is final: no later message revives that generation.
-                Verdict::Run(_) if seen.stopped >= Some(desired.generation) => Desired {
+                _ if seen.stopped >= Some(desired.generation) => Desired {
                     what: Verdict::Stop { grace_s: SUPERSEDED_GRACE_S },
                     generation: desired.generation,
                 },
-                Verdict::Run(_) => desired,
+                _ => desired,
             };
-            let order = match before.remove(&server) {
-                Some(old) if old.desired == desired => old.order,
+            let known = self.servers.entry(server.clone()).or_default();
+            let old = before.remove(&server);
+            let same = old.as_ref().is_some_and(|old| old.desired == desired);
+            if !same {
+                known.forget_record(&desired);
+            }
+            let order = match old {
+                Some(old) if old.desired.generation == desired.generation => old.order,
                 _ => {
-                    if let Some(known) = self.servers.get_mut(&server) {
-                        known.record = None;
-                    }
                     self.wishes = self.wishes.saturating_add(1);
                     self.wishes
                 }
             };
-            self.servers.entry(server.clone()).or_default();
             self.desired.insert(server, Wish { desired, order });
         }
         // What the set no longer names is no longer told of either.
@@ -482,7 +484,7 @@ impl Keeper {
         }
         for (server, known) in &mut self.servers {
             if look >= known.touched {
-                let wanted = runs(self.desired.get(server));
+                let wanted = kept(self.desired.get(server));
                 known.see(listed.remove(server), wanted, &self.boot, now);
             }
         }
@@ -539,7 +541,7 @@ impl Keeper {
     /// Tells what became of a step. The outcome of a call that was overtaken by another one is
     /// not believed: the next list tells.
     pub fn settle(&mut self, operation: &Operation, outcome: Outcome, now: Timestamp) {
-        let wanted = runs(self.desired.get(&operation.server));
+        let wanted = kept(self.desired.get(&operation.server));
         let Some(known) = self.servers.get_mut(&operation.server) else { return };
         known.touched = Look(self.looks.saturating_add(1));
         match &mut known.pending {
@@ -671,10 +673,10 @@ impl Keeper {
     }
 }
 
-/// The generation that a verdict wants to run.
-fn runs(wish: Option<&Wish>) -> Option<Generation> {
+/// The generation that a verdict wants to run, or to go on running.
+fn kept(wish: Option<&Wish>) -> Option<Generation> {
     wish.and_then(|wish| match wish.desired.what {
-        Verdict::Run(_) => Some(wish.desired.generation),
+        Verdict::Run(_) | Verdict::Keep => Some(wish.desired.generation),
         Verdict::Stop { .. } => None,
     })
 }
@@ -699,9 +701,9 @@ impl Server {
             };
         };
         let id = container.id.clone();
-        let wanted = verdict.is_some_and(|desired| {
-            desired.generation == container.generation && matches!(desired.what, Verdict::Run(_))
-        });
+        let same = verdict.filter(|desired| desired.generation == container.generation);
+        let starts = same.is_some_and(|desired| matches!(desired.what, Verdict::Run(_)));
+        let wanted = same.is_some_and(|desired| !matches!(desired.what, Verdict::Stop { .. }));
         // A verdict that names this generation, or a newer generation that replaces it.
         let grace_s = verdict.and_then(|desired| match desired.what {
             Verdict::Stop { grace_s } if desired.generation >= container.generation => {
@@ -728,7 +730,7 @@ impl Server {
                 Some(Act::Remove { container: id })
             }
             (ContainerState::Created, _) if !obeys => None,
-            (ContainerState::Created, _) if wanted => Some(Act::Start { container: id }),
+            (ContainerState::Created, _) if starts => Some(Act::Start { container: id }),
             (ContainerState::Created, _) => Some(Act::Remove { container: id }),
             (ContainerState::Running { .. }, _) => {
                 let grace_s = grace_s.filter(|_| obeys)?;
@@ -747,6 +749,17 @@ impl Server {
                 }
                 Some(_) => None,
             },
+        }
+    }
+
+    /// A verdict has changed: what is still to be told under the new one?
+    fn forget_record(&mut self, desired: &Desired) {
+        let Some(record) = &self.record else { return };
+        let retry = matches!(record.state, ObservedState::Failed(_))
+            && matches!(desired.what, Verdict::Run(_));
+        let stop = matches!(desired.what, Verdict::Stop { .. });
+        if retry || stop || record.generation != desired.generation {
+            self.record = None;
         }
     }
 

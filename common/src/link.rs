@@ -193,8 +193,11 @@ pub struct Desired {
 /// The verdict on a server. A container without one is left alone and reported.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Verdict {
-    /// Make it run. Boxed: it is much larger than a stop.
+    /// Make it run; create it if it is not there. Boxed: it is much larger than a stop.
     Run(Box<RunSpec>),
+    /// It has answered once: leave it running, but never create it anew. If it is gone, its
+    /// owner's kernels are gone, and the hub must hear of that instead of finding a fresh one.
+    Keep,
     /// End it: SIGTERM, this many seconds, SIGKILL, remove.
     Stop {
         /// Seconds between SIGTERM and SIGKILL.

@@ -3,9 +3,16 @@
 //! Assembly only; each part is a module with one job.
 
 pub mod actions;
+pub mod auth;
 pub mod ca;
 pub mod config;
 pub mod driver;
+pub mod housekeeping;
 pub mod keys;
+pub mod link;
+pub mod reload;
+pub mod routes;
 pub mod site;
+pub mod spec;
 pub mod storage;
+pub mod web;

@@ -1,9 +1,12 @@
 //! What every part of the hub shares: one value, made at start-up, reached through an `Arc`.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use tokio::sync::mpsc;
+use berth_common::Generation;
+use berth_core::Server;
+use tokio::sync::{mpsc, watch};
 
 use crate::ca::Ca;
 use crate::config::Config;
@@ -26,12 +29,19 @@ pub struct Hub {
     pub ca: Ca,
     /// SHA-256 hashes of tokens that ended, for the proxy to forget.
     pub revoked: mpsc::UnboundedSender<Vec<u8>>,
+    /// The routes that the proxy has confirmed, by path.
+    pub routed: watch::Sender<BTreeMap<String, Generation>>,
 }
 
 impl Hub {
     /// The configuration in force.
     pub fn config(&self) -> Arc<Config> {
         self.config.load_full()
+    }
+
+    /// Whether people can open a server: it answers, and the proxy leads there.
+    pub fn is_open(&self, server: &Server) -> bool {
+        server.is_ready() && self.routed.borrow().get(&server.prefix()) == Some(&server.generation)
     }
 
     /// Tells the proxy to forget tokens that ended.

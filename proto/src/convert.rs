@@ -218,6 +218,7 @@ impl From<DesiredSet> for wire::Desired {
             generation: desired.generation.0,
             what: Some(match desired.what {
                 Verdict::Run(spec) => wire::desired_server::What::Run((*spec).into()),
+                Verdict::Keep => wire::desired_server::What::Keep(wire::Keep {}),
                 Verdict::Stop { grace_s } => {
                     wire::desired_server::What::Stop(wire::Stop { grace_s })
                 }
@@ -240,6 +241,7 @@ impl TryFrom<wire::Desired> for DesiredSet {
         let servers = message.servers.into_iter().map(|desired| {
             let what = match desired.what.ok_or(BadMessage::Missing("verdict"))? {
                 wire::desired_server::What::Run(run) => Verdict::Run(Box::new(run.try_into()?)),
+                wire::desired_server::What::Keep(wire::Keep {}) => Verdict::Keep,
                 wire::desired_server::What::Stop(stop) => Verdict::Stop { grace_s: stop.grace_s },
             };
             Ok((

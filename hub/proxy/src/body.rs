@@ -128,9 +128,9 @@ impl Body for ResponseBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         match self.get_mut() {
-            Self::Own(text) => {
-                Pin::new(text).poll_frame(cx).map(|frame| frame.map(|ok| ok.map_err(|e| match e {})))
-            }
+            Self::Own(text) => Pin::new(text)
+                .poll_frame(cx)
+                .map(|frame| frame.map(|ok| ok.map_err(|e| match e {}))),
             Self::Upstream(relay) => {
                 let frame = ready!(Pin::new(&mut relay.incoming).poll_frame(cx));
                 match &frame {

@@ -21,9 +21,12 @@ pub fn strip_request(headers: &mut HeaderMap, owner: Owner<'_>) {
     }
     let mut kept: Vec<&[u8]> = Vec::new();
     for value in headers.get_all(COOKIE) {
-        kept.extend(value.as_bytes().split(|byte| *byte == b';').filter(|pair| {
-            !pair.trim_ascii().is_empty() && may_pass(name_of(pair), owner)
-        }));
+        kept.extend(
+            value
+                .as_bytes()
+                .split(|byte| *byte == b';')
+                .filter(|pair| !pair.trim_ascii().is_empty() && may_pass(name_of(pair), owner)),
+        );
     }
     // Browsers send one field; several are joined as HTTP/2 asks for (RFC 9113 8.2.3).
     let joined =

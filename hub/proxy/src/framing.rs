@@ -57,6 +57,8 @@ pub enum Step {
     Hold,
     /// The request is refused, for this reason.
     Refuse(&'static str),
+    /// The head is longer than [`HEAD_MAX`].
+    TooLong,
 }
 
 /// Looks at the bytes that follow those passed so far. `scanned` is how many of them an earlier
@@ -75,7 +77,7 @@ pub fn step(state: &mut State, bytes: &[u8], scanned: usize) -> Step {
         }
         State::Head => match find_end(bytes, scanned) {
             Err(reason) => Step::Refuse(reason),
-            Ok(None) if bytes.len() >= HEAD_MAX => Step::Refuse("the head is too long"),
+            Ok(None) if bytes.len() >= HEAD_MAX => Step::TooLong,
             Ok(None) => Step::More,
             Ok(Some(end)) => match head(bytes.get(..end).unwrap_or_default()) {
                 Ok(next) => {
@@ -122,7 +124,10 @@ fn chunks(chunk: &mut Chunk, bytes: &[u8], scanned: usize) -> (Step, bool) {
         Chunk::Size => {
             let Some(newline) = bytes.iter().position(|byte| *byte == b'\n') else {
                 let long = bytes.len() > CHUNK_LINE_MAX;
-                return (if long { Step::Refuse("a chunk's line is too long") } else { Step::More }, false);
+                return (
+                    if long { Step::Refuse("a chunk's line is too long") } else { Step::More },
+                    false,
+                );
             };
             let line = bytes.get(..newline).unwrap_or_default();
             match line.strip_suffix(b"\r").and_then(chunk_size) {
@@ -264,7 +269,8 @@ fn request_line(line: &[u8]) -> Result<RequestLine<'_>, &'static str> {
         _ => return Err("neither HTTP/1.1 nor HTTP/1.0"),
     };
     // A fragment never travels; bytes above 126 are escaped by every browser.
-    if target.is_empty() || !target.iter().all(|byte| matches!(byte, b'!'..=b'~') && *byte != b'#') {
+    if target.is_empty() || !target.iter().all(|byte| matches!(byte, b'!'..=b'~') && *byte != b'#')
+    {
         return Err("the target holds a forbidden byte");
     }
     let authority = if target.starts_with(b"/") || target == b"*" {
@@ -330,6 +336,7 @@ mod tests {
                     Step::More => break,
                     Step::Hold => return format!("held after {passed}"),
                     Step::Refuse(reason) => return reason.to_owned(),
+                    Step::TooLong => return "the head is too long".to_owned(),
                 }
             }
         }
@@ -368,16 +375,28 @@ mod tests {
     fn doubtful_requests_are_refused() {
         let with = |fields: &str| format!("POST / HTTP/1.1\r\nHost: a\r\n{fields}\r\n");
         for (text, expected) in [
-            (with("Content-Length: 1\r\nTransfer-Encoding: chunked\r\n"), "Transfer-Encoding and Content-Length"),
-            (with("Transfer-Encoding: chunked\r\nContent-Length: 1\r\n"), "Transfer-Encoding and Content-Length"),
+            (
+                with("Content-Length: 1\r\nTransfer-Encoding: chunked\r\n"),
+                "Transfer-Encoding and Content-Length",
+            ),
+            (
+                with("Transfer-Encoding: chunked\r\nContent-Length: 1\r\n"),
+                "Transfer-Encoding and Content-Length",
+            ),
             (with("Content-Length: 1\r\nContent-Length: 1\r\n"), "two Content-Length fields"),
             (with("Content-Length: 1, 1\r\n"), "Content-Length is not a number"),
             (with("Content-Length: +1\r\n"), "Content-Length is not a number"),
             (with("Content-Length:\r\n"), "Content-Length is not a number"),
             (with("Content-Length: 99999999999999999999\r\n"), "Content-Length is not a number"),
-            (with("Transfer-Encoding: gzip, chunked\r\n"), "a Transfer-Encoding other than chunked"),
+            (
+                with("Transfer-Encoding: gzip, chunked\r\n"),
+                "a Transfer-Encoding other than chunked",
+            ),
             (with("Transfer-Encoding: xchunked\r\n"), "a Transfer-Encoding other than chunked"),
-            (with("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n"), "a Transfer-Encoding other than chunked"),
+            (
+                with("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n"),
+                "a Transfer-Encoding other than chunked",
+            ),
             (with("Transfer-Encoding : chunked\r\n"), "a field's name is malformed"),
             (with("X: 1\r\n folded\r\n"), "a field without a colon"),
             (with(" X: 1\r\n"), "a field's name is malformed"),
@@ -393,17 +412,44 @@ mod tests {
             ("GET /\tx HTTP/1.1\r\nHost: a\r\n\r\n".into(), "the target holds a forbidden byte"),
             ("GET /#x HTTP/1.1\r\nHost: a\r\n\r\n".into(), "the target holds a forbidden byte"),
             ("GET / HTTP/2.0\r\nHost: a\r\n\r\n".into(), "neither HTTP/1.1 nor HTTP/1.0"),
-            ("GET http://b/ HTTP/1.1\r\nHost: a\r\n\r\n".into(), "the target names another host than Host"),
+            (
+                "GET http://b/ HTTP/1.1\r\nHost: a\r\n\r\n".into(),
+                "the target names another host than Host",
+            ),
             ("CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n".into(), "the method is malformed"),
-            ("GET ftp://a/ HTTP/1.1\r\nHost: a\r\n\r\n".into(), "the target is neither a path nor a URL"),
-            ("PUT / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n".into(), "Transfer-Encoding in HTTP/1.0"),
-            (with("Transfer-Encoding: chunked\r\n") + "3\r\nabcd\r\n", "a chunk is longer than it says"),
+            (
+                "GET ftp://a/ HTTP/1.1\r\nHost: a\r\n\r\n".into(),
+                "the target is neither a path nor a URL",
+            ),
+            (
+                "PUT / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n".into(),
+                "Transfer-Encoding in HTTP/1.0",
+            ),
+            (
+                with("Transfer-Encoding: chunked\r\n") + "3\r\nabcd\r\n",
+                "a chunk is longer than it says",
+            ),
             (with("Transfer-Encoding: chunked\r\n") + "3\nabc\r\n", "a chunk's size is malformed"),
-            (with("Transfer-Encoding: chunked\r\n") + "0x3\r\nabc\r\n", "a chunk's size is malformed"),
-            (with("Transfer-Encoding: chunked\r\n") + "3 ;x\r\nabc\r\n", "a chunk's size is malformed"),
-            (with("Transfer-Encoding: chunked\r\n") + "fffffffffffffffff\r\n", "a chunk's size is malformed"),
-            (with("Transfer-Encoding: chunked\r\n") + "0\r\nbad trailer\r\n\r\n", "a field without a colon"),
-            (format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "a".repeat(HEAD_MAX)), "the head is too long"),
+            (
+                with("Transfer-Encoding: chunked\r\n") + "0x3\r\nabc\r\n",
+                "a chunk's size is malformed",
+            ),
+            (
+                with("Transfer-Encoding: chunked\r\n") + "3 ;x\r\nabc\r\n",
+                "a chunk's size is malformed",
+            ),
+            (
+                with("Transfer-Encoding: chunked\r\n") + "fffffffffffffffff\r\n",
+                "a chunk's size is malformed",
+            ),
+            (
+                with("Transfer-Encoding: chunked\r\n") + "0\r\nbad trailer\r\n\r\n",
+                "a field without a colon",
+            ),
+            (
+                format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "a".repeat(HEAD_MAX)),
+                "the head is too long",
+            ),
         ] {
             for piece in [1, 5, 100_000] {
                 // Whole-head rules need no byte-by-byte run over 64 KiB.

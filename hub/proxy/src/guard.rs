@@ -20,6 +20,9 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// What is handed to the HTTP library instead of a refused head: it answers 400 and closes.
 const REFUSED: &[u8] = b"\0\r\n\r\n";
 
+/// The most fields that a head may have: the HTTP library answers 431 to more.
+pub const FIELDS_MAX: usize = 256;
+
 /// Where the service tells the guarded stream whether another protocol follows a request.
 #[derive(Debug, Clone, Default)]
 pub struct Gate(Arc<Mutex<Decision>>);
@@ -124,14 +127,23 @@ impl<T> Guarded<T> {
                     if !in_head {
                         return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
                     }
-                    self.refused = true;
-                    self.pending.truncate(self.cleared);
-                    self.pending.extend_from_slice(REFUSED);
-                    self.cleared = self.pending.len();
+                    self.refuse(REFUSED);
+                }
+                Step::TooLong => {
+                    // A head with one field too many, for which the library has the right answer.
+                    let fields = b"a:\r\n".repeat(FIELDS_MAX.saturating_add(1));
+                    self.refuse(&[b"GET / HTTP/1.1\r\n", fields.as_slice(), b"\r\n"].concat());
                 }
             }
         }
         Ok(())
+    }
+
+    fn refuse(&mut self, instead: &[u8]) {
+        self.refused = true;
+        self.pending.truncate(self.cleared);
+        self.pending.extend_from_slice(instead);
+        self.cleared = self.pending.len();
     }
 
     /// Hands out cleared bytes; whether there were any.

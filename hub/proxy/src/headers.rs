@@ -219,7 +219,11 @@ mod tests {
             ("null", "http", "hub.example", false),
             ("", "http", "hub.example", false),
         ] {
-            assert_eq!(origin_allowed(origin, &client(scheme, host), &listed), expected, "{origin}");
+            assert_eq!(
+                origin_allowed(origin, &client(scheme, host), &listed),
+                expected,
+                "{origin}"
+            );
         }
     }
 }

@@ -129,7 +129,8 @@ pub fn routes_of(saved: Saved) -> Vec<Route> {
     let read = |(key, value): (String, Value)| {
         let Value::Object(fields) = value else { return None };
         let moment = fields.get("last_activity").and_then(Value::as_str);
-        let last_activity: Timestamp = moment.and_then(|text| text.parse().ok()).unwrap_or_default();
+        let last_activity: Timestamp =
+            moment.and_then(|text| text.parse().ok()).unwrap_or_default();
         match Record::read(fields) {
             Ok(record) => Some(Route { key, record, live: Live::new(last_activity) }),
             Err(error) => {

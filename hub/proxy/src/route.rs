@@ -250,10 +250,7 @@ impl Live {
         const EVERY_US: i64 = 60_000_000;
         let last = self.said.load(Ordering::Relaxed);
         let due = now.0.saturating_sub(last) >= EVERY_US;
-        due && self
-            .said
-            .compare_exchange(last, now.0, Ordering::Relaxed, Ordering::Relaxed)
-            .is_ok()
+        due && self.said.compare_exchange(last, now.0, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 }
 
@@ -281,7 +278,8 @@ mod tests {
                 Err(error) => error.to_string(),
             }
         };
-        let tunnel = |target: &str, rest: &str| check(&format!(r#"{{"target": "{target}"{rest}}}"#));
+        let tunnel =
+            |target: &str, rest: &str| check(&format!(r#"{{"target": "{target}"{rest}}}"#));
         let good = r#", "generation": 7, "address": "wn03.example.org:8444""#;
         assert_eq!(
             tunnel("tunnel://wn03/00112233445566ff", good),
@@ -303,7 +301,10 @@ mod tests {
             (r#"{"target": "ftp://hub"}"#, "target has a scheme other than tunnel or http"),
             (r#"{"target": "http://"}"#, "target is not a URL"),
             (r#"{"target": "http://u:p@hub/"}"#, "target must be http://HOST[:PORT][/PATH]"),
-            (r#"{"target": "http://hub", "generation": "7"}"#, "field 'generation' must be a whole number"),
+            (
+                r#"{"target": "http://hub", "generation": "7"}"#,
+                "field 'generation' must be a whole number",
+            ),
         ] {
             assert_eq!(check(json), expected, "{json}");
         }
@@ -311,9 +312,21 @@ mod tests {
             ("tunnel://wn03", good, "target is not tunnel://HOST/SERVER"),
             ("tunnel://WN03/00112233445566ff", good, "target has no valid host name"),
             ("tunnel://wn03/alice", good, "target has no valid server id"),
-            ("tunnel://wn03/00112233445566ff", r#", "address": "h:1""#, "field 'generation' must be given with a tunnel"),
-            ("tunnel://wn03/00112233445566ff", r#", "generation": 7"#, "field 'address' must be the host's name:port"),
-            ("tunnel://wn03/00112233445566ff", r#", "generation": 7, "address": "wn03""#, "field 'address' must be the host's name:port"),
+            (
+                "tunnel://wn03/00112233445566ff",
+                r#", "address": "h:1""#,
+                "field 'generation' must be given with a tunnel",
+            ),
+            (
+                "tunnel://wn03/00112233445566ff",
+                r#", "generation": 7"#,
+                "field 'address' must be the host's name:port",
+            ),
+            (
+                "tunnel://wn03/00112233445566ff",
+                r#", "generation": 7, "address": "wn03""#,
+                "field 'address' must be the host's name:port",
+            ),
         ] {
             assert_eq!(tunnel(target, rest), expected, "{target}{rest}");
         }
@@ -328,6 +341,9 @@ mod tests {
     fn troubles_are_said_once_a_minute() {
         let live = Live::new(Timestamp(0));
         let at = |second: i64| live.may_say(Timestamp(second * 1_000_000));
-        assert_eq!([at(100), at(101), at(159), at(160), at(161)], [true, false, false, true, false]);
+        assert_eq!(
+            [at(100), at(101), at(159), at(160), at(161)],
+            [true, false, false, true, false]
+        );
     }
 }

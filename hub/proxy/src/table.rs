@@ -198,11 +198,7 @@ impl Table {
     ///
     /// # Errors
     /// When the table has a later generation.
-    pub fn remove(
-        &mut self,
-        key: &str,
-        up_to: Option<u64>,
-    ) -> Result<Option<Arc<Route>>, Refusal> {
+    pub fn remove(&mut self, key: &str, up_to: Option<u64>) -> Result<Option<Arc<Route>>, Refusal> {
         let stored = self.routes.get(key).and_then(|route| route.record.generation);
         if let (Some(stored), Some(given)) = (stored, up_to)
             && stored > given

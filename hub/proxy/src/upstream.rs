@@ -19,6 +19,7 @@ use crate::body::RequestBody;
 use crate::credentials::Credentials;
 use crate::pool::Sender;
 use crate::route::{Live, Route, Target};
+use crate::shared::turned;
 use crate::{socket, tunnel};
 
 /// Within a data centre a connect takes milliseconds; this is one lost SYN and its repetition.
@@ -196,8 +197,7 @@ async fn connection(
     Ok(sender)
 }
 
-async fn end_and_grace(mut ended: watch::Receiver<bool>) {
-    // A route that is dropped without an end was replaced by one that shares nothing: same thing.
-    let _ = ended.wait_for(|ended| *ended).await;
+async fn end_and_grace(ended: watch::Receiver<bool>) {
+    turned(ended).await;
     sleep(ENDING).await;
 }

@@ -19,6 +19,7 @@ use crate::copy::Copy;
 use crate::frames::{Frames, GOING_AWAY};
 use crate::headers::{self, Client};
 use crate::route::Live;
+use crate::shared::turned;
 
 /// When one side has ended, the other gets so long: enough for what is on its way, not a leak.
 const LAST_BYTES: Duration = Duration::from_secs(10);
@@ -90,11 +91,6 @@ pub async fn carry(
     drop(alive);
 }
 
-/// Completes when the watch turns true, or when nobody is left to turn it.
-async fn turned(mut watch: watch::Receiver<bool>) {
-    let _ = watch.wait_for(|turned| *turned).await;
-}
-
 async fn copy_both(
     client: &mut TokioIo<Upgraded>,
     server: &mut TokioIo<Upgraded>,
@@ -152,7 +148,11 @@ mod tests {
         for (uri, headers, expected) in [
             ("/x", vec![("origin", "http://hub.example")], true),
             ("/x", vec![("origin", "http://evil.example"), ("authorization", "token x")], false),
-            ("/x", vec![("origin", "http://hub.example"), ("origin", "http://evil.example")], false),
+            (
+                "/x",
+                vec![("origin", "http://hub.example"), ("origin", "http://evil.example")],
+                false,
+            ),
             ("/x", vec![], false),
             ("/x", vec![("authorization", "token x")], true),
             ("/x?a=1&token=y", vec![], true),

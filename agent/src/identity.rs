@@ -1,0 +1,333 @@
+//! The host's keys and certificates: made when it joins, renewed while it runs.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use berth_common::{HostId, Timestamp};
+use berth_process::crash_point;
+use berth_process::file::{self, FileError};
+use berth_proto::identity::{Identity, public_key_hash};
+use berth_proto::link::enrolment_client::EnrolmentClient;
+use berth_proto::link::{Certificates, JoinRequest, RenewRequest};
+use berth_proto::tls::{self, Credential, TlsError};
+use rcgen::{CertificateParams, KeyPair};
+
+use crate::config::{Config, HubAddress};
+use crate::link::dial::{self, DialError};
+
+/// The protocol spoken on the link port.
+pub const ALPN: &[&[u8]] = &[b"h2"];
+
+/// A certificate lives 7 days; with less than this left a new one is fetched, so that a hub may
+/// be away for six days before hosts fall off.
+const RENEW_BELOW_MS: i64 = 6 * 24 * 3600 * 1000;
+
+/// Where keys and certificates lie.
+#[derive(Debug, Clone)]
+pub struct Folder {
+    state: PathBuf,
+    tunnel_user: Option<String>,
+}
+
+/// Why the host has no usable identity.
+#[derive(Debug, thiserror::Error)]
+pub enum IdentityError {
+    /// A file cannot be read or written.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A file that joining makes is not there.
+    #[error("{0} is not there: this host has not joined; run: berth-agent join TOKEN")]
+    NotJoined(String),
+    /// Keys or certificates are damaged.
+    #[error("keys or certificates are damaged: {0}; run: berth-agent join TOKEN")]
+    Damaged(#[from] TlsError),
+    /// Keys cannot be made.
+    #[error("keys cannot be made: {0}")]
+    Key(#[from] rcgen::Error),
+    /// The text is no join token.
+    #[error("this is no join token: it looks like berth1.HASH.ID.SECRET; copy it whole")]
+    Token,
+    /// The hub cannot be reached or trusted.
+    #[error(transparent)]
+    Dial(#[from] DialError),
+    /// The hub says no.
+    #[error("the hub refuses: {0}")]
+    Refused(String),
+    /// The certificates are not what they should be.
+    #[error("the hub's answer cannot be used: {0}")]
+    Answer(&'static str),
+    /// Certificate and configuration name different hosts.
+    #[error("the certificate is for host {certificate}, but agent.toml names {configured}; \
+             put [agent] name right, or join anew with a token for {configured}")]
+    OtherHost {
+        /// What the hub says.
+        certificate: String,
+        /// What the file says.
+        configured: HostId,
+    },
+    /// The tunnel's account is not there.
+    #[error("[agent] tunnel.user = \"{0}\": no such account on this host; make it, or leave it out")]
+    NoUser(String),
+}
+
+impl Folder {
+    /// The folder that the configuration names.
+    pub fn new(config: &Config) -> Self {
+        Self {
+            state: config.agent.state.clone(),
+            tunnel_user: config.agent.tunnel.user.clone(),
+        }
+    }
+
+    /// The hub's CA.
+    pub fn ca(&self) -> PathBuf {
+        self.state.join("ca.pem")
+    }
+
+    /// The certificate for the link.
+    pub fn link_certificate(&self) -> PathBuf {
+        self.state.join("link.pem")
+    }
+
+    /// Its key.
+    pub fn link_key(&self) -> PathBuf {
+        self.state.join("link.key")
+    }
+
+    /// What the tunnel's process may read, and only that.
+    pub fn tunnel(&self) -> PathBuf {
+        self.state.join("tunnel")
+    }
+
+    /// Where the highest epoch is remembered.
+    pub fn epoch(&self) -> PathBuf {
+        self.state.join("epoch")
+    }
+
+    /// Makes the folders. The state's own can be entered, not listed: the tunnel's process, which
+    /// is not root, must reach its part. All files in it are readable by their owner only.
+    fn make(&self) -> Result<(), IdentityError> {
+        file::make_folder(&self.state, 0o711)?;
+        let tunnel = self.tunnel();
+        file::make_folder(&tunnel, 0o700)?;
+        self.give_to_tunnel(&tunnel)
+    }
+
+    fn give_to_tunnel(&self, path: &Path) -> Result<(), IdentityError> {
+        let Some(name) = &self.tunnel_user else { return Ok(()) };
+        if !berth_agent_sys::machine::is_root() {
+            return Ok(());
+        }
+        let account = berth_agent_sys::account::by_name(name)
+            .map_err(|error| FileError::new("look up the owner of", path, error))?
+            .ok_or_else(|| IdentityError::NoUser(name.clone()))?;
+        chown(path, Some(account.uid), Some(account.gid))
+            .map_err(|error| FileError::new("give away", path, error).into())
+    }
+
+    fn write(&self, path: &Path, text: &str) -> Result<(), IdentityError> {
+        crash_point!("identity.write.before");
+        file::replace(path, text.as_bytes(), 0o600)?;
+        if path.parent() == Some(&self.tunnel()) {
+            self.give_to_tunnel(path)?;
+        }
+        crash_point!("identity.write.after");
+        Ok(())
+    }
+}
+
+/// Reads a file that joining has made.
+///
+/// # Errors
+/// When it is not there or cannot be read.
+pub fn read(path: &Path) -> Result<String, IdentityError> {
+    file::read_if_there(path)?.ok_or_else(|| IdentityError::NotJoined(path.display().to_string()))
+}
+
+/// The link's certificate with its key, checked against the configured name.
+///
+/// # Errors
+/// When the host has not joined, or has joined under another name.
+pub fn link_credential(config: &Config) -> Result<Arc<Credential>, IdentityError> {
+    let folder = Folder::new(config);
+    let credential =
+        Credential::new(&read(&folder.link_certificate())?, &read(&folder.link_key())?)?;
+    let identity = credential.peer().map(|peer| peer.identity);
+    match identity {
+        Some(Identity::Host(host)) if host == config.agent.name => Ok(credential),
+        Some(other) => Err(IdentityError::OtherHost {
+            certificate: other.to_string(),
+            configured: config.agent.name.clone(),
+        }),
+        None => Err(IdentityError::Answer("the certificate names nobody")),
+    }
+}
+
+/// A join token's parts that this end needs: the whole is sent to the hub.
+fn ca_hash(token: &str) -> Result<[u8; 32], IdentityError> {
+    let parts: Vec<&str> = token.split('.').collect();
+    let ["berth1", hash, id, secret] = parts.as_slice() else { return Err(IdentityError::Token) };
+    if id.is_empty() || secret.is_empty() || hash.len() != 64 || !hash.is_ascii() {
+        return Err(IdentityError::Token);
+    }
+    let mut bytes = [0; 32];
+    for (byte, pair) in bytes.iter_mut().zip(hash.as_bytes().chunks(2)) {
+        let pair = std::str::from_utf8(pair).map_err(|_| IdentityError::Token)?;
+        *byte = u8::from_str_radix(pair, 16).map_err(|_| IdentityError::Token)?;
+    }
+    Ok(bytes)
+}
+
+/// Turns a join token into keys and certificates on this host.
+///
+/// # Errors
+/// Says what is wrong and what to do; a token that the hub has accepted is used up then.
+pub async fn join(config: &Config, hub: &HubAddress, token: &str) -> Result<(), IdentityError> {
+    let token = token.trim();
+    let hash = ca_hash(token)?;
+    let folder = Folder::new(config);
+    folder.make()?;
+    let (link_key, tunnel_key) = (KeyPair::generate()?, KeyPair::generate()?);
+    // With the CA's hash the hub is authenticated before anything is sent to it.
+    let channel = dial::connect(hub, tls::joining_config(hash, ALPN)?).await?;
+    crash_point!("identity.join.before");
+    let answer = EnrolmentClient::new(channel)
+        .join(JoinRequest {
+            token: token.to_owned(),
+            link_csr: csr(&link_key)?,
+            tunnel_csr: csr(&tunnel_key)?,
+        })
+        .await
+        .map_err(|status| refused(&status))?
+        .into_inner();
+    crash_point!("identity.join.after");
+    if answer.host != config.agent.name.as_str() {
+        return Err(IdentityError::OtherHost {
+            certificate: answer.host,
+            configured: config.agent.name.clone(),
+        });
+    }
+    let cas = tls::certificates(&answer.ca_pem)?;
+    if !cas.iter().any(|ca| public_key_hash(ca).is_ok_and(|found| found == hash)) {
+        return Err(IdentityError::Answer("its CA is not the one that the token names"));
+    }
+    let keys = (link_key.serialize_pem(), tunnel_key.serialize_pem());
+    check(config, &answer, &keys.0, &keys.1)?;
+    let tunnel = folder.tunnel();
+    folder.write(&folder.link_key(), &keys.0)?;
+    folder.write(&tunnel.join("tunnel.key"), &keys.1)?;
+    write_certificates(&folder, &answer)
+}
+
+/// Fetches new certificates if it is time, and puts them in force. `Ok(false)`: it was not time.
+///
+/// # Errors
+/// Says what is wrong; the old certificates stay.
+pub async fn renew_if_due(
+    config: &Config,
+    credential: &Arc<Credential>,
+    now: Timestamp,
+) -> Result<bool, IdentityError> {
+    let until = credential.peer().map_or(0, |peer| peer.valid_until.as_millis());
+    if until.saturating_sub(now.as_millis()) >= RENEW_BELOW_MS {
+        return Ok(false);
+    }
+    let folder = Folder::new(config);
+    // The same keys: then certificate and key cannot come apart when the agent dies in between.
+    let keys = (read(&folder.link_key())?, read(&folder.tunnel().join("tunnel.key"))?);
+    let roots = tls::roots(&read(&folder.ca())?)?;
+    let tls = tls::client_config(Some(credential.clone()), roots, Identity::Hub, ALPN)?;
+    let channel = dial::connect(&config.agent.hub, tls).await?;
+    crash_point!("identity.renew.before");
+    let answer = EnrolmentClient::new(channel)
+        .renew(RenewRequest {
+            link_csr: csr(&KeyPair::from_pem(&keys.0)?)?,
+            tunnel_csr: csr(&KeyPair::from_pem(&keys.1)?)?,
+        })
+        .await
+        .map_err(|status| refused(&status))?
+        .into_inner();
+    crash_point!("identity.renew.after");
+    check(config, &answer, &keys.0, &keys.1)?;
+    write_certificates(&folder, &answer)?;
+    credential.replace(&answer.link_pem, &keys.0)?;
+    Ok(true)
+}
+
+fn csr(key: &KeyPair) -> Result<Vec<u8>, rcgen::Error> {
+    // The hub writes names of its own; an empty request says that none are asked for.
+    Ok(CertificateParams::new(Vec::<String>::new())?.serialize_request(key)?.der().to_vec())
+}
+
+/// Looks whether certificates belong to our keys and to this host before they replace others.
+fn check(
+    config: &Config,
+    answer: &Certificates,
+    link_key: &str,
+    tunnel_key: &str,
+) -> Result<(), IdentityError> {
+    tls::roots(&answer.ca_pem)?;
+    for (pem, key) in [(&answer.link_pem, link_key), (&answer.tunnel_pem, tunnel_key)] {
+        let peer = Credential::new(pem, key)?.peer();
+        let ours = Identity::Host(config.agent.name.clone());
+        if peer.is_none_or(|peer| peer.identity != ours) {
+            return Err(IdentityError::Answer("a certificate is not for this host"));
+        }
+    }
+    Ok(())
+}
+
+fn write_certificates(folder: &Folder, answer: &Certificates) -> Result<(), IdentityError> {
+    let tunnel = folder.tunnel();
+    folder.write(&tunnel.join("ca.pem"), &answer.ca_pem)?;
+    folder.write(&tunnel.join("tunnel.pem"), &answer.tunnel_pem)?;
+    folder.write(&folder.ca(), &answer.ca_pem)?;
+    folder.write(&folder.link_certificate(), &answer.link_pem)
+}
+
+/// A refusal of the hub in its words, with what to do about it.
+fn refused(status: &tonic::Status) -> IdentityError {
+    use tonic::Code;
+    let what = match status.code() {
+        Code::Unauthenticated | Code::PermissionDenied | Code::NotFound | Code::AlreadyExists => {
+            "; a token works once and for an hour: ask the administrators for a new one"
+        }
+        Code::FailedPrecondition => "; ask the administrators of the hub",
+        Code::Unavailable | Code::DeadlineExceeded => "; it may be restarting: try again",
+        _ => "",
+    };
+    let words = if status.message().is_empty() { "no reason given" } else { status.message() };
+    IdentityError::Refused(format!("{words}{what}"))
+}
+
+/// Whether a key file can be read by others than its owner.
+pub fn is_exposed(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|found| found.permissions().mode() & 0o077 != 0)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_pins_the_ca() {
+        let hash = "0f".repeat(32);
+        assert_eq!(ca_hash(&format!("berth1.{hash}.id.secret")).unwrap(), [15; 32]);
+        let short = "0f".repeat(31);
+        for bad in [
+            String::new(),
+            format!("berth2.{hash}.id.secret"),
+            format!("berth1.{hash}.id"),
+            format!("berth1.{hash}..secret"),
+            format!("berth1.{short}.id.secret"),
+            format!("berth1.{short}zz.id.secret"),
+            format!("berth1.{short}é.id.secret"),
+            format!("berth1.{short}+f.id.secret.more"),
+        ] {
+            assert!(matches!(ca_hash(&bad), Err(IdentityError::Token)), "{bad}");
+        }
+    }
+}

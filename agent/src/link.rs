@@ -1,0 +1,141 @@
+//! The link: the agent dials the hub and keeps one session open, heartbeats up, desired sets
+//! down. While the hub is away nothing stops: the agent goes on and dials again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use berth_common::link::{DesiredSet, Report};
+use berth_process::{clock, crash_point};
+use berth_proto::identity::Identity;
+use berth_proto::link::Heartbeat;
+use berth_proto::link::link_client::LinkClient;
+use berth_proto::tls::{self, Credential};
+use futures::StreamExt;
+use tokio::sync::{mpsc, watch};
+use tokio_stream::wrappers::WatchStream;
+
+use crate::config::Config;
+use crate::driver::Input;
+use crate::identity::{self, ALPN, Folder, IdentityError};
+
+pub mod dial;
+
+/// Between two attempts to reach the hub, with chance in between so that a thousand agents do
+/// not come back in the same moment.
+const RETRY_MS: std::ops::RangeInclusive<u64> = 200..=5_000;
+
+/// How often it is asked whether the certificate is to be renewed.
+const RENEWAL_EVERY: Duration = Duration::from_secs(60);
+
+/// Largest desired set that is read: 1,000 servers at 16 KB.
+const DESIRED_MAX: usize = 16 << 20;
+
+/// What the status page says of the link.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LinkState {
+    /// No session; why, for people.
+    Away(String),
+    /// A session is open.
+    Up,
+}
+
+/// Why a session ended.
+#[derive(Debug, thiserror::Error)]
+enum LinkError {
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    #[error("the hub refuses the link: {0}")]
+    Refused(String),
+    #[error("the hub has closed the link")]
+    Closed,
+    #[error("the hub sends what this agent does not understand: {0}")]
+    BadMessage(#[from] berth_proto::convert::BadMessage),
+    #[error("the agent is ending")]
+    Ending,
+}
+
+/// Keeps a session with the hub for as long as the driver lives.
+pub async fn keep(
+    config: Arc<Config>,
+    credential: Arc<Credential>,
+    reports: watch::Receiver<Option<Report>>,
+    driver: mpsc::Sender<Input>,
+    state: watch::Sender<LinkState>,
+) {
+    let mut longest = *RETRY_MS.start();
+    loop {
+        let ended = session(&config, &credential, &reports, &driver, &state).await;
+        let was_up = *state.borrow() == LinkState::Up;
+        let Err(error) = ended else { continue };
+        if matches!(error, LinkError::Ending) {
+            return;
+        }
+        // Told once: every further attempt with the same result would only fill the log.
+        let news = state.send_if_modified(|state| {
+            let next = LinkState::Away(error.to_string());
+            let news = *state != next;
+            *state = next;
+            news
+        });
+        if news {
+            tracing::warn!("{error}; servers run on, the agent keeps trying");
+        }
+        longest = if was_up { *RETRY_MS.start() } else { longest.saturating_mul(2) };
+        longest = longest.clamp(RETRY_MS.start().saturating_mul(2), *RETRY_MS.end());
+        let pause = rand::random_range(*RETRY_MS.start()..=longest);
+        tokio::time::sleep(Duration::from_millis(pause)).await;
+    }
+}
+
+/// Renews the certificates in time, for ever. The tunnel's process finds its new ones by itself.
+pub async fn renew(config: Arc<Config>, credential: Arc<Credential>) {
+    loop {
+        match identity::renew_if_due(&config, &credential, clock::now()).await {
+            Ok(true) => tracing::info!("new certificates are in force"),
+            Ok(false) => {}
+            Err(error) => tracing::warn!("the certificates are not renewed: {error}"),
+        }
+        tokio::time::sleep(RENEWAL_EVERY).await;
+    }
+}
+
+async fn session(
+    config: &Config,
+    credential: &Arc<Credential>,
+    reports: &watch::Receiver<Option<Report>>,
+    driver: &mpsc::Sender<Input>,
+    state: &watch::Sender<LinkState>,
+) -> Result<(), LinkError> {
+    let ca = identity::read(&Folder::new(config).ca())?;
+    let roots = tls::roots(&ca).map_err(IdentityError::from)?;
+    let tls = tls::client_config(Some(credential.clone()), roots, Identity::Hub, ALPN)
+        .map_err(IdentityError::from)?;
+    let channel =
+        dial::connect(&config.agent.hub, tls).await.map_err(IdentityError::from)?;
+    // The session begins with a heartbeat of now, not with the last one of the session before.
+    driver.send(Input::Connected).await.map_err(|_| LinkError::Ending)?;
+    let heartbeats = WatchStream::from_changes(reports.clone()).filter_map(|report| {
+        std::future::ready(report.map(|report| {
+            crash_point!("link.heartbeat.send");
+            Heartbeat::from(report)
+        }))
+    });
+    let refused = |status: tonic::Status| match status.message() {
+        "" => LinkError::Refused(status.code().to_string()),
+        words => LinkError::Refused(words.to_owned()),
+    };
+    let mut client = LinkClient::new(channel).max_decoding_message_size(DESIRED_MAX);
+    let mut desired = client.session(heartbeats).await.map_err(refused)?.into_inner();
+    loop {
+        let Some(message) = desired.message().await.map_err(refused)? else {
+            return Err(LinkError::Closed);
+        };
+        crash_point!("link.desired.received");
+        if state.send_if_modified(|state| std::mem::replace(state, LinkState::Up) != LinkState::Up)
+        {
+            tracing::info!("linked to the hub at {}", config.agent.hub.as_str());
+        }
+        let set = DesiredSet::try_from(message)?;
+        driver.send(Input::Desired(set)).await.map_err(|_| LinkError::Ending)?;
+    }
+}

@@ -1,0 +1,212 @@
+//! Carries a step out: asks the host's own rules, then the engine. Makes no choices.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use berth_common::link::{Account, Ending, RunSpec, StartStep};
+use berth_common::{BootId, Epoch, Reason, ServerId};
+use berth_process::crash_point;
+
+use crate::account::{self, Resolved};
+use crate::config::Config;
+use crate::driver::Input;
+use crate::mounts;
+use crate::policy;
+use crate::reconcile::{Act, Operation, Outcome, Step};
+use crate::runtime::{Bind, Plan, Runtime};
+
+/// The host's name service and file servers may hang for ever; a start waits this long.
+const HOST_LIMIT: Duration = Duration::from_secs(5);
+
+/// What all steps need.
+#[derive(Debug)]
+pub struct Workplace<R> {
+    /// The engine.
+    pub runtime: R,
+    /// This host.
+    pub config: Arc<Config>,
+    /// The kernel's boot.
+    pub boot: BootId,
+    /// Where milestones are told.
+    pub inputs: tokio::sync::mpsc::Sender<Input>,
+}
+
+/// Carries a step out and says what became of it.
+pub async fn perform<R: Runtime>(work: Arc<Workplace<R>>, step: Step) -> Outcome {
+    match step.act {
+        Act::Create { epoch, spec } => match create(&work, &step.operation, epoch, &spec).await {
+            Ok(outcome) => outcome,
+            Err(NotMade::Refused(ending)) => Outcome::Failed(ending),
+            Err(NotMade::Unknown(trouble)) => {
+                tracing::warn!("{}: {trouble}", step.operation.server);
+                Outcome::TimedOut
+            }
+        },
+        Act::Start { container } => work.runtime.start(&container).await,
+        Act::Stop { container, grace_s } => work.runtime.stop(&container, grace_s).await,
+        Act::Remove { container } => {
+            let outcome = work.runtime.remove(&container).await;
+            if matches!(outcome, Outcome::Removed | Outcome::Gone) {
+                // Only text files for names; what stays is overwritten by the next start.
+                let _ = std::fs::remove_dir_all(names_folder(&work.config, &step.operation.server));
+            }
+            outcome
+        }
+        Act::Examine { container } => work.runtime.examine(&container).await,
+    }
+}
+
+/// Why no container was made.
+enum NotMade {
+    /// For a reason that people can act on.
+    Refused(Ending),
+    /// The engine did not answer.
+    Unknown(String),
+}
+
+async fn create<R: Runtime>(
+    work: &Workplace<R>,
+    operation: &Operation,
+    epoch: Epoch,
+    spec: &RunSpec,
+) -> Result<Outcome, NotMade> {
+    let limits = work.config.limits.clone();
+    // Without limits nothing is even looked up; the check below says why.
+    let resolved = match &limits {
+        Some(limits) => account_here(limits.clone(), spec.account.clone()).await?,
+        None => Resolved {
+            account: spec.account.clone(),
+            primary: String::new(),
+            denied: Default::default(),
+        },
+    };
+    policy::check(limits.as_ref(), spec, &resolved.account, &resolved.denied)
+        .map_err(|refusal| refused(Reason::FailedPolicy, refusal.to_string()))?;
+    if !work.runtime.has_image(&spec.image).await.map_err(NotMade::Unknown)? {
+        let detail = format!("the image {} is not on this host", spec.image);
+        return Err(refused(Reason::FailedImage, detail));
+    }
+    reached(work, operation, StartStep::Image).await;
+    let roots = limits.map(|limits| limits.mount_sources).unwrap_or_default();
+    let home = home_here(work, resolved.account.clone(), roots).await?;
+    let names = write_names(work, &operation.server, &resolved)?;
+    reached(work, operation, StartStep::Spaces).await;
+    let network = work.runtime.network().await.map_err(NotMade::Unknown)?;
+    let gateway = network.gateway.map(|gateway| gateway.to_string()).unwrap_or_default();
+    let mut binds = vec![Bind {
+        source: home,
+        target: resolved.account.home.clone(),
+        read_only: false,
+    }];
+    binds.extend(names);
+    let plan = Plan {
+        server: operation.server.clone(),
+        generation: operation.generation,
+        epoch,
+        boot: work.boot.clone(),
+        origin: spec.origin.clone(),
+        pool: spec.pool.clone(),
+        image: spec.image.clone(),
+        command: spec.command.clone(),
+        env: environment(spec, work.config.agent.api_url.as_deref(), &gateway),
+        uid: resolved.account.uid,
+        gid: resolved.account.gid,
+        groups: resolved.account.groups.iter().map(|group| group.gid).collect(),
+        home: resolved.account.home.clone(),
+        binds,
+        network: network.id,
+        prefix: spec.prefix.clone(),
+        port: spec.port,
+    };
+    Ok(work.runtime.create(&plan).await)
+}
+
+fn environment(
+    spec: &RunSpec,
+    configured: Option<&str>,
+    gateway: &str,
+) -> std::collections::BTreeMap<String, String> {
+    let api_url = configured.unwrap_or(&spec.api_url).replace("{gateway}", gateway);
+    let api_url = api_url.trim_end_matches('/');
+    let user = &spec.account.name;
+    let mut env = spec.env.clone();
+    env.entry("HOME".into()).or_insert_with(|| spec.account.home.clone());
+    env.entry("USER".into()).or_insert_with(|| user.to_string());
+    // A name is only of letters that need no escape in a URL.
+    env.insert("JUPYTERHUB_ACTIVITY_URL".into(), format!("{api_url}/users/{user}/activity"));
+    env.insert("JUPYTERHUB_API_URL".into(), api_url.to_owned());
+    // Whatever the image says: no GPU but a granted one.
+    env.insert("NVIDIA_VISIBLE_DEVICES".into(), "void".into());
+    env
+}
+
+async fn account_here(
+    limits: crate::config::Limits,
+    wanted: Account,
+) -> Result<Resolved, NotMade> {
+    let name = wanted.name.clone();
+    let silent = move || {
+        let detail = format!("the host's name service does not answer about {name}");
+        refused(Reason::FailedAccount, detail)
+    };
+    limited(move || account::resolve(&limits, &wanted), silent).await
+}
+
+async fn home_here<R: Runtime>(
+    work: &Workplace<R>,
+    account: Account,
+    roots: Vec<PathBuf>,
+) -> Result<PathBuf, NotMade> {
+    let create = work.config.home.create;
+    let hangs = NotMade::Refused(mounts::hangs(&account));
+    limited(move || mounts::home(&account, &roots, create), || hangs).await
+}
+
+/// Asks the host on a thread that may hang, and waits no longer than the limit.
+async fn limited<T: Send + 'static>(
+    ask: impl FnOnce() -> Result<T, Ending> + Send + 'static,
+    silent: impl FnOnce() -> NotMade,
+) -> Result<T, NotMade> {
+    match tokio::time::timeout(HOST_LIMIT, tokio::task::spawn_blocking(ask)).await {
+        Ok(Ok(answer)) => answer.map_err(NotMade::Refused),
+        Ok(Err(_)) | Err(_) => Err(silent()),
+    }
+}
+
+/// Where a server's passwd and group files lie.
+fn names_folder(config: &Config, server: &ServerId) -> PathBuf {
+    config.agent.run.join("servers").join(server.as_str())
+}
+
+fn write_names<R>(
+    work: &Workplace<R>,
+    server: &ServerId,
+    resolved: &Resolved,
+) -> Result<[Bind; 2], NotMade> {
+    let folder = names_folder(&work.config, server);
+    let failed = |error: std::io::Error| {
+        let detail = format!("cannot write below {}: {error}", folder.display());
+        refused(Reason::FailedContainer, detail)
+    };
+    std::fs::create_dir_all(&folder).map_err(failed)?;
+    crash_point!("names.write.before");
+    let write = |name: &str, text: String| {
+        let source = folder.join(name);
+        std::fs::write(&source, text).map_err(failed)?;
+        Ok(Bind { source, target: format!("/etc/{name}"), read_only: true })
+    };
+    let passwd = write("passwd", account::passwd_file(resolved))?;
+    let group = write("group", account::group_file(resolved))?;
+    crash_point!("names.write.after");
+    Ok([passwd, group])
+}
+
+async fn reached<R>(work: &Workplace<R>, operation: &Operation, step: StartStep) {
+    // A closed channel means that the agent is ending.
+    let _ = work.inputs.send(Input::Milestone(operation.clone(), step)).await;
+}
+
+fn refused(reason: Reason, detail: String) -> NotMade {
+    NotMade::Refused(Ending { reason, detail })
+}

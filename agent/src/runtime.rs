@@ -1,0 +1,120 @@
+//! What the agent needs of a container engine. Outcomes are those of the reconciler: a call that
+//! did not return is neither success nor failure.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use berth_common::link::Origin;
+use berth_common::{BootId, ByteCount, Epoch, Generation, ServerId};
+
+use crate::reconcile::{Container, Outcome};
+
+pub mod docker;
+
+/// Most processes and threads of one server: far above any notebook, far below what a fork bomb
+/// needs to hurt the host.
+pub const PIDS_LIMIT: i64 = 4096;
+
+/// A container as it is to be made, complete: an engine adds nothing of its own choice.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Which server.
+    pub server: ServerId,
+    /// Which start of it.
+    pub generation: Generation,
+    /// The reign that asks for it.
+    pub epoch: Epoch,
+    /// The kernel's boot.
+    pub boot: BootId,
+    /// Whose it is, and its memory.
+    pub origin: Origin,
+    /// The pool it was placed in.
+    pub pool: String,
+    /// Image name.
+    pub image: String,
+    /// Command line; empty means the image's own.
+    pub command: Vec<String>,
+    /// The whole environment.
+    pub env: BTreeMap<String, String>,
+    /// User id.
+    pub uid: u32,
+    /// Primary group.
+    pub gid: u32,
+    /// The other groups.
+    pub groups: Vec<u32>,
+    /// HOME inside, also the working folder.
+    pub home: String,
+    /// What is mounted.
+    pub binds: Vec<Bind>,
+    /// The network's id.
+    pub network: String,
+    /// Where the server answers.
+    pub prefix: String,
+    /// Its port.
+    pub port: u16,
+}
+
+/// A folder or file of the host inside the container.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Bind {
+    /// On the host; it must exist.
+    pub source: PathBuf,
+    /// In the container.
+    pub target: String,
+    /// Whether the container may write.
+    pub read_only: bool,
+}
+
+impl Plan {
+    /// The container's memory.
+    pub fn memory(&self) -> ByteCount {
+        self.origin.memory
+    }
+}
+
+/// The network of this host's servers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Network {
+    /// The engine's id.
+    pub id: String,
+    /// The host's own address in it.
+    pub gateway: Option<IpAddr>,
+}
+
+/// The engine itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EngineFacts {
+    /// Its version.
+    pub version: String,
+    /// Names of the images it has.
+    pub images: Vec<String>,
+}
+
+/// A container engine, seen by one host: of several agents on one engine each sees only its own
+/// containers. `Err` is always the engine's trouble in words: nothing is known then.
+pub trait Runtime: Clone + Send + Sync + 'static {
+    /// All containers of this host in every state.
+    fn list(&self) -> impl Future<Output = Result<Vec<Container>, String>> + Send;
+    /// Whether the engine has an image.
+    fn has_image(&self, image: &str) -> impl Future<Output = Result<bool, String>> + Send;
+    /// The servers' network, made if it is not there.
+    fn network(&self) -> impl Future<Output = Result<Network, String>> + Send;
+    /// Makes a container and looks whether it is what was asked for.
+    fn create(&self, plan: &Plan) -> impl Future<Output = Outcome> + Send;
+    /// Starts it.
+    fn start(&self, container: &str) -> impl Future<Output = Outcome> + Send;
+    /// SIGTERM, the grace, SIGKILL.
+    fn stop(&self, container: &str, grace_s: u32) -> impl Future<Output = Outcome> + Send;
+    /// Removes it by force; returns when nothing of it can run any more.
+    fn remove(&self, container: &str) -> impl Future<Output = Outcome> + Send;
+    /// How it ended and what it said last.
+    fn examine(&self, container: &str) -> impl Future<Output = Outcome> + Send;
+    /// Its main process on the host.
+    fn process(&self, container: &str) -> impl Future<Output = Option<u32>> + Send;
+    /// The engine itself.
+    fn facts(&self) -> impl Future<Output = Result<EngineFacts, String>> + Send;
+    /// Calls `wake` whenever something may have changed, for ever. Wake-ups carry no facts.
+    fn changes(&self, wake: impl Fn() + Send + Sync) -> impl Future<Output = ()> + Send;
+}

@@ -1,0 +1,85 @@
+// Keeps marked parts of a page up to date by server-sent events. Everything else on the pages
+// works without scripts.
+"use strict";
+
+(() => {
+  // After a lost connection the browser tries again by itself; where it gives up (the proxy said
+  // "hub is restarting"), we do, a little slower each time.
+  const FIRST_WAIT_MS = 1000;
+  const LONGEST_WAIT_MS = 15000;
+
+  function localTimes(root) {
+    for (const time of root.querySelectorAll("time[datetime]")) {
+      const moment = new Date(time.dateTime);
+      if (!Number.isNaN(moment.getTime())) {
+        time.title = time.textContent;
+        time.textContent = moment.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
+      }
+    }
+  }
+
+  // Puts new content in place and keeps what the reader is doing: the focus, and open folds.
+  function replace(part, html) {
+    const open = [...part.querySelectorAll("details[id][open]")].map((fold) => fold.id);
+    const focus = part.contains(document.activeElement) ? document.activeElement.id : "";
+    part.innerHTML = html;
+    localTimes(part);
+    for (const id of open) {
+      const fold = document.getElementById(id);
+      if (fold) fold.open = true;
+    }
+    if (focus) document.getElementById(focus)?.focus({ preventScroll: true });
+  }
+
+  function follow(part) {
+    const url = part.dataset.live;
+    const lost = document.getElementById("live-lost");
+    const spoken = document.getElementById("live-spoken");
+    let wait = FIRST_WAIT_MS;
+    let source;
+
+    const say = (text) => {
+      if (lost) lost.textContent = text;
+    };
+
+    const connect = () => {
+      source = new EventSource(url);
+      source.addEventListener("part", (event) => {
+        wait = FIRST_WAIT_MS;
+        say("");
+        replace(part, event.data);
+      });
+      // Screen readers hear one sentence a change, not the whole part.
+      source.addEventListener("said", (event) => {
+        if (spoken && spoken.textContent !== event.data) spoken.textContent = event.data;
+      });
+      source.addEventListener("ready", () => {
+        source.close();
+        say("");
+        if (part.dataset.ready) window.location.assign(part.dataset.ready);
+      });
+      source.addEventListener("gone", () => {
+        source.close();
+        window.location.reload();
+      });
+      source.onerror = () => {
+        say("The hub is restarting or the network is away. Reconnecting…");
+        if (source.readyState === EventSource.CLOSED) {
+          window.setTimeout(connect, wait);
+          wait = Math.min(wait * 2, LONGEST_WAIT_MS);
+        }
+      };
+    };
+
+    connect();
+    window.addEventListener("pagehide", () => source.close());
+    // A page taken back from the browser's memory may be hours old.
+    window.addEventListener("pageshow", (event) => {
+      if (event.persisted) window.location.reload();
+    });
+  }
+
+  localTimes(document);
+  for (const link of document.querySelectorAll(".refresh")) link.hidden = true;
+  for (const part of document.querySelectorAll("[data-live]")) follow(part);
+})();

@@ -1,0 +1,107 @@
+//! Tasks that keep: the table and the hub's answers on disk, the pools free of old connections.
+
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use berth_process::clock;
+use berth_process::file::FileError;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+
+use crate::pool::IDLE;
+use crate::shared::Shared;
+use crate::{api, persist};
+
+/// Changes of the table within this time are one write.
+const GATHER: Duration = Duration::from_millis(100);
+
+/// How far a crash may set back the activity clocks and the hub's answers.
+const CLOCKS: Duration = Duration::from_secs(60);
+
+/// After a failed write: a full disk does not get emptier by trying harder.
+const TRY_AGAIN: Duration = Duration::from_secs(5);
+
+/// Saves the table at each change and the clocks now and then, for ever.
+pub async fn keep_saved(shared: Arc<Shared>) {
+    let mut clocks = interval(CLOCKS);
+    clocks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    clocks.tick().await;
+    let mut saved_clock = String::new();
+    loop {
+        let changed = tokio::select! {
+            () = shared.changed.notified() => true,
+            _ = clocks.tick() => false,
+        };
+        if !changed && shared.hub_away.take_changed() {
+            let saving = shared.clone();
+            written("the hub's answers", move || save_hub_users(&saving)).await;
+        }
+        let clock = latest_clock(&shared);
+        if !changed && clock == saved_clock {
+            continue;
+        }
+        sleep(GATHER).await;
+        let saving = shared.clone();
+        if written("the routes", move || save_routes(&saving)).await {
+            saved_clock = clock;
+        } else {
+            sleep(TRY_AGAIN).await;
+            shared.changed.notify_one();
+        }
+    }
+}
+
+/// Saves all there is, at the end.
+pub async fn save_all(shared: Arc<Shared>) {
+    let (routes, users) = (shared.clone(), shared);
+    written("the routes", move || save_routes(&routes)).await;
+    written("the hub's answers", move || save_hub_users(&users)).await;
+}
+
+fn save_routes(shared: &Shared) -> Result<(), FileError> {
+    let _alone = shared.saving.lock().unwrap_or_else(PoisonError::into_inner);
+    persist::save(&shared.state, &api::snapshot(shared))
+}
+
+/// Writes the hub's answers. Waits for the disk.
+///
+/// # Errors
+/// Names the file and the system's reason.
+pub fn save_hub_users(shared: &Shared) -> Result<(), FileError> {
+    let _alone = shared.saving.lock().unwrap_or_else(PoisonError::into_inner);
+    shared.hub_away.save(&shared.state, clock::now().as_millis() / 1000)
+}
+
+fn latest_clock(shared: &Shared) -> String {
+    persist::latest(shared.table().posted().map(|route| route.live.last_activity()))
+}
+
+/// Writes on a thread that may wait for the disk; whether it worked.
+async fn written(
+    what: &'static str,
+    write: impl FnOnce() -> Result<(), FileError> + Send + 'static,
+) -> bool {
+    match tokio::task::spawn_blocking(write).await {
+        Ok(Ok(())) => true,
+        Ok(Err(error)) => {
+            tracing::error!(%error, "{what} are not saved");
+            false
+        }
+        Err(error) => {
+            tracing::error!(%error, "{what} are not saved");
+            false
+        }
+    }
+}
+
+/// Closes connections that nobody has used for a while, for ever. One clock for all of them.
+pub async fn keep_swept(shared: Arc<Shared>) {
+    let mut ticks = interval(IDLE / 3);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let now: Instant = ticks.tick().await;
+        let routes: Vec<_> = shared.table().all().cloned().collect();
+        for route in routes {
+            route.live.pool.sweep(now);
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! Who is asking: people by their browser session, programs by token; and what each may do.
+
+pub mod form;
+mod limit;
+pub mod login;
+pub mod next;
+pub mod password;
+pub mod session;
+pub mod visitor;
+pub mod xsrf;
+
+pub use form::CheckedForm;
+pub use limit::Gate;
+pub use login::{LoginAttempt, LoginForm, LoginRefused, log_in, log_out};
+pub use next::Next;
+pub use visitor::{AdminVisitor, MaybeVisitor, Visitor};

@@ -1,0 +1,224 @@
+//! Login and logout by password.
+
+use std::sync::Arc;
+
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::header::{COOKIE, HeaderValue, SET_COOKIE};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use serde::Deserialize;
+
+use crate::auth::form::{self, query_value};
+use crate::auth::limit::Gate;
+use crate::auth::next::Next;
+use crate::auth::password::{self, PasswordError};
+use crate::auth::session::{self, CookieNames};
+use crate::auth::visitor::found;
+use crate::auth::xsrf;
+use crate::site::Hub;
+use crate::web::error::page;
+
+/// Where people arrive when nothing else is asked for.
+const DEFAULT_PAGE: &str = "/hub/home";
+
+/// What the login page needs: extract it in the page's GET handler.
+#[derive(Debug)]
+pub struct LoginForm {
+    /// For the hidden field `_xsrf`.
+    pub xsrf: String,
+    /// To be set with the page, if the browser has none yet.
+    pub cookie: Option<HeaderValue>,
+    /// For the hidden field `next`.
+    pub next: Option<Next>,
+}
+
+/// A filled-in login form whose token is right: extract it in the page's POST handler.
+#[derive(Debug)]
+pub struct LoginAttempt {
+    /// What was typed, at most 32 characters of it: safe to show and to log.
+    pub shown_name: String,
+    /// Where to go.
+    pub next: Option<Next>,
+    /// For the form, if it has to be shown again.
+    pub xsrf: String,
+    name: String,
+    password: String,
+    address: String,
+    names: CookieNames,
+    headers: HeaderMap,
+    gate: Arc<Gate>,
+}
+
+/// Why a login did not succeed. The message is for the person.
+#[derive(Debug, thiserror::Error)]
+pub enum LoginRefused {
+    /// Unknown user or wrong password: 403.
+    #[error("Invalid username or password.")]
+    Wrong,
+    /// Too many tries: 429 with `Retry-After`.
+    #[error("Too many tries. Try again in {0} seconds.")]
+    TooMany(u64),
+    /// The hub cannot read or save at the moment: 503.
+    #[error("The hub cannot log anybody in at the moment. Try again in a minute.")]
+    Unavailable,
+}
+
+impl LoginRefused {
+    /// The status of the page that says so.
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::Wrong => StatusCode::FORBIDDEN,
+            Self::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    /// The value of `Retry-After`, where there is one.
+    pub fn retry_after_s(&self) -> Option<u64> {
+        match self {
+            Self::TooMany(seconds) => Some(*seconds),
+            _ => None,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Fields {
+    #[serde(default)]
+    username: String,
+    #[serde(default)]
+    password: String,
+    #[serde(default)]
+    next: String,
+    #[serde(rename = "_xsrf")]
+    xsrf: Option<String>,
+}
+
+impl FromRequestParts<Arc<Hub>> for LoginForm {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, hub: &Arc<Hub>) -> Result<Self, Response> {
+        let names = names(hub)?;
+        let (xsrf, cookie) = session::before_login(names, &parts.headers);
+        let next = query_value(&parts.uri, "next")
+            .and_then(|next| Next::parse(&next, &hub.config().hub.public_url));
+        Ok(Self { xsrf, cookie, next })
+    }
+}
+
+impl FromRequest<Arc<Hub>> for LoginAttempt {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, hub: &Arc<Hub>) -> Result<Self, Response> {
+        let (parts, body) = request.into_parts();
+        let config = hub.config();
+        let names = names(hub)?;
+        let bytes = form::read(body).await?;
+        let fields: Fields = form::fields(&parts.headers, bytes).await?;
+        let xsrf = check(&parts, &config.hub.public_url, names, fields.xsrf)?;
+        let next = Some(fields.next).filter(|next| !next.is_empty());
+        let next = next.or_else(|| query_value(&parts.uri, "next"));
+        let name = fields.username.trim().to_lowercase();
+        Ok(Self {
+            shown_name: name.chars().filter(|c| !c.is_control()).take(32).collect(),
+            next: next.and_then(|next| Next::parse(&next, &config.hub.public_url)),
+            xsrf,
+            name,
+            password: fields.password,
+            address: address(&parts),
+            names,
+            headers: parts.headers,
+            gate: gate(&parts.extensions),
+        })
+    }
+}
+
+/// The form must come from our own page, shown to this browser.
+fn check(
+    parts: &Parts,
+    public_url: &str,
+    names: CookieNames,
+    given: Option<String>,
+) -> Result<String, Response> {
+    let refused = |error: xsrf::XsrfError| page(StatusCode::FORBIDDEN, &error.to_string());
+    xsrf::check_origin(&parts.headers, public_url).map_err(refused)?;
+    let given = given.or_else(|| xsrf::carried(&parts.headers, &parts.uri));
+    let given = given.ok_or_else(|| refused(xsrf::XsrfError::Missing))?;
+    let known = session::before_login_cookies(names, &parts.headers);
+    let right = known.iter().any(|token| xsrf::check_token(Some(&given), token).is_ok());
+    if right {
+        return Ok(given);
+    }
+    if parts.headers.get(COOKIE).is_none() {
+        let why = "Your browser sent no cookie; allow cookies for this site and try again.";
+        return Err(page(StatusCode::FORBIDDEN, why));
+    }
+    Err(refused(xsrf::XsrfError::Mismatch))
+}
+
+fn names(hub: &Hub) -> Result<CookieNames, Response> {
+    CookieNames::of(&hub.config().hub).ok_or_else(|| {
+        let why = "This site is reached over plain http, where a login could be overheard. \
+                   Administrators: put TLS before it and set public_url to https, or accept the \
+                   risk with insecure_cookies = true in hub.toml.";
+        page(StatusCode::FORBIDDEN, why)
+    })
+}
+
+/// Logs a person in: 302 to where the person wanted, with a new session.
+///
+/// # Errors
+/// Why not, for the login page.
+pub async fn log_in(hub: &Arc<Hub>, attempt: &LoginAttempt) -> Result<Response, LoginRefused> {
+    let LoginAttempt { gate, name, password, address, .. } = attempt;
+    let user = password::verify(hub, gate, name, password, address).await.map_err(|error| {
+        let refused = match error {
+            PasswordError::TooMany(seconds) => LoginRefused::TooMany(seconds),
+            PasswordError::Wrong | PasswordError::Unsuitable => LoginRefused::Wrong,
+            PasswordError::Hash | PasswordError::Storage(_) => LoginRefused::Unavailable,
+        };
+        tracing::info!(user = attempt.shown_name, %address, %error, "login refused");
+        refused
+    })?;
+    let cookies = session::begin(hub, attempt.names, &user, &attempt.headers)
+        .await
+        .map_err(|_| LoginRefused::Unavailable)?;
+    tracing::info!(user = %user.account.name, %address, "logged in");
+    let target = attempt.next.as_ref().map_or(DEFAULT_PAGE, Next::as_str);
+    let mut response = found(target);
+    for cookie in cookies {
+        response.headers_mut().append(SET_COOKIE, cookie);
+    }
+    Ok(response)
+}
+
+/// Logs a person out: 302 to the login page. Servers go on.
+pub async fn log_out(hub: &Arc<Hub>, headers: &HeaderMap) -> Response {
+    let mut response = found("/hub/login");
+    match session::end(hub, headers).await {
+        Ok(cookies) => {
+            for cookie in cookies {
+                response.headers_mut().append(SET_COOKIE, cookie);
+            }
+        }
+        Err(error) => return crate::web::error::unavailable(&error),
+    }
+    response
+}
+
+/// The client's address as our proxy states it: it drops what a client claims.
+pub fn address(parts: &Parts) -> String {
+    let last = parts.headers.get_all("x-forwarded-for").iter().next_back();
+    let last = last.and_then(|value| value.to_str().ok());
+    let last = last.and_then(|value| value.rsplit(',').next()).map(str::trim);
+    match last.and_then(|text| text.parse::<std::net::IpAddr>().ok()) {
+        Some(address) => address.to_canonical().to_string(),
+        None => "direct".to_owned(),
+    }
+}
+
+/// The gate of this process, which the router hands to every request.
+pub fn gate(extensions: &axum::http::Extensions) -> Arc<Gate> {
+    extensions.get::<Arc<Gate>>().cloned().unwrap_or_default()
+}

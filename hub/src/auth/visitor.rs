@@ -1,0 +1,99 @@
+//! Extractors for pages: a person with a browser session.
+
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{Method, StatusCode};
+use axum::response::{IntoResponse, Redirect, Response};
+use berth_store::User;
+
+use crate::auth::next::Next;
+use crate::auth::session;
+use crate::site::Hub;
+use crate::web::error::{page, unavailable};
+
+/// A logged-in person. Others are sent to the login page.
+#[derive(Debug, Clone)]
+pub struct Visitor {
+    /// Who.
+    pub user: User,
+    /// The token that forms and scripts must send back, as `_xsrf` or `X-XSRFToken`.
+    pub xsrf: String,
+    /// The number of the browser session, for OAuth tokens.
+    pub session: String,
+    /// Whether this is an administrator.
+    pub admin: bool,
+}
+
+/// A logged-in administrator. Other people get a 403 page.
+#[derive(Debug, Clone)]
+pub struct AdminVisitor(pub Visitor);
+
+/// A person who may be logged in.
+#[derive(Debug, Clone)]
+pub struct MaybeVisitor(pub Option<Visitor>);
+
+impl Visitor {
+    /// The visitor of a request, or the answer that sends the person to the login page.
+    pub(crate) fn of(parts: &mut Parts, hub: &Hub) -> Result<Self, Response> {
+        match find(parts, hub)? {
+            Some(visitor) => Ok(visitor),
+            None => Err(to_login(parts, hub)),
+        }
+    }
+}
+
+/// An unreadable store is not a missing login: the person is told to wait, not to log in again.
+fn find(parts: &Parts, hub: &Hub) -> Result<Option<Visitor>, Response> {
+    let live = session::find(hub, &parts.headers).map_err(|error| unavailable(&error))?;
+    Ok(live.map(|live| Visitor {
+        admin: live.user.admin,
+        user: live.user,
+        xsrf: live.xsrf,
+        session: live.id,
+    }))
+}
+
+fn to_login(parts: &Parts, hub: &Hub) -> Response {
+    let asked = parts.uri.path_and_query().filter(|_| parts.method == Method::GET);
+    let next = asked.and_then(|path| Next::parse(path.as_str(), &hub.config().hub.public_url));
+    let url = next.map_or_else(|| "/hub/login".to_owned(), |next| next.login_url());
+    found(&url)
+}
+
+/// 302, as JupyterHub's clients know it.
+pub fn found(url: &str) -> Response {
+    let mut response = Redirect::to(url).into_response();
+    *response.status_mut() = StatusCode::FOUND;
+    response
+}
+
+impl FromRequestParts<Arc<Hub>> for Visitor {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, hub: &Arc<Hub>) -> Result<Self, Response> {
+        Self::of(parts, hub)
+    }
+}
+
+impl FromRequestParts<Arc<Hub>> for AdminVisitor {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, hub: &Arc<Hub>) -> Result<Self, Response> {
+        let visitor = Visitor::of(parts, hub)?;
+        if visitor.admin {
+            Ok(Self(visitor))
+        } else {
+            Err(page(StatusCode::FORBIDDEN, "This page is for administrators."))
+        }
+    }
+}
+
+impl FromRequestParts<Arc<Hub>> for MaybeVisitor {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, hub: &Arc<Hub>) -> Result<Self, Response> {
+        Ok(Self(find(parts, hub)?))
+    }
+}

@@ -1,0 +1,85 @@
+//! What follows from the fleet's changes elsewhere: tokens that end with their server, activity
+//! that the proxy saw, rows that expired.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use berth_common::{Seconds, ServerId, Timestamp};
+use berth_core::Event;
+use berth_process::clock::now;
+use tokio::sync::broadcast::error::RecvError;
+
+use crate::keys::hash;
+use crate::routes;
+use crate::site::Hub;
+
+/// As JupyterHub's `last_activity_interval`.
+const ACTIVITY_EVERY: Duration = Duration::from_secs(300);
+/// Expired rows hurt nobody; they are only in the way.
+const EXPIRE_EVERY: Duration = Duration::from_secs(3_600);
+/// A browser session ends a week after its login, whatever it does.
+pub const SESSION_LIFE: Seconds = Seconds(7 * 86_400);
+/// A browser session ends when unused for this long.
+pub const SESSION_IDLE: Seconds = Seconds(8 * 3_600);
+
+/// Ends the tokens of servers that stop, until the hub ends.
+pub async fn end_tokens(hub: Arc<Hub>) {
+    let mut changes = hub.fleet.changes();
+    loop {
+        match changes.recv().await {
+            Ok(server) => end_tokens_of(&hub, &server).await,
+            Err(RecvError::Lagged(_)) => {
+                let idle: Vec<_> = hub.fleet.fleet().servers.keys().cloned().collect();
+                for server in idle {
+                    end_tokens_of(&hub, &server).await;
+                }
+            }
+            Err(RecvError::Closed) => return,
+        }
+    }
+}
+
+async fn end_tokens_of(hub: &Hub, id: &ServerId) {
+    let fleet = hub.fleet.fleet();
+    let Some(server) = fleet.servers.get(id).filter(|server| !server.is_active()) else { return };
+    let id = id.clone();
+    let token = hub.keys.server_token(&id, server.generation);
+    hub.forget_tokens(vec![hash(&token).to_vec()]);
+    match hub.storage.write(move |database| database.delete_server_tokens(&id)).await {
+        Ok(hashes) => hub.forget_tokens(hashes),
+        Err(error) => tracing::error!(%error, "tokens of a stopped server were not deleted"),
+    }
+}
+
+/// Takes over the activity that the proxy saw, until the hub ends.
+pub async fn collect_activity(hub: Arc<Hub>) {
+    let mut every = tokio::time::interval(ACTIVITY_EVERY);
+    loop {
+        every.tick().await;
+        let Some(table) = routes::table(&hub).await else { continue };
+        let fleet = hub.fleet.fleet();
+        for server in fleet.servers.values().filter(|server| server.is_active()) {
+            let prefix = server.prefix();
+            let record = table.get(&prefix).or_else(|| table.get(prefix.trim_end_matches('/')));
+            let at = record.and_then(|record| {
+                record.get("last_activity")?.as_str()?.parse::<Timestamp>().ok()
+            });
+            if let Some(at) = at {
+                hub.fleet.send(Event::Activity { server: server.id.clone(), at }).await;
+            }
+        }
+    }
+}
+
+/// Deletes what has expired, until the hub ends.
+pub async fn expire(hub: Arc<Hub>) {
+    let mut every = tokio::time::interval(EXPIRE_EVERY);
+    loop {
+        every.tick().await;
+        hub.storage.write_later("expiry", |database| {
+            let before =
+                |span: Seconds| Timestamp(now().0.saturating_sub(Timestamp(0).plus(span).0));
+            database.expire(now(), before(SESSION_LIFE), before(SESSION_IDLE))
+        });
+    }
+}

@@ -1,0 +1,209 @@
+//! The link port: agents dial in over TLS that we terminate, and who they are is read from their
+//! certificate. A connection without one may only join, one whose certificate expired only renew.
+
+pub mod enroll;
+mod session;
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use berth_common::HostId;
+use berth_process::clock::now;
+use berth_proto::identity::{Identity, Peer};
+use berth_proto::link::enrolment_server::EnrolmentServer;
+use berth_proto::link::link_server::LinkServer;
+use berth_proto::tls::{self, Admit, Credential, TlsError};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Status;
+use tonic::transport::Server;
+use tonic::transport::server::Connected;
+
+use crate::ca::CaError;
+use crate::site::Hub;
+
+/// A stranger may hold a connection without a handshake for this long.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+/// Handshakes under way at once; more wait in the kernel's queue.
+const HANDSHAKES: usize = 64;
+/// Largest heartbeat: 1,000 servers with their labels and steps.
+const LARGEST_MESSAGE: usize = 4 << 20;
+
+/// Why the link port cannot be served.
+#[derive(Debug, thiserror::Error)]
+pub enum LinkError {
+    /// The hub's own certificate.
+    #[error(transparent)]
+    Ca(#[from] CaError),
+    /// Its use.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The gRPC server.
+    #[error("link: {0}")]
+    Server(#[from] tonic::transport::Error),
+}
+
+/// Serves agents on the listener until the process ends.
+///
+/// # Errors
+/// When the hub's certificate cannot be made, or the server fails.
+pub async fn serve(hub: Arc<Hub>, listener: TcpListener) -> Result<(), LinkError> {
+    let leaf = hub.ca.hub_leaf()?;
+    let credential = Credential::new(&leaf.chain_pem, &leaf.key_pem)?;
+    let config = tls::server_config(
+        Arc::clone(&credential),
+        tls::roots(hub.ca.pem())?,
+        Admit::Enrolling,
+        &[b"h2"],
+    )?;
+    tokio::spawn(renew_daily(Arc::clone(&hub), credential));
+    let (accepted, incoming) = mpsc::channel(HANDSHAKES);
+    tokio::spawn(accept(listener, TlsAcceptor::from(Arc::new(config)), accepted));
+    Server::builder()
+        // A dead host's connection must end some day; its silence is noticed much earlier.
+        .http2_keepalive_interval(Some(Duration::from_secs(20)))
+        .http2_keepalive_timeout(Some(Duration::from_secs(20)))
+        .add_service(EnrolmentServer::new(enroll::Service::new(Arc::clone(&hub))))
+        .add_service(
+            LinkServer::new(session::Service::new(hub)).max_decoding_message_size(LARGEST_MESSAGE),
+        )
+        .serve_with_incoming(ReceiverStream::new(incoming))
+        .await?;
+    Ok(())
+}
+
+async fn accept(
+    listener: TcpListener,
+    acceptor: TlsAcceptor,
+    accepted: mpsc::Sender<io::Result<AgentStream>>,
+) {
+    let handshakes = Arc::new(tokio::sync::Semaphore::new(HANDSHAKES));
+    loop {
+        let Ok(permit) = Arc::clone(&handshakes).acquire_owned().await else { return };
+        let (stream, address) = match listener.accept().await {
+            Ok(connection) => connection,
+            Err(error) => {
+                // Out of descriptors, most likely: wait for some to be given back.
+                tracing::warn!(%error, "an agent's connection was not accepted");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        let (acceptor, accepted) = (acceptor.clone(), accepted.clone());
+        tokio::spawn(async move {
+            let _permit = permit;
+            let _ = stream.set_nodelay(true);
+            match tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await {
+                Ok(Ok(stream)) => {
+                    let _ = accepted.send(Ok(AgentStream::new(stream, address))).await;
+                }
+                Ok(Err(error)) => tracing::info!(%address, %error, "handshake of an agent failed"),
+                Err(_) => tracing::info!(%address, "handshake of an agent timed out"),
+            }
+        });
+    }
+}
+
+async fn renew_daily(hub: Arc<Hub>, credential: Arc<Credential>) {
+    let mut daily = tokio::time::interval(Duration::from_secs(86_400));
+    daily.tick().await;
+    loop {
+        daily.tick().await;
+        let renewed = hub.ca.hub_leaf().map_err(LinkError::from);
+        let renewed =
+            renewed.and_then(|leaf| Ok(credential.replace(&leaf.chain_pem, &leaf.key_pem)?));
+        if let Err(error) = renewed {
+            tracing::error!(%error, "the hub's own certificate was not renewed");
+        }
+        if let Err(error) = hub.ca.refresh_proxy(&hub.config().hub.state.join("proxy")) {
+            tracing::error!(%error, "the proxy's certificate was not renewed");
+        }
+    }
+}
+
+/// An agent's connection with what its certificate says.
+struct AgentStream {
+    stream: TlsStream<TcpStream>,
+    who: Who,
+}
+
+/// Who is at the other end of a connection.
+#[derive(Debug, Clone)]
+struct Who {
+    peer: Option<Peer>,
+    address: SocketAddr,
+}
+
+impl AgentStream {
+    fn new(stream: TlsStream<TcpStream>, address: SocketAddr) -> Self {
+        let certificates = stream.get_ref().1.peer_certificates();
+        let peer =
+            certificates.and_then(|chain| chain.first()).and_then(|leaf| Peer::of(leaf).ok());
+        Self { stream, who: Who { peer, address } }
+    }
+}
+
+impl Connected for AgentStream {
+    type ConnectInfo = Who;
+    fn connect_info(&self) -> Who {
+        self.who.clone()
+    }
+}
+
+impl AsyncRead for AgentStream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for AgentStream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+    }
+}
+
+/// The host that a request comes from, whether or not its certificate has expired.
+fn known_host<T>(request: &tonic::Request<T>) -> Result<(HostId, bool), Status> {
+    let who = request.extensions().get::<Who>();
+    let peer = who.and_then(|who| who.peer.clone());
+    match peer {
+        Some(Peer { identity: Identity::Host(host), valid_until }) => {
+            Ok((host, now() > valid_until))
+        }
+        _ => Err(Status::unauthenticated("this connection shows no host certificate: join first")),
+    }
+}
+
+/// The host that a request comes from, its certificate being valid at this moment.
+fn valid_host<T>(request: &tonic::Request<T>) -> Result<HostId, Status> {
+    match known_host(request)? {
+        (host, false) => Ok(host),
+        (host, true) => Err(Status::unauthenticated(format!(
+            "the certificate of {host} has expired: renew it first"
+        ))),
+    }
+}

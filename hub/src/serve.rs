@@ -1,0 +1,102 @@
+//! Assembly: opens what the hub needs, in the order in which one thing needs the other, and runs
+//! it until the process is asked to end.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context;
+use arc_swap::ArcSwap;
+use axum::Extension;
+use berth_process::{file, signal};
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::{mpsc, watch};
+
+use crate::auth::LocalAdmin;
+use crate::ca::Ca;
+use crate::config::{self, Config};
+use crate::keys::Keys;
+use crate::site::Hub;
+use crate::storage::Storage;
+use crate::{driver, housekeeping, link, reload, routes, web};
+
+/// What a hub is made of, before anything listens.
+pub struct Parts {
+    /// The shared value.
+    pub hub: Arc<Hub>,
+    /// Tokens that the proxy should forget.
+    pub revoked: mpsc::UnboundedReceiver<Vec<u8>>,
+}
+
+/// Opens store, keys and CA in the state folder and begins a reign.
+///
+/// # Errors
+/// When one of them cannot be opened.
+pub async fn open(config: Config) -> anyhow::Result<Parts> {
+    let state = config.hub.state.clone();
+    file::make_folder(&state, 0o700)?;
+    let storage = Storage::open(&state)?;
+    let keys = Keys::open(&state.join("ca"))?;
+    let ca = Ca::open(&state.join("ca"))?;
+    ca.refresh_proxy(&state.join("proxy"))?;
+    let fleet = driver::start(storage.clone(), Arc::new(config.settings.clone())).await?;
+    let (revoked_in, revoked) = mpsc::unbounded_channel();
+    let hub = Hub {
+        config: ArcSwap::from_pointee(config),
+        fleet,
+        storage,
+        keys,
+        ca,
+        revoked: revoked_in,
+        routed: watch::Sender::new(BTreeMap::new()),
+    };
+    Ok(Parts { hub: Arc::new(hub), revoked })
+}
+
+/// Runs the hub on a configuration folder until SIGTERM or SIGINT.
+///
+/// # Errors
+/// When the configuration is wrong, or something it needs cannot be opened.
+pub async fn run(folder: &Path) -> anyhow::Result<()> {
+    let config = config::load(folder)?;
+    let addresses = config.hub.clone();
+    let pages = TcpListener::bind(addresses.listen)
+        .await
+        .with_context(|| format!("hub.toml: cannot listen on {}: is another hub running?", addresses.listen))?;
+    let agents = TcpListener::bind(addresses.agents_listen).await.with_context(|| {
+        format!("hub.toml: cannot listen for agents on {}: is another hub running?", addresses.agents_listen)
+    })?;
+    let admins = admin_socket(&addresses.admin_socket)?;
+    let Parts { hub, revoked } = open(config).await?;
+
+    let router = web::router(Arc::clone(&hub));
+    let admin_router = router.clone().layer(Extension(LocalAdmin));
+    tokio::spawn(routes::keep(Arc::clone(&hub), revoked));
+    tokio::spawn(housekeeping::end_tokens(Arc::clone(&hub)));
+    tokio::spawn(housekeeping::collect_activity(Arc::clone(&hub)));
+    tokio::spawn(housekeeping::expire(Arc::clone(&hub)));
+    tokio::spawn(reload::follow(Arc::clone(&hub), folder.to_owned()));
+    tracing::info!(url = addresses.public_url, listen = %addresses.listen, "hub is ready");
+    tokio::select! {
+        ended = axum::serve(pages, router) => ended.context("pages and API")?,
+        ended = axum::serve(admins, admin_router) => ended.context("admin socket")?,
+        ended = link::serve(hub, agents) => ended.context("link port")?,
+        asked = signal::asked_to_end() => asked.context("signals")?,
+    }
+    tracing::info!("hub ends; servers, routes and agents go on without it");
+    Ok(())
+}
+
+/// Listens where only root and the hub's own user can connect.
+fn admin_socket(path: &Path) -> anyhow::Result<UnixListener> {
+    use std::os::unix::fs::PermissionsExt;
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    }
+    // Left by a hub that was killed. A living one holds the store's lock, so nothing is lost.
+    let _ = std::fs::remove_file(path);
+    let listener =
+        UnixListener::bind(path).with_context(|| format!("cannot listen on {}", path.display()))?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+    Ok(listener)
+}

@@ -1,0 +1,142 @@
+//! From orders to desired sets: adds to the planner's verdicts what only the edge knows, such as
+//! the server's token and the environment that `jupyterhub-singleuser` reads.
+
+use std::collections::BTreeMap;
+
+use berth_common::link::{Desired, DesiredSet, Origin, RunSpec, Verdict};
+use berth_common::{HostId, Revision, ServerId};
+use berth_core::reconcile::{Order, What, orders};
+use berth_core::{Fleet, Server};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use crate::config::HubConfig;
+use crate::keys::Keys;
+
+/// Between SIGTERM and SIGKILL when a server is stopped: JupyterLab saves within a second or two.
+const STOP_GRACE_S: u32 = 10;
+/// Where a server listens inside its container.
+const PORT: u16 = 8888;
+/// What Python's `quote(safe="")` leaves alone.
+const UNQUOTED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+
+/// The desired set of a host, answering its newest heartbeat; `None` before the first.
+pub fn desired_set(
+    fleet: &Fleet,
+    host: &HostId,
+    config: &HubConfig,
+    keys: &Keys,
+) -> Option<DesiredSet> {
+    let record = fleet.hosts.get(host)?;
+    let heard = record.heard.as_ref()?;
+    let servers = orders(fleet, host).into_iter().filter_map(|(server, order)| {
+        Some((server.clone(), desired(fleet, &server, order, config, keys)?))
+    });
+    Some(DesiredSet {
+        revision: Revision { epoch: fleet.epoch, seq: record.seq },
+        incarnation: heard.incarnation,
+        echo: heard.sent,
+        servers: servers.collect(),
+    })
+}
+
+fn desired(
+    fleet: &Fleet,
+    id: &ServerId,
+    order: Order,
+    config: &HubConfig,
+    keys: &Keys,
+) -> Option<Desired> {
+    let what = match order.what {
+        What::Stop => Verdict::Stop { grace_s: STOP_GRACE_S },
+        What::Keep => Verdict::Keep,
+        What::Run => Verdict::Run(Box::new(run_spec(fleet, fleet.servers.get(id)?, config, keys)?)),
+    };
+    Some(Desired { generation: order.generation, what })
+}
+
+fn run_spec(fleet: &Fleet, server: &Server, config: &HubConfig, keys: &Keys) -> Option<RunSpec> {
+    let account = server.account.clone()?;
+    let image = fleet.settings.images.get(&server.ask.image)?.reference.clone();
+    let pool = fleet.settings.profiles.get(&server.ask.profile)?.pool.clone();
+    let token = keys.server_token(&server.id, server.generation);
+    Some(RunSpec {
+        origin: Origin {
+            user: server.owner.clone(),
+            server_name: server.name.clone(),
+            profile: server.ask.profile.clone(),
+            memory: server.ask.memory,
+            decision: server.decision.clone(),
+        },
+        pool,
+        env: environment(server, &account.home, &image, &token, config),
+        image,
+        // The single-user server's own command: an image with another default still serves.
+        command: vec!["jupyterhub-singleuser".into()],
+        api_url: config.api_url.clone(),
+        prefix: server.prefix(),
+        port: PORT,
+        account,
+    })
+}
+
+/// The environment of `jupyterhub-singleuser`, as JupyterHub's `Spawner.get_env` makes it; the
+/// two addresses of the API are the agent's to add.
+fn environment(
+    server: &Server,
+    home: &str,
+    image: &str,
+    token: &str,
+    config: &HubConfig,
+) -> BTreeMap<String, String> {
+    let (user, name) = (&server.owner, &server.name);
+    let prefix = server.prefix();
+    let scopes = access_scopes(server);
+    let pairs = [
+        ("JUPYTERHUB_API_TOKEN", token.to_owned()),
+        ("JPY_API_TOKEN", token.to_owned()),
+        ("JUPYTERHUB_CLIENT_ID", client_id(server)),
+        ("JUPYTERHUB_COOKIE_HOST_PREFIX_ENABLED", "0".into()),
+        ("JUPYTERHUB_HOST", String::new()),
+        ("JUPYTERHUB_OAUTH_CALLBACK_URL", callback_url(server)),
+        ("JUPYTERHUB_OAUTH_SCOPES", scopes.clone()),
+        ("JUPYTERHUB_OAUTH_ACCESS_SCOPES", scopes),
+        ("JUPYTERHUB_OAUTH_CLIENT_ALLOWED_SCOPES", "[]".into()),
+        ("JUPYTERHUB_USER", user.to_string()),
+        ("JUPYTERHUB_SERVER_NAME", name.to_string()),
+        ("JUPYTERHUB_BASE_URL", "/".into()),
+        ("JUPYTERHUB_SERVICE_PREFIX", prefix.clone()),
+        ("JUPYTERHUB_SERVICE_URL", format!("http://0.0.0.0:{PORT}{prefix}")),
+        ("JUPYTERHUB_PUBLIC_URL", format!("{}{prefix}", config.public_url)),
+        ("JUPYTERHUB_PUBLIC_HUB_URL", format!("{}/hub/", config.public_url)),
+        ("MEM_LIMIT", server.ask.memory.0.to_string()),
+        ("MEM_GUARANTEE", server.ask.memory.0.to_string()),
+        ("JUPYTER_IMAGE_SPEC", image.to_owned()),
+        ("USER", user.to_string()),
+        ("LOGNAME", user.to_string()),
+        ("NB_USER", user.to_string()),
+        ("HOME", home.to_owned()),
+        ("SHELL", "/bin/bash".into()),
+    ];
+    pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// The OAuth client of a server: `jupyterhub-user-NAME[-SERVER]`.
+pub fn client_id(server: &Server) -> String {
+    let user = utf8_percent_encode(server.owner.as_str(), UNQUOTED);
+    if server.name.is_default() {
+        format!("jupyterhub-user-{user}")
+    } else {
+        format!("jupyterhub-user-{user}-{}", utf8_percent_encode(server.name.as_str(), UNQUOTED))
+    }
+}
+
+/// The one redirect URI of a server's OAuth client.
+pub fn callback_url(server: &Server) -> String {
+    format!("{}oauth_callback", server.prefix())
+}
+
+/// The scopes that open a server, as a JSON list.
+fn access_scopes(server: &Server) -> String {
+    let (user, name) = (&server.owner, &server.name);
+    format!(r#"["access:servers!server={user}/{name}", "access:servers!user={user}"]"#)
+}

@@ -1,0 +1,3 @@
+//! Pages and API for people and programs: the whole route table.
+
+pub mod error;
