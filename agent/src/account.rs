@@ -125,7 +125,10 @@ mod tests {
             name: "alice".parse().unwrap(),
             uid: 2001,
             gid: 3001,
-            groups: groups.iter().map(|(name, gid)| Group { name: (*name).into(), gid: *gid }).collect(),
+            groups: groups
+                .iter()
+                .map(|(name, gid)| Group { name: (*name).into(), gid: *gid })
+                .collect(),
             home: "/home/alice".into(),
         }
     }
@@ -145,7 +148,9 @@ mod tests {
             group_file(&resolved),
             "root:x:0:\nnogroup:x:65534:\npeople:x:3001:\natlas:x:3002:alice\n3003:x:3003:alice\n3004:x:3004:alice\n"
         );
-        assert!(passwd_file(&resolved).ends_with("\nalice:x:2001:3001:alice:/home/alice:/bin/bash\n"));
+        assert!(
+            passwd_file(&resolved).ends_with("\nalice:x:2001:3001:alice:/home/alice:/bin/bash\n")
+        );
     }
 
     #[test]
@@ -167,6 +172,8 @@ mod tests {
 
     #[test]
     fn powerful_groups_are_denied_by_the_hosts_own_numbers() {
-        assert!(denied(&limits("hub")).unwrap().contains(&nss::group_id("shadow").unwrap().unwrap()));
+        assert!(
+            denied(&limits("hub")).unwrap().contains(&nss::group_id("shadow").unwrap().unwrap())
+        );
     }
 }

@@ -283,7 +283,15 @@ fn default_deny_gids() -> Vec<u32> {
 /// Groups that give power over the host.
 fn default_deny_groups() -> Vec<String> {
     const POWERFUL: [&str; 10] = [
-        "root", "docker", "wheel", "sudo", "disk", "shadow", "libvirt", "lxd", "kvm",
+        "root",
+        "docker",
+        "wheel",
+        "sudo",
+        "disk",
+        "shadow",
+        "libvirt",
+        "lxd",
+        "kvm",
         "systemd-journal",
     ];
     POWERFUL.map(str::to_owned).to_vec()
@@ -424,11 +432,7 @@ memory_max = "16 GB"
             "mount_source",
             "agent.toml:19: unknown key \"mount_source\"; did you mean \"mount_sources\"?",
         );
-        wrong(
-            "[home]",
-            "[hoem]",
-            "agent.toml:14: unknown key \"hoem\"; did you mean \"home\"?",
-        );
+        wrong("[home]", "[hoem]", "agent.toml:14: unknown key \"hoem\"; did you mean \"home\"?");
         wrong(
             "create = \"missing\"",
             "create = \"always\"",
@@ -459,11 +463,27 @@ memory_max = "16 GB"
             "[\"/home\", \"/data/../etc\"]",
             "agent.toml:19: a path must begin with / and have no .. in it",
         );
-        wrong("name = \"ccjn01\"", "name = \"../x\"", "agent.toml:4: a host name is 1 to 63 characters: a-z, 0-9, - and ., a letter or digit at both ends");
-        wrong("version = 1", "version = 2", "agent.toml:2: version 2 is not known to this agent, write version = 1");
+        wrong(
+            "name = \"ccjn01\"",
+            "name = \"../x\"",
+            "agent.toml:4: a host name is 1 to 63 characters: a-z, 0-9, - and ., a letter or digit at both ends",
+        );
+        wrong(
+            "version = 1",
+            "version = 2",
+            "agent.toml:2: version 2 is not known to this agent, write version = 1",
+        );
         wrong("images = [\"berth/\"]", "", "agent.toml:16: the key \"images\" is missing");
-        wrong("starts_at_once = 2", "starts_at_once = 0", "agent.toml:12: at least 1, or nothing would ever start");
-        wrong("min_uid = 1000", "min_uid = ", "agent.toml:18: string values must be quoted, expected literal string");
+        wrong(
+            "starts_at_once = 2",
+            "starts_at_once = 0",
+            "agent.toml:12: at least 1, or nothing would ever start",
+        );
+        wrong(
+            "min_uid = 1000",
+            "min_uid = ",
+            "agent.toml:18: string values must be quoted, expected literal string",
+        );
     }
 
     #[test]

@@ -59,8 +59,10 @@ pub enum IdentityError {
     #[error("the hub's answer cannot be used: {0}")]
     Answer(&'static str),
     /// Certificate and configuration name different hosts.
-    #[error("the certificate is for host {certificate}, but agent.toml names {configured}; \
-             put [agent] name right, or join anew with a token for {configured}")]
+    #[error(
+        "the certificate is for host {certificate}, but agent.toml names {configured}; \
+             put [agent] name right, or join anew with a token for {configured}"
+    )]
     OtherHost {
         /// What the hub says.
         certificate: String,
@@ -68,17 +70,16 @@ pub enum IdentityError {
         configured: HostId,
     },
     /// The tunnel's account is not there.
-    #[error("[agent] tunnel.user = \"{0}\": no such account on this host; make it, or leave it out")]
+    #[error(
+        "[agent] tunnel.user = \"{0}\": no such account on this host; make it, or leave it out"
+    )]
     NoUser(String),
 }
 
 impl Folder {
     /// The folder that the configuration names.
     pub fn new(config: &Config) -> Self {
-        Self {
-            state: config.agent.state.clone(),
-            tunnel_user: config.agent.tunnel.user.clone(),
-        }
+        Self { state: config.agent.state.clone(), tunnel_user: config.agent.tunnel.user.clone() }
     }
 
     /// The hub's CA.
@@ -287,19 +288,16 @@ fn write_certificates(folder: &Folder, answer: &Certificates) -> Result<(), Iden
     folder.write(&folder.link_certificate(), &answer.link_pem)
 }
 
-/// A refusal of the hub in its words, with what to do about it.
+/// A refusal of the hub, in its own words: it knows what to do about it.
 fn refused(status: &tonic::Status) -> IdentityError {
     use tonic::Code;
-    let what = match status.code() {
-        Code::Unauthenticated | Code::PermissionDenied | Code::NotFound | Code::AlreadyExists => {
-            "; a token works once and for an hour: ask the administrators for a new one"
-        }
-        Code::FailedPrecondition => "; ask the administrators of the hub",
-        Code::Unavailable | Code::DeadlineExceeded => "; it may be restarting: try again",
-        _ => "",
+    let words = match (status.message(), status.code()) {
+        ("", code) => code.to_string(),
+        (words, _) => words.to_owned(),
     };
-    let words = if status.message().is_empty() { "no reason given" } else { status.message() };
-    IdentityError::Refused(format!("{words}{what}"))
+    let again = matches!(status.code(), Code::Unavailable | Code::DeadlineExceeded);
+    let again = if again { "; it may be restarting: try again" } else { "" };
+    IdentityError::Refused(format!("{words}{again}"))
 }
 
 /// Whether a key file can be read by others than its owner.

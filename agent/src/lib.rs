@@ -1,10 +1,22 @@
-//! The agent of a host.
+//! The agent of a host: runs the servers that the hub asks for, within the host's own limits, and
+//! the tunnel through which users reach them.
+//!
+//! `main` reads the command line; [`command`] assembles the parts of each command; [`driver`] is
+//! the agent's one task, [`reconcile`] its whole thought.
 
-pub mod config;
-pub mod reconcile;
 pub mod account;
+pub mod command;
+pub mod config;
+pub mod driver;
+pub mod identity;
+pub mod link;
 pub mod mem;
 pub mod mounts;
+pub mod perform;
 pub mod policy;
 pub mod readiness;
+pub mod reconcile;
+pub mod report;
 pub mod runtime;
+pub mod status;
+pub mod tunnel;

@@ -10,9 +10,8 @@ use berth_proto::identity::Identity;
 use berth_proto::link::Heartbeat;
 use berth_proto::link::link_client::LinkClient;
 use berth_proto::tls::{self, Credential};
-use futures::StreamExt;
+use futures::stream;
 use tokio::sync::{mpsc, watch};
-use tokio_stream::wrappers::WatchStream;
 
 use crate::config::Config;
 use crate::driver::Input;
@@ -110,16 +109,12 @@ async fn session(
     let roots = tls::roots(&ca).map_err(IdentityError::from)?;
     let tls = tls::client_config(Some(credential.clone()), roots, Identity::Hub, ALPN)
         .map_err(IdentityError::from)?;
-    let channel =
-        dial::connect(&config.agent.hub, tls).await.map_err(IdentityError::from)?;
+    let channel = dial::connect(&config.agent.hub, tls).await.map_err(IdentityError::from)?;
     // The session begins with a heartbeat of now, not with the last one of the session before.
     driver.send(Input::Connected).await.map_err(|_| LinkError::Ending)?;
-    let heartbeats = WatchStream::from_changes(reports.clone()).filter_map(|report| {
-        std::future::ready(report.map(|report| {
-            crash_point!("link.heartbeat.send");
-            Heartbeat::from(report)
-        }))
-    });
+    let mut changes = reports.clone();
+    changes.mark_unchanged();
+    let heartbeats = stream::unfold(changes, next_heartbeat);
     let refused = |status: tonic::Status| match status.message() {
         "" => LinkError::Refused(status.code().to_string()),
         words => LinkError::Refused(words.to_owned()),
@@ -137,5 +132,19 @@ async fn session(
         }
         let set = DesiredSet::try_from(message)?;
         driver.send(Input::Desired(set)).await.map_err(|_| LinkError::Ending)?;
+    }
+}
+
+/// The newest report, once there is one that was not sent; those between were overtaken.
+async fn next_heartbeat(
+    mut reports: watch::Receiver<Option<Report>>,
+) -> Option<(Heartbeat, watch::Receiver<Option<Report>>)> {
+    loop {
+        reports.changed().await.ok()?;
+        let report = reports.borrow_and_update().clone();
+        if let Some(report) = report {
+            crash_point!("link.heartbeat.send");
+            return Some((report.into(), reports));
+        }
     }
 }

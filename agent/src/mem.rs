@@ -80,7 +80,11 @@ pub fn working_set(cgroup: &Cgroup) -> Option<ByteCount> {
 
 /// The memory that placement may count on: the claimed amount less what the servers use, but
 /// never more than the kernel could really give.
-pub fn free(claimed: ByteCount, used: &BTreeMap<impl Ord, ByteCount>, host: HostMemory) -> ByteCount {
+pub fn free(
+    claimed: ByteCount,
+    used: &BTreeMap<impl Ord, ByteCount>,
+    host: HostMemory,
+) -> ByteCount {
     let own = used.values().fold(ByteCount::ZERO, |sum, part| sum.plus(*part));
     claimed.minus(own).min(host.available)
 }
@@ -127,7 +131,8 @@ mod tests {
     #[test]
     fn free_memory_is_the_smaller_of_promise_and_reality() {
         let used = BTreeMap::from([("a", ByteCount(300)), ("b", ByteCount(300))]);
-        let host = |available| HostMemory { total: ByteCount(2000), available: ByteCount(available) };
+        let host =
+            |available| HostMemory { total: ByteCount(2000), available: ByteCount(available) };
         assert_eq!(free(ByteCount(1000), &used, host(2000)), ByteCount(400));
         assert_eq!(free(ByteCount(1000), &used, host(100)), ByteCount(100));
         assert_eq!(free(ByteCount(500), &used, host(2000)), ByteCount(0));

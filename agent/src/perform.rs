@@ -1,5 +1,7 @@
 //! Carries a step out: asks the host's own rules, then the engine. Makes no choices.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -94,11 +96,8 @@ async fn create<R: Runtime>(
     reached(work, operation, StartStep::Spaces).await;
     let network = work.runtime.network().await.map_err(NotMade::Unknown)?;
     let gateway = network.gateway.map(|gateway| gateway.to_string()).unwrap_or_default();
-    let mut binds = vec![Bind {
-        source: home,
-        target: resolved.account.home.clone(),
-        read_only: false,
-    }];
+    let mut binds =
+        vec![Bind { source: home, target: resolved.account.home.clone(), read_only: false }];
     binds.extend(names);
     let plan = Plan {
         server: operation.server.clone(),
@@ -141,10 +140,7 @@ fn environment(
     env
 }
 
-async fn account_here(
-    limits: crate::config::Limits,
-    wanted: Account,
-) -> Result<Resolved, NotMade> {
+async fn account_here(limits: crate::config::Limits, wanted: Account) -> Result<Resolved, NotMade> {
     let name = wanted.name.clone();
     let silent = move || {
         let detail = format!("the host's name service does not answer about {name}");
@@ -194,6 +190,8 @@ fn write_names<R>(
     let write = |name: &str, text: String| {
         let source = folder.join(name);
         std::fs::write(&source, text).map_err(failed)?;
+        // The user must read it, whatever the agent's umask is.
+        std::fs::set_permissions(&source, Permissions::from_mode(0o644)).map_err(failed)?;
         Ok(Bind { source, target: format!("/etc/{name}"), read_only: true })
     };
     let passwd = write("passwd", account::passwd_file(resolved))?;

@@ -26,8 +26,9 @@ pub struct Asked(Arc<AtomicU32>);
 pub async fn answered(asked: Asked, address: SocketAddr, prefix: String) {
     asked.0.fetch_add(1, Ordering::Relaxed);
     let _leave = Leave(asked.clone());
-    let request =
-        format!("GET {prefix}api HTTP/1.1\r\nHost: {address}\r\nAccept: */*\r\nConnection: close\r\n\r\n");
+    let request = format!(
+        "GET {prefix}api HTTP/1.1\r\nHost: {address}\r\nAccept: */*\r\nConnection: close\r\n\r\n"
+    );
     loop {
         if let Ok(Ok(true)) = tokio::time::timeout(ONE_QUESTION, ask(address, &request)).await {
             return;

@@ -265,6 +265,8 @@ pub struct Keeper {
     /// Highest generation seen of each server, and the highest that was told to stop.
     seen: BTreeMap<ServerId, Seen>,
     engine: Result<(), String>,
+    /// The engine has answered at least once.
+    looked: bool,
     looks: u64,
     observed_at: Look,
     operations: u64,
@@ -363,6 +365,7 @@ impl Keeper {
             wishes: 0,
             seen: BTreeMap::new(),
             engine: Err("the container engine was not asked yet".into()),
+            looked: false,
             looks: 0,
             observed_at: Look::default(),
             operations: 0,
@@ -456,12 +459,7 @@ impl Keeper {
 
     /// Takes the engine's answer to a question asked at `look`: all containers of this host in
     /// every state, at most one a server, or the trouble that kept it from answering.
-    pub fn observe(
-        &mut self,
-        look: Look,
-        answer: Result<Vec<Container>, String>,
-        now: Timestamp,
-    ) {
+    pub fn observe(&mut self, look: Look, answer: Result<Vec<Container>, String>, now: Timestamp) {
         if look <= self.observed_at {
             return; // overtaken by a newer one
         }
@@ -474,6 +472,7 @@ impl Keeper {
             }
         };
         self.engine = Ok(());
+        self.looked = true;
         let mut listed: BTreeMap<ServerId, Container> = BTreeMap::new();
         for container in containers {
             self.highest_epoch = self.highest_epoch.max(container.epoch);
@@ -500,15 +499,13 @@ impl Keeper {
         for known in self.servers.values_mut() {
             known.give_up_if_silent(now);
         }
-        let mut free = self.starts_at_once.saturating_sub(
-            self.servers.values().filter(|known| known.holds_a_slot(now)).count(),
-        );
+        let mut free = self
+            .starts_at_once
+            .saturating_sub(self.servers.values().filter(|known| known.holds_a_slot(now)).count());
         let mut queue: Vec<(u64, ServerId)> = self
             .servers
             .keys()
-            .map(|server| {
-                (self.desired.get(server).map_or(0, |wish| wish.order), server.clone())
-            })
+            .map(|server| (self.desired.get(server).map_or(0, |wish| wish.order), server.clone()))
             .collect();
         queue.sort();
         let (obeys, heard, epoch) =
@@ -618,16 +615,16 @@ impl Keeper {
     }
 
     /// Where the proxy's streams may be led: every server that runs and is not being ended.
-    pub fn tunnel_table(&self) -> Vec<TunnelEntry> {
+    /// `None` until the engine has answered once: unknown is not empty.
+    pub fn tunnel_table(&self) -> Option<Vec<TunnelEntry>> {
+        if !self.looked {
+            return None;
+        }
         let running = self.servers.iter().filter_map(|(server, known)| {
             let (container, address) = known.listening()?;
-            Some(TunnelEntry {
-                server: server.clone(),
-                generation: container.generation,
-                address,
-            })
+            Some(TunnelEntry { server: server.clone(), generation: container.generation, address })
         });
-        running.collect()
+        Some(running.collect())
     }
 
     /// The servers that run and have not answered yet.
@@ -726,9 +723,7 @@ impl Server {
                 Some(Act::Examine { container: id })
             }
             (_, Some(_)) | (ContainerState::Dead, _) => Some(Act::Remove { container: id }),
-            (ContainerState::Created, _) if !self.inspected => {
-                Some(Act::Remove { container: id })
-            }
+            (ContainerState::Created, _) if !self.inspected => Some(Act::Remove { container: id }),
             (ContainerState::Created, _) if !obeys => None,
             (ContainerState::Created, _) if starts => Some(Act::Start { container: id }),
             (ContainerState::Created, _) => Some(Act::Remove { container: id }),
@@ -958,10 +953,12 @@ impl Server {
     /// The container is gone: what is to be told of it stays.
     fn vanish(&mut self, wanted: Option<Generation>, now: Timestamp) {
         let Some(container) = self.container.take() else { return };
-        let by_hand = || ObservedState::Exited(Ending {
-            reason: Reason::StoppedCrash,
-            detail: "its container was removed, not by Berth".into(),
-        });
+        let by_hand = || {
+            ObservedState::Exited(Ending {
+                reason: Reason::StoppedCrash,
+                detail: "its container was removed, not by Berth".into(),
+            })
+        };
         let started = !matches!(container.state, ContainerState::Created);
         let state = match (self.given_up.take(), self.ending.take()) {
             (Some(why), _) => Some(ObservedState::Failed(why.ending)),
@@ -1021,9 +1018,10 @@ impl Server {
     fn is_ending(&self) -> bool {
         self.given_up.is_some()
             || self.brute
-            || self.pending.as_ref().is_some_and(|pending| {
-                matches!(pending.act, Act::Stop { .. } | Act::Remove { .. })
-            })
+            || self
+                .pending
+                .as_ref()
+                .is_some_and(|pending| matches!(pending.act, Act::Stop { .. } | Act::Remove { .. }))
     }
 
     fn observed(&self, server: &ServerId, memory_used: ByteCount) -> Option<Observed> {
@@ -1100,3 +1098,7 @@ impl PlusMillis for Timestamp {
         Self(self.0.saturating_add(micros))
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;

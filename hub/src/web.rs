@@ -1,3 +1,72 @@
 //! Pages and API for people and programs: the whole route table.
 
+pub mod api;
+pub mod assets;
 pub mod error;
+pub mod live;
+pub mod pages;
+pub mod response;
+
+use std::sync::Arc;
+
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{any, get, post};
+use axum::{Extension, Router, middleware};
+
+use crate::auth::Gate;
+use crate::site::Hub;
+use api::{activity, berth, body, hub as about, oauth, progress, servers, tokens, users, whoami};
+
+/// Everything that the hub answers over HTTP.
+pub fn router(hub: Arc<Hub>) -> Router {
+    Router::new()
+        .merge(jupyterhub())
+        .merge(berth())
+        .merge(pages::router())
+        .route("/hub/api/{*unknown}", any(response::no_such_endpoint))
+        .fallback(pages::outside)
+        .method_not_allowed_fallback(response::wrong_method)
+        .layer(DefaultBodyLimit::max(body::LARGEST))
+        .layer(middleware::from_fn_with_state(Arc::clone(&hub), response::finish))
+        .layer(Extension(Arc::new(Gate::default())))
+        .with_state(hub)
+}
+
+/// JupyterHub's API, its minimal tier.
+fn jupyterhub() -> Router<Arc<Hub>> {
+    Router::new()
+        .route("/hub/health", get(about::health))
+        .route("/hub/api", get(about::version))
+        .route("/hub/api/", get(about::version))
+        .route("/hub/api/health", get(about::health))
+        .route("/hub/api/info", get(about::info))
+        .route("/hub/api/user", get(whoami::whoami))
+        .route("/hub/api/oauth2/authorize", get(oauth::ask).post(oauth::confirm))
+        .route("/hub/api/oauth2/token", post(oauth::token))
+        .route("/hub/api/users", get(users::list).post(users::create_many))
+        .route("/hub/api/users/{user}", get(users::show).post(users::create).delete(users::delete))
+        .route("/hub/api/users/{user}/activity", post(activity::report))
+        .route("/hub/api/users/{user}/server", servers::default_server())
+        .route("/hub/api/users/{user}/server/progress", get(progress::default_server))
+        .route("/hub/api/users/{user}/servers/", servers::default_server())
+        .route("/hub/api/users/{user}/servers/{server}", servers::named_server())
+        .route("/hub/api/users/{user}/servers/{server}/progress", get(progress::named_server))
+        .route("/hub/api/users/{user}/tokens", get(tokens::list).post(tokens::create))
+        .route("/hub/api/users/{user}/tokens/{id}", get(tokens::show).delete(tokens::delete))
+}
+
+/// Our own API: hosts, decisions, accounts.
+fn berth() -> Router<Arc<Hub>> {
+    Router::new()
+        .route("/hub/api/berth/hosts", get(berth::hosts::list))
+        .route("/hub/api/berth/hosts/{host}", get(berth::hosts::show))
+        .route("/hub/api/berth/hosts/{host}/join-token", post(berth::hosts::join_token))
+        .route("/hub/api/berth/servers", get(berth::servers::list))
+        .route("/hub/api/berth/servers/{id}", get(berth::servers::show))
+        .route("/hub/api/berth/servers/{id}/decisions", get(berth::decisions::of_server))
+        .route("/hub/api/berth/decisions/{id}", get(berth::decisions::show))
+        .route("/hub/api/berth/explain", post(berth::decisions::explain))
+        .route("/hub/api/berth/profiles", get(berth::profiles::list))
+        .route("/hub/api/berth/users", get(berth::users::list).post(berth::users::create))
+        .route("/hub/api/berth/users/{user}/password", post(berth::users::set_password))
+}

@@ -32,15 +32,19 @@ pub enum DialError {
         why: String,
     },
     /// Somebody else is there.
-    #[error("{hub} does not prove that it is the hub: its certificate is not of the CA that this \
-             host knows; check the address, or join anew with a fresh token")]
+    #[error(
+        "{hub} does not prove that it is the hub: its certificate is not of the CA that this \
+             host knows; check the address, or join anew with a fresh token"
+    )]
     WrongCa {
         /// Its address.
         hub: String,
     },
     /// A certificate is not valid at this time.
-    #[error("a certificate of {hub} is not valid at this host's time, {now}; check this host's \
-             clock, then the hub's certificate")]
+    #[error(
+        "a certificate of {hub} is not valid at this host's time, {now}; check this host's \
+             clock, then the hub's certificate"
+    )]
     Clock {
         /// Its address.
         hub: String,
@@ -62,8 +66,7 @@ pub enum DialError {
 /// # Errors
 /// Says who failed at what.
 pub async fn connect(hub: &HubAddress, config: ClientConfig) -> Result<Channel, DialError> {
-    let unreachable =
-        |why: String| DialError::Unreachable { hub: hub.as_str().to_owned(), why };
+    let unreachable = |why: String| DialError::Unreachable { hub: hub.as_str().to_owned(), why };
     let late = || unreachable(format!("no answer within {} s", LIMIT.as_secs()));
     let stream = match tokio::time::timeout(LIMIT, TcpStream::connect(hub.as_str())).await {
         Ok(connected) => connected.map_err(|error| unreachable(error.to_string()))?,

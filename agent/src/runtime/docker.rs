@@ -162,11 +162,8 @@ impl Docker {
                 made.id
             }
         };
-        let network = within(
-            QUESTION,
-            client.inspect_network(&id, None::<InspectNetworkOptions>),
-        )
-        .await?;
+        let network =
+            within(QUESTION, client.inspect_network(&id, None::<InspectNetworkOptions>)).await?;
         usable(&name, &network).map_err(Trouble::Unknown)?;
         let config = network.ipam.and_then(|ipam| ipam.config).unwrap_or_default();
         let gateway = config.into_iter().find_map(|config| config.gateway?.parse().ok());
@@ -226,8 +223,7 @@ impl Docker {
         let found = self.inspect(container).await?;
         let state = found.state.unwrap_or_default();
         let client = self.client().await?;
-        let options =
-            LogsOptionsBuilder::new().stdout(true).stderr(true).tail(LOG_LINES).build();
+        let options = LogsOptionsBuilder::new().stdout(true).stderr(true).tail(LOG_LINES).build();
         let mut lines = client.logs(container, Some(options));
         let mut log = Vec::new();
         let read = async {
@@ -366,7 +362,10 @@ fn slow(limit: Duration) -> Trouble {
     Trouble::Unknown(format!("the Docker Engine did not answer within {} s", limit.as_secs()))
 }
 
-fn settled(result: Result<Outcome, Trouble>, refused: impl FnOnce(u16, String) -> Outcome) -> Outcome {
+fn settled(
+    result: Result<Outcome, Trouble>,
+    refused: impl FnOnce(u16, String) -> Outcome,
+) -> Outcome {
     match result {
         Ok(outcome) => outcome,
         Err(Trouble::Refused(status, text)) => refused(status, text),
@@ -590,11 +589,11 @@ fn differs(plan: &Plan, found: &ContainerInspectResponse) -> Option<&'static str
         .collect();
     got.sort();
     let groups: Vec<String> = plan.groups.iter().map(ToString::to_string).collect();
-    let has = |list: &Option<Vec<String>>, word: &str| list.iter().flatten().any(|found| found == word);
+    let has =
+        |list: &Option<Vec<String>>, word: &str| list.iter().flatten().any(|found| found == word);
     let restart = host.restart_policy.as_ref().and_then(|policy| policy.name);
-    let own = |mode: &Option<String>| {
-        mode.as_deref().is_none_or(|mode| matches!(mode, "" | "private"))
-    };
+    let own =
+        |mode: &Option<String>| mode.as_deref().is_none_or(|mode| matches!(mode, "" | "private"));
     let rules = [
         (config.user.as_deref() == Some(&format!("{}:{}", plan.uid, plan.gid)), "user"),
         (config.image.as_deref() == Some(&plan.image), "image"),
@@ -612,7 +611,10 @@ fn differs(plan: &Plan, found: &ContainerInspectResponse) -> Option<&'static str
         (host.memory == memory && host.memory_swap == memory, "memory"),
         (host.pids_limit == Some(PIDS_LIMIT), "number of processes"),
         (
-            matches!(restart, None | Some(RestartPolicyNameEnum::EMPTY | RestartPolicyNameEnum::NO)),
+            matches!(
+                restart,
+                None | Some(RestartPolicyNameEnum::EMPTY | RestartPolicyNameEnum::NO)
+            ),
             "restart policy",
         ),
     ];

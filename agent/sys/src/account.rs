@@ -63,8 +63,7 @@ pub fn group_id(name: &str) -> io::Result<Option<u32>> {
 /// # Errors
 /// When the system refuses; the process must then not go on.
 pub fn become_account(account: &Account) -> io::Result<()> {
-    let (uid, gid) =
-        (unistd::Uid::from_raw(account.uid), unistd::Gid::from_raw(account.gid));
+    let (uid, gid) = (unistd::Uid::from_raw(account.uid), unistd::Gid::from_raw(account.gid));
     unistd::setgroups(&[gid])?;
     unistd::setresgid(gid, gid, gid)?;
     unistd::setresuid(uid, uid, uid)?;

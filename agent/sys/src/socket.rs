@@ -55,7 +55,9 @@ fn promised() -> io::Result<Vec<(String, RawFd)>> {
         };
         return list
             .split(':')
-            .map(|item| parse(item).ok_or_else(|| io::Error::other(format!("{HANDED_OVER}={list}"))))
+            .map(|item| {
+                parse(item).ok_or_else(|| io::Error::other(format!("{HANDED_OVER}={list}")))
+            })
             .collect();
     }
     // systemd's protocol, sd_listen_fds(3): numbers from 3 on, for this process only.

@@ -31,7 +31,7 @@ use crate::hub_away::hash_of_hex;
 use crate::route::{Record, Route, iso_millis};
 use crate::shared::{Shared, turned};
 use crate::table::{Put, Refusal};
-use crate::{keep, page, path, persist};
+use crate::{keep, page, path};
 
 /// A record is a few hundred bytes.
 const BODY_MAX: usize = 1024 * 1024;
@@ -454,14 +454,4 @@ async fn revoke(shared: &Arc<Shared>, body: &[u8]) -> Answer {
         }
     }
     page::json(StatusCode::OK, json!({"dropped": dropped}).to_string())
-}
-
-/// What is saved of the table now.
-pub fn snapshot(shared: &Shared) -> persist::Saved {
-    let (highest, routes) = {
-        let table = shared.table();
-        (table.highest, table.posted().cloned().collect::<Vec<_>>())
-    };
-    let routes = routes.iter().map(|route| persist::record_of(route)).collect();
-    persist::Saved { highest, routes }
 }

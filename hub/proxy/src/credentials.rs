@@ -141,9 +141,8 @@ impl Credentials {
     }
 }
 
-/// Keeps credentials fresh, for ever. Says once what it waits for.
-pub async fn keep_fresh(credentials: Arc<Credentials>) {
-    let mut said = String::new();
+/// Keeps credentials fresh, for ever. `said` is what was said last.
+pub async fn keep_fresh(credentials: Arc<Credentials>, mut said: String) {
     loop {
         let missing = credentials.missing();
         tokio::time::sleep(if missing.is_empty() { LOOK_EVERY } else { WAIT_EVERY }).await;
@@ -151,11 +150,15 @@ pub async fn keep_fresh(credentials: Arc<Credentials>) {
     }
 }
 
-/// Looks at the files once; `said` is what was said last, which is not said again.
+/// Looks at the files once; `said` is what was said last, which is not said again before something
+/// changes.
 pub fn look(credentials: &Credentials, said: &mut String) {
     let say = match credentials.reload() {
         Err(error) => format!("credentials cannot be used, the former stay: {error}"),
-        Ok(_) => {
+        Ok(fresh) => {
+            if fresh {
+                said.clear();
+            }
             let missing = credentials.missing();
             if missing.is_empty() {
                 "credentials loaded".to_owned()

@@ -7,9 +7,9 @@ use berth_process::clock;
 use berth_process::file::FileError;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
+use crate::persist;
 use crate::pool::IDLE;
 use crate::shared::Shared;
-use crate::{api, persist};
 
 /// Changes of the table within this time are one write.
 const GATHER: Duration = Duration::from_millis(100);
@@ -59,7 +59,16 @@ pub async fn save_all(shared: Arc<Shared>) {
 
 fn save_routes(shared: &Shared) -> Result<(), FileError> {
     let _alone = shared.saving.lock().unwrap_or_else(PoisonError::into_inner);
-    persist::save(&shared.state, &api::snapshot(shared))
+    persist::save(&shared.state, &snapshot(shared))
+}
+
+fn snapshot(shared: &Shared) -> persist::Saved {
+    let (highest, routes) = {
+        let table = shared.table();
+        (table.highest, table.posted().cloned().collect::<Vec<_>>())
+    };
+    let routes = routes.iter().map(|route| persist::record_of(route)).collect();
+    persist::Saved { highest, routes }
 }
 
 /// Writes the hub's answers. Waits for the disk.

@@ -100,14 +100,15 @@ pub struct Running {
 /// When an address or the state folder cannot be used.
 pub async fn start(config: &Config) -> Result<Running, StartError> {
     file::make_folder(&config.state, 0o700)?;
-    let mut table = Table::new(Record::of_url(&config.hub)?);
+    let mut table = Table::new(Record::of_url(&config.hub)?, clock::now());
     let saved = persist::load(&config.state);
     table.highest = saved.highest;
     for route in persist::routes_of(saved) {
         table.restore(route);
     }
     let credentials = Arc::new(Credentials::new(&config.credentials));
-    credentials::look(&credentials, &mut String::new());
+    let mut said = String::new();
+    credentials::look(&credentials, &mut said);
     let shared = Arc::new(Shared::new(table, credentials.clone(), config));
     shared.hub_away.load(&config.state, clock::now().as_millis() / 1000);
     tracing::info!(routes = shared.table().posted().count(), "routes loaded");
@@ -127,7 +128,7 @@ pub async fn start(config: &Config) -> Result<Running, StartError> {
         tokio::spawn(api::accept(api_listener, shared.clone())),
         tokio::spawn(keep::keep_saved(shared.clone())),
         tokio::spawn(keep::keep_swept(shared.clone())),
-        tokio::spawn(credentials::keep_fresh(credentials)),
+        tokio::spawn(credentials::keep_fresh(credentials, said)),
     ];
     for address in others.iter().copied() {
         let (shared, alive) = (shared.clone(), alive_sender.clone());

@@ -168,7 +168,8 @@ mod tests {
 
     fn loaded(folder: &Path) -> String {
         let saved = load(folder);
-        format!("{} {}", saved.highest, routes_of(saved).len())
+        let highest = saved.highest;
+        format!("{highest} {}", routes_of(saved).len())
     }
 
     #[test]

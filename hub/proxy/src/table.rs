@@ -84,8 +84,8 @@ pub struct Synchronised {
 
 impl Table {
     /// A table with the root of the configuration.
-    pub fn new(root: Record) -> Self {
-        let root = Route { key: "/".into(), record: root, live: Live::new(Timestamp(0)) };
+    pub fn new(root: Record, now: Timestamp) -> Self {
+        let root = Route { key: "/".into(), record: root, live: Live::new(now) };
         Self { root: Some(Arc::new(root)), ..Self::default() }
     }
 
@@ -315,7 +315,7 @@ mod tests {
     }
 
     fn table(keys: &[&str]) -> Table {
-        let mut table = Table::new(Record::of_url("http://hub:8081").unwrap());
+        let mut table = Table::new(Record::of_url("http://hub:8081").unwrap(), Timestamp(1));
         for key in keys {
             let key = path::key(key).unwrap();
             table.put(key, Record::of_url("http://x:1").unwrap(), Timestamp(1)).unwrap();

@@ -1,0 +1,184 @@
+//! Assembles the parts for each command.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use berth_agent_sys::machine;
+use berth_common::{BootId, Epoch, Incarnation};
+use berth_process::file::{self, FileError};
+use tokio::sync::{mpsc, watch};
+
+use crate::config::{self, Config, ConfigError, HubAddress};
+use crate::driver::{self, Input, Outlets};
+use crate::identity::{self, Folder, IdentityError};
+use crate::link::{self, LinkState};
+use crate::perform::Workplace;
+use crate::reconcile::Keeper;
+use crate::runtime::Runtime;
+use crate::runtime::docker::Docker;
+use crate::status;
+use crate::tunnel::{self, TunnelError};
+
+pub mod check;
+
+/// Threads that run tasks: the agent waits nearly always.
+const WORKERS: usize = 2;
+
+/// Threads that may hang on dead file servers: as many users' starts can be tried at once.
+const BLOCKING: usize = 64;
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Keys and certificates.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// The tunnel.
+    #[error(transparent)]
+    Tunnel(#[from] TunnelError),
+    /// A file.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The file with the highest epoch is damaged.
+    #[error(
+        "{0} holds no number; it remembers the newest hub that this host has obeyed: \
+             look into the backup, or write the number that the hub's log tells"
+    )]
+    Epoch(String),
+    /// No agent answers.
+    #[error("no agent answers at {path}: {source}; is berth-agent running?")]
+    NoAgent {
+        /// Its socket.
+        path: String,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// Anything else the system refuses.
+    #[error("{0}")]
+    System(#[from] std::io::Error),
+}
+
+/// A runtime as small as the agent's work.
+///
+/// # Errors
+/// When the system has no threads.
+pub fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(WORKERS)
+        .max_blocking_threads(BLOCKING)
+        .enable_all()
+        .build()
+}
+
+/// `berth-agent run`: until the process is asked to end. Servers run on then.
+///
+/// # Errors
+/// When the host is not ready for an agent.
+pub fn run(file: &Path) -> Result<(), CommandError> {
+    let config = Arc::new(config::read(file)?);
+    let docker = Docker::new(config.agent.name.clone(), &config.agent.docker);
+    runtime()?.block_on(agent(config, docker))
+}
+
+/// The agent on any engine.
+///
+/// # Errors
+/// When the host is not ready for an agent.
+pub async fn agent<R: Runtime>(config: Arc<Config>, runtime: R) -> Result<(), CommandError> {
+    let credential = identity::link_credential(&config)?;
+    file::make_folder(&config.agent.run, 0o755)?;
+    let boot: BootId = machine::boot_id()?.parse().map_err(std::io::Error::other)?;
+    let keeper = Keeper::new(
+        Incarnation(rand::random()),
+        boot.clone(),
+        config.agent.starts_at_once,
+        saved_epoch(&config)?,
+    );
+    let (sender, inputs) = mpsc::channel(driver::INPUTS);
+    let (feed, fed) = tunnel::feed::Feed::new(&config.agent.run);
+    let (reports, reported) = watch::channel(None);
+    let (link_state, link) = watch::channel(LinkState::Away("not linked yet".into()));
+    let work =
+        Arc::new(Workplace { runtime, config: config.clone(), boot, inputs: sender.clone() });
+    if config.limits.is_none() {
+        tracing::warn!("no section [limits]: servers run on, but none is created on this host");
+    }
+    tracing::info!(host = %config.agent.name, "agent {} begins", env!("CARGO_PKG_VERSION"));
+    let listener = status::listen(&config.agent.run)?;
+    tokio::spawn(status::serve(listener, sender.clone()));
+    tokio::spawn(tunnel::feed::keep(tunnel::table::socket(&config.agent.run), fed));
+    tokio::spawn(watch_engine(work.clone()));
+    tokio::spawn(link::renew(config.clone(), credential.clone()));
+    tokio::spawn(link::keep(config, credential, reported, sender, link_state));
+    tokio::select! {
+        () = driver::run(keeper, work, inputs, Outlets { reports, feed, link }) => {}
+        result = berth_process::signal::asked_to_end() => result?,
+    }
+    tracing::info!("agent ends; servers run on");
+    Ok(())
+}
+
+async fn watch_engine<R: Runtime>(work: Arc<Workplace<R>>) {
+    // A full channel has wake-ups enough in it.
+    let wake = || drop(work.inputs.try_send(Input::Changed));
+    work.runtime.changes(wake).await;
+}
+
+fn saved_epoch(config: &Config) -> Result<Epoch, CommandError> {
+    let path = Folder::new(config).epoch();
+    let Some(text) = file::read_if_there(&path)? else { return Ok(Epoch(0)) };
+    let number = text.trim().parse();
+    number.map(Epoch).map_err(|_| CommandError::Epoch(path.display().to_string()))
+}
+
+/// `berth-agent join TOKEN`.
+///
+/// # Errors
+/// Says what is wrong and what to do.
+pub fn join(file: &Path, token: &str, hub: Option<HubAddress>) -> Result<(), CommandError> {
+    let config = config::read(file)?;
+    let hub = hub.unwrap_or_else(|| config.agent.hub.clone());
+    runtime()?.block_on(identity::join(&config, &hub, token))?;
+    println!(
+        "{} has joined; start the services berth-agent and berth-agent-tunnel",
+        config.agent.name
+    );
+    Ok(())
+}
+
+/// `berth-agent tunnel`: until the process is asked to end, or has been replaced.
+///
+/// # Errors
+/// When it cannot serve.
+pub fn tunnel(file: &Path) -> Result<(), CommandError> {
+    let config = Arc::new(config::read(file)?);
+    // Before there are threads: it may give up root.
+    let sockets = tunnel::prepare(&config)?;
+    let runtime = runtime()?;
+    let result = runtime.block_on(tunnel::run(config, sockets));
+    // Streams that are still open end with the process: nobody waits for them.
+    runtime.shutdown_background();
+    Ok(result?)
+}
+
+/// `berth-agent status`.
+///
+/// # Errors
+/// When no agent answers.
+pub fn show_status(file: &Path, json: bool) -> Result<(), CommandError> {
+    let config = config::read(file)?;
+    let run = &config.agent.run;
+    let status = status::ask(run).map_err(|source| CommandError::NoAgent {
+        path: status::socket(run).display().to_string(),
+        source,
+    })?;
+    if json {
+        println!("{status:#}");
+    } else {
+        print!("{}", status::lines(&status));
+    }
+    Ok(())
+}

@@ -1,0 +1,193 @@
+//! `berth-agent check`: is this host ready? Exit code 0, or a list with what to do.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use berth_common::Timestamp;
+use berth_process::clock;
+use berth_proto::identity::Identity;
+use berth_proto::tls::{self, Credential};
+
+use crate::config::{self, Config};
+use crate::identity::{self, ALPN, Folder};
+use crate::link::dial;
+use crate::mem;
+use crate::runtime::Runtime;
+use crate::runtime::docker::Docker;
+
+/// A certificate that ends sooner than this was not renewed for days.
+const SOON_MS: u64 = 2 * 24 * 3600 * 1000;
+
+/// What was looked at, and what is wrong with it.
+type Finding = (String, Result<String, String>);
+
+/// Looks at everything and prints it, a line each.
+pub fn check(file: &Path) -> ExitCode {
+    let mut findings: Vec<Finding> = Vec::new();
+    match config::read(file) {
+        Err(error) => findings.push(("configuration".into(), Err(error.to_string()))),
+        Ok(config) => {
+            findings.push(("configuration".into(), Ok(file.display().to_string())));
+            findings.push(("host".into(), Ok(config.agent.name.to_string())));
+            match super::runtime() {
+                Ok(runtime) => runtime.block_on(look(&config, &mut findings)),
+                Err(error) => findings.push(("threads".into(), Err(error.to_string()))),
+            }
+        }
+    }
+    let mut code = ExitCode::SUCCESS;
+    for (what, found) in findings {
+        match found {
+            Ok(text) => println!("ok    {what}: {text}"),
+            Err(text) => {
+                code = ExitCode::FAILURE;
+                println!("WRONG {what}: {text}");
+            }
+        }
+    }
+    code
+}
+
+async fn look(config: &Config, findings: &mut Vec<Finding>) {
+    findings.push(("memory".into(), memory(config)));
+    certificates(config, findings);
+    findings.push(("hub".into(), hub(config).await));
+    let docker = Docker::new(config.agent.name.clone(), &config.agent.docker);
+    engine(config, &docker, findings).await;
+    limits(config, findings);
+    findings.push(("tunnel".into(), tunnel(config).await));
+}
+
+fn memory(config: &Config) -> Result<String, String> {
+    let host = mem::host();
+    match config.agent.memory {
+        Some(claimed) if claimed > host.total => Err(format!(
+            "[agent] memory = {claimed} is more than this host has ({}): put it right",
+            host.total
+        )),
+        Some(claimed) => Ok(format!("{claimed} of {} for servers", host.total)),
+        None => Ok(format!("{}, all for servers", host.total)),
+    }
+}
+
+fn certificates(config: &Config, findings: &mut Vec<Finding>) {
+    let folder = Folder::new(config);
+    let link = identity::link_credential(config).map_err(|error| error.to_string());
+    findings.push(("link certificate".into(), link.and_then(|held| dates(&held))));
+    let tunnel = folder.tunnel();
+    let held = || -> Result<_, identity::IdentityError> {
+        let pem = identity::read(&tunnel.join("tunnel.pem"))?;
+        Ok(Credential::new(&pem, &identity::read(&tunnel.join("tunnel.key"))?)?)
+    };
+    let held = held().map_err(|error| error.to_string());
+    findings.push(("tunnel certificate".into(), held.and_then(|held| dates(&held))));
+    for key in [folder.link_key(), tunnel.join("tunnel.key")] {
+        if identity::is_exposed(&key) {
+            let path = key.display();
+            let text = format!("others can read {path}: chmod 600 {path}");
+            findings.push(("keys".into(), Err(text)));
+        }
+    }
+}
+
+fn dates(held: &Credential) -> Result<String, String> {
+    let until = held.peer().map(|peer| peer.valid_until).unwrap_or_default();
+    let now = clock::now();
+    if until <= now {
+        return Err(format!(
+            "expired at {until}; now is {now} here: check the clock; a running agent renews it"
+        ));
+    }
+    if until.millis_since(now) < SOON_MS {
+        return Err(format!("ends at {until}: is the agent running, and does it reach the hub?"));
+    }
+    Ok(format!("until {}", whole_seconds(until)))
+}
+
+fn whole_seconds(moment: Timestamp) -> Timestamp {
+    Timestamp::from_millis(moment.as_millis().div_euclid(1000).saturating_mul(1000))
+}
+
+/// TLS in both directions proves address, CA and clock together.
+async fn hub(config: &Config) -> Result<String, String> {
+    let words = |error: identity::IdentityError| error.to_string();
+    let credential = identity::link_credential(config).map_err(words)?;
+    let ca = identity::read(&Folder::new(config).ca()).map_err(words)?;
+    let roots = tls::roots(&ca).map_err(|error| error.to_string())?;
+    let tls = tls::client_config(Some(credential), roots, Identity::Hub, ALPN)
+        .map_err(|error| error.to_string())?;
+    dial::connect(&config.agent.hub, tls).await.map_err(|error| error.to_string())?;
+    Ok(format!(
+        "{} proves itself, and the clocks agree with the certificates",
+        config.agent.hub.as_str()
+    ))
+}
+
+async fn engine(config: &Config, docker: &Docker, findings: &mut Vec<Finding>) {
+    let found = match docker.facts().await {
+        Ok(facts) => {
+            let allowed = config.limits.as_ref().map(|limits| {
+                let fits = |image: &&String| crate::policy::allows_image(limits, image);
+                facts.images.iter().filter(fits).count()
+            });
+            let images = allowed.unwrap_or_default();
+            findings.push((
+                "images".into(),
+                if images == 0 {
+                    Err("no image on this host may be started; pull or load one".into())
+                } else {
+                    Ok(format!("{images} may be started"))
+                },
+            ));
+            Ok(format!("Docker {}", facts.version))
+        }
+        Err(trouble) => Err(format!("{trouble}; is dockerd running? see [agent] docker")),
+    };
+    let answers = found.is_ok();
+    findings.push(("engine".into(), found));
+    if answers {
+        let network = docker.network().await;
+        findings.push((
+            "network".into(),
+            network.map(|network| {
+                let gateway = network.gateway.map(|gateway| gateway.to_string());
+                format!("berth-{}, gateway {}", config.agent.name, gateway.unwrap_or_default())
+            }),
+        ));
+    }
+}
+
+fn limits(config: &Config, findings: &mut Vec<Finding>) {
+    let Some(limits) = &config.limits else {
+        let text = "there is no section [limits], so nothing may be created here: write one";
+        findings.push(("limits".into(), Err(text.into())));
+        return;
+    };
+    for root in &limits.mount_sources {
+        // A thread of its own: a dead file server must not hold up the check.
+        let (sender, answer) = std::sync::mpsc::channel();
+        let path = root.clone();
+        std::thread::spawn(move || sender.send(std::fs::metadata(&path)));
+        let text = match answer.recv_timeout(std::time::Duration::from_secs(5)) {
+            Ok(Ok(found)) if found.is_dir() => Ok("is there".to_owned()),
+            Ok(Ok(_)) => Err("is not a folder; see [limits] mount_sources".to_owned()),
+            Ok(Err(error)) => Err(format!("{error}; mount it, or see [limits] mount_sources")),
+            Err(_) => Err("does not answer: its file server is away".to_owned()),
+        };
+        findings.push((root.display().to_string(), text));
+    }
+    if limits.images.iter().any(|prefix| prefix == "*") {
+        findings.push(("limits".into(), Ok("images = \"*\": any image may be started".into())));
+    }
+}
+
+async fn tunnel(config: &Config) -> Result<String, String> {
+    let path = crate::tunnel::table::socket(&config.agent.run);
+    match tokio::net::UnixStream::connect(&path).await {
+        Ok(_) => Ok(format!("listens on {}", config.agent.tunnel.listen)),
+        Err(error) => Err(format!(
+            "no tunnel at {}: {error}; start berth-agent-tunnel, users reach no server without it",
+            path.display()
+        )),
+    }
+}

@@ -1,0 +1,323 @@
+//! The one task that owns the [`Keeper`]: what happened comes in, steps go to the engine, reports
+//! to the hub, the table to the tunnel. It decides nothing itself.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use berth_common::link::{DesiredSet, HostFacts, Report, StartStep};
+use berth_common::{Epoch, ServerId};
+use berth_process::{clock, crash_point, file};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::AbortHandle;
+use tokio::time::{Instant, MissedTickBehavior, sleep_until};
+
+use crate::identity::Folder;
+use crate::link::LinkState;
+use crate::mem;
+use crate::perform::{Workplace, perform};
+use crate::readiness::{self, Asked};
+use crate::reconcile::{Container, Ignored, Keeper, Look, Operation, Outcome, Unanswered};
+use crate::report::{self, Meters};
+use crate::runtime::{EngineFacts, Runtime};
+use crate::tunnel::feed::Feed;
+
+/// Changes within this time go into one heartbeat.
+const COALESCE: Duration = Duration::from_millis(2);
+
+/// A regular heartbeat waits this long for the list and the memory that it asked for.
+const FRESH: Duration = Duration::from_millis(50);
+
+/// Versions and images change seldom.
+const FACTS_EVERY: Duration = Duration::from_secs(30);
+
+/// Inputs that may wait. Senders then wait too: nothing is lost.
+pub const INPUTS: usize = 256;
+
+/// What can happen to the driver.
+#[derive(Debug)]
+pub enum Input {
+    /// The hub says what should be.
+    Desired(DesiredSet),
+    /// A session with the hub begins: a heartbeat is due.
+    Connected,
+    /// Something may have changed in the engine.
+    Changed,
+    /// The engine answered to a question asked at that look.
+    Listed(Look, Result<Vec<Container>, String>),
+    /// The engine told its version and images.
+    Facts(Result<EngineFacts, String>),
+    /// Memory was measured.
+    Measured(Box<Meters>),
+    /// A step of a start was made.
+    Milestone(Operation, StartStep),
+    /// A call has an outcome.
+    Settled(Operation, Outcome),
+    /// A server answers.
+    Answered(ServerId, String),
+    /// Somebody wants to know how things are.
+    Status(oneshot::Sender<serde_json::Value>),
+}
+
+/// The ends of the driver's channels that it writes to.
+#[derive(Debug)]
+pub struct Outlets {
+    /// Heartbeats for the link.
+    pub reports: watch::Sender<Option<Report>>,
+    /// The tunnel's table.
+    pub feed: Feed,
+    /// What the link's state is, for the status.
+    pub link: watch::Receiver<LinkState>,
+}
+
+/// All that the driver holds.
+struct Driver<R> {
+    keeper: Keeper,
+    work: Arc<Workplace<R>>,
+    outlets: Outlets,
+    saved_epoch: Epoch,
+    listing: Listing,
+    facts: HostFacts,
+    facts_due: Instant,
+    meters: Meters,
+    measuring: bool,
+    asked: Asked,
+    /// The containers that are being asked whether they answer.
+    asking: BTreeMap<String, AbortHandle>,
+    published: Option<Report>,
+    publish_at: Option<Instant>,
+}
+
+/// One question to the engine at a time; what happens meanwhile makes another one necessary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Listing {
+    Idle,
+    Asked,
+    AskedAndStale,
+}
+
+/// Runs until all senders of inputs are gone.
+pub async fn run<R: Runtime>(
+    keeper: Keeper,
+    work: Arc<Workplace<R>>,
+    mut inputs: mpsc::Receiver<Input>,
+    outlets: Outlets,
+) {
+    let mut tick = tokio::time::interval(work.config.agent.report_every);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let saved_epoch = keeper.highest_epoch();
+    let mut driver = Driver {
+        keeper,
+        work,
+        outlets,
+        saved_epoch,
+        listing: Listing::Idle,
+        facts: HostFacts {
+            agent_version: env!("CARGO_PKG_VERSION").into(),
+            ..HostFacts::default()
+        },
+        facts_due: Instant::now(),
+        meters: Meters { host: mem::host(), ..Meters::default() },
+        measuring: false,
+        asked: Asked::default(),
+        asking: BTreeMap::new(),
+        published: None,
+        publish_at: None,
+    };
+    loop {
+        let due = driver.publish_at;
+        tokio::select! {
+            input = inputs.recv() => match input {
+                Some(input) => driver.take(input),
+                None => return,
+            },
+            _ = tick.tick() => driver.tick(),
+            () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
+                driver.publish();
+            }
+        }
+        driver.act();
+    }
+}
+
+impl<R: Runtime> Driver<R> {
+    fn take(&mut self, input: Input) {
+        let now = clock::now();
+        match input {
+            Input::Desired(set) => self.obey(set),
+            Input::Connected => self.publish_at = Some(Instant::now()),
+            Input::Changed => self.list(),
+            Input::Listed(look, answer) => {
+                if let Err(trouble) = &answer {
+                    tracing::debug!("engine: {trouble}");
+                }
+                self.keeper.observe(look, answer, now);
+                let again = self.listing == Listing::AskedAndStale;
+                self.listing = Listing::Idle;
+                if again {
+                    self.list();
+                }
+            }
+            Input::Facts(Ok(facts)) => {
+                self.facts.engine_version = facts.version;
+                self.facts.images = facts.images;
+            }
+            Input::Facts(Err(_)) => self.facts.engine_version.clear(),
+            Input::Measured(meters) => {
+                self.measuring = false;
+                self.meters = *meters;
+            }
+            Input::Milestone(operation, step) => self.keeper.milestone(&operation, step, now),
+            Input::Settled(operation, outcome) => {
+                log_outcome(&operation, &outcome);
+                self.keeper.settle(&operation, outcome, now);
+            }
+            Input::Answered(server, container) => {
+                self.asking.remove(&container);
+                tracing::info!(%server, "answers");
+                self.keeper.ready(&server, &container, now);
+            }
+            Input::Status(answer) => {
+                let report = self.report();
+                let link = self.outlets.link.borrow().clone();
+                // Who asked may be gone.
+                let _ = answer.send(report::status(&self.work.config, &report, &link));
+            }
+        }
+    }
+
+    /// Takes a desired set over; a higher reign is saved before anything is done in its name.
+    fn obey(&mut self, set: DesiredSet) {
+        let epoch = set.revision.epoch;
+        if epoch > self.saved_epoch && set.incarnation == self.keeper.incarnation() {
+            crash_point!("agent.epoch.before");
+            let path = Folder::new(&self.work.config).epoch();
+            if let Err(error) = file::replace(&path, epoch.to_string().as_bytes(), 0o600) {
+                tracing::error!("the hub's word is not obeyed: {error}");
+                return;
+            }
+            self.saved_epoch = epoch;
+            crash_point!("agent.epoch.after");
+        }
+        match self.keeper.take(set) {
+            Ok(()) | Err(Ignored::NotNewer) => {}
+            Err(why) => tracing::warn!("a desired set is ignored: {why}"),
+        }
+    }
+
+    fn tick(&mut self) {
+        self.list();
+        self.measure();
+        if Instant::now() >= self.facts_due {
+            self.facts_due = Instant::now() + FACTS_EVERY;
+            let work = self.work.clone();
+            tokio::spawn(async move {
+                let facts = work.runtime.facts().await;
+                let _ = work.inputs.send(Input::Facts(facts)).await;
+            });
+        }
+        let due = Instant::now() + FRESH;
+        self.publish_at = Some(self.publish_at.map_or(due, |at| at.min(due)));
+    }
+
+    fn list(&mut self) {
+        if self.listing != Listing::Idle {
+            self.listing = Listing::AskedAndStale;
+            return;
+        }
+        self.listing = Listing::Asked;
+        let (work, look) = (self.work.clone(), self.keeper.looking());
+        tokio::spawn(async move {
+            let answer = work.runtime.list().await;
+            let _ = work.inputs.send(Input::Listed(look, answer)).await;
+        });
+    }
+
+    fn measure(&mut self) {
+        if std::mem::replace(&mut self.measuring, true) {
+            return;
+        }
+        let (work, running) = (self.work.clone(), self.keeper.running());
+        let known = std::mem::take(&mut self.meters.cgroups);
+        let shown = Meters { cgroups: BTreeMap::new(), ..self.meters.clone() };
+        self.meters = shown;
+        tokio::spawn(async move {
+            let meters = report::measure(&work.runtime, running, known).await;
+            let _ = work.inputs.send(Input::Measured(Box::new(meters))).await;
+        });
+    }
+
+    /// What follows from what is known now.
+    fn act(&mut self) {
+        let steps = self.keeper.steps(clock::now());
+        // Before a container ends or another starts, which may get its address: the tunnel must
+        // not lead anybody there any more.
+        self.outlets.feed.publish(self.keeper.tunnel_table());
+        for step in steps {
+            let name = step.act.name().unwrap_or("examine");
+            let Operation { server, generation, .. } = &step.operation;
+            tracing::info!(%server, %generation, "{name}");
+            let work = self.work.clone();
+            tokio::spawn(async move {
+                let operation = step.operation.clone();
+                let outcome = perform(work.clone(), step).await;
+                let _ = work.inputs.send(Input::Settled(operation, outcome)).await;
+            });
+        }
+        self.ask_the_silent();
+        let report = self.report();
+        if self.publish_at.is_none()
+            && self.published.as_ref().is_none_or(|last| report::is_news(last, &report))
+        {
+            self.publish_at = Some(Instant::now() + COALESCE);
+        }
+    }
+
+    /// Asks each server that runs and has not answered yet, and none that is gone.
+    fn ask_the_silent(&mut self) {
+        let silent = self.keeper.unanswered();
+        let ids: BTreeSet<&String> = silent.iter().map(|server| &server.container).collect();
+        self.asking.retain(|container, task| {
+            let still = ids.contains(container);
+            if !still {
+                task.abort();
+            }
+            still
+        });
+        for Unanswered { server, container, address, prefix } in silent.clone() {
+            if self.asking.contains_key(&container) {
+                continue;
+            }
+            let (work, asked, id) = (self.work.clone(), self.asked.clone(), container.clone());
+            let task = tokio::spawn(async move {
+                readiness::answered(asked, address, prefix).await;
+                let _ = work.inputs.send(Input::Answered(server, id)).await;
+            });
+            self.asking.insert(container, task.abort_handle());
+        }
+    }
+
+    fn report(&self) -> Report {
+        let claimed = self.work.config.agent.memory;
+        let capacity = report::capacity(claimed, &self.meters);
+        self.keeper.report(clock::now(), capacity, self.facts.clone(), &self.meters.used)
+    }
+
+    fn publish(&mut self) {
+        self.publish_at = None;
+        let report = self.report();
+        self.published = Some(report.clone());
+        self.outlets.reports.send_replace(Some(report));
+    }
+}
+
+fn log_outcome(operation: &Operation, outcome: &Outcome) {
+    let Operation { server, generation, .. } = operation;
+    match outcome {
+        Outcome::Failed(ending) | Outcome::Spoiled { ending, .. } => {
+            tracing::warn!(%server, %generation, reason = %ending.reason, "{}", ending.detail);
+        }
+        Outcome::TimedOut => tracing::warn!(%server, %generation, "unsettled"),
+        other => tracing::debug!(%server, %generation, "{other:?}"),
+    }
+}

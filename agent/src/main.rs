@@ -1,0 +1,86 @@
+//! `berth-agent`: reads the command line.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use berth_agent::command::{self, CommandError};
+use berth_agent::config::{DEFAULT_FILE, HubAddress};
+use clap::{Parser, Subcommand};
+
+/// The agent of a host: runs the notebook servers that the hub asks for.
+#[derive(Debug, Parser)]
+#[command(name = "berth-agent", version, disable_help_subcommand = true)]
+struct Arguments {
+    /// The configuration file.
+    #[arg(long, global = true, value_name = "FILE", default_value = DEFAULT_FILE)]
+    config: PathBuf,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the agent.
+    Run,
+    /// Get this host's certificates with a join token from the hub.
+    Join {
+        /// berth1.HASH.ID.SECRET, used once; `-` reads it from standard input.
+        token: String,
+        /// The hub's link address, if not the one in the file.
+        #[arg(long, value_name = "HOST:PORT")]
+        hub: Option<HubAddress>,
+    },
+    /// Run the tunnel through which users reach the servers. SIGUSR2 replaces it by the program
+    /// that is now installed, without cutting a stream.
+    Tunnel,
+    /// Say what the running agent does.
+    Status {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Look whether this host is ready, and say what to do about what is not.
+    Check,
+    /// Say the version.
+    Version,
+    /// List the places where tests let this program die.
+    #[command(hide = true)]
+    CrashPoints,
+}
+
+fn main() -> ExitCode {
+    berth_process::logging::start();
+    let arguments = Arguments::parse();
+    let file = &arguments.config;
+    let result = match arguments.command {
+        Command::Run => command::run(file),
+        Command::Join { token, hub } => {
+            read_token(token).and_then(|token| command::join(file, &token, hub))
+        }
+        Command::Tunnel => command::tunnel(file),
+        Command::Status { json } => command::show_status(file, json),
+        Command::Check => return command::check::check(file),
+        Command::Version => {
+            println!("berth-agent {}", env!("CARGO_PKG_VERSION"));
+            Ok(())
+        }
+        Command::CrashPoints => {
+            for point in berth_process::crash::list() {
+                println!("{point}");
+            }
+            Ok(())
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("berth-agent: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// A token on the command line can be seen by every process of the machine while it is used.
+fn read_token(token: String) -> Result<String, CommandError> {
+    if token == "-" { Ok(std::io::read_to_string(std::io::stdin())?) } else { Ok(token) }
+}

@@ -1,0 +1,10 @@
+//! The real program on this machine: joining, the link, the tunnel, and the Docker Engine.
+//!
+//! Needs a Docker Engine (`examples/engine up`) and root; without them it fails, loudly.
+
+mod host {
+    pub mod docker;
+    pub mod join;
+    pub mod site;
+    pub mod tunnel;
+}

@@ -1,0 +1,393 @@
+//! What goes to standard output: tables for people, JSON, YAML and CSV for programs.
+
+use std::io::{self, IsTerminal, Write};
+
+use berth_common::{ByteCount, Reason, Timestamp};
+use clap::ValueEnum;
+use comfy_table::{
+    Attribute, Cell as TableCell, CellAlignment, Color, ContentArrangement, Table, presets,
+};
+use serde_json::{Map, Value};
+
+use crate::problem::{Exit, Problem, plain};
+use crate::text;
+
+/// The version of all JSON and YAML that this command writes itself.
+const SCHEMA_VERSION: u64 = 1;
+
+/// How the answer is written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Table,
+    /// For people, with more columns.
+    Wide,
+    /// As the hub answers: bytes, ISO times, `schema_version`.
+    Json,
+    /// The same as YAML.
+    Yaml,
+    /// Lists only: one header line, bytes, ISO times.
+    Csv,
+    /// Names or ids only, one a line.
+    Name,
+}
+
+/// How answers are written in this call.
+#[derive(Debug, Clone, Copy)]
+pub struct Style {
+    /// The format.
+    pub format: Format,
+    /// Whether tables and CSV have a header line.
+    pub header: bool,
+    /// Whether standard output is a terminal that wants colours.
+    pub colour: bool,
+}
+
+/// What a value means for the person who looks for trouble.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Tone {
+    /// Nothing.
+    #[default]
+    Plain,
+    /// All is well.
+    Good,
+    /// On its way, or to be watched.
+    Watch,
+    /// Trouble.
+    Bad,
+}
+
+/// One value, for people and for programs.
+#[derive(Debug, Clone, Default)]
+pub struct Cell {
+    text: String,
+    value: String,
+    tone: Tone,
+}
+
+impl Cell {
+    /// The same for both.
+    pub fn text(text: impl Into<String>) -> Self {
+        let text = text.into();
+        Self { value: text.clone(), text, tone: Tone::Plain }
+    }
+
+    /// A text that may be missing: `-` for people, nothing for programs.
+    pub fn maybe(text: Option<impl Into<String>>) -> Self {
+        text.map_or_else(|| Self::both("-", ""), Self::text)
+    }
+
+    /// Different for people and programs.
+    pub fn both(text: impl Into<String>, value: impl Into<String>) -> Self {
+        Self { text: text.into(), value: value.into(), tone: Tone::Plain }
+    }
+
+    /// An amount of memory.
+    pub fn bytes(bytes: Option<ByteCount>) -> Self {
+        bytes.map_or_else(
+            || Self::both("-", ""),
+            |bytes| Self::both(bytes.to_string(), bytes.0.to_string()),
+        )
+    }
+
+    /// A moment, as the time since then.
+    pub fn ago(moment: Option<Timestamp>, now: Timestamp) -> Self {
+        moment.map_or_else(
+            || Self::both("-", ""),
+            |moment| Self::both(text::ago(moment, now), moment.to_string()),
+        )
+    }
+
+    /// A moment on the local clock.
+    pub fn moment(moment: Option<Timestamp>, now: Timestamp) -> Self {
+        moment.map_or_else(
+            || Self::both("-", ""),
+            |moment| Self::both(text::local(moment, now), moment.to_string()),
+        )
+    }
+
+    /// The state of a host or a server.
+    pub fn state(state: &str) -> Self {
+        Self::text(state).toned(match state {
+            "ready" | "running" => Tone::Good,
+            "joining" | "waiting" | "starting" | "stopping" => Tone::Watch,
+            "ended" => Tone::Plain,
+            _ => Tone::Bad,
+        })
+    }
+
+    /// Yes or no.
+    pub fn yes(it: bool) -> Self {
+        Self::both(if it { "yes" } else { "no" }, it.to_string())
+    }
+
+    /// With a meaning.
+    #[must_use]
+    pub fn toned(mut self, tone: Tone) -> Self {
+        self.tone = tone;
+        self
+    }
+
+    fn painted(&self) -> TableCell {
+        let cell = TableCell::new_owned(plain(&self.text));
+        match self.tone {
+            Tone::Plain => cell,
+            Tone::Good => cell.fg(Color::Green),
+            Tone::Watch => cell.fg(Color::Yellow),
+            Tone::Bad => cell.fg(Color::Red),
+        }
+    }
+}
+
+/// Where a column is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shown {
+    Everywhere,
+    /// Tables with `-o wide`, and CSV.
+    Wide,
+    /// Tables only.
+    People,
+    /// CSV only.
+    Programs,
+}
+
+/// One column of a list of `T`.
+pub struct Column<T> {
+    /// For people.
+    head: &'static str,
+    /// For programs: stable.
+    name: &'static str,
+    shown: Shown,
+    right: bool,
+    cell: fn(&T, Timestamp) -> Cell,
+}
+
+impl<T> Column<T> {
+    /// A column that is always there.
+    pub const fn new(
+        head: &'static str,
+        name: &'static str,
+        cell: fn(&T, Timestamp) -> Cell,
+    ) -> Self {
+        Self { head, name, shown: Shown::Everywhere, right: false, cell }
+    }
+
+    /// Numbers stand on the right.
+    #[must_use]
+    pub const fn right(self) -> Self {
+        Self { right: true, ..self }
+    }
+
+    /// Only with `-o wide`, and for programs.
+    #[must_use]
+    pub const fn wide(self) -> Self {
+        Self { shown: Shown::Wide, ..self }
+    }
+
+    /// For people only: what stands here for programs is in columns of its own.
+    #[must_use]
+    pub const fn people(self) -> Self {
+        Self { shown: Shown::People, ..self }
+    }
+
+    /// For programs only.
+    pub const fn programs(name: &'static str, cell: fn(&T, Timestamp) -> Cell) -> Self {
+        Self { head: "", name, shown: Shown::Programs, right: false, cell }
+    }
+
+    fn is_shown(&self, format: Format) -> bool {
+        match self.shown {
+            Shown::Everywhere => true,
+            Shown::Wide => matches!(format, Format::Wide | Format::Csv),
+            Shown::People => format != Format::Csv,
+            Shown::Programs => format == Format::Csv,
+        }
+    }
+}
+
+/// A list, ready to be written.
+pub struct Listing<'a, T> {
+    /// As the hub answered.
+    pub json: &'a Value,
+    /// Its columns.
+    pub columns: &'a [Column<T>],
+    /// Its rows.
+    pub rows: &'a [T],
+    /// What `-o name` and `-q` print of a row.
+    pub name: fn(&T) -> String,
+    /// The hub's clock.
+    pub now: Timestamp,
+    /// What is said, on standard error, when there is no row.
+    pub empty: &'a str,
+}
+
+impl Style {
+    /// The style for standard output.
+    pub fn of_stdout(format: Format, header: bool) -> Self {
+        let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let dumb = std::env::var_os("TERM").is_some_and(|value| value == "dumb");
+        Self { format, header, colour: io::stdout().is_terminal() && !refused && !dumb }
+    }
+
+    /// Whether a program reads the answer.
+    pub fn is_for_programs(self) -> bool {
+        !matches!(self.format, Format::Table | Format::Wide)
+    }
+
+    /// Writes a list.
+    ///
+    /// # Errors
+    /// When standard output cannot be written.
+    pub fn list<T>(self, listing: &Listing<'_, T>) -> Result<(), Problem> {
+        match self.format {
+            Format::Table | Format::Wide if listing.rows.is_empty() => {
+                note(listing.empty);
+                Ok(())
+            }
+            Format::Table | Format::Wide => say(&self.table(listing)),
+            Format::Csv => say(&self.csv(listing)?),
+            Format::Json | Format::Yaml => self.value(listing.json),
+            Format::Name => self.names(listing.rows.iter().map(listing.name)),
+        }
+    }
+
+    /// Writes one object: labelled lines for people, `row` as a list of one for CSV.
+    ///
+    /// # Errors
+    /// When standard output cannot be written.
+    pub fn sheet<T>(
+        self,
+        lines: Vec<(&'static str, Cell)>,
+        row: &Listing<'_, T>,
+    ) -> Result<(), Problem> {
+        match self.format {
+            Format::Table | Format::Wide => {
+                let mut table = self.bare_table();
+                for (label, cell) in lines {
+                    table.add_row(vec![TableCell::new(label), cell.painted()]);
+                }
+                say(&lines_of(&table))
+            }
+            _ => self.list(row),
+        }
+    }
+
+    /// Writes JSON or YAML.
+    ///
+    /// # Errors
+    /// When standard output cannot be written.
+    pub fn value(self, value: &Value) -> Result<(), Problem> {
+        let text = match self.format {
+            Format::Yaml => serde_saphyr::to_string(value).map_err(unwritable)?,
+            _ => serde_json::to_string_pretty(value).map_err(unwritable)?,
+        };
+        say(text.trim_end())
+    }
+
+    /// Writes names, one a line.
+    ///
+    /// # Errors
+    /// When standard output cannot be written.
+    pub fn names(self, names: impl Iterator<Item = String>) -> Result<(), Problem> {
+        names.into_iter().try_for_each(|name| say(&plain(&name)))
+    }
+
+    /// A table of rows that belong together, with two spaces between columns.
+    pub fn bare_table(self) -> Table {
+        let mut table = Table::new();
+        table.load_style(presets::NOTHING);
+        table.set_content_arrangement(ContentArrangement::Disabled);
+        if self.colour { table.enforce_styling() } else { table.force_no_tty() };
+        table
+    }
+
+    fn table<T>(self, listing: &Listing<'_, T>) -> String {
+        let columns: Vec<_> =
+            listing.columns.iter().filter(|column| column.is_shown(self.format)).collect();
+        let mut table = self.bare_table();
+        if self.header {
+            table.set_header(
+                columns
+                    .iter()
+                    .map(|column| TableCell::new(column.head).add_attribute(Attribute::Bold)),
+            );
+        }
+        for row in listing.rows {
+            table.add_row(columns.iter().map(|column| (column.cell)(row, listing.now).painted()));
+        }
+        for (index, column) in columns.iter().enumerate() {
+            if let Some(found) = table.column_mut(index).filter(|_| column.right) {
+                found.set_cell_alignment(CellAlignment::Right);
+            }
+        }
+        lines_of(&table)
+    }
+
+    fn csv<T>(self, listing: &Listing<'_, T>) -> Result<String, Problem> {
+        let columns: Vec<_> =
+            listing.columns.iter().filter(|column| column.is_shown(Format::Csv)).collect();
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        if self.header {
+            writer.write_record(columns.iter().map(|column| column.name)).map_err(unwritable)?;
+        }
+        for row in listing.rows {
+            let cells = columns.iter().map(|column| (column.cell)(row, listing.now).value);
+            writer.write_record(cells).map_err(unwritable)?;
+        }
+        let bytes = writer.into_inner().map_err(unwritable)?;
+        let text = String::from_utf8(bytes).map_err(unwritable)?;
+        Ok(text.trim_end().to_owned())
+    }
+}
+
+/// A cell of a bare table.
+pub fn cell(cell: &Cell) -> TableCell {
+    cell.painted()
+}
+
+/// The lines of a table: two spaces between columns, none at either end.
+pub fn lines_of(table: &Table) -> String {
+    let mut table = table.clone();
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    let lines: Vec<_> = table.lines().map(|line| line.trim_end().to_owned()).collect();
+    lines.join("\n")
+}
+
+/// JSON that this command makes itself.
+pub fn versioned(name: &str, value: Value) -> Value {
+    let mut object = Map::new();
+    object.insert("schema_version".into(), SCHEMA_VERSION.into());
+    object.insert(name.into(), value);
+    Value::Object(object)
+}
+
+/// A reason with its code: `Stopped by its owner. [stopped.user]`.
+pub fn reason(code: &str, detail: &str) -> String {
+    let known = code.parse::<Reason>().map(Reason::text).unwrap_or_default();
+    let text = if detail.is_empty() { known } else { detail };
+    format!("{text} [{code}]").trim_start().to_owned()
+}
+
+/// Writes a line to standard output. A reader that went away (`| head`) is no problem.
+///
+/// # Errors
+/// When it cannot be written otherwise.
+pub fn say(line: &str) -> Result<(), Problem> {
+    let mut out = io::stdout().lock();
+    match writeln!(out, "{line}").and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(unwritable(error)),
+        _ => Ok(()),
+    }
+}
+
+/// Writes a line to standard error: for people, never part of the answer.
+pub fn note(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+fn unwritable(error: impl std::fmt::Display) -> Problem {
+    Problem::new(Exit::Failed, "cannot write the answer", error, "Look at where the output goes.")
+}

@@ -1,0 +1,82 @@
+//! The nouns and verbs. One verb a file.
+
+use clap::{Parser, Subcommand};
+
+use crate::args::Common;
+use crate::problem::{Exit, Problem};
+
+mod completion;
+mod explain;
+mod host;
+mod login;
+mod logout;
+mod profile;
+mod server;
+mod token;
+mod user;
+mod whoami;
+
+/// Notebook servers on a fleet of machines.
+#[derive(Debug, Parser)]
+#[command(name = "berth", version, infer_long_args = false, disable_help_subcommand = true)]
+#[command(after_help = "Exit codes: 0 done, 1 failed, 2 bad usage, 3 refused by the rules, \
+4 no such object,\n6 the operation continues, 7 hub not reachable, 8 not allowed, 9 would wait.")]
+pub struct CommandLine {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    noun: Noun,
+}
+
+#[derive(Debug, Subcommand)]
+enum Noun {
+    /// Log in to a hub and keep a token for the next commands
+    Login(login::Args),
+    /// End that token and forget the hub
+    Logout(logout::Args),
+    /// Whose token this is and what it allows
+    Whoami(whoami::Args),
+    /// Notebook servers
+    #[command(subcommand)]
+    Server(server::Verb),
+    /// The same as `server list`
+    Ls(server::list::Args),
+    /// What can be started
+    #[command(subcommand)]
+    Profile(profile::Verb),
+    /// Why something is where it is, waits or is refused
+    #[command(subcommand)]
+    Explain(explain::Verb),
+    /// Tokens for programs
+    #[command(subcommand)]
+    Token(token::Verb),
+    /// Machines (administrators)
+    #[command(subcommand)]
+    Host(host::Verb),
+    /// Accounts (administrators)
+    #[command(subcommand)]
+    User(user::Verb),
+    /// Completion for a shell, to be sourced
+    Completion(completion::Args),
+}
+
+/// Does what the command line asks.
+///
+/// # Errors
+/// What, why, and what to do.
+pub async fn run(line: &CommandLine) -> Result<Exit, Problem> {
+    let common = &line.common;
+    match &line.noun {
+        Noun::Login(args) => login::run(args, common).await,
+        Noun::Logout(args) => logout::run(args, common).await,
+        Noun::Whoami(args) => whoami::run(args, common).await,
+        Noun::Server(verb) => server::run(verb, common).await,
+        Noun::Ls(args) => server::list::run(args, common).await,
+        Noun::Profile(verb) => profile::run(verb, common).await,
+        Noun::Explain(verb) => explain::run(verb, common).await,
+        Noun::Token(verb) => token::run(verb, common).await,
+        Noun::Host(verb) => host::run(verb, common).await,
+        Noun::User(verb) => user::run(verb, common).await,
+        Noun::Completion(args) => completion::run(args),
+    }
+}

@@ -1,0 +1,12 @@
+//! The proxy seen from outside: real sockets on every side, no port and no moment fixed.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod api;
+mod forward;
+mod hub_away;
+mod restart;
+mod smuggling;
+mod tunnel;
+mod websocket;
+mod world;

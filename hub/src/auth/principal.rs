@@ -1,0 +1,293 @@
+//! Who calls the API: a person's browser session, a token, a server by its own token, or an
+//! administrator on the hub's machine.
+
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, Method};
+use berth_common::{Generation, Seconds, ServerId, ServerName, Timestamp};
+use berth_process::clock::now;
+use berth_store::{Token, TokenKind, User};
+
+use crate::auth::scopes::Scopes;
+use crate::auth::session;
+use crate::auth::xsrf;
+use crate::keys;
+use crate::site::Hub;
+use crate::storage::StorageError;
+use crate::web::error::ApiError;
+
+/// JupyterHub refuses longer ones unhashed too; nobody may make us hash megabytes.
+const LONGEST_TOKEN: usize = 64;
+/// The use of a token is saved at most this often.
+const USED_EVERY: Seconds = Seconds(60);
+/// A person's activity is saved at most this often.
+const ACTIVE_EVERY: Seconds = Seconds(30);
+
+/// Marks requests that came over the administrators' socket.
+#[derive(Debug, Clone, Copy)]
+pub struct LocalAdmin;
+
+/// Who calls.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// The person; `None` for an administrator on the hub's machine.
+    pub user: Option<User>,
+    /// What the caller may do.
+    pub scopes: Scopes,
+    /// By what we know.
+    pub via: Via,
+}
+
+/// How a caller was recognised.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Via {
+    /// A browser session, by its number.
+    Session(String),
+    /// An API or OAuth token.
+    Token {
+        /// Its number.
+        id: i64,
+        /// The browser session that led to it.
+        session: Option<String>,
+    },
+    /// A server's own token.
+    Server(ServerId),
+    /// The administrators' socket.
+    Socket,
+}
+
+/// A caller, or nobody: for the few endpoints that answer both.
+#[derive(Debug, Clone)]
+pub struct MaybeCaller(pub Option<Caller>);
+
+impl FromRequestParts<Arc<Hub>> for Caller {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, hub: &Arc<Hub>) -> Result<Self, ApiError> {
+        authenticate(hub, parts)?.ok_or_else(ApiError::no_credentials)
+    }
+}
+
+impl FromRequestParts<Arc<Hub>> for MaybeCaller {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, hub: &Arc<Hub>) -> Result<Self, ApiError> {
+        Ok(Self(authenticate(hub, parts)?))
+    }
+}
+
+fn authenticate(hub: &Hub, parts: &Parts) -> Result<Option<Caller>, ApiError> {
+    if let Some(token) = bearer(&parts.headers) {
+        return Ok(by_token(hub, token, now())?);
+    }
+    if parts.extensions.get::<LocalAdmin>().is_some() {
+        return Ok(Some(Caller { user: None, scopes: Scopes::admin(), via: Via::Socket }));
+    }
+    by_session(hub, parts)
+}
+
+/// The token of `Authorization: token X` or `Bearer X`.
+pub fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = value.split_once(char::is_whitespace)?;
+    let token = token.trim_start();
+    let ours = scheme.eq_ignore_ascii_case("token") || scheme.eq_ignore_ascii_case("bearer");
+    (ours && !token.is_empty() && !token.contains(char::is_whitespace)).then_some(token)
+}
+
+fn by_token(hub: &Hub, text: &str, at: Timestamp) -> Result<Option<Caller>, StorageError> {
+    if text.len() > LONGEST_TOKEN {
+        return Ok(None);
+    }
+    if let Some((server, generation)) = hub.keys.read_server_token(text) {
+        return by_server(hub, &server, generation);
+    }
+    let hash = keys::hash(text);
+    let Some(token) = hub.storage.read(|reader| reader.token(&hash))? else { return Ok(None) };
+    if !is_valid(hub, &token, at) {
+        return Ok(None);
+    }
+    let Some(user) = hub.storage.read(|reader| reader.user(&token.user))? else { return Ok(None) };
+    if token.last_used.is_none_or(|used| at >= used.plus(USED_EVERY)) {
+        let id = token.id;
+        hub.storage.write_later("the use of a token", move |database| database.touch_token(id, at));
+    }
+    note_activity(hub, &user, at);
+    let scopes = scopes_of(&token, &user);
+    let via = Via::Token { id: token.id, session: token.session };
+    Ok(Some(Caller { scopes, user: Some(user), via }))
+}
+
+/// What a token allows now: never more than its owner may.
+pub fn scopes_of(token: &Token, owner: &User) -> Scopes {
+    // A scope that a newer version gave and this one does not know allows nothing.
+    let known: Vec<String> = token
+        .scopes
+        .iter()
+        .filter(|scope| Scopes::parse(std::slice::from_ref(scope), owner).is_ok())
+        .cloned()
+        .collect();
+    let own = Scopes::parse(&known, owner).unwrap_or_default();
+    Scopes::of_user(owner).intersect(&own, &owner.account.groups)
+}
+
+/// Whether a token is alive: not expired, and the server's start that it opens is the current one.
+pub fn is_valid(hub: &Hub, token: &Token, at: Timestamp) -> bool {
+    let alive = token.expires.is_none_or(|expires| at < expires);
+    let current = match (&token.server, token.kind) {
+        (Some((server, generation)), _) => is_current(hub, server, *generation),
+        (None, TokenKind::Api) => true,
+        (None, TokenKind::Oauth) => false,
+    };
+    alive && current
+}
+
+/// Whether this is a server's newest start, placed and not ordered to end.
+pub fn is_current(hub: &Hub, server: &ServerId, generation: Generation) -> bool {
+    let fleet = hub.fleet.fleet();
+    fleet.servers.get(server).is_some_and(|server| {
+        server.generation == generation
+            && server.placement().is_some_and(|placement| placement.stop.is_none())
+    })
+}
+
+/// A server speaks for its owner, but only about itself and its owner's activity.
+fn by_server(
+    hub: &Hub,
+    id: &ServerId,
+    generation: Generation,
+) -> Result<Option<Caller>, StorageError> {
+    if !is_current(hub, id, generation) {
+        return Ok(None);
+    }
+    let fleet = hub.fleet.fleet();
+    let Some(server) = fleet.servers.get(id) else { return Ok(None) };
+    let Some(user) = hub.storage.read(|reader| reader.user(&server.owner))? else {
+        return Ok(None);
+    };
+    let list = [
+        "users:activity!user".to_owned(),
+        format!("access:servers!server={}/{}", server.owner, server.name),
+    ];
+    let own = Scopes::parse(&list, &user).unwrap_or_default();
+    let scopes = Scopes::of_user(&user).intersect(&own, &user.account.groups);
+    Ok(Some(Caller { user: Some(user), scopes, via: Via::Server(id.clone()) }))
+}
+
+fn by_session(hub: &Hub, parts: &Parts) -> Result<Option<Caller>, ApiError> {
+    let Some(live) = session::find(hub, &parts.headers)? else { return Ok(None) };
+    if !matches!(parts.method, Method::GET | Method::HEAD | Method::OPTIONS) {
+        if has_other_content(&parts.headers) {
+            return Ok(None);
+        }
+        xsrf::check_origin(&parts.headers, &hub.config().hub.public_url)
+            .map_err(|error| ApiError::forbidden(error.to_string()))?;
+    }
+    if !xsrf::is_exempt(&parts.method, &parts.headers) {
+        let given = xsrf::carried(&parts.headers, &parts.uri);
+        xsrf::check_token(given.as_deref(), &live.xsrf)
+            .map_err(|error| ApiError::forbidden(error.to_string()))?;
+    }
+    note_activity(hub, &live.user, now());
+    let scopes = Scopes::of_user(&live.user);
+    Ok(Some(Caller { user: Some(live.user), scopes, via: Via::Session(live.id) }))
+}
+
+/// A form of another site can send anything but JSON; so cookies go with JSON only.
+fn has_other_content(headers: &HeaderMap) -> bool {
+    let Some(kind) = headers.get(CONTENT_TYPE) else { return false };
+    let kind = kind.to_str().unwrap_or_default().split(';').next().unwrap_or_default();
+    !kind.trim().eq_ignore_ascii_case("application/json")
+}
+
+fn note_activity(hub: &Hub, user: &User, at: Timestamp) {
+    if at >= user.last_activity.plus(ACTIVE_EVERY) {
+        let name = user.account.name.clone();
+        hub.storage.write_later("a sign of a person", move |database| {
+            database.touch_users(&[(name, at)])
+        });
+    }
+}
+
+impl Caller {
+    /// The caller's name for the log.
+    pub fn name(&self) -> &str {
+        self.user.as_ref().map_or("the local administrator", |user| user.account.name.as_str())
+    }
+
+    /// Whether the caller is this person.
+    pub fn is(&self, user: &User) -> bool {
+        self.user.as_ref().is_some_and(|caller| caller.account.name == user.account.name)
+    }
+
+    /// Requires a scope, whatever it reaches.
+    ///
+    /// # Errors
+    /// 403 when it is not held at all.
+    pub fn require(&self, scope: &str) -> Result<(), ApiError> {
+        if self.scopes.hold(scope) { Ok(()) } else { Err(ApiError::no_scope(&[scope])) }
+    }
+
+    /// Requires a scope over everything.
+    ///
+    /// # Errors
+    /// 403 when it is not held for all resources.
+    pub fn require_for_all(&self, scope: &str) -> Result<(), ApiError> {
+        if self.scopes.hold_for_all(scope) { Ok(()) } else { Err(ApiError::no_scope(&[scope])) }
+    }
+
+    /// Requires one of some scopes over a person; `None` is a person who does not exist.
+    ///
+    /// # Errors
+    /// 403 when none is held at all, 404 when they reach others only: the same for people who do
+    /// not exist.
+    pub fn require_user(&self, scopes: &[&str], user: Option<User>) -> Result<User, ApiError> {
+        if !scopes.iter().any(|scope| self.scopes.hold(scope)) {
+            return Err(ApiError::no_scope(scopes));
+        }
+        user.filter(|user| {
+            scopes.iter().any(|scope| self.scopes.reach_user(scope, &user.account))
+        })
+        .ok_or_else(ApiError::no_resource)
+    }
+
+    /// Requires a scope over a person's server.
+    ///
+    /// # Errors
+    /// As [`Caller::require_user`].
+    pub fn require_server(
+        &self,
+        scope: &str,
+        user: Option<User>,
+        server: &ServerName,
+    ) -> Result<User, ApiError> {
+        self.require(scope)?;
+        user.filter(|user| self.scopes.reach_server(scope, &user.account, server))
+            .ok_or_else(ApiError::no_resource)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn tokens_come_in_two_spellings() {
+        let read = |text: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(AUTHORIZATION, HeaderValue::from_str(text).unwrap());
+            bearer(&headers).map(str::to_owned)
+        };
+        for good in ["token abc", "Bearer abc", "bearer  abc", "TOKEN abc"] {
+            assert_eq!(read(good).as_deref(), Some("abc"), "{good}");
+        }
+        for bad in ["abc", "Basic abc", "token", "token a b", "jupyterhub abc"] {
+            assert_eq!(read(bad), None, "{bad}");
+        }
+    }
+}

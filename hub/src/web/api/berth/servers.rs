@@ -1,0 +1,123 @@
+//! Servers with where they are and why.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use berth_core::{Fleet, Phase, Server};
+use berth_process::clock::now;
+use serde_json::{Value, json};
+
+use crate::auth::Caller;
+use crate::site::Hub;
+use crate::web::api::berth::{answer, reason};
+use crate::web::api::path::Names;
+use crate::web::api::progress::place_in_queue;
+use crate::web::error::ApiError;
+
+/// `GET servers`: all that the caller may read.
+pub async fn list(State(hub): State<Arc<Hub>>, caller: Caller) -> Result<Json<Value>, ApiError> {
+    caller.require("read:servers")?;
+    let fleet = hub.fleet.fleet();
+    let servers: Vec<_> = fleet
+        .servers
+        .values()
+        .filter(|server| may_read(&hub, &caller, server))
+        .map(|server| describe(&hub, &fleet, server))
+        .collect();
+    Ok(answer("servers", json!(servers)))
+}
+
+/// `GET servers/:id`, by id or by a prefix that only one server has.
+pub async fn show(
+    State(hub): State<Arc<Hub>>,
+    caller: Caller,
+    Names(id): Names<String>,
+) -> Result<Json<Value>, ApiError> {
+    let fleet = hub.fleet.fleet();
+    let server = find(&hub, &fleet, &caller, &id)?;
+    Ok(answer("server", describe(&hub, &fleet, server)))
+}
+
+/// The server of an id or a unique prefix of one, among those that the caller may read.
+pub fn find<'a>(
+    hub: &Hub,
+    fleet: &'a Fleet,
+    caller: &Caller,
+    id: &str,
+) -> Result<&'a Server, ApiError> {
+    caller.require("read:servers")?;
+    let hexadecimal = !id.is_empty() && id.len() <= 16 && id.bytes().all(|b| b.is_ascii_hexdigit());
+    if !hexadecimal {
+        return Err(ApiError::bad_request("a server id is 16 hexadecimal digits, or their beginning"));
+    }
+    let mut found = fleet
+        .servers
+        .values()
+        .filter(|server| server.id.as_str().starts_with(id) && may_read(hub, caller, server));
+    match (found.next(), found.next()) {
+        (Some(server), None) => Ok(server),
+        (Some(_), Some(_)) => {
+            Err(ApiError::bad_request(format!("several servers begin with {id}; write more of it")))
+        }
+        (None, _) => Err(ApiError::no_resource()),
+    }
+}
+
+fn may_read(hub: &Hub, caller: &Caller, server: &Server) -> bool {
+    if caller.scopes.hold_for_all("read:servers") {
+        return true;
+    }
+    let owner = hub.storage.read(|reader| reader.user(&server.owner)).ok().flatten();
+    owner.is_some_and(|owner| {
+        caller.scopes.reach_server("read:servers", &owner.account, &server.name)
+    })
+}
+
+/// A server as everybody sees it: page, API, CLI.
+pub fn describe(hub: &Hub, fleet: &Fleet, server: &Server) -> Value {
+    let placement = server.placement();
+    let (waits, place) = match &server.phase {
+        Phase::Waiting { reason, .. } => (Some(*reason), Some(place_in_queue(fleet, server))),
+        _ => (None, None),
+    };
+    let end = placement
+        .and_then(|placement| placement.stop.as_ref())
+        .map(|stop| &stop.end)
+        .or(server.last_end.as_ref());
+    let used = placement.and_then(|placement| {
+        let seen = fleet.hosts.get(&placement.host)?.heard.as_ref()?.observed.get(&server.id)?;
+        (seen.generation == server.generation).then_some(seen.memory_used)
+    });
+    json!({
+        "id": server.id,
+        "user": server.owner,
+        "name": server.name,
+        "state": fleet.server_state(server, now()).to_string(),
+        "open": hub.is_open(server),
+        "generation": server.generation,
+        "host": placement.map(|placement| &placement.host),
+        "last_host": server.last_host,
+        "profile": server.ask.profile,
+        "image": server.ask.image,
+        "memory": { "limit": server.ask.memory, "used": used },
+        "url": server.prefix(),
+        "decision": server.decision,
+        "waits": reason(waits),
+        "place": place,
+        "waiting_since": server.waiting_since().map(|at| at.to_string()),
+        "placed_at": placement.map(|placement| placement.placed_at.to_string()),
+        "ready_at": placement.and_then(|p| p.ready_at).map(|at| at.to_string()),
+        "steps": placement.map(|placement| &placement.steps).map(|steps| {
+            steps
+                .iter()
+                .map(|done| json!({ "step": done.step.name(), "at": done.at.to_string() }))
+                .collect::<Vec<_>>()
+        }),
+        "last_end": end.map(|end| {
+            json!({ "reason": reason(Some(end.reason)), "detail": end.detail, "at": end.at.to_string() })
+        }),
+        "created": server.created.to_string(),
+        "last_activity": server.last_activity.to_string(),
+    })
+}

@@ -1,0 +1,319 @@
+//! Users: list, show, create, delete.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::header::{ACCEPT, HOST};
+use axum::http::{HeaderMap, StatusCode, Uri};
+use berth_common::{Reason, Username};
+use berth_core::Fleet;
+use berth_store::User;
+use serde_json::{Value, json};
+
+use crate::actions;
+use crate::auth::next::escape;
+use crate::auth::{Caller, form};
+use crate::site::Hub;
+use crate::web::api::body::JsonBody;
+use crate::web::api::path::Names;
+use crate::web::api::{find_user, model, servers};
+use crate::web::error::ApiError;
+
+/// Clients that send it get pages with their place in the whole.
+const PAGINATION: &str = "application/jupyterhub-pagination+json";
+/// Most users in one answer.
+const MOST: usize = 200;
+/// Users in a page when the client does not say.
+const PAGE: usize = 50;
+
+/// What a list is asked for with.
+#[derive(Debug, PartialEq, Eq)]
+struct Query {
+    state: Option<Wanted>,
+    offset: usize,
+    limit: usize,
+    stopped_too: bool,
+    sort: Sort,
+    name_filter: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    Active,
+    Ready,
+    Inactive,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Sort {
+    by: SortBy,
+    down: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum SortBy {
+    Id,
+    Name,
+    LastActivity,
+}
+
+/// `GET /users`.
+pub async fn list(
+    State(hub): State<Arc<Hub>>,
+    caller: Caller,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Json<Value>, ApiError> {
+    caller.require("list:users")?;
+    let pages = headers.get_all(ACCEPT).iter().any(|accept| accept == PAGINATION);
+    let query = read_query(&uri, pages)?;
+    let fleet = hub.fleet.fleet();
+    let mut users = hub.storage.read(berth_store::Reader::users)?;
+    users.retain(|user| {
+        caller.scopes.reach_user("list:users", &user.account)
+            && user.account.name.as_str().contains(&query.name_filter)
+            && query.state.is_none_or(|state| is_in(&hub, &fleet, user, state))
+    });
+    order(&mut users, query.sort);
+    let total = users.len();
+    let page = users.iter().skip(query.offset).take(query.limit);
+    let items: Vec<Value> = page
+        .map(|user| Value::Object(model::user(&hub, &fleet, &caller, user, query.stopped_too)))
+        .collect();
+    if !pages {
+        return Ok(Json(Value::Array(items)));
+    }
+    let after = query.offset.saturating_add(items.len());
+    let next = (after < total && !items.is_empty()).then(|| {
+        let url = next_url(&hub, &headers, &uri, after, query.limit);
+        json!({ "offset": after, "limit": query.limit, "url": url })
+    });
+    Ok(Json(json!({
+        "items": items,
+        "_pagination": {
+            "offset": query.offset, "limit": query.limit, "total": total, "next": next,
+        },
+    })))
+}
+
+fn read_query(uri: &Uri, pages: bool) -> Result<Query, ApiError> {
+    let mut query = Query {
+        state: None,
+        offset: 0,
+        limit: if pages { PAGE } else { MOST },
+        stopped_too: false,
+        sort: Sort { by: SortBy::Id, down: false },
+        name_filter: String::new(),
+    };
+    for (key, value) in form::query_pairs(uri) {
+        match key.as_str() {
+            "state" => query.state = Some(read_state(&value)?),
+            "offset" => query.offset = number("offset", &value)?,
+            "limit" => query.limit = number("limit", &value)?.clamp(1, MOST),
+            "include_stopped_servers" => {
+                query.stopped_too = !matches!(value.to_lowercase().as_str(), "0" | "false");
+            }
+            "sort" => query.sort = read_sort(&value)?,
+            "name_filter" => query.name_filter = value.to_lowercase(),
+            _ => {}
+        }
+    }
+    Ok(query)
+}
+
+fn number(key: &str, value: &str) -> Result<usize, ApiError> {
+    value.parse().map_err(|_| ApiError::bad_request(format!("{key} must be a whole number")))
+}
+
+fn read_state(value: &str) -> Result<Wanted, ApiError> {
+    match value {
+        "active" => Ok(Wanted::Active),
+        "ready" => Ok(Wanted::Ready),
+        "inactive" => Ok(Wanted::Inactive),
+        _ => Err(ApiError::bad_request("Unrecognized user state, use active, ready or inactive")),
+    }
+}
+
+fn read_sort(value: &str) -> Result<Sort, ApiError> {
+    let (name, down) = match value.strip_prefix('-') {
+        Some(name) => (name, true),
+        None => (value, false),
+    };
+    let by = match name {
+        "id" => SortBy::Id,
+        "name" => SortBy::Name,
+        "last_activity" => SortBy::LastActivity,
+        _ => return Err(ApiError::bad_request("sort must be id, name or last_activity")),
+    };
+    Ok(Sort { by, down })
+}
+
+fn is_in(hub: &Hub, fleet: &Fleet, user: &User, state: Wanted) -> bool {
+    let mut servers = fleet.servers_of(&user.account.name);
+    match state {
+        Wanted::Active => servers.any(|server| server.is_active()),
+        Wanted::Inactive => !servers.any(|server| server.is_active()),
+        Wanted::Ready => servers.any(|server| hub.is_open(server)),
+    }
+}
+
+fn order(users: &mut [User], sort: Sort) {
+    match sort.by {
+        // The store gives them in the order in which they were created.
+        SortBy::Id => {}
+        SortBy::Name => users.sort_by(|a, b| a.account.name.cmp(&b.account.name)),
+        SortBy::LastActivity => users.sort_by_key(|user| user.last_activity),
+    }
+    if sort.down {
+        users.reverse();
+    }
+}
+
+/// The next page's address, absolute and with the other arguments kept: clients follow it as is.
+fn next_url(hub: &Hub, headers: &HeaderMap, uri: &Uri, offset: usize, limit: usize) -> String {
+    let mut query = format!("offset={offset}&limit={limit}");
+    for (key, value) in form::query_pairs(uri) {
+        if key != "offset" && key != "limit" {
+            query.push_str(&format!("&{}={}", escape(&key), escape(&value)));
+        }
+    }
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let host = text("x-forwarded-host").or_else(|| text(HOST.as_str()));
+    let site = match host {
+        Some(host) => {
+            let scheme = if text("x-forwarded-proto") == Some("https") { "https" } else { "http" };
+            format!("{scheme}://{host}")
+        }
+        None => hub.config().hub.public_url.clone(),
+    };
+    format!("{site}{}?{query}", uri.path())
+}
+
+/// `GET /users/:name`.
+pub async fn show(
+    State(hub): State<Arc<Hub>>,
+    caller: Caller,
+    Names(name): Names<String>,
+    uri: Uri,
+) -> Result<Json<Value>, ApiError> {
+    let user = reachable(&hub, &caller, &name)?;
+    let stopped_too = form::query_value(&uri, "include_stopped_servers")
+        .is_some_and(|value| !matches!(value.to_lowercase().as_str(), "0" | "false"));
+    let fleet = hub.fleet.fleet();
+    Ok(Json(Value::Object(model::user(&hub, &fleet, &caller, &user, stopped_too))))
+}
+
+/// A person of whom the caller may read something. A server's filter reaches its owner's model.
+fn reachable(hub: &Hub, caller: &Caller, name: &str) -> Result<User, ApiError> {
+    let user = find_user(hub, name)?;
+    if let Some(user) = &user {
+        let fleet = hub.fleet.fleet();
+        let by_server = fleet.servers_of(&user.account.name).any(|server| {
+            caller.scopes.reach_server("read:servers", &user.account, &server.name)
+        });
+        if by_server {
+            return Ok(user.clone());
+        }
+    }
+    caller.require_user(&model::USER_SCOPES, user)
+}
+
+/// `POST /users`: JupyterHub makes users of names alone, but ours need an account on the hosts.
+pub async fn create_many(caller: Caller, _: JsonBody) -> Result<Json<Value>, ApiError> {
+    caller.require("admin:users")?;
+    Err(needs_account())
+}
+
+/// `POST /users/:name`.
+pub async fn create(
+    State(hub): State<Arc<Hub>>,
+    caller: Caller,
+    Names(name): Names<String>,
+    _: JsonBody,
+) -> Result<Json<Value>, ApiError> {
+    caller.require("admin:users")?;
+    let name: Username = name
+        .to_lowercase()
+        .parse()
+        .map_err(|error| ApiError::bad_request(format!("Invalid username: {error}")))?;
+    match hub.storage.read(|reader| reader.user(&name))? {
+        Some(_) => {
+            let message = format!("User {name} already exists");
+            Err(ApiError::new(StatusCode::CONFLICT, message))
+        }
+        None => Err(needs_account()),
+    }
+}
+
+fn needs_account() -> ApiError {
+    ApiError::bad_request(
+        "A user here needs uid, gid and home on the hosts, which this call cannot say: \
+         use POST /hub/api/berth/users, or `berth user add`.",
+    )
+}
+
+/// `DELETE /users/:name`: stops and forgets the person's servers first.
+pub async fn delete(
+    State(hub): State<Arc<Hub>>,
+    caller: Caller,
+    Names(name): Names<String>,
+) -> Result<StatusCode, ApiError> {
+    let user = caller.require_user(&["delete:users"], find_user(&hub, &name)?)?;
+    if caller.is(&user) {
+        return Err(ApiError::bad_request("Cannot delete yourself!"));
+    }
+    let name = user.account.name;
+    let fleet = hub.fleet.fleet();
+    let ids: Vec<_> = fleet.servers_of(&name).map(|server| server.id.clone()).collect();
+    for id in &ids {
+        actions::stop(&hub, id, Reason::StoppedAdmin).await?;
+    }
+    for id in &ids {
+        if !servers::stop_and_wait(&hub, id, Reason::StoppedAdmin).await? {
+            return Err(ApiError::bad_request(format!(
+                "a server of {name} is still stopping; delete the user when that is done"
+            )));
+        }
+        actions::remove(&hub, id).await?;
+    }
+    let deleted = name.clone();
+    let hashes = hub
+        .storage
+        .write(move |database| {
+            let tokens = database.reader()?.tokens_of(&name)?;
+            let ids: Vec<i64> = tokens.iter().map(|token| token.id).collect();
+            let hashes = database.delete_tokens(&ids)?;
+            database.delete_user(&name)?;
+            Ok(hashes)
+        })
+        .await?;
+    hub.forget_tokens(hashes);
+    tracing::info!(user = %deleted, by = caller.name(), "user deleted");
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn queries_are_read_as_jupyterhub_does() {
+        let read = |query: &str, pages| {
+            read_query(&format!("/hub/api/users?{query}").parse().unwrap(), pages)
+        };
+        assert_eq!(read("", true).unwrap().limit, 50);
+        assert_eq!(read("", false).unwrap().limit, 200);
+        assert_eq!(read("limit=0", false).unwrap().limit, 1);
+        assert_eq!(read("limit=999", true).unwrap().limit, 200);
+        assert!(read("include_stopped_servers", true).unwrap().stopped_too);
+        assert!(!read("include_stopped_servers=false", true).unwrap().stopped_too);
+        assert_eq!(
+            read("sort=-last_activity", true).unwrap().sort,
+            Sort { by: SortBy::LastActivity, down: true }
+        );
+        for bad in ["limit=x", "offset=-1", "state=asleep", "sort=shoe_size"] {
+            assert!(read(bad, true).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! Parts of pages kept up to date by server-sent events: rendered anew when something changed,
+//! sent only if they differ from what was sent before.
+//!
+//! A stream begins with the present state, so a browser that comes back, also after a restart of
+//! the hub, has missed nothing.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::Extension;
+use axum::extract::{Path, State};
+use axum::http::{StatusCode, Uri};
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use berth_common::{ServerId, Username};
+use berth_process::clock::now;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_stream::wrappers::ReceiverStream;
+
+use askama::Template;
+
+use crate::auth::form::query_value;
+use crate::auth::{AdminVisitor, Next, Visitor};
+use crate::site::Hub;
+use crate::web::pages::admin::{self, ServerTable};
+use crate::web::pages::error::PageError;
+use crate::web::pages::home::Cards;
+use crate::web::pages::hosts::HostTable;
+use crate::web::pages::pending::decision_about;
+use crate::web::pages::progress::{Progress, Stage};
+use crate::web::pages::target;
+
+/// Streams of one person at a time: more open tabs than this are a mistake or an attack.
+const MOST_STREAMS: u32 = 20;
+/// The most often that a part is rendered: faster changes are not seen by people.
+const EVERY: Duration = Duration::from_secs(1);
+/// Proxies cut silent connections, commonly after a minute.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// After this the browser asks again, with a session that is checked anew.
+const LIFE: Duration = Duration::from_secs(10 * 60);
+
+/// Who follows how many parts.
+#[derive(Debug, Default)]
+pub struct Streams {
+    open: Mutex<BTreeMap<Username, u32>>,
+}
+
+/// One stream's place among its owner's.
+struct Seat {
+    streams: Arc<Streams>,
+    owner: Username,
+}
+
+impl Streams {
+    fn sit(self: &Arc<Self>, owner: &Username) -> Option<Seat> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = open.entry(owner.clone()).or_default();
+        if *count >= MOST_STREAMS {
+            return None;
+        }
+        *count = count.saturating_add(1);
+        Some(Seat { streams: Arc::clone(self), owner: owner.clone() })
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut open = self.streams.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = open.get_mut(&self.owner) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                open.remove(&self.owner);
+            }
+        }
+    }
+}
+
+/// What a part is at a moment.
+enum Part {
+    /// To be shown, with a sentence for those who listen.
+    Shown { html: String, spoken: String },
+    /// The server answers: the browser goes there.
+    Ready,
+    /// It is no more: the page is loaded anew.
+    Gone,
+}
+
+impl Part {
+    fn of(template: &impl Template, spoken: String) -> Self {
+        template.render().map_or(Self::Gone, |html| Self::Shown { html, spoken })
+    }
+}
+
+/// `GET /hub/live/servers/{id}`: the steps of a start.
+pub async fn server(
+    State(hub): State<Arc<Hub>>,
+    Extension(streams): Extension<Arc<Streams>>,
+    visitor: Visitor,
+    Path(id): Path<String>,
+    uri: Uri,
+) -> Result<Response, PageError> {
+    let id = target::server(&hub.fleet.fleet(), &id, &visitor)?.id.clone();
+    let next = query_value(&uri, "next");
+    let next = next.and_then(|it| Next::parse(&it, &hub.config().hub.public_url));
+    let owner = visitor.user.account.name.clone();
+    let render = move |hub: &Hub| {
+        let fleet = hub.fleet.fleet();
+        let Some(server) = fleet.servers.get(&id) else { return Part::Gone };
+        let Ok(decision) = decision_about(hub, server) else { return Part::Gone };
+        let next = next.as_ref().map_or("", Next::as_str);
+        let progress =
+            Progress::of(&fleet, server, hub.is_open(server), decision.as_ref(), &visitor.xsrf, next, now());
+        match progress.stage {
+            Stage::Ready => Part::Ready,
+            Stage::Ended { .. } => Part::Gone,
+            _ => {
+                let spoken = progress.spoken();
+                Part::of(&progress, spoken)
+            }
+        }
+    };
+    Ok(stream(&hub, &streams, &owner, render))
+}
+
+/// `GET /hub/live/home`: a person's cards.
+pub async fn home(
+    State(hub): State<Arc<Hub>>,
+    Extension(streams): Extension<Arc<Streams>>,
+    visitor: Visitor,
+) -> Response {
+    let owner = visitor.user.account.name.clone();
+    let render = move |hub: &Hub| {
+        let owner = &visitor.user.account.name;
+        let fleet = hub.fleet.fleet();
+        if fleet.servers_of(owner).next().is_none() {
+            return Part::Gone;
+        }
+        Part::of(&Cards::of(&fleet, owner, &visitor.xsrf, now()), String::new())
+    };
+    stream(&hub, &streams, &owner, render)
+}
+
+/// `GET /hub/live/admin`: all servers that the filter leaves.
+pub async fn admin(
+    State(hub): State<Arc<Hub>>,
+    Extension(streams): Extension<Arc<Streams>>,
+    AdminVisitor(visitor): AdminVisitor,
+    uri: Uri,
+) -> Response {
+    let owner = visitor.user.account.name.clone();
+    let filter = admin::filter(&uri);
+    let render = move |hub: &Hub| {
+        let table = ServerTable::of(&hub.fleet.fleet(), &filter, &visitor.xsrf, now());
+        Part::of(&table, String::new())
+    };
+    stream(&hub, &streams, &owner, render)
+}
+
+/// `GET /hub/live/hosts`
+pub async fn hosts(
+    State(hub): State<Arc<Hub>>,
+    Extension(streams): Extension<Arc<Streams>>,
+    AdminVisitor(visitor): AdminVisitor,
+) -> Response {
+    let render = |hub: &Hub| Part::of(&HostTable::of(&hub.fleet.fleet(), now()), String::new());
+    stream(&hub, &streams, &visitor.user.account.name, render)
+}
+
+fn stream(
+    hub: &Arc<Hub>,
+    streams: &Arc<Streams>,
+    owner: &Username,
+    render: impl Fn(&Hub) -> Part + Send + 'static,
+) -> Response {
+    let Some(seat) = streams.sit(owner) else {
+        let text = "too many pages of this account are open";
+        return (StatusCode::TOO_MANY_REQUESTS, text).into_response();
+    };
+    // A reader that does not keep up is waited for; it gets the newest state, not each one.
+    let (send, events) = mpsc::channel(1);
+    tokio::spawn(follow(Arc::clone(hub), seat, render, send));
+    let keep_alive = KeepAlive::new().interval(KEEP_ALIVE);
+    let mut response =
+        Sse::new(ReceiverStream::new(events)).keep_alive(keep_alive).into_response();
+    // A proxy before ours must not collect what is sent.
+    let no = axum::http::HeaderValue::from_static("no");
+    response.headers_mut().insert("x-accel-buffering", no);
+    response
+}
+
+type Sending = mpsc::Sender<Result<Event, Infallible>>;
+
+/// Sends a part whenever it differs, until it is done, the browser is gone, or its time is up.
+async fn follow(hub: Arc<Hub>, _seat: Seat, render: impl Fn(&Hub) -> Part, send: Sending) {
+    let end = Instant::now() + LIFE;
+    let mut changes = hub.fleet.changes();
+    let (mut last_html, mut last_spoken) = (String::new(), String::new());
+    let mut number = 0_u64;
+    while Instant::now() < end {
+        let events = match render(&hub) {
+            Part::Ready => {
+                let _ = send.send(Ok(Event::default().event("ready").data("ready"))).await;
+                return;
+            }
+            Part::Gone => {
+                let _ = send.send(Ok(Event::default().event("gone").data("gone"))).await;
+                return;
+            }
+            Part::Shown { html, spoken } => {
+                let part = (html != last_html).then(|| Event::default().event("part").data(&html));
+                let said = (spoken != last_spoken && !spoken.is_empty())
+                    .then(|| Event::default().event("said").data(&spoken));
+                (last_html, last_spoken) = (html, spoken);
+                [part, said]
+            }
+        };
+        for event in events.into_iter().flatten() {
+            number = number.wrapping_add(1);
+            if send.send(Ok(event.id(number.to_string()))).await.is_err() {
+                return;
+            }
+        }
+        tokio::select! {
+            () = send.closed() => return,
+            () = pause(&mut changes) => {}
+        }
+    }
+}
+
+/// Until something changes or a second has passed, and never less than a tenth of a second.
+async fn pause(changes: &mut tokio::sync::broadcast::Receiver<ServerId>) {
+    tokio::time::sleep(EVERY / 10).await;
+    tokio::select! {
+        // A receiver that fell behind renders anew just the same.
+        _ = changes.recv() => {}
+        () = tokio::time::sleep(EVERY) => {}
+    }
+}

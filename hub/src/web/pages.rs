@@ -1,0 +1,71 @@
+//! The pages: server-rendered, one a file, working without scripts. Their texts are in the
+//! templates and in [`words`].
+
+pub mod admin;
+mod bar;
+pub mod card;
+mod decision;
+mod ending;
+pub mod error;
+pub mod home;
+pub mod hosts;
+mod login;
+pub mod pending;
+pub mod progress;
+mod servers;
+mod shell;
+mod spawn;
+mod stopped;
+pub mod target;
+mod tile;
+mod tokens;
+mod words;
+
+use std::sync::Arc;
+
+use axum::routing::{any, get, post};
+use axum::{Extension, Router};
+
+pub use error::error_page;
+pub use stopped::outside;
+
+use crate::site::Hub;
+use crate::web::{assets, live};
+
+/// The routes of all pages. [`outside`] answers what nobody serves.
+pub fn router() -> Router<Arc<Hub>> {
+    Router::new()
+        .route("/", get(home::entry))
+        .route("/hub/", get(home::entry))
+        .route("/hub/login", get(login::show).post(login::submit))
+        .route("/hub/logout", get(login::leave).post(login::leave_for_sure))
+        .route("/hub/home", get(home::show))
+        .route("/hub/spawn", get(spawn::show).post(spawn::start))
+        .route("/hub/spawn/{user}", get(spawn::show).post(spawn::start))
+        .route("/hub/spawn/{user}/{server}", get(spawn::show).post(spawn::start))
+        .route("/hub/spawn-pending/{user}", get(pending::show))
+        .route("/hub/spawn-pending/{user}/{server}", get(pending::show))
+        .route("/hub/servers/{id}/stop", post(servers::stop))
+        .route("/hub/servers/{id}/start", post(servers::start))
+        .route("/hub/servers/{id}/remove", post(servers::remove))
+        .route("/hub/decisions/{id}", get(decision::show))
+        .route("/hub/token", get(tokens::show).post(tokens::create))
+        .route("/hub/token/{id}/revoke", post(tokens::revoke))
+        .route("/hub/admin", get(admin::show))
+        .route("/hub/admin/hosts", get(hosts::show))
+        .route("/hub/admin/hosts/{host}", get(hosts::show_one))
+        .route("/hub/live/home", get(live::home))
+        .route("/hub/live/servers/{id}", get(live::server))
+        .route("/hub/live/admin", get(live::admin))
+        .route("/hub/live/hosts", get(live::hosts))
+        .route("/hub", get(outside))
+        .route("/user/{*path}", any(outside))
+        .route("/user-redirect/{*path}", get(outside))
+        .route("/hub/user/{*path}", any(stopped::at_hub))
+        .route("/hub/user-redirect/{*path}", get(spawn::user_redirect))
+        .route("/hub/error/{code}", get(error::for_proxy))
+        .route("/hub/static/{file}", get(assets::file))
+        .route("/hub/logo", get(assets::logo))
+        .route("/favicon.ico", get(assets::logo))
+        .layer(Extension(Arc::new(live::Streams::default())))
+}

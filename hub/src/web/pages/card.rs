@@ -1,0 +1,159 @@
+//! One of a person's servers, as a card.
+
+use berth_common::{ByteCount, Timestamp};
+use berth_core::fleet::End;
+use berth_core::{Fleet, Phase, Server, ServerState};
+
+use crate::web::pages::bar::Bar;
+use crate::web::pages::ending::Ending;
+use crate::web::pages::words;
+
+/// A server's card.
+#[derive(Debug, Clone)]
+pub struct Card {
+    /// For the paths of its buttons.
+    pub id: String,
+    /// Whose and which, for the path of the form.
+    pub path: String,
+    /// What people call it.
+    pub title: String,
+    /// Its state as a word.
+    pub state: String,
+    /// The word's colour.
+    pub state_class: &'static str,
+    /// The profile's title.
+    pub profile: String,
+    /// The memory asked for.
+    pub memory: ByteCount,
+    /// Where it is.
+    pub host: Option<String>,
+    /// Since when it is in this state, as a span.
+    pub since: Option<String>,
+    /// The newest sign of its owner.
+    pub activity: String,
+    /// What it uses.
+    pub used: Option<Used>,
+    /// Where it answers.
+    pub open: Option<String>,
+    /// Its page while it starts, waits or stops.
+    pub follow: Option<String>,
+    /// How long its host has been silent.
+    pub silent_for: Option<String>,
+    /// Its place in the queue and why.
+    pub waiting: Option<Waiting>,
+    /// How it ended.
+    pub end: Option<Ending>,
+    /// Whether it can be asked to end.
+    pub can_stop: bool,
+    /// Whether it can be started and forgotten.
+    pub is_idle: bool,
+    /// The decision about it.
+    pub decision: Option<String>,
+}
+
+/// Used memory of the limit.
+#[derive(Debug, Clone)]
+pub struct Used {
+    /// In numbers.
+    pub used: ByteCount,
+    /// The limit.
+    pub limit: ByteCount,
+    /// Drawn.
+    pub bar: Bar,
+}
+
+/// A place in the queue.
+#[derive(Debug, Clone)]
+pub struct Waiting {
+    /// From 1.
+    pub place: usize,
+    /// Why.
+    pub why: &'static str,
+    /// When it ends.
+    pub remedy: &'static str,
+}
+
+impl Card {
+    /// The card of a server at this moment.
+    pub fn of(fleet: &Fleet, server: &Server, now: Timestamp) -> Self {
+        let state = fleet.server_state(server, now);
+        let placement = server.placement();
+        let path = words::server_path(&server.owner, &server.name);
+        let pending = matches!(
+            state,
+            ServerState::Waiting | ServerState::Starting | ServerState::Stopping
+        );
+        let reachable = state != ServerState::Unreachable;
+        let end = server.last_end.as_ref().filter(|_| state == ServerState::Ended);
+        Self {
+            id: server.id.to_string(),
+            path: path.clone(),
+            title: words::server_title(&server.name).to_owned(),
+            state: state.to_string(),
+            state_class: words::state_class(state),
+            profile: profile_title(fleet, &server.ask.profile),
+            memory: placement.map_or(server.ask.memory, |placement| placement.reservation.memory),
+            host: placement.map(|placement| placement.host.to_string()),
+            since: since(server, state).map(|since| words::span(since, now)),
+            activity: words::ago(server.last_activity, now),
+            used: used(fleet, server),
+            // Also while its host is silent: the proxy may well reach it.
+            open: server.is_ready().then(|| server.prefix()),
+            follow: pending.then(|| format!("/hub/spawn-pending/{path}")),
+            silent_for: (!reachable).then(|| silence(fleet, server, now)).flatten(),
+            waiting: waiting(fleet, server),
+            end: end.map(Ending::of),
+            can_stop: server.is_active() && state != ServerState::Stopping,
+            is_idle: !server.is_active(),
+            decision: server.decision.as_ref().map(ToString::to_string),
+        }
+    }
+}
+
+/// A profile's title; the name itself when the files do not have it any more.
+pub fn profile_title(fleet: &Fleet, name: &str) -> String {
+    fleet.settings.profiles.get(name).map_or_else(|| name.to_owned(), |it| it.title.clone())
+}
+
+/// Used memory as the host last said, of this very start.
+pub fn used(fleet: &Fleet, server: &Server) -> Option<Used> {
+    let placement = server.placement()?;
+    let seen = fleet.hosts.get(&placement.host)?.heard.as_ref()?.observed.get(&server.id)?;
+    let limit = placement.reservation.memory;
+    let ready = seen.generation == server.generation && placement.ready_at.is_some();
+    ready.then(|| Used { used: seen.memory_used, limit, bar: Bar::used(seen.memory_used, limit) })
+}
+
+/// The place of a waiting server among those that wait for the same pool.
+pub fn waiting(fleet: &Fleet, server: &Server) -> Option<Waiting> {
+    let Phase::Waiting { reason, .. } = &server.phase else { return None };
+    let pool = |server: &Server| {
+        fleet.settings.profiles.get(&server.ask.profile).map(|profile| profile.pool.as_str())
+    };
+    let before = fleet
+        .queue()
+        .into_iter()
+        .filter(|other| pool(other) == pool(server))
+        .take_while(|other| other.id != server.id)
+        .count();
+    Some(Waiting { place: before.saturating_add(1), why: reason.text(), remedy: reason.remedy() })
+}
+
+/// How long the host of a server has been silent.
+pub fn silence(fleet: &Fleet, server: &Server, now: Timestamp) -> Option<String> {
+    let heard = fleet.hosts.get(&server.placement()?.host)?.heard.as_ref()?;
+    Some(words::span(heard.at, now))
+}
+
+fn since(server: &Server, state: ServerState) -> Option<Timestamp> {
+    let placement = server.placement();
+    match state {
+        ServerState::Waiting => server.waiting_since(),
+        ServerState::Starting => placement.map(|placement| placement.placed_at),
+        ServerState::Running | ServerState::Unreachable => {
+            placement.map(|placement| placement.ready_at.unwrap_or(placement.placed_at))
+        }
+        ServerState::Stopping => placement.and_then(|p| p.stop.as_ref()).map(|stop| stop.end.at),
+        ServerState::Ended => server.last_end.as_ref().map(|end: &End| end.at),
+    }
+}

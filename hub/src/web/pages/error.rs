@@ -1,0 +1,93 @@
+//! Pages that say what went wrong and where to go on.
+
+use askama::Template;
+use axum::extract::Path;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+
+use crate::driver::NotSaved;
+use crate::storage::StorageError;
+use crate::web::pages::shell::{Shell, page};
+
+#[derive(Template)]
+#[template(path = "error.html")]
+struct ErrorPage<'a> {
+    shell: Shell,
+    code: u16,
+    title: &'a str,
+    text: &'a str,
+}
+
+/// A page with a title and a sentence of what to do.
+pub fn error_page(status: StatusCode, title: &str, text: &str) -> Response {
+    let code = status.as_u16();
+    page(status, &ErrorPage { shell: Shell::stranger(title), code, title, text })
+}
+
+/// Why a page cannot be shown or did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum PageError {
+    /// There is none, or it is not for this person: the two look alike.
+    #[error("no such page")]
+    NotFound,
+    /// The form holds something that cannot be.
+    #[error("{0}")]
+    BadForm(String),
+    /// The store cannot be read.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// Nothing was changed.
+    #[error(transparent)]
+    NotSaved(#[from] NotSaved),
+}
+
+impl IntoResponse for PageError {
+    fn into_response(self) -> Response {
+        match self {
+            Self::NotFound => not_found(),
+            Self::BadForm(why) => {
+                error_page(StatusCode::BAD_REQUEST, "That cannot be", &format!("{why}. Go back and correct it."))
+            }
+            Self::Storage(error) => {
+                tracing::error!(%error, "a page could not be made");
+                trouble()
+            }
+            Self::NotSaved(error) => {
+                tracing::warn!(%error, "a wish of a page was not carried out");
+                trouble()
+            }
+        }
+    }
+}
+
+/// The page for what is not there, or not for this person.
+pub fn not_found() -> Response {
+    error_page(
+        StatusCode::NOT_FOUND,
+        "Nothing here",
+        "This page does not exist, or it is not for your account. If somebody gave you the link, ask that person.",
+    )
+}
+
+fn trouble() -> Response {
+    error_page(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "The hub has a problem",
+        "Nothing was changed, and running servers are not touched. Try again in a moment; if it stays, tell the administrators.",
+    )
+}
+
+/// `GET /hub/error/{code}`: the proxy shows these; the answer itself is a success.
+pub async fn for_proxy(Path(code): Path<String>) -> Response {
+    let code = code.parse().ok().and_then(|code| StatusCode::from_u16(code).ok());
+    let (title, text) = match code {
+        Some(StatusCode::NOT_FOUND) => ("Nothing here", "There is no such page."),
+        Some(StatusCode::SERVICE_UNAVAILABLE | StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT) => (
+            "Your server does not answer",
+            "It may be starting, or busy. Reload the page in a moment, or look at it on your home page.",
+        ),
+        _ => ("Something went wrong", "Reload the page in a moment; if it stays, tell the administrators."),
+    };
+    let code = code.map_or(0, |code| code.as_u16());
+    page(StatusCode::OK, &ErrorPage { shell: Shell::stranger(title), code, title, text })
+}

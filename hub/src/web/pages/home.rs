@@ -1,0 +1,67 @@
+//! Home: a person's servers as cards; the form itself for a person who has none.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract::State;
+use axum::http::{StatusCode, Uri};
+use axum::response::{Redirect, Response};
+use berth_common::{Timestamp, Username};
+use berth_core::Fleet;
+use berth_process::clock::now;
+
+use crate::auth::Visitor;
+use crate::site::Hub;
+use crate::web::pages::card::Card;
+use crate::web::pages::error::PageError;
+use crate::web::pages::shell::{Here, Shell, page};
+use crate::web::pages::spawn;
+
+#[derive(Template)]
+#[template(path = "home.html")]
+struct HomePage {
+    shell: Shell,
+    cards: Cards,
+}
+
+/// The part of the page that is kept up to date.
+#[derive(Template)]
+#[template(path = "cards.html")]
+pub struct Cards {
+    xsrf: String,
+    cards: Vec<Card>,
+}
+
+impl Cards {
+    /// The cards of a person: what runs first, then what ended, newest first.
+    pub fn of(fleet: &Fleet, owner: &Username, xsrf: &str, now: Timestamp) -> Self {
+        let mut servers: Vec<_> = fleet.servers_of(owner).collect();
+        servers.sort_by_key(|server| {
+            let ended = server.last_end.as_ref().map(|end| end.at);
+            (!server.is_active(), std::cmp::Reverse(ended.filter(|_| !server.is_active())))
+        });
+        let cards = servers.into_iter().map(|server| Card::of(fleet, server, now)).collect();
+        Self { xsrf: xsrf.to_owned(), cards }
+    }
+}
+
+/// `GET /hub/home`
+pub async fn show(
+    State(hub): State<Arc<Hub>>,
+    visitor: Visitor,
+    uri: Uri,
+) -> Result<Response, PageError> {
+    let fleet = hub.fleet.fleet();
+    let owner = &visitor.user.account.name;
+    if fleet.servers_of(owner).next().is_none() {
+        return spawn::form(&hub, &visitor, &uri);
+    }
+    let cards = Cards::of(&fleet, owner, &visitor.xsrf, now());
+    let shell = Shell::of(&visitor, "My servers", Here::Home);
+    Ok(page(StatusCode::OK, &HomePage { shell, cards }))
+}
+
+/// `GET /hub/` and `/`
+pub async fn entry() -> Redirect {
+    Redirect::to("/hub/home")
+}

@@ -1,0 +1,186 @@
+//! The hosts, for administrators: what each has, what is promised and what is really used.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use berth_common::{ByteCount, HostId, Timestamp};
+use berth_core::{Fleet, Host, HostState};
+use berth_process::clock::now;
+
+use crate::auth::AdminVisitor;
+use crate::site::Hub;
+use crate::web::pages::admin::ServerRow;
+use crate::web::pages::bar::Bar;
+use crate::web::pages::error::PageError;
+use crate::web::pages::shell::{Here, Shell, page};
+use crate::web::pages::words;
+
+#[derive(Template)]
+#[template(path = "hosts.html")]
+struct HostsPage {
+    shell: Shell,
+    table: HostTable,
+}
+
+/// The part of the page that is kept up to date.
+#[derive(Template)]
+#[template(path = "host-table.html")]
+pub struct HostTable {
+    rows: Vec<HostRow>,
+    totals: Totals,
+}
+
+/// Sums over the site.
+struct Totals {
+    ready: usize,
+    hosts: usize,
+    servers: usize,
+    waiting: usize,
+    reserved: ByteCount,
+    usable: ByteCount,
+    used: ByteCount,
+    total: ByteCount,
+}
+
+/// One host.
+pub struct HostRow {
+    name: String,
+    state: String,
+    class: &'static str,
+    /// Why it takes nothing new, and what to do.
+    reason: Option<(&'static str, &'static str, &'static str)>,
+    /// The engine's own words, when it is in trouble.
+    trouble: String,
+    joining: bool,
+    pool: String,
+    servers: usize,
+    reserved: ByteCount,
+    usable: ByteCount,
+    used: ByteCount,
+    total: ByteCount,
+    bar: Option<Bar>,
+    agent: String,
+    engine: String,
+    /// How long ago it reported.
+    heard: Option<String>,
+}
+
+impl HostTable {
+    /// All hosts at this moment.
+    pub fn of(fleet: &Fleet, now: Timestamp) -> Self {
+        let rows: Vec<_> = fleet.hosts.values().map(|host| HostRow::of(fleet, host, now)).collect();
+        let sum = |part: fn(&HostRow) -> ByteCount| {
+            rows.iter().map(part).fold(ByteCount::ZERO, ByteCount::plus)
+        };
+        let ready = |host: &&Arc<Host>| fleet.host_state(host, now) == HostState::Ready;
+        let totals = Totals {
+            ready: fleet.hosts.values().filter(ready).count(),
+            hosts: rows.len(),
+            servers: fleet.servers.values().filter(|server| server.placement().is_some()).count(),
+            waiting: fleet.queue().len(),
+            reserved: sum(|row| row.reserved),
+            usable: sum(|row| row.usable),
+            used: sum(|row| row.used),
+            total: sum(|row| row.total),
+        };
+        Self { rows, totals }
+    }
+}
+
+impl HostRow {
+    fn of(fleet: &Fleet, host: &Host, now: Timestamp) -> Self {
+        let state = fleet.host_state(host, now);
+        let settings = fleet.host_settings(&host.id);
+        let heard = host.heard.as_ref();
+        let (used, total) = heard.map_or_else(Default::default, |heard| {
+            let total = heard.capacity.memory_total;
+            (total.minus(heard.capacity.memory_free), total)
+        });
+        let reserved = fleet.reserved_on(&host.id).memory;
+        let facts = |part: fn(&berth_common::link::HostFacts) -> &String| {
+            heard.map(|heard| part(&heard.facts).clone()).unwrap_or_default()
+        };
+        Self {
+            name: host.id.to_string(),
+            state: state.to_string(),
+            class: words::host_class(state),
+            reason: state.obstacle().map(|it| (it.text(), it.remedy(), it.code())),
+            trouble: heard.and_then(|heard| heard.engine_trouble.clone()).unwrap_or_default(),
+            joining: state == HostState::Joining && host.boot_id.is_none(),
+            pool: settings.map(|settings| settings.pool.clone()).unwrap_or_default(),
+            servers: fleet.placed_on(&host.id).count(),
+            reserved,
+            usable: fleet.usable_on(host).memory,
+            used,
+            total,
+            bar: heard.map(|_| Bar::of_host(reserved, used, total)),
+            agent: facts(|facts| &facts.agent_version),
+            engine: facts(|facts| &facts.engine_version),
+            heard: heard.map(|heard| heard_ago(heard.at, now)),
+        }
+    }
+}
+
+/// A report comes every few seconds: the age says more than a clock time.
+fn heard_ago(at: Timestamp, now: Timestamp) -> String {
+    let seconds = now.millis_since(at) / 1000;
+    if seconds < 60 { "just now".to_owned() } else { words::ago(at, now) }
+}
+
+/// `GET /hub/admin/hosts`
+pub async fn show(State(hub): State<Arc<Hub>>, AdminVisitor(visitor): AdminVisitor) -> Response {
+    let table = HostTable::of(&hub.fleet.fleet(), now());
+    page(StatusCode::OK, &HostsPage { shell: Shell::of(&visitor, "Hosts", Here::Hosts), table })
+}
+
+#[derive(Template)]
+#[template(path = "host.html")]
+struct HostPage {
+    shell: Shell,
+    row: HostRow,
+    address: String,
+    cite: Option<String>,
+    declared: Option<ByteCount>,
+    keep_free: ByteCount,
+    cpus: Option<u32>,
+    boot: String,
+    pending: Vec<String>,
+    images: Vec<String>,
+    servers: Vec<ServerRow>,
+}
+
+/// `GET /hub/admin/hosts/{host}`
+pub async fn show_one(
+    State(hub): State<Arc<Hub>>,
+    AdminVisitor(visitor): AdminVisitor,
+    Path(id): Path<String>,
+) -> Result<Response, PageError> {
+    let fleet = hub.fleet.fleet();
+    let id: HostId = id.parse().map_err(|_| PageError::NotFound)?;
+    let host = fleet.hosts.get(&id).ok_or(PageError::NotFound)?;
+    let shell = Shell::of(&visitor, id.as_str(), Here::Hosts);
+    Ok(page(StatusCode::OK, &one(&fleet, host, shell, now())))
+}
+
+fn one(fleet: &Fleet, host: &Host, shell: Shell, now: Timestamp) -> HostPage {
+    let settings = fleet.host_settings(&host.id);
+    let heard = host.heard.as_ref();
+    let pending = heard.map(|heard| heard.pending.as_slice()).unwrap_or_default();
+    let servers = fleet.placed_on(&host.id).map(|(server, _)| ServerRow::of(fleet, server, now));
+    HostPage {
+        shell,
+        row: HostRow::of(fleet, host, now),
+        address: host.address.clone(),
+        cite: settings.map(|settings| settings.cite.to_string()),
+        declared: settings.and_then(|settings| settings.memory),
+        keep_free: settings.map_or(ByteCount::ZERO, |settings| settings.keep_free),
+        cpus: heard.map(|heard| heard.capacity.cpus),
+        boot: host.boot_id.as_ref().map(ToString::to_string).unwrap_or_default(),
+        pending: pending.iter().map(|it| format!("{} {}", it.operation, it.server)).collect(),
+        images: heard.map(|heard| heard.facts.images.clone()).unwrap_or_default(),
+        servers: servers.collect(),
+    }
+}

@@ -1,0 +1,98 @@
+//! Login and logout.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract::State;
+use axum::http::header::{RETRY_AFTER, SET_COOKIE};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::Response;
+
+use crate::auth::visitor::found;
+use crate::auth::{
+    CheckedForm, LoginAttempt, LoginForm, LoginRefused, MaybeVisitor, Next, Visitor, log_in,
+    log_out,
+};
+use crate::site::Hub;
+use crate::web::pages::shell::{Here, Shell, page};
+
+#[derive(Template)]
+#[template(path = "login.html")]
+struct LoginPage<'a> {
+    shell: Shell,
+    xsrf: &'a str,
+    next: &'a str,
+    name: &'a str,
+    error: Option<String>,
+}
+
+/// `GET /hub/login`
+pub async fn show(MaybeVisitor(visitor): MaybeVisitor, form: LoginForm) -> Response {
+    let next = form.next.as_ref().map_or("", Next::as_str);
+    if visitor.is_some() {
+        return found(if next.is_empty() { "/hub/home" } else { next });
+    }
+    let shell = Shell::stranger("Log in");
+    let view = LoginPage { shell, xsrf: &form.xsrf, next, name: "", error: None };
+    let mut response = page(StatusCode::OK, &view);
+    if let Some(cookie) = form.cookie {
+        response.headers_mut().append(SET_COOKIE, cookie);
+    }
+    response
+}
+
+/// `POST /hub/login`
+pub async fn submit(State(hub): State<Arc<Hub>>, attempt: LoginAttempt) -> Response {
+    match log_in(&hub, &attempt).await {
+        Ok(response) => response,
+        Err(refused) => again(&attempt, &refused),
+    }
+}
+
+fn again(attempt: &LoginAttempt, refused: &LoginRefused) -> Response {
+    let view = LoginPage {
+        shell: Shell::stranger("Log in"),
+        xsrf: &attempt.xsrf,
+        next: attempt.next.as_ref().map_or("", Next::as_str),
+        name: &attempt.shown_name,
+        error: Some(refused.to_string()),
+    };
+    let mut response = page(refused.status(), &view);
+    if let Some(seconds) = refused.retry_after_s() {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    response
+}
+
+#[derive(Template)]
+#[template(path = "logout.html")]
+struct LogoutPage {
+    shell: Shell,
+    xsrf: String,
+}
+
+/// `GET /hub/logout`: JupyterLab's own menu leads here, so it logs out at once; a link on another
+/// site is asked back.
+pub async fn leave(State(hub): State<Arc<Hub>>, visitor: Visitor, headers: HeaderMap) -> Response {
+    let from_elsewhere = headers
+        .get("sec-fetch-site")
+        .is_some_and(|site| site != "same-origin" && site != "none");
+    if from_elsewhere {
+        let shell = Shell::of(&visitor, "Log out", Here::Nowhere);
+        return page(StatusCode::OK, &LogoutPage { shell, xsrf: visitor.xsrf });
+    }
+    log_out(&hub, &headers).await
+}
+
+/// The form of that page has no fields of its own.
+#[derive(Debug, serde::Deserialize)]
+pub struct NoFields {}
+
+/// `POST /hub/logout`
+pub async fn leave_for_sure(
+    State(hub): State<Arc<Hub>>,
+    headers: HeaderMap,
+    _: CheckedForm<NoFields>,
+) -> Response {
+    log_out(&hub, &headers).await
+}

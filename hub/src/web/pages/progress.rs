@@ -1,0 +1,276 @@
+//! A start as people follow it: each step with its tick and its time, and what to do when one
+//! fails.
+
+use askama::Template;
+use berth_common::link::{StartStep, StepDone};
+use berth_common::{ByteCount, Resources, Timestamp};
+use berth_core::{Decision, Fleet, Phase, Placement, Server, ServerState, placement};
+
+use crate::web::pages::card::{self, Waiting};
+use crate::web::pages::ending::Ending;
+use crate::web::pages::words;
+
+/// The part of the page that is kept up to date.
+#[derive(Debug, Clone, Template)]
+#[template(path = "progress.html")]
+pub struct Progress {
+    /// For the paths of its buttons.
+    pub id: String,
+    /// What people call the server.
+    pub title: String,
+    /// For its forms.
+    pub xsrf: String,
+    /// Where the person wanted to go.
+    pub next: String,
+    /// Whose server and which, in paths.
+    pub path: String,
+    /// Where it answers.
+    pub prefix: String,
+    /// What there is to show.
+    pub stage: Stage,
+    /// The steps.
+    pub steps: Vec<Step>,
+    /// The newest decision.
+    pub decision: Option<String>,
+    /// What was asked for.
+    pub memory: ByteCount,
+    /// With which profile.
+    pub profile: String,
+}
+
+/// Where a start stands.
+#[derive(Debug, Clone)]
+pub enum Stage {
+    /// In the queue.
+    Waits {
+        /// Where and why.
+        waiting: Waiting,
+        /// How long already.
+        since: String,
+        /// An amount that would start now, and its form.
+        nearest: Option<(ByteCount, String)>,
+    },
+    /// On its way.
+    Starts,
+    /// On its way, but its host is silent.
+    Silent {
+        /// For how long.
+        silent_for: Option<String>,
+    },
+    /// It answers.
+    Ready,
+    /// Being ended.
+    Stops,
+    /// The start failed or was refused.
+    Failed {
+        /// How.
+        end: Ending,
+        /// Whether a new start is possible already: nothing of the failed one is left.
+        settled: bool,
+    },
+    /// It ended after it had run, or was never started.
+    Ended {
+        /// How, if it ever ran.
+        end: Option<Ending>,
+    },
+}
+
+/// One step of a start.
+#[derive(Debug, Clone)]
+pub struct Step {
+    /// What it is, or what is being done.
+    pub name: String,
+    /// `done`, `now`, `fail` or `todo`.
+    pub class: &'static str,
+    /// Seconds since the request.
+    pub time: Option<String>,
+    /// What else there is to say.
+    pub detail: String,
+}
+
+impl Progress {
+    /// A server's start at this moment. `is_open` says whether the proxy leads to it already,
+    /// `decision` is the newest one about it.
+    pub fn of(
+        fleet: &Fleet,
+        server: &Server,
+        is_open: bool,
+        decision: Option<&Decision>,
+        xsrf: &str,
+        next: &str,
+        now: Timestamp,
+    ) -> Self {
+        let stage = stage(fleet, server, is_open, now);
+        Self {
+            id: server.id.to_string(),
+            title: words::server_title(&server.name).to_owned(),
+            xsrf: xsrf.to_owned(),
+            next: next.to_owned(),
+            path: words::server_path(&server.owner, &server.name),
+            prefix: server.prefix(),
+            steps: steps(server, decision, &stage, now),
+            stage,
+            decision: server.decision.as_ref().map(ToString::to_string),
+            memory: server.ask.memory,
+            profile: card::profile_title(fleet, &server.ask.profile),
+        }
+    }
+
+    /// One sentence for people who listen.
+    pub fn spoken(&self) -> String {
+        match &self.stage {
+            Stage::Waits { waiting, .. } => {
+                format!("Waiting in place {}: {}", waiting.place, waiting.why)
+            }
+            Stage::Starts => {
+                let step = self.steps.iter().find(|step| step.class == "now");
+                step.map_or_else(String::new, |step| format!("{}.", step.name))
+            }
+            Stage::Silent { .. } => "The host does not report at the moment.".into(),
+            Stage::Ready => "Your server is ready.".into(),
+            Stage::Stops => "The server is being stopped.".into(),
+            Stage::Failed { end, .. } => format!("The start failed: {}", end.text),
+            Stage::Ended { .. } => "The server is not running.".into(),
+        }
+    }
+}
+
+fn stage(fleet: &Fleet, server: &Server, is_open: bool, now: Timestamp) -> Stage {
+    let failure = |end: &berth_core::fleet::End, settled| Stage::Failed { end: Ending::of(end), settled };
+    match (&server.phase, fleet.server_state(server, now)) {
+        (Phase::Waiting { since, .. }, _) => match card::waiting(fleet, server) {
+            Some(waiting) => Stage::Waits {
+                nearest: nearest(fleet, server, waiting.place, now),
+                since: words::span(*since, now),
+                waiting,
+            },
+            None => Stage::Starts,
+        },
+        (Phase::Placed(placement), state) => match &placement.stop {
+            Some(stop) if stop.end.is_failure() => failure(&stop.end, false),
+            Some(_) => Stage::Stops,
+            None if state == ServerState::Unreachable => {
+                Stage::Silent { silent_for: card::silence(fleet, server, now) }
+            }
+            None if is_open => Stage::Ready,
+            None => Stage::Starts,
+        },
+        (Phase::Idle, _) => match &server.last_end {
+            Some(end) if end.is_failure() => failure(end, true),
+            end => Stage::Ended { end: end.as_ref().map(Ending::of) },
+        },
+    }
+}
+
+/// An amount that would start at once, for the first of a pool's queue: the others would only get
+/// in front of somebody.
+fn nearest(
+    fleet: &Fleet,
+    server: &Server,
+    place: usize,
+    now: Timestamp,
+) -> Option<(ByteCount, String)> {
+    let profile = fleet.settings.profiles.get(&server.ask.profile).filter(|_| place == 1)?;
+    let choices = &profile.memory_choices;
+    let memory = placement::nearest_memory(fleet, &profile.pool, &server.ask, choices, now)?;
+    let wanted = Resources { memory };
+    wanted.fits(&Resources { memory: server.ask.memory }).then(|| (memory, words::form_amount(memory)))
+}
+
+fn steps(
+    server: &Server,
+    decision: Option<&Decision>,
+    stage: &Stage,
+    now: Timestamp,
+) -> Vec<Step> {
+    if matches!(stage, Stage::Ended { .. } | Stage::Stops) {
+        return Vec::new();
+    }
+    let refused = decision.is_some_and(|decision| decision.reason().code().starts_with("refused."))
+        && matches!(stage, Stage::Failed { settled: true, .. });
+    if refused {
+        return vec![step("Not accepted", "fail")];
+    }
+    let mut steps = vec![step("Request accepted", "done")];
+    if matches!(stage, Stage::Waits { .. }) {
+        steps.push(step("Waiting for a host", "now"));
+        steps.extend(StartStep::ALL.map(|it| step(words::step_name(it), "todo")));
+        return steps;
+    }
+    steps.push(chosen(server, decision));
+    steps.extend(milestones(server, stage, now));
+    steps
+}
+
+fn step(name: &str, class: &'static str) -> Step {
+    Step { name: name.to_owned(), class, time: None, detail: String::new() }
+}
+
+/// Which host, and why that one.
+fn chosen(server: &Server, decision: Option<&Decision>) -> Step {
+    let placed = server.placement().map(|placement| placement.host.to_string());
+    let host = placed.or_else(|| server.last_host.as_ref().map(ToString::to_string));
+    let name = match host {
+        Some(host) => format!("Host chosen: {host}"),
+        None => "Host chosen".to_owned(),
+    };
+    let decision = decision.filter(|decision| decision.host().is_some());
+    let detail = decision.map(Decision::sentence).unwrap_or_default();
+    Step { detail, ..step(&name, "done") }
+}
+
+fn milestones(server: &Server, stage: &Stage, now: Timestamp) -> Vec<Step> {
+    let placement = server.placement();
+    let done: &[StepDone] = placement.map_or(&[], |placement| &placement.steps);
+    let failed = match stage {
+        Stage::Failed { .. } => failed_at(server, done),
+        _ => None,
+    };
+    // Nothing is known of the times once a failed start is cleared away; the order still is.
+    let passed = |it: StartStep| {
+        done.iter().any(|done| done.step >= it) || failed.is_some_and(|failed| it < failed)
+    };
+    let current = match failed {
+        Some(_) => None,
+        None => StartStep::ALL.into_iter().find(|it| !passed(*it)),
+    };
+    let all = StartStep::ALL.into_iter().map(|it| {
+        if failed == Some(it) {
+            return step(words::step_name(it), "fail");
+        }
+        if matches!(stage, Stage::Ready) || passed(it) {
+            let reached = done.iter().find(|done| done.step == it).zip(placement);
+            let time = reached.map(|(done, placement)| words::seconds(placement.placed_at, done.at));
+            return Step { time, ..step(words::step_name(it), "done") };
+        }
+        if current == Some(it) && failed.is_none() {
+            let time = placement.map(|placement| running(placement, now));
+            return Step { time, ..step(words::step_doing(it), "now") };
+        }
+        step(words::step_name(it), "todo")
+    });
+    let mut all: Vec<_> = all.collect();
+    if failed.is_none() && current.is_none() && !matches!(stage, Stage::Ready) {
+        all.push(step("Opening the way to it", "now"));
+    }
+    all
+}
+
+/// The step that failed: the first one not reached, or the one that the reason speaks of.
+fn failed_at(server: &Server, done: &[StepDone]) -> Option<StartStep> {
+    let stop = server.placement().and_then(|placement| placement.stop.as_ref());
+    let end = stop.map(|stop| &stop.end).or(server.last_end.as_ref())?;
+    let by_reason = words::failed_step(end.reason);
+    let reached = done.iter().map(|done| done.step).max();
+    match reached {
+        Some(reached) if reached >= by_reason => {
+            StartStep::ALL.into_iter().find(|it| *it > reached).or(Some(by_reason))
+        }
+        _ => Some(by_reason),
+    }
+}
+
+/// Whole seconds since the request: a running clock with decimals would only flicker.
+fn running(placement: &Placement, now: Timestamp) -> String {
+    format!("{} s", now.millis_since(placement.placed_at) / 1000)
+}

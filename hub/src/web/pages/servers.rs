@@ -1,0 +1,92 @@
+//! What the buttons of a server do: stop, start again, forget. Each is a POST and ends on a page.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect, Response};
+use berth_common::Reason;
+use berth_core::Answer;
+use berth_core::event::Wish;
+use serde::Deserialize;
+
+use crate::actions;
+use crate::auth::{CheckedForm, Next};
+use crate::site::Hub;
+use crate::web::pages::error::{PageError, error_page};
+use crate::web::pages::target::{self, Target};
+
+/// The fields of these forms.
+#[derive(Debug, Deserialize)]
+pub struct ActionForm {
+    #[serde(default)]
+    next: String,
+}
+
+/// `POST /hub/servers/{id}/stop`: also takes a waiting one out of the queue.
+pub async fn stop(
+    State(hub): State<Arc<Hub>>,
+    Path(id): Path<String>,
+    CheckedForm { visitor, form }: CheckedForm<ActionForm>,
+) -> Result<Response, PageError> {
+    let fleet = hub.fleet.fleet();
+    let server = target::server(&fleet, &id, &visitor)?;
+    let own = server.owner == visitor.user.account.name;
+    let reason = if own { Reason::StoppedUser } else { Reason::StoppedAdmin };
+    actions::stop(&hub, &server.id, reason).await?;
+    Ok(back(&hub, &form))
+}
+
+/// `POST /hub/servers/{id}/start`: again as last time.
+pub async fn start(
+    State(hub): State<Arc<Hub>>,
+    Path(id): Path<String>,
+    CheckedForm { visitor, form }: CheckedForm<ActionForm>,
+) -> Result<Response, PageError> {
+    let fleet = hub.fleet.fleet();
+    let server = target::server(&fleet, &id, &visitor)?;
+    let account = target::account(&hub, &visitor, &server.owner)?;
+    let target = Target { owner: server.owner.clone(), name: server.name.clone() };
+    let wish = Wish { as_before: true, ..Wish::default() };
+    let answer = actions::start(&hub, account, server.name.clone(), wish, None).await?;
+    let next = Next::parse(&form.next, &hub.config().hub.public_url);
+    Ok(after_start(&answer, &target, next.as_ref()))
+}
+
+/// `POST /hub/servers/{id}/remove`: forgets one that does not run.
+pub async fn remove(
+    State(hub): State<Arc<Hub>>,
+    Path(id): Path<String>,
+    CheckedForm { visitor, form }: CheckedForm<ActionForm>,
+) -> Result<Response, PageError> {
+    let fleet = hub.fleet.fleet();
+    let server = target::server(&fleet, &id, &visitor)?;
+    match actions::remove(&hub, &server.id).await? {
+        Answer::StopUnderWay => Ok(error_page(
+            StatusCode::CONFLICT,
+            "It is still running",
+            "Stop the server first; then it can be removed from the list.",
+        )),
+        _ => Ok(back(&hub, &form)),
+    }
+}
+
+/// Where a start leads: to the server if it runs, else to the page that shows how it goes.
+pub fn after_start(answer: &Answer, target: &Target, next: Option<&Next>) -> Response {
+    let url = match answer {
+        Answer::AlreadyRunning(_) => next.map_or_else(
+            || berth_core::fleet::server::prefix(&target.owner, &target.name),
+            ToString::to_string,
+        ),
+        _ => {
+            let query = next.map_or_else(String::new, |next| format!("?next={}", next.escaped()));
+            format!("/hub/spawn-pending/{}{query}", target.path())
+        }
+    };
+    Redirect::to(&url).into_response()
+}
+
+fn back(hub: &Hub, form: &ActionForm) -> Response {
+    let next = Next::parse(&form.next, &hub.config().hub.public_url);
+    Redirect::to(next.as_ref().map_or("/hub/home", Next::as_str)).into_response()
+}

@@ -1,0 +1,88 @@
+//! The frame of every page, and the answer that carries it.
+
+use askama::Template;
+use axum::http::StatusCode;
+use axum::response::{Html, IntoResponse, Response};
+
+use crate::auth::Visitor;
+
+/// A page's title, and who looks at it.
+#[derive(Debug, Clone)]
+pub struct Shell {
+    /// The page's name, for the browser's tab.
+    pub title: String,
+    /// Who is logged in.
+    pub who: Option<Who>,
+    /// The entry of the menu that is lit.
+    pub here: Here,
+}
+
+/// The person in the page's head.
+#[derive(Debug, Clone)]
+pub struct Who {
+    /// The account's name.
+    pub name: String,
+    /// Whether the administrators' pages are offered.
+    pub admin: bool,
+    /// The token that forms carry.
+    pub xsrf: String,
+}
+
+/// An entry of the menu.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Here {
+    /// My servers.
+    Home,
+    /// The form.
+    New,
+    /// API tokens.
+    Tokens,
+    /// All servers.
+    Servers,
+    /// The hosts.
+    Hosts,
+    /// None of them.
+    Nowhere,
+}
+
+impl Shell {
+    /// The frame for somebody who is logged in.
+    pub fn of(visitor: &Visitor, title: impl Into<String>, here: Here) -> Self {
+        let who = Who {
+            name: visitor.user.account.name.to_string(),
+            admin: visitor.admin,
+            xsrf: visitor.xsrf.clone(),
+        };
+        Self { title: title.into(), who: Some(who), here }
+    }
+
+    /// The frame for a stranger.
+    pub fn stranger(title: impl Into<String>) -> Self {
+        Self { title: title.into(), who: None, here: Here::Nowhere }
+    }
+
+    /// `aria-current` for the lit entry of the menu.
+    pub fn lit(&self, name: &str) -> bool {
+        let here = match self.here {
+            Here::Home => "home",
+            Here::New => "new",
+            Here::Tokens => "tokens",
+            Here::Servers => "servers",
+            Here::Hosts => "hosts",
+            Here::Nowhere => "",
+        };
+        here == name
+    }
+}
+
+/// A template as an answer. The headers that keep a page harmless are set for all answers alike.
+pub fn page(status: StatusCode, template: &impl Template) -> Response {
+    match template.render() {
+        Ok(body) => (status, Html(body)).into_response(),
+        Err(error) => {
+            // Templates only format: this cannot happen, and must not take the process down.
+            tracing::error!(%error, "a page could not be made");
+            (StatusCode::INTERNAL_SERVER_ERROR, "the page could not be made").into_response()
+        }
+    }
+}

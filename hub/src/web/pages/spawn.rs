@@ -1,0 +1,239 @@
+//! New server: the profiles as tiles, each with its choices and, before the click, what would
+//! come of them for this person. A link pre-fills the form and never starts anything.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract::{Path, State};
+use axum::http::{StatusCode, Uri};
+use axum::response::Response;
+use berth_common::ByteCount;
+use berth_core::event::Wish;
+use berth_core::{Answer, Decision, Fleet, Outcome};
+use serde::Deserialize;
+
+use crate::actions;
+use crate::auth::form::query_pairs;
+use crate::auth::visitor::found;
+use crate::auth::{CheckedForm, Next, Visitor};
+use crate::site::Hub;
+use crate::web::pages::error::PageError;
+use crate::web::pages::servers::after_start;
+use crate::web::pages::shell::{Here, Shell, page};
+use crate::web::pages::target::{self, Target};
+use crate::web::pages::tile::{Kind, Tile};
+
+#[derive(Template)]
+#[template(path = "spawn.html")]
+struct SpawnPage {
+    shell: Shell,
+    xsrf: String,
+    /// Where the forms go.
+    action: String,
+    tiles: Vec<Tile>,
+    name: NameField,
+    next: String,
+    alert: Option<Alert>,
+    /// The person who will own it, if it is not the visitor.
+    other: Option<String>,
+    /// Whether this is the person's first one.
+    first: bool,
+}
+
+/// What the form says about the new server's name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NameField {
+    /// The path gives it.
+    Fixed(String),
+    /// May be left empty: that is the default server.
+    Optional(String),
+    /// The default server is in use.
+    Needed(String),
+}
+
+/// Why the last try did not lead to a server.
+struct Alert {
+    text: String,
+    remedy: &'static str,
+    decision: Option<String>,
+}
+
+/// The choices of a link or of a form that came back.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Choices {
+    pub(super) profile: String,
+    pub(super) memory: String,
+    pub(super) image: String,
+    name: String,
+    next: String,
+}
+
+impl Choices {
+    /// Of a link: `opt-memory=8G`, or plain `memory=8G`.
+    fn of_link(uri: &Uri) -> Self {
+        let pairs = query_pairs(uri);
+        let value = |name: &str| {
+            let named = |(key, _): &&(String, String)| {
+                key == name || key.strip_prefix("opt-").is_some_and(|key| key == name)
+            };
+            pairs.iter().find(named).map(|(_, value)| value.clone()).unwrap_or_default()
+        };
+        Self {
+            profile: value("profile"),
+            memory: value("memory"),
+            image: value("image"),
+            name: value("name"),
+            next: value("next"),
+        }
+    }
+
+    fn wish(&self) -> Result<Wish, PageError> {
+        let said = |text: &String| (!text.is_empty()).then(|| text.clone());
+        let memory = said(&self.memory).map(|text| text.parse::<ByteCount>()).transpose();
+        let memory = memory.map_err(|error| PageError::BadForm(format!("Memory: {error}")))?;
+        let (profile, image) = (said(&self.profile), said(&self.image));
+        Ok(Wish { profile, memory, image, as_before: self.says_nothing() })
+    }
+
+    /// A bare press of Start repeats the last start.
+    fn says_nothing(&self) -> bool {
+        self.profile.is_empty() && self.memory.is_empty() && self.image.is_empty()
+    }
+
+    /// As JupyterHub keeps them: each a list of strings.
+    fn user_options(&self) -> String {
+        let options = [("profile", &self.profile), ("memory", &self.memory), ("image", &self.image)];
+        let said = options.into_iter().filter(|(_, value)| !value.is_empty());
+        let lists = said.map(|(name, value)| (name.to_owned(), serde_json::json!([value])));
+        serde_json::Value::Object(lists.collect()).to_string()
+    }
+}
+
+/// `GET /hub/spawn`, `/hub/spawn/{user}` and `/hub/spawn/{user}/{server}`
+pub async fn show(
+    State(hub): State<Arc<Hub>>,
+    visitor: Visitor,
+    Path(path): Path<Vec<(String, String)>>,
+    uri: Uri,
+) -> Result<Response, PageError> {
+    let target = Target::of(&path, &visitor)?;
+    let choices = Choices::of_link(&uri);
+    let next = Next::parse(&choices.next, &hub.config().hub.public_url);
+    let fleet = hub.fleet.fleet();
+    // A path that names a server, or a link that wants to go on, is served by what runs already.
+    let named = !path.is_empty() || next.is_some();
+    if let Some(server) = fleet.find(&target.owner, &target.name).filter(|it| named && it.is_active()) {
+        let running = Answer::AlreadyRunning(server.id.clone());
+        let pending = Answer::AlreadyPending(server.id.clone());
+        let answer = if hub.is_open(server) { running } else { pending };
+        return Ok(after_start(&answer, &target, next.as_ref()));
+    }
+    show_form(&hub, &visitor, &target, &choices, None, StatusCode::OK)
+}
+
+/// The form for a person's own new server.
+pub fn form(hub: &Hub, visitor: &Visitor, uri: &Uri) -> Result<Response, PageError> {
+    let target = Target::of(&[], visitor)?;
+    show_form(hub, visitor, &target, &Choices::of_link(uri), None, StatusCode::OK)
+}
+
+/// `POST` to the same paths: the only way to a start.
+pub async fn start(
+    State(hub): State<Arc<Hub>>,
+    Path(path): Path<Vec<(String, String)>>,
+    CheckedForm { visitor, form: choices }: CheckedForm<Choices>,
+) -> Result<Response, PageError> {
+    let mut target = Target::of(&path, &visitor)?;
+    if target.name.is_default() && !choices.name.trim().is_empty() {
+        match choices.name.trim().parse() {
+            Ok(name) => target.name = name,
+            Err(error) => {
+                let alert = Alert { text: format!("{error}."), remedy: "", decision: None };
+                let status = StatusCode::BAD_REQUEST;
+                return show_form(&hub, &visitor, &target, &choices, Some(alert), status);
+            }
+        }
+    }
+    let account = target::account(&hub, &visitor, &target.owner)?;
+    let next = Next::parse(&choices.next, &hub.config().hub.public_url);
+    let (wish, options) = (choices.wish()?, choices.user_options());
+    let options = (!choices.says_nothing()).then_some(options);
+    let answer = actions::start(&hub, account, target.name.clone(), wish, options).await?;
+    match &answer {
+        Answer::Refused(decision) => {
+            let alert = Alert::of(decision);
+            show_form(&hub, &visitor, &target, &choices, Some(alert), StatusCode::CONFLICT)
+        }
+        _ => Ok(after_start(&answer, &target, next.as_ref())),
+    }
+}
+
+impl Alert {
+    fn of(decision: &Decision) -> Self {
+        Self {
+            text: decision.sentence(),
+            remedy: decision.reason().remedy(),
+            decision: Some(decision.id.to_string()),
+        }
+    }
+}
+
+fn show_form(
+    hub: &Hub,
+    visitor: &Visitor,
+    target: &Target,
+    choices: &Choices,
+    alert: Option<Alert>,
+    status: StatusCode,
+) -> Result<Response, PageError> {
+    let fleet = hub.fleet.fleet();
+    let account = target::account(hub, visitor, &target.owner)?;
+    let server = fleet.find(&target.owner, &target.name);
+    let last = server.map(|server| &server.ask);
+    let verdict = |wish: Wish| actions::dry_run(hub, account.clone(), target.name.clone(), wish);
+    let tiles = Tile::all(&fleet.settings, choices, last, &verdict);
+    let own = visitor.user.account.name == target.owner;
+    let next = Next::parse(&choices.next, &hub.config().hub.public_url);
+    let view = SpawnPage {
+        shell: Shell::of(visitor, "New server", Here::New),
+        xsrf: visitor.xsrf.clone(),
+        action: format!("/hub/spawn/{}", target.path()),
+        tiles,
+        name: name_field(&fleet, target, choices),
+        next: next.map(|next| next.to_string()).unwrap_or_default(),
+        alert,
+        other: (!own).then(|| target.owner.to_string()),
+        first: own && fleet.servers_of(&target.owner).next().is_none(),
+    };
+    Ok(page(status, &view))
+}
+
+fn name_field(fleet: &Fleet, target: &Target, choices: &Choices) -> NameField {
+    if !target.name.is_default() {
+        return NameField::Fixed(target.name.to_string());
+    }
+    let typed = choices.name.trim().to_owned();
+    match fleet.find(&target.owner, &target.name) {
+        Some(server) if server.is_active() => NameField::Needed(typed),
+        _ => NameField::Optional(typed),
+    }
+}
+
+/// `GET /hub/user-redirect/{path}`: a link for everybody becomes a link to one's own server.
+pub async fn user_redirect(visitor: Visitor, uri: Uri) -> Response {
+    let owner = &visitor.user.account.name;
+    let path = uri.path().trim_start_matches("/hub/user-redirect/");
+    let query = uri.query().map_or_else(String::new, |query| format!("?{query}"));
+    let next = crate::auth::next::escape(&format!("/user/{owner}/{path}{query}"));
+    found(&format!("/hub/spawn/{owner}?next={next}"))
+}
+
+/// What a decision would mean, by its colour.
+pub fn outcome_class(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Placed { .. } => "good",
+        Outcome::Waits { .. } => "warn",
+        Outcome::Refused { .. } => "bad",
+    }
+}

@@ -1,0 +1,137 @@
+//! A person's API tokens: made, listed, revoked. The secret is shown once and not kept.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect, Response};
+use berth_common::{Seconds, Timestamp};
+use berth_process::clock::now;
+use berth_store::{Token, TokenKind};
+use serde::Deserialize;
+
+use crate::auth::{CheckedForm, Visitor};
+use crate::keys;
+use crate::site::Hub;
+use crate::web::pages::error::PageError;
+use crate::web::pages::login::NoFields;
+use crate::web::pages::shell::{Here, Shell, page};
+use crate::web::pages::words::{self, Moment};
+
+/// Marks our tokens, so that one found in a file or a log is known for what it is.
+const PREFIX: &str = "berth_pat_";
+/// Longest note kept.
+const LONGEST_NOTE: usize = 200;
+/// More tokens than this nobody keeps in order.
+const MOST_TOKENS: usize = 100;
+/// The client's name that JupyterHub gives to tokens that people make.
+const CLIENT: &str = "JupyterHub";
+
+#[derive(Template)]
+#[template(path = "tokens.html")]
+struct TokensPage {
+    shell: Shell,
+    xsrf: String,
+    tokens: Vec<Row>,
+    /// Just made.
+    fresh: Option<String>,
+    full: bool,
+}
+
+struct Row {
+    id: i64,
+    note: String,
+    is_login: bool,
+    created: Moment,
+    used: Option<String>,
+    expires: Option<Moment>,
+}
+
+/// The fields of the form.
+#[derive(Debug, Deserialize)]
+#[serde(default)]
+pub struct NewToken {
+    note: String,
+    days: u64,
+}
+
+impl Default for NewToken {
+    fn default() -> Self {
+        Self { note: String::new(), days: 30 }
+    }
+}
+
+/// `GET /hub/token`
+pub async fn show(State(hub): State<Arc<Hub>>, visitor: Visitor) -> Result<Response, PageError> {
+    view(&hub, &visitor, None)
+}
+
+/// `POST /hub/token`
+pub async fn create(
+    State(hub): State<Arc<Hub>>,
+    CheckedForm { visitor, form }: CheckedForm<NewToken>,
+) -> Result<Response, PageError> {
+    let name = &visitor.user.account.name;
+    if hub.storage.read(|reader| reader.tokens_of(name))?.len() >= MOST_TOKENS {
+        return view(&hub, &visitor, None);
+    }
+    let secret = format!("{PREFIX}{}", keys::secret());
+    let (hash, at) = (keys::hash(&secret), now());
+    let token = Token {
+        id: 0,
+        kind: TokenKind::Api,
+        user: name.clone(),
+        client: CLIENT.to_owned(),
+        scopes: vec!["inherit".to_owned()],
+        note: form.note.trim().chars().take(LONGEST_NOTE).collect(),
+        session: None,
+        server: None,
+        created: at,
+        expires: Some(at.plus(Seconds(form.days.clamp(1, 366).saturating_mul(86_400)))),
+        last_used: None,
+    };
+    hub.storage.write(move |database| database.add_token(&hash, &token)).await?;
+    tracing::info!(user = %name, "made an API token");
+    view(&hub, &visitor, Some(secret))
+}
+
+/// `POST /hub/token/{id}/revoke`
+pub async fn revoke(
+    State(hub): State<Arc<Hub>>,
+    Path(id): Path<i64>,
+    CheckedForm { visitor, .. }: CheckedForm<NoFields>,
+) -> Result<Response, PageError> {
+    let name = &visitor.user.account.name;
+    let own = hub.storage.read(|reader| reader.tokens_of(name))?;
+    if !own.iter().any(|token| token.id == id) {
+        return Err(PageError::NotFound);
+    }
+    let hashes = hub.storage.write(move |database| database.delete_tokens(&[id])).await?;
+    hub.forget_tokens(hashes);
+    Ok(Redirect::to("/hub/token").into_response())
+}
+
+fn view(hub: &Hub, visitor: &Visitor, fresh: Option<String>) -> Result<Response, PageError> {
+    let tokens = hub.storage.read(|reader| reader.tokens_of(&visitor.user.account.name))?;
+    let at = now();
+    let view = TokensPage {
+        shell: Shell::of(visitor, "Tokens", Here::Tokens),
+        xsrf: visitor.xsrf.clone(),
+        full: tokens.len() >= MOST_TOKENS,
+        tokens: tokens.into_iter().rev().map(|token| row(token, at)).collect(),
+        fresh,
+    };
+    Ok(page(StatusCode::OK, &view))
+}
+
+fn row(token: Token, now: Timestamp) -> Row {
+    Row {
+        id: token.id,
+        note: token.note,
+        is_login: token.kind == TokenKind::Oauth,
+        created: Moment::from(token.created),
+        used: token.last_used.map(|at| words::ago(at, now)),
+        expires: token.expires.map(Moment::from),
+    }
+}

@@ -1,0 +1,318 @@
+//! What goes wrong, and how often: each seed draws its own subset and rates.
+
+use std::collections::BTreeMap;
+
+use crate::world::chance::Chance;
+
+/// A blow from outside, at a moment of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Strike {
+    /// The hub's process dies.
+    HubCrash,
+    /// The hub's process stands still, then goes on.
+    HubPause,
+    /// An agent's process dies and comes back with an empty memory.
+    AgentCrash,
+    /// An agent's process dies, and with it the file of the highest reign.
+    AgentLosesItsFile,
+    /// An agent's process stands still, up to minutes, then goes on.
+    AgentPause,
+    /// A host boots again; what the engine had may stay as ended or be gone.
+    Reboot,
+    /// A host is off for minutes.
+    PowerOff,
+    /// An engine does not answer for a while.
+    EngineDown,
+    /// Messages of one or both directions between a host and the hub are lost for a while.
+    Partition,
+    /// A host's connection breaks.
+    LinkBreak,
+    /// A host's connection breaks again and again.
+    Flapping,
+    /// Somebody removes a container by hand.
+    RemovalByHand,
+    /// A container's process ends by itself.
+    Exit,
+    /// A host's wall clock is set.
+    ClockSet,
+    /// Rates of the network are drawn anew.
+    NetworkChange,
+}
+
+impl Strike {
+    /// All of them, with the shortest and the longest mean time between two, in seconds.
+    pub const ALL: [(Self, u64, u64); 15] = [
+        (Self::HubCrash, 30, 400),
+        (Self::HubPause, 60, 600),
+        (Self::AgentCrash, 10, 300),
+        (Self::AgentLosesItsFile, 60, 900),
+        (Self::AgentPause, 60, 600),
+        (Self::Reboot, 60, 900),
+        (Self::PowerOff, 200, 1800),
+        (Self::EngineDown, 30, 600),
+        (Self::Partition, 20, 400),
+        (Self::LinkBreak, 10, 300),
+        (Self::Flapping, 200, 1200),
+        (Self::RemovalByHand, 60, 900),
+        (Self::Exit, 20, 400),
+        (Self::ClockSet, 200, 1800),
+        (Self::NetworkChange, 100, 600),
+    ];
+
+    /// Its name in the counts.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::HubCrash => "hub crash",
+            Self::HubPause => "hub pause",
+            Self::AgentCrash => "agent crash",
+            Self::AgentLosesItsFile => "agent loses its file",
+            Self::AgentPause => "agent pause",
+            Self::Reboot => "reboot",
+            Self::PowerOff => "power off",
+            Self::EngineDown => "engine down",
+            Self::Partition => "partition",
+            Self::LinkBreak => "link break",
+            Self::Flapping => "flapping link",
+            Self::RemovalByHand => "removal by hand",
+            Self::Exit => "exit by itself",
+            Self::ClockSet => "clock set",
+            Self::NetworkChange => "network change",
+        }
+    }
+}
+
+/// The network between hub and hosts. Parts in thousand, spans in milliseconds.
+#[derive(Debug, Clone, Default)]
+pub struct NetworkPlan {
+    /// The usual way takes up to this long.
+    pub usual_ms: u64,
+    /// Messages that never arrive.
+    pub lost: u64,
+    /// Messages that arrive twice.
+    pub doubled: u64,
+    /// Messages that are late.
+    pub late: u64,
+    /// By at most this much.
+    pub late_ms: u64,
+    /// Messages of one connection keep their order, and none outlives it, as with TCP. Without it
+    /// the protocol has to bear what no network of today does.
+    pub ordered: bool,
+}
+
+/// The engines and what runs in them. Parts in thousand, spans in milliseconds.
+#[derive(Debug, Clone, Default)]
+pub struct EnginePlan {
+    /// Calls that hang before the engine has them, or in it.
+    pub hangs: u64,
+    /// For at most this long. They are carried out all the same, whoever asked.
+    pub hang_ms: u64,
+    /// Answers that get lost.
+    pub mute: u64,
+    /// Creates that fail.
+    pub create_fails: u64,
+    /// Creates that make something else than was asked for.
+    pub spoils: u64,
+    /// Starts that fail.
+    pub start_fails: u64,
+    /// Stops that fail while the container runs on.
+    pub stop_fails: u64,
+    /// Removals that fail.
+    pub remove_fails: u64,
+    /// Servers that end as soon as they start.
+    pub ends_at_once: u64,
+    /// Servers that never answer.
+    pub never_answers: u64,
+    /// Servers that need a minute or more to answer.
+    pub answers_late: u64,
+    /// Servers that do not heed SIGTERM.
+    pub stubborn: u64,
+    /// Changes of which the agent is not woken.
+    pub unheard: u64,
+    /// Lists that take seconds.
+    pub slow_lists: u64,
+    /// Hosts that lack one of the images.
+    pub lacks_image: u64,
+    /// Hosts that hold a foreign container under a server's name.
+    pub foreign: u64,
+}
+
+/// The hub's disk. Parts in thousand of all commits.
+#[derive(Debug, Clone, Default)]
+pub struct DiskPlan {
+    /// Nothing is saved and the hub is told so.
+    pub fails: u64,
+    /// The hub dies before anything is saved.
+    pub dies_before: u64,
+    /// The hub dies in the middle of the transaction: nothing of it is saved.
+    pub dies_inside: u64,
+    /// The hub dies when all is saved and nothing has left.
+    pub dies_after: u64,
+    /// The hub dies when some effects have left.
+    pub dies_between: u64,
+    /// It takes seconds.
+    pub slow: u64,
+}
+
+/// A seed's plan.
+#[derive(Debug, Clone, Default)]
+pub struct Plan {
+    /// Hosts.
+    pub hosts: u64,
+    /// People.
+    pub people: u64,
+    /// How long things go wrong, in seconds.
+    pub horizon_s: u64,
+    /// Between two wishes of one person, in seconds.
+    pub thinks_s: u64,
+    /// The network.
+    pub network: NetworkPlan,
+    /// The engines.
+    pub engine: EnginePlan,
+    /// The hub's disk.
+    pub disk: DiskPlan,
+    /// The mean time between two strikes of a kind, in seconds.
+    pub strikes: BTreeMap<Strike, u64>,
+}
+
+/// How large a run is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scale {
+    /// For the tests that run with every change: half an hour of a small site.
+    Small,
+    /// For long runs: hours of 10 hosts and 100 people.
+    Large,
+}
+
+impl Plan {
+    /// Nothing goes wrong.
+    pub fn calm(hosts: u64, people: u64) -> Self {
+        let network = NetworkPlan { usual_ms: 1, ordered: true, ..NetworkPlan::default() };
+        Self { hosts, people, network, ..Self::default() }
+    }
+
+    /// What a seed draws.
+    pub fn draw(chance: &mut Chance, scale: Scale) -> Self {
+        let (hosts, people, horizon_s) = match scale {
+            Scale::Small => (2..=6, 4..=24, 600..=1500),
+            Scale::Large => (10..=10, 60..=100, 3600..=14_400),
+        };
+        let strikes = Strike::ALL.into_iter().filter_map(|(strike, from, to)| {
+            chance.permille(500).then(|| (strike, chance.between(from..=to)))
+        });
+        Self {
+            strikes: strikes.collect(),
+            hosts: chance.between(hosts),
+            people: chance.between(people),
+            horizon_s: chance.between(horizon_s),
+            thinks_s: chance.between(20..=240),
+            network: NetworkPlan::draw(chance),
+            engine: EnginePlan::draw(chance),
+            disk: DiskPlan::draw(chance),
+        }
+    }
+}
+
+impl NetworkPlan {
+    /// What a seed draws, at its beginning and at each change of the network.
+    pub fn draw(chance: &mut Chance) -> Self {
+        Self {
+            usual_ms: chance.between(1..=200),
+            lost: sometimes(chance, 300),
+            doubled: sometimes(chance, 300),
+            late: sometimes(chance, 200),
+            late_ms: chance.between(1_000..=180_000),
+            ordered: chance.permille(500),
+        }
+    }
+}
+
+impl EnginePlan {
+    fn draw(chance: &mut Chance) -> Self {
+        Self {
+            hangs: sometimes(chance, 300),
+            hang_ms: chance.between(5_000..=240_000),
+            mute: sometimes(chance, 100),
+            create_fails: sometimes(chance, 100),
+            spoils: sometimes(chance, 50),
+            start_fails: sometimes(chance, 100),
+            stop_fails: sometimes(chance, 200),
+            remove_fails: sometimes(chance, 200),
+            ends_at_once: sometimes(chance, 150),
+            never_answers: sometimes(chance, 100),
+            answers_late: sometimes(chance, 100),
+            stubborn: sometimes(chance, 300),
+            unheard: sometimes(chance, 500),
+            slow_lists: sometimes(chance, 200),
+            lacks_image: sometimes(chance, 500),
+            foreign: sometimes(chance, 500),
+        }
+    }
+}
+
+impl DiskPlan {
+    fn draw(chance: &mut Chance) -> Self {
+        Self {
+            fails: sometimes(chance, 60),
+            dies_before: sometimes(chance, 15),
+            dies_inside: sometimes(chance, 15),
+            dies_after: sometimes(chance, 30),
+            dies_between: sometimes(chance, 30),
+            slow: sometimes(chance, 100),
+        }
+    }
+}
+
+/// Half of the seeds have none of it.
+fn sometimes(chance: &mut Chance, most: u64) -> u64 {
+    if chance.permille(500) { chance.between(1..=most) } else { 0 }
+}
+
+/// A rule of the protocol that is broken on purpose, to see that the invariants notice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bug {
+    /// H1: the caller hears of it before it is saved.
+    AcknowledgesFirst,
+    /// H1: the hosts hear of it before it is saved.
+    TellsFirst,
+    /// 3.4: what an earlier process created and did not start counts as absent.
+    NoBarrier,
+    /// H3: absence counts whatever the host has taken over.
+    IgnoresApplied,
+    /// A7: operations that are not settled are not told.
+    ForgetsPending,
+    /// A8: an engine that does not answer has no containers.
+    UnknownIsAbsent,
+    /// A1: a container of any generation is the one that is wanted.
+    IgnoresGeneration,
+    /// A1: what was meant for an earlier process is obeyed.
+    IgnoresIncarnation,
+    /// H5: what runs on a silent host counts as gone.
+    SilenceIsAbsence,
+    /// A failed commit is answered by loading the fleet as if a new reign began.
+    ForgetsWhatWasSaid,
+    /// H2: numbers of starts are given again after a restart of the hub.
+    ReusesGenerations,
+    /// The reign is not saved.
+    ReusesEpochs,
+    /// A9: a container without verdict is stopped.
+    StopsStrays,
+}
+
+impl Bug {
+    /// All of them.
+    pub const ALL: [Self; 13] = [
+        Self::AcknowledgesFirst,
+        Self::TellsFirst,
+        Self::NoBarrier,
+        Self::IgnoresApplied,
+        Self::ForgetsPending,
+        Self::UnknownIsAbsent,
+        Self::IgnoresGeneration,
+        Self::IgnoresIncarnation,
+        Self::SilenceIsAbsence,
+        Self::ForgetsWhatWasSaid,
+        Self::ReusesGenerations,
+        Self::ReusesEpochs,
+        Self::StopsStrays,
+    ];
+}

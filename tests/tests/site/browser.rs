@@ -1,0 +1,146 @@
+//! Chromium, driven from outside: one driver and one fresh profile a test.
+
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use fantoccini::elements::Element;
+use fantoccini::{Client, ClientBuilder, Locator};
+use hyper_util::client::legacy::connect::HttpConnector;
+use serde_json::json;
+
+use crate::site::{PATIENCE, until};
+
+/// Without these Chromium asks its maker's hosts for things at every start.
+const FLAGS: [&str; 9] = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--window-size=1280,900",
+];
+
+/// A running browser.
+pub struct Browser {
+    /// The page.
+    pub page: Client,
+    driver: Child,
+    _profile: tempfile::TempDir,
+}
+
+impl Browser {
+    /// Opens one.
+    pub async fn open() -> Self {
+        let mut driver = Command::new("chromedriver")
+            .arg("--port=0")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("chromedriver is missing: tests/run installs it (Debian chromium-driver)");
+        let port: u16 = BufReader::new(driver.stdout.take().unwrap())
+            .lines()
+            .find_map(|line| {
+                line.ok()?.split("successfully on port ").nth(1)?.trim_end_matches('.').parse().ok()
+            })
+            .expect("chromedriver's port");
+        let profile = tempfile::tempdir().unwrap();
+        let mut arguments: Vec<String> = FLAGS.iter().map(|flag| (*flag).to_owned()).collect();
+        arguments.push(format!("--user-data-dir={}", profile.path().display()));
+        let capabilities = json!({
+            "goog:chromeOptions": { "binary": "/usr/bin/chromium", "args": arguments },
+            "goog:loggingPrefs": { "browser": "ALL" },
+        });
+        let page = ClientBuilder::new(HttpConnector::new())
+            .capabilities(capabilities.as_object().unwrap().clone())
+            .connect(&format!("http://127.0.0.1:{port}"))
+            .await
+            .expect("Chromium");
+        Self { page, driver, _profile: profile }
+    }
+
+    /// Closes it.
+    pub async fn close(mut self) {
+        let _ = self.page.clone().close().await;
+        let _ = self.driver.kill();
+        let _ = self.driver.wait();
+    }
+
+    /// Waits for an element.
+    pub async fn see(&self, css: &str) -> Element {
+        let found = self.page.wait().at_most(PATIENCE).for_element(Locator::Css(css)).await;
+        match found {
+            Ok(element) => element,
+            Err(error) => {
+                self.shot("failed").await;
+                let url = self.page.current_url().await.unwrap();
+                panic!("{css} did not appear on {url}: {error}\n{}", self.text().await)
+            }
+        }
+    }
+
+    /// Waits until the page shows a text.
+    pub async fn see_text(&self, text: &str) {
+        until(&format!("the page shows \"{text}\""), async || {
+            self.text().await.contains(text).then_some(())
+        })
+        .await;
+    }
+
+    /// Waits until the address contains a part.
+    pub async fn at(&self, part: &str) {
+        until(&format!("the address contains {part}"), async || {
+            let url = self.page.current_url().await.ok()?;
+            url.as_str().contains(part).then_some(())
+        })
+        .await;
+    }
+
+    /// The page's visible text.
+    pub async fn text(&self) -> String {
+        let script = "return document.body ? document.body.innerText : ''";
+        let text = self.page.execute(script, Vec::new()).await.unwrap_or_default();
+        text.as_str().unwrap_or_default().to_owned()
+    }
+
+    /// Presses the button or link with this text.
+    pub async fn press(&self, text: &str) {
+        let path = format!(
+            "//button[normalize-space()='{text}'] | //a[normalize-space()='{text}'] | //summary[normalize-space()='{text}']"
+        );
+        let wait = self.page.wait().at_most(PATIENCE);
+        let Ok(element) = wait.for_element(Locator::XPath(&path)).await else {
+            self.shot("failed").await;
+            panic!("there is no \"{text}\" to press on\n{}", self.text().await)
+        };
+        element.click().await.unwrap();
+    }
+
+    /// Fills a field by its name.
+    pub async fn fill(&self, name: &str, value: &str) {
+        let field = self.see(&format!("[name='{name}']")).await;
+        field.clear().await.unwrap();
+        field.send_keys(value).await.unwrap();
+    }
+
+    /// Logs in on the login page.
+    pub async fn log_in(&self, site: &crate::site::Site, user: &str, password: &str) {
+        self.page.goto(&format!("{}/hub/login", site.url)).await.unwrap();
+        self.fill("username", user).await;
+        self.fill("password", password).await;
+        self.see("button[type='submit'], form button").await.click().await.unwrap();
+        self.at("/hub/home").await;
+    }
+
+    /// Keeps a picture of the page among the artefacts.
+    pub async fn shot(&self, name: &str) {
+        let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(".artefacts");
+        std::fs::create_dir_all(&folder).unwrap();
+        if let Ok(picture) = self.page.screenshot().await {
+            std::fs::write(folder.join(format!("{name}.png")), picture).unwrap();
+        }
+    }
+}

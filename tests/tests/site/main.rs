@@ -1,0 +1,14 @@
+//! A whole site, from outside: real hub, proxy, three agents, real Docker, real JupyterLab, real
+//! Chromium. `tests/run site` starts it and says where it is; by hand:
+//!
+//! ```text
+//! BERTH_PORT=8100 examples/laptop/up && BERTH_PORT=8100 cargo test --release -p berth-tests --test site -- --test-threads=1
+//! ```
+
+mod actions;
+mod browser;
+mod endurance;
+mod journey;
+mod kernel;
+mod refusals;
+mod site;
