@@ -8,6 +8,7 @@ pub mod account;
 pub mod command;
 pub mod config;
 pub mod driver;
+pub mod fake;
 pub mod identity;
 pub mod link;
 pub mod mem;

@@ -166,7 +166,7 @@ pub async fn run(config: Arc<Config>, sockets: Sockets) -> Result<(), TunnelErro
     let certificates = tokio::spawn(watch_certificates(config, shared.clone()));
     let ended = berth_process::signal::asked_to_end();
     tokio::pin!(ended);
-    handover::ready(sockets.parent)?;
+    handover::ready(sockets.parent);
     loop {
         tokio::select! {
             result = &mut ended => return Ok(result?),

@@ -167,10 +167,13 @@ fn limits(config: &Config, findings: &mut Vec<Finding>) {
         // A thread of its own: a dead file server must not hold up the check.
         let (sender, answer) = std::sync::mpsc::channel();
         let path = root.clone();
-        std::thread::spawn(move || sender.send(std::fs::metadata(&path)));
+        std::thread::spawn(move || {
+            let is_folder = std::fs::metadata(&path).map(|found| found.is_dir());
+            sender.send(is_folder)
+        });
         let text = match answer.recv_timeout(std::time::Duration::from_secs(5)) {
-            Ok(Ok(found)) if found.is_dir() => Ok("is there".to_owned()),
-            Ok(Ok(_)) => Err("is not a folder; see [limits] mount_sources".to_owned()),
+            Ok(Ok(true)) => Ok("is there".to_owned()),
+            Ok(Ok(false)) => Err("is not a folder; see [limits] mount_sources".to_owned()),
             Ok(Err(error)) => Err(format!("{error}; mount it, or see [limits] mount_sources")),
             Err(_) => Err("does not answer: its file server is away".to_owned()),
         };

@@ -733,7 +733,6 @@ fn a_name_that_is_taken_is_looked_up_and_then_told() {
           create a.1
         create a conflict
         list a.1 created
-        wait 1s
           remove a.1
         ",
     );
@@ -1025,8 +1024,8 @@ fn servers_do_not_wait_for_one_another() {
           remove a.1
         remove a timeout
         hub 1.1 a.1 run, b.1 stop, c.1 run
-          create c.1
           stop b.1 in 10 s
+          create c.1
         ",
     );
 }

@@ -30,19 +30,18 @@ pub fn parent() -> Option<Parent> {
     std::env::var_os(HANDED_OVER).map(|_| Parent(()))
 }
 
-/// Tells the predecessor, and systemd if it watches, that this process serves.
-///
-/// # Errors
-/// When the predecessor cannot be told: it then goes on, and this process must not.
-pub fn ready(parent: Option<Parent>) -> io::Result<()> {
+/// Tells the predecessor, and systemd if it watches, that this process serves. A predecessor
+/// that cannot be told is dead: one that had given this process up would have killed it.
+pub fn ready(parent: Option<Parent>) {
     crash_point!("tunnel.handover.ready");
     tell_systemd(&format!("READY=1\nMAINPID={}\n", std::process::id()));
     if parent.is_some() {
         let mut out = io::stdout().lock();
-        writeln!(out, "{READY}")?;
-        out.flush()?;
+        let told = writeln!(out, "{READY}").and_then(|()| out.flush());
+        if let Err(error) = told {
+            tracing::warn!("the process before this one is gone: {error}");
+        }
     }
-    Ok(())
 }
 
 fn tell_systemd(state: &str) {

@@ -10,9 +10,9 @@ use serde_json::Value;
 use super::site::{Ca, Host, Hub, file, run, server_id, spec};
 
 /// Two megabytes: busybox, and a file that answers.
-const IMAGE: &str = "berth/test-tiny:1";
+pub const IMAGE: &str = "berth/test-tiny:1";
 
-fn docker(arguments: &[&str]) -> String {
+pub fn docker(arguments: &[&str]) -> String {
     let output = Command::new("docker").args(arguments).output().expect("docker is not installed");
     let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
     assert!(
@@ -24,7 +24,7 @@ fn docker(arguments: &[&str]) -> String {
 }
 
 /// Makes the image once a run of the suite.
-fn image() {
+pub fn image() {
     static MADE: OnceLock<()> = OnceLock::new();
     MADE.get_or_init(|| {
         let repository = concat!(env!("CARGO_MANIFEST_DIR"), "/..");

@@ -324,7 +324,7 @@ impl Link for Service {
         request: Request<Streaming<Heartbeat>>,
     ) -> Result<Response<Self::SessionStream>, Status> {
         let now = berth_process::clock::now();
-        if !self.peer.as_ref().is_some_and(|peer| peer.valid_until > now) {
+        if self.peer.as_ref().is_none_or(|peer| peer.valid_until <= now) {
             return Err(Status::unauthenticated("the certificate has expired: renew it first"));
         }
         let (state, mut heartbeats) = (self.state.clone(), request.into_inner());

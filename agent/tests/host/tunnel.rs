@@ -23,37 +23,46 @@ use tokio_rustls::client::TlsStream;
 
 use super::site::{Ca, Host, Hub, PATIENCE, Usage, server_id};
 
-struct Site {
+pub struct Site {
     ca: Arc<Ca>,
-    _hub: Hub,
-    host: Host,
+    hub: Hub,
+    pub host: Host,
 }
 
-async fn site() -> Site {
+pub async fn site() -> Site {
     let ca = Arc::new(Ca::new());
     let hub = Hub::start(ca.clone()).await;
     let host = Host::joined(&hub).await;
     fs::create_dir_all(host.run()).unwrap();
-    Site { ca, _hub: hub, host }
+    Site { ca, hub, host }
 }
 
 /// A tunnel's process, its address, and what it says.
-struct Tunnel {
-    process: Child,
+pub struct Tunnel {
+    pub process: Child,
     log: Lines<BufReader<ChildStderr>>,
-    address: SocketAddr,
+    pub address: SocketAddr,
 }
 
 impl Tunnel {
-    async fn start(host: &Host) -> Self {
-        let mut process = host.command(&["tunnel"]).stderr(Stdio::piped()).spawn().unwrap();
+    pub async fn start(host: &Host) -> Self {
+        Self::start_with(host, None).await
+    }
+
+    /// With a crash point at which it dies.
+    pub async fn start_with(host: &Host, crash: Option<&str>) -> Self {
+        let mut command = host.command(&["tunnel"]);
+        if let Some(point) = crash {
+            command.env("BERTH_CRASH_AT", point);
+        }
+        let mut process = command.stderr(Stdio::piped()).spawn().unwrap();
         let mut log = BufReader::new(process.stderr.take().unwrap()).lines();
         let line = says(&mut log, "tunnel listens on ").await;
         let address = line.rsplit(' ').next().unwrap().parse().unwrap();
         Self { process, log, address }
     }
 
-    fn signal(&self, signal: Signal) {
+    pub fn signal(&self, signal: Signal) {
         signal_to(self.process.id().unwrap(), signal);
     }
 }
@@ -76,7 +85,7 @@ async fn says(log: &mut Lines<BufReader<ChildStderr>>, words: &str) -> String {
 }
 
 /// A container's server that sends back what it gets, and says goodbye when it gets no more.
-async fn echo() -> SocketAddr {
+pub async fn echo() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
@@ -113,7 +122,7 @@ async fn dial(
     TlsConnector::from(Arc::new(config)).connect(tls::server_name(), stream).await
 }
 
-async fn ask(
+pub async fn ask(
     site: &Site,
     to: SocketAddr,
     server: &str,
@@ -154,7 +163,7 @@ async fn a_stream_goes_to_exactly_its_server_and_bytes_go_both_ways() {
     assert_eq!(status, Status::Ok);
     round_trip(&mut stream, b"hello").await;
     // More than all buffers, while nobody reads yet: it waits, and arrives whole.
-    let large: Vec<u8> = (0..3_000_000_u32).map(|i| (i * 31 >> 7) as u8).collect();
+    let large: Vec<u8> = (0..3_000_000_u32).map(|i| ((i * 31) >> 7) as u8).collect();
     let (mut read, mut write) = tokio::io::split(stream);
     let sent = large.clone();
     let writer = tokio::spawn(async move {
@@ -233,7 +242,21 @@ async fn the_agents_table_arrives_and_outlives_both() {
 }
 
 /// The successor of a tunnel is nobody's child here: it must not outlive the test.
-struct Successor(u32);
+pub struct Successor(u32);
+
+/// Asks the control socket which process serves it, without changing its table.
+pub async fn successor(host: &Host) -> Successor {
+    let entries = table::read(&table::file(&host.run())).unwrap().into_iter();
+    let entries = entries.map(|(server, (generation, address))| berth_proto::tunnel::Entry {
+        server: server.to_string(),
+        generation: generation.0,
+        address: address.to_string(),
+    });
+    let mut control = UnixStream::connect(table::socket(&host.run())).await.unwrap();
+    frame::write(&mut control, &Table { entries: entries.collect() }).await.unwrap();
+    let applied: TableApplied = frame::read(&mut control, frame::PREAMBLE_MAX).await.unwrap();
+    Successor(applied.process)
+}
 
 impl Drop for Successor {
     fn drop(&mut self) {
@@ -272,22 +295,12 @@ async fn an_upgrade_keeps_open_streams_and_loses_no_connection() {
     let line = says(&mut tunnel.log, "has taken over").await;
     let process: u32 =
         line.split("process ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
-    let _successor = Successor(process);
     assert_ne!(Some(process), tunnel.process.id());
     round_trip(&mut open, b"after").await;
 
     // The agent's end has found the successor.
-    let mut control = UnixStream::connect(table::socket(&run)).await.unwrap();
-    let same = Table {
-        entries: vec![berth_proto::tunnel::Entry {
-            server: server.to_string(),
-            generation: 1,
-            address: address.to_string(),
-        }],
-    };
-    frame::write(&mut control, &same).await.unwrap();
-    let applied: TableApplied = frame::read(&mut control, frame::PREAMBLE_MAX).await.unwrap();
-    assert_eq!(applied.process, process);
+    let found = successor(&site.host).await;
+    assert_eq!(found.0, process);
     let another = server_id();
     feed.publish(Some(vec![entry(&server, 1, address), entry(&another, 1, address)]));
     assert_eq!(ask(&site, to, another.as_str(), 1).await.unwrap().0, Status::Ok);
@@ -334,7 +347,7 @@ async fn it_gives_up_root_and_upgrades_all_the_same() {
     let with_user = with_user.replace("127.0.0.1:0\"", "127.0.0.1:0\", user = \"nobody\"");
     fs::write(&site.host.config, with_user).unwrap();
     // Joining anew gives the tunnel's files to its user.
-    let token = site._hub.token(&site.host.name);
+    let token = site.hub.token(&site.host.name);
     assert!(site.host.output(&["join", &token]).await.status.success());
     let mut tunnel = Tunnel::start(&site.host).await;
     let ids = |process: u32| {

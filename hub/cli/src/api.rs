@@ -58,6 +58,17 @@ pub fn read<T: DeserializeOwned>(what: &str, body: &Value) -> Result<T, Problem>
     })
 }
 
+/// A reason as our own API gives it.
+#[derive(Debug, Clone, Deserialize)]
+pub struct ReasonText {
+    /// The stable dotted word.
+    pub code: String,
+    /// One sentence.
+    pub text: String,
+    /// What to do; may be empty.
+    pub remedy: String,
+}
+
 /// Whom the token belongs to.
 #[derive(Debug, Deserialize)]
 pub struct Whoami {

@@ -1,7 +1,7 @@
 //! Answers that say what is wrong: JSON for programs, a page for people.
 
 use axum::Json;
-use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use axum::http::header::RETRY_AFTER;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use berth_common::Reason;
@@ -9,6 +9,7 @@ use serde_json::json;
 
 use crate::driver::NotSaved;
 use crate::storage::StorageError;
+use crate::web::pages::error_page;
 
 /// Longest message sent or logged: some repeat what a client sent.
 const LONGEST: usize = 400;
@@ -121,17 +122,10 @@ impl IntoResponse for ApiError {
     }
 }
 
-/// A plain error page. The message is escaped here.
+/// An error page.
 pub fn page(status: StatusCode, message: &str) -> Response {
     let title = status.canonical_reason().unwrap_or("Error");
-    let body = format!(
-        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>{code} {title}</title></head>\n\
-         <body><main><h1>{code} {title}</h1><p>{message}</p><p><a href=\"/hub/home\">Home</a></p></main></body></html>\n",
-        code = status.as_u16(),
-        message = escape(&cut(message)),
-    );
-    let html = HeaderValue::from_static("text/html; charset=utf-8");
-    (status, [(CONTENT_TYPE, html)], body).into_response()
+    error_page(status, title, &cut(message))
 }
 
 /// The page for a store that cannot be used.

@@ -21,6 +21,9 @@ mod tile;
 mod tokens;
 mod words;
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use axum::routing::{any, get, post};

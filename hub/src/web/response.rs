@@ -87,11 +87,6 @@ pub async fn no_such_endpoint() -> ApiError {
     ApiError::not_found("There is no such endpoint.")
 }
 
-/// Any other path that does not exist.
-pub async fn no_such_page() -> Response {
-    page(StatusCode::NOT_FOUND, "There is no such page.")
-}
-
 /// A path that exists, asked in a way it does not know.
 pub async fn wrong_method(method: Method, uri: Uri) -> Response {
     match (is_api(&uri), method) {

@@ -9,6 +9,7 @@ use berth_common::link::{DesiredSet, Report};
 use crate::world::chance::Chance;
 use crate::world::faults::{Bug, EnginePlan, Plan, Strike};
 use crate::world::invariants::History;
+use crate::world::network::Cut;
 use crate::world::people::Wish;
 use crate::world::schedule::Schedule;
 use crate::world::transcript::Transcript;
@@ -104,6 +105,10 @@ pub struct Nature {
     pub processes: Vec<u64>,
     /// Servers of which a container began or ceased to run: to be judged after this event.
     pub touched: Vec<ServerId>,
+    /// What is cut between each host and the hub.
+    pub cuts: Vec<Cut>,
+    /// Agent processes so far.
+    pub processes_started: u64,
 }
 
 impl Nature {
@@ -142,6 +147,15 @@ impl Nature {
             self.transcript.fault("image missing");
         }
         lacks
+    }
+
+    /// An agent process starts on a host: its number.
+    pub fn process_starts(&mut self, host: usize) -> u64 {
+        self.processes_started += 1;
+        if let Some(process) = self.processes.get_mut(host) {
+            *process = self.processes_started;
+        }
+        self.processes_started
     }
 
     /// The agent process that runs on a host; 0 if none does.

@@ -1,0 +1,196 @@
+//! The program dies at each of its crash points, as if by `kill -9`, and is started again: then
+//! all must be as if nothing had happened. A point that no test reaches is a failure.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::process::ExitStatusExt;
+use std::process::Stdio;
+use std::sync::Arc;
+
+use berth_agent::reconcile::TunnelEntry;
+use berth_agent::tunnel::table;
+use berth_common::Generation;
+use berth_common::link::{ObservedState, Verdict};
+use futures::{StreamExt, stream};
+use tokio::process::{Child, Command};
+
+use super::docker::{self, IMAGE};
+use super::site::{Ca, Host, Hub, PATIENCE, run, server_id, spec, text};
+
+/// Several hosts at a time: the engine is the same.
+const TOGETHER: usize = 4;
+
+const JOINING: [&str; 6] = [
+    "identity.join.before",
+    "identity.join.after",
+    "identity.write.before",
+    "identity.write.after",
+    "file.before_rename",
+    "file.after_rename",
+];
+const RENEWING: [&str; 2] = ["identity.renew.before", "identity.renew.after"];
+const STARTING: [&str; 18] = [
+    "agent.epoch.before",
+    "agent.epoch.after",
+    "mounts.home.made",
+    "names.write.before",
+    "names.write.after",
+    "engine.network.before",
+    "engine.network.after",
+    "engine.create.before",
+    "engine.create.after",
+    "engine.inspect.after",
+    "engine.start.before",
+    "engine.start.after",
+    "tunnel.table.before_rename",
+    "tunnel.table.after_rename",
+    "tunnel.table.send",
+    "link.heartbeat.send",
+    "link.desired.received",
+    "file.before_rename",
+];
+const STOPPING: [&str; 4] =
+    ["engine.stop.before", "engine.stop.after", "engine.remove.before", "engine.remove.after"];
+const TUNNEL: [&str; 2] = ["tunnel.answer.send", "tunnel.handover.ready"];
+const UPGRADING: [&str; 2] = ["tunnel.handover.before", "tunnel.handover.after"];
+
+#[tokio::test]
+async fn every_crash_point_of_the_program_is_tried() {
+    let host = Host::new("hub:1");
+    let output = host.output(&["crash-points"]).await;
+    let listed = text(&output);
+    let listed: BTreeSet<&str> = listed.lines().collect();
+    let tried = [&JOINING[..], &RENEWING, &STARTING, &STOPPING, &TUNNEL, &UPGRADING].concat();
+    assert_eq!(listed, tried.into_iter().collect());
+}
+
+async fn dies(mut process: Child, point: &str) {
+    let status = tokio::time::timeout(PATIENCE, process.wait()).await;
+    let status = status.unwrap_or_else(|_| panic!("{point} was not reached")).unwrap();
+    assert_eq!(status.signal(), Some(9), "{point}: {status}");
+}
+
+fn armed(mut command: Command, point: &str) -> Child {
+    command.env("BERTH_CRASH_AT", point).stderr(Stdio::null()).spawn().unwrap()
+}
+
+async fn each<F: Future<Output = ()>>(
+    points: &'static [&'static str],
+    try_one: impl Fn(&'static str) -> F,
+) {
+    stream::iter(points)
+        .map(|point| try_one(point))
+        .buffer_unordered(TOGETHER)
+        .collect::<()>()
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_joining() {
+    each(&JOINING, async |point| {
+        let hub = Hub::start(Arc::new(Ca::new())).await;
+        let host = Host::new(&hub.address);
+        dies(armed(host.command(&["join", &hub.token(&host.name)]), point), point).await;
+        let again = host.output(&["join", &hub.token(&host.name)]).await;
+        assert!(again.status.success(), "{point}: {}", text(&again));
+        let _agent = host.agent();
+        hub.heard("a heartbeat", |_| true).await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_renewing() {
+    each(&RENEWING, async |point| {
+        let hub = Hub::start(Arc::new(Ca::new())).await;
+        hub.certificates_live(-1);
+        let host = Host::joined(&hub).await;
+        hub.certificates_live(7);
+        dies(armed(host.command(&["run"]), point), point).await;
+        let _agent = host.agent();
+        hub.heard("a heartbeat", |_| true).await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_a_server_starts() {
+    docker::image();
+    each(&STARTING, async |point| {
+        let hub = Hub::start(Arc::new(Ca::new())).await;
+        let host = Host::joined(&hub).await;
+        let more = "users = \"hub\"\n[home]\ncreate = \"missing\"";
+        host.configure(&hub.address, more);
+        let server = server_id();
+        let home = host.folder.path().join("home/alice");
+        hub.say(&server, 1, run(spec(IMAGE, home.to_str().unwrap())));
+        dies(armed(host.command(&["run"]), point), point).await;
+        let _agent = host.agent();
+        hub.sees(&server, point, |state| *state == ObservedState::Ready).await;
+        let of = format!("label=berth.host={}", host.name);
+        let all = docker::docker(&["ps", "-aq", "--filter", &of]);
+        assert_eq!(all.lines().count(), 1, "{point}: {all}");
+        let networks = format!("name=^berth-{}$", host.name);
+        let all = docker::docker(&["network", "ls", "-q", "--filter", &networks]);
+        assert_eq!(all.lines().count(), 1, "{point}: {all}");
+        let table = table::read(&table::file(&host.run())).unwrap();
+        assert_eq!(table.len(), 1, "{point}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_a_server_stops() {
+    docker::image();
+    each(&STOPPING, async |point| {
+        let hub = Hub::start(Arc::new(Ca::new())).await;
+        let host = Host::joined(&hub).await;
+        let (server, home) = (server_id(), host.home("alice", 20_001, 30_001));
+        hub.say(&server, 1, run(spec(IMAGE, &home)));
+        let agent = armed(host.command(&["run"]), point);
+        hub.sees(&server, "ready", |state| *state == ObservedState::Ready).await;
+        hub.say(&server, 1, Verdict::Stop { grace_s: 5 });
+        dies(agent, point).await;
+        let _agent = host.agent();
+        hub.sees_nothing_of(&server).await;
+        let of = format!("label=berth.host={}", host.name);
+        assert_eq!(docker::docker(&["ps", "-aq", "--filter", &of]), "", "{point}");
+        assert_eq!(fs::read_to_string(host.run().join("tunnel.table")).unwrap(), "", "{point}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_tunnel_serves_and_is_replaced() {
+    let points: Vec<_> = TUNNEL.iter().chain(&UPGRADING).copied().collect();
+    for point in points {
+        let site = super::tunnel::site().await;
+        let server = server_id();
+        let address = super::tunnel::echo().await;
+        let entry = TunnelEntry { server: server.clone(), generation: Generation(1), address };
+        table::write(&table::file(&site.host.run()), &[entry]).unwrap();
+        if UPGRADING.contains(&point) {
+            let tunnel = super::tunnel::Tunnel::start_with(&site.host, Some(point)).await;
+            tunnel.signal(rustix::process::Signal::USR2);
+            let to = tunnel.address;
+            dies(tunnel.process, point).await;
+            if point == "tunnel.handover.after" {
+                // The successor was started by then, and serves on the same port.
+                let status = super::tunnel::ask(&site, to, server.as_str(), 1).await.unwrap().0;
+                assert_eq!(status, berth_proto::tunnel::Status::Ok);
+                let _successor = super::tunnel::successor(&site.host).await;
+                continue;
+            }
+        } else if point == "tunnel.handover.ready" {
+            dies(armed(site.host.command(&["tunnel"]), point), point).await;
+        } else {
+            let tunnel = super::tunnel::Tunnel::start_with(&site.host, Some(point)).await;
+            let answer = super::tunnel::ask(&site, tunnel.address, server.as_str(), 1).await;
+            assert!(answer.is_err());
+            dies(tunnel.process, point).await;
+        }
+        let tunnel = super::tunnel::Tunnel::start(&site.host).await;
+        let status = super::tunnel::ask(&site, tunnel.address, server.as_str(), 1).await.unwrap().0;
+        assert_eq!(status, berth_proto::tunnel::Status::Ok, "{point}");
+    }
+}

@@ -1,0 +1,117 @@
+//! `berth host`: machines with an agent.
+
+use berth_common::{ByteCount, Seconds, Timestamp};
+use clap::Subcommand;
+use serde::Deserialize;
+
+use crate::api::{self, ReasonText};
+use crate::args::Common;
+use crate::print::{Cell, Column, Tone};
+use crate::problem::{Exit, Problem};
+use crate::text;
+
+mod add;
+mod list;
+mod show;
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Make a join token for a declared host
+    Add(add::Args),
+    /// List hosts with their state and memory
+    List(list::Args),
+    /// Show one host and its servers
+    Show(show::Args),
+}
+
+/// Does what the verb says.
+pub async fn run(verb: &Verb, common: &Common) -> Result<Exit, Problem> {
+    match verb {
+        Verb::Add(args) => add::run(args, common).await,
+        Verb::List(args) => list::run(args, common).await,
+        Verb::Show(args) => show::run(args, common).await,
+    }
+}
+
+#[derive(Debug, Deserialize)]
+struct Host {
+    name: String,
+    state: String,
+    reason: Option<ReasonText>,
+    detail: Option<String>,
+    pool: Option<String>,
+    memory: Memory,
+    cpus: Option<u32>,
+    servers: Vec<String>,
+    agent_version: Option<String>,
+    engine_version: Option<String>,
+    images: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "api::moment")]
+    last_report: Option<Timestamp>,
+    last_report_age_s: Option<u64>,
+    address: String,
+    declared_at: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Memory {
+    keep_free: Option<ByteCount>,
+    reported: Option<ByteCount>,
+    usable: ByteCount,
+    reserved: ByteCount,
+    used: Option<ByteCount>,
+    free: Option<ByteCount>,
+}
+
+impl Host {
+    /// Whether its numbers are of now.
+    fn is_fresh(&self) -> bool {
+        !matches!(self.state.as_str(), "lost" | "joining")
+    }
+
+    /// Why it takes nothing new, in a few words.
+    fn why(&self) -> String {
+        match (self.state.as_str(), self.last_report_age_s, self.detail.as_deref()) {
+            ("lost", Some(age), _) => format!("no report for {}", Seconds(age)),
+            (_, _, Some(detail)) if !detail.is_empty() => detail.to_owned(),
+            _ => self.reason.as_ref().map(|reason| reason.text.clone()).unwrap_or_default(),
+        }
+    }
+}
+
+const COLUMNS: &[Column<Host>] = &[
+    Column::new("HOST", "name", |host, _| Cell::text(&host.name)),
+    Column::new("POOL", "pool", |host, _| Cell::maybe(host.pool.as_ref())),
+    Column::new("STATE", "state", |host, _| Cell::state(&host.state)),
+    Column::new("SERVERS", "servers", |host, _| Cell::text(host.servers.len().to_string())).right(),
+    Column::new("MEM RESERVED", "", |host, _| {
+        Cell::text(text::of(host.memory.reserved, host.memory.usable))
+    })
+    .right()
+    .people(),
+    Column::new("MEM USED", "", |host, _| match (host.memory.used, host.memory.reported) {
+        (Some(used), Some(all)) if host.is_fresh() => Cell::text(text::of(used, all)),
+        _ => Cell::text("?"),
+    })
+    .right()
+    .people(),
+    Column::programs("memory_usable_bytes", |host, _| Cell::bytes(Some(host.memory.usable))),
+    Column::programs("memory_reserved_bytes", |host, _| Cell::bytes(Some(host.memory.reserved))),
+    Column::programs("memory_used_bytes", |host, _| Cell::bytes(host.memory.used)),
+    Column::programs("memory_free_bytes", |host, _| Cell::bytes(host.memory.free)),
+    Column::programs("memory_total_bytes", |host, _| Cell::bytes(host.memory.reported)),
+    Column::new("CPUS", "cpus", |host, _| Cell::maybe(host.cpus.map(|cpus| cpus.to_string())))
+        .right()
+        .wide(),
+    Column::new("AGENT", "agent_version", |host, _| Cell::maybe(host.agent_version.as_ref())),
+    Column::new("DOCKER", "engine_version", |host, _| Cell::maybe(host.engine_version.as_ref()))
+        .wide(),
+    Column::new("REPORT", "last_report", |host, now| Cell::ago(host.last_report, now)).wide(),
+    Column::new("DECLARED", "declared_at", |host, _| Cell::maybe(host.declared_at.as_ref())).wide(),
+    Column::new("CODE", "reason", |host, _| {
+        Cell::maybe(host.reason.as_ref().map(|reason| reason.code.as_str()))
+    })
+    .wide(),
+    Column::new("REASON", "detail", |host, _| Cell::text(host.why()).toned(Tone::Plain)),
+];

@@ -1,0 +1,511 @@
+//! The core as a black box: a script of events goes in, the fleet and what leaves it come out as
+//! text, and the text is reviewed like code.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::sync::Arc;
+
+use berth_common::link::{
+    Account, Capacity, Ending, HostFacts, Observed, ObservedState, Origin, Pending, Report,
+};
+use berth_common::{
+    ByteCount, DecisionId, Epoch, Generation, HostId, Incarnation, Reason, Revision, Seconds,
+    ServerId, ServerName, Timestamp, Username,
+};
+use berth_core::event::{Row, StartRequest, Wish};
+use berth_core::reconcile::orders;
+use berth_core::settings::{Cite, HostSettings, Image, Pool, Profile, Settings, Strategy};
+use berth_core::{Answer, Effect, Event, Fleet, Outcome, check, step};
+
+const GB: u64 = 1 << 30;
+
+/// A fleet of two hosts of 4 GB, a clock, and a record of what happened.
+struct Bench {
+    fleet: Fleet,
+    now: Timestamp,
+    ids: u64,
+    log: String,
+    applied: BTreeMap<&'static str, Revision>,
+    boot: BTreeMap<&'static str, &'static str>,
+}
+
+fn settings() -> Settings {
+    let cite = |line| Cite { file: "profiles.toml".into(), line };
+    let host = |name: &str| {
+        let settings = HostSettings {
+            pool: "cpu".into(),
+            memory: Some(ByteCount(4 * GB)),
+            keep_free: ByteCount(0),
+            address: format!("{name}:8444"),
+            cite: Cite::default(),
+        };
+        (name.parse::<HostId>().unwrap(), settings)
+    };
+    let profile = Profile {
+        title: "CPU".into(),
+        use_case: String::new(),
+        pool: "cpu".into(),
+        memory_default: ByteCount(GB),
+        memory_choices: vec![ByteCount(GB), ByteCount(2 * GB), ByteCount(4 * GB)],
+        memory_max: ByteCount(8 * GB),
+        images: vec!["default".into()],
+        default: true,
+        cite: cite(3),
+    };
+    let image = Image { reference: "img:1".into(), title: "Image".into(), cite: cite(1) };
+    Settings {
+        hosts: BTreeMap::from([host("h1"), host("h2")]),
+        pools: BTreeMap::from([("cpu".into(), Pool { strategy: Strategy::Pack })]),
+        profiles: BTreeMap::from([("cpu".into(), profile)]),
+        images: BTreeMap::from([("default".into(), image)]),
+        servers_per_person: 2,
+        lost_after: Seconds(15),
+    }
+}
+
+impl Bench {
+    fn new() -> Self {
+        let fleet = Fleet::restore(Epoch(1), Arc::new(settings()), [], []);
+        let boot = BTreeMap::from([("h1", "boot-a"), ("h2", "boot-b")]);
+        let mut bench = Self {
+            fleet,
+            now: Timestamp(0),
+            ids: 0,
+            log: String::new(),
+            applied: BTreeMap::new(),
+            boot,
+        };
+        bench.hears("h1", &[]);
+        bench.hears("h2", &[]);
+        bench.log.clear();
+        bench
+    }
+
+    fn take(&mut self, event: Event) -> Vec<Effect> {
+        let effects = step(&mut self.fleet, self.now, event);
+        for violation in check::violations(&self.fleet) {
+            panic!("{violation}\n{}", self.log);
+        }
+        let mut line = String::new();
+        for effect in &effects {
+            match effect {
+                Effect::Save(Row::Server(_)) => line.push_str(" save-server"),
+                Effect::Save(Row::Decision(decision)) => {
+                    let _ = write!(line, " save-decision({})", decision.reason());
+                }
+                Effect::Save(Row::Host(_)) => line.push_str(" save-host"),
+                Effect::Save(Row::ServerGone(_)) => line.push_str(" save-gone"),
+                Effect::Tell(host) => {
+                    let _ = write!(line, " tell-{host}");
+                }
+                Effect::RoutesChanged => line.push_str(" routes"),
+                Effect::Reply(_, answer) => {
+                    let _ = write!(line, " reply-{}", word(answer));
+                }
+                Effect::Alarm(text) => {
+                    let _ = write!(line, " alarm({text})");
+                }
+                Effect::Changed(_) => {}
+            }
+        }
+        let _ = writeln!(self.log, " {line}");
+        effects
+    }
+
+    fn say(&mut self, text: &str) -> &mut Self {
+        let _ = write!(self.log, "{text}:");
+        self
+    }
+
+    fn asks(&mut self, user: &str, gigabytes: u64) -> Answer {
+        self.ids += 1;
+        let request = StartRequest {
+            server: ServerId::from_random(self.ids),
+            decision: DecisionId::from_random(1000 + self.ids),
+            account: account(user),
+            name: ServerName::default_server(),
+            wish: Wish { memory: Some(ByteCount(gigabytes * GB)), ..Wish::default() },
+            user_options: None,
+            reply: Some(1),
+        };
+        self.say(&format!("{user} asks for {gigabytes} GB"));
+        let effects = self.take(Event::Start(Box::new(request)));
+        let answer = effects.into_iter().find_map(|effect| match effect {
+            Effect::Reply(_, answer) => Some(answer),
+            _ => None,
+        });
+        answer.expect("an answer")
+    }
+
+    fn stops(&mut self, user: &str) {
+        let server = self.id(user);
+        self.say(&format!("{user} stops"));
+        self.take(Event::Stop { server, reason: Reason::StoppedUser, reply: Some(2) });
+    }
+
+    /// A heartbeat that has applied the newest desired set.
+    fn hears(&mut self, host: &'static str, seen: &[(&str, u64, ObservedState)]) {
+        let revision = self.revision(host);
+        self.applied.insert(host, revision);
+        self.hears_old(host, seen);
+    }
+
+    /// A heartbeat that has applied what an earlier one had.
+    fn hears_old(&mut self, host: &'static str, seen: &[(&str, u64, ObservedState)]) {
+        let observed = seen
+            .iter()
+            .map(|(user, generation, state)| self.observed(user, *generation, state))
+            .collect();
+        let words: Vec<_> = seen
+            .iter()
+            .map(|(user, generation, state)| format!("{user}#{generation} {}", short(state)))
+            .collect();
+        self.say(&format!("{host} reports [{}]", words.join(", ")));
+        self.report(host, Ok(observed), Vec::new());
+    }
+
+    fn report(
+        &mut self,
+        host: &'static str,
+        engine: Result<Vec<Observed>, String>,
+        pending: Vec<Pending>,
+    ) {
+        let report = Report {
+            incarnation: Incarnation(7),
+            boot_id: self.boot[host].parse().unwrap(),
+            sent: self.now,
+            applied: self.applied.get(host).copied().unwrap_or_default(),
+            engine,
+            pending,
+            capacity: Capacity {
+                memory_total: ByteCount(4 * GB),
+                memory_free: ByteCount(4 * GB),
+                cpus: 2,
+            },
+            facts: HostFacts { images: vec!["img:1".into()], ..HostFacts::default() },
+        };
+        self.take(Event::Reported {
+            host: host.parse().unwrap(),
+            session: 1,
+            report: Box::new(report),
+        });
+    }
+
+    fn observed(&self, user: &str, generation: u64, state: &ObservedState) -> Observed {
+        let server = self
+            .fleet
+            .find(&name(user), &ServerName::default_server())
+            .map_or_else(|| ServerId::from_random(99), |s| s.id.clone());
+        Observed {
+            server,
+            generation: Generation(generation),
+            epoch: Epoch(1),
+            state: state.clone(),
+            steps: Vec::new(),
+            memory_used: ByteCount(GB / 10),
+            origin: Origin {
+                user: name(user),
+                server_name: ServerName::default_server(),
+                profile: "cpu".into(),
+                memory: ByteCount(GB),
+                decision: None,
+            },
+        }
+    }
+
+    fn revision(&self, host: &str) -> Revision {
+        let seq = self.fleet.hosts.get(&host.parse().unwrap()).map_or(0, |host| host.seq);
+        Revision { epoch: self.fleet.epoch, seq }
+    }
+
+    fn id(&self, user: &str) -> ServerId {
+        self.fleet.find(&name(user), &ServerName::default_server()).expect("a server").id.clone()
+    }
+
+    /// Every server's state and every host's orders.
+    fn shows(&mut self) {
+        for server in self.fleet.servers.values() {
+            let state = self.fleet.server_state(server, self.now);
+            let end = server
+                .last_end
+                .as_ref()
+                .map_or(String::new(), |end| format!(" last: {}", end.reason));
+            let place = server.placement().map_or(String::new(), |p| format!(" on {}", p.host));
+            let _ =
+                writeln!(self.log, "  {}#{} {state}{place}{end}", server.owner, server.generation);
+        }
+        for host in self.fleet.hosts.keys() {
+            for (server, order) in orders(&self.fleet, host) {
+                let owner = &self.fleet.servers[&server].owner;
+                let _ = writeln!(
+                    self.log,
+                    "  order to {host}: {:?} {owner}#{}",
+                    order.what, order.generation
+                );
+            }
+        }
+    }
+}
+
+fn name(user: &str) -> Username {
+    user.parse().unwrap()
+}
+
+fn account(user: &str) -> Account {
+    Account {
+        name: name(user),
+        uid: 2000,
+        gid: 2000,
+        groups: Vec::new(),
+        home: format!("/home/{user}"),
+    }
+}
+
+fn word(answer: &Answer) -> String {
+    match answer {
+        Answer::Accepted(decision) => format!("accepted({})", outcome(&decision.outcome)),
+        Answer::Refused(decision) => format!("refused({})", decision.reason()),
+        other => format!("{other:?}").split('(').next().unwrap_or_default().to_owned(),
+    }
+}
+
+fn outcome(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Placed { host, .. } => host.to_string(),
+        Outcome::Waits { reason, ahead } => format!("waits {reason}, {ahead} ahead"),
+        Outcome::Refused { reason, .. } => reason.to_string(),
+    }
+}
+
+fn short(state: &ObservedState) -> &'static str {
+    match state {
+        ObservedState::Created => "created",
+        ObservedState::Running => "running",
+        ObservedState::Ready => "ready",
+        ObservedState::Stopping => "stopping",
+        ObservedState::Exited(_) => "exited",
+        ObservedState::Failed(_) => "failed",
+    }
+}
+
+/// Compares a record with the reviewed one.
+#[track_caller]
+fn check(bench: &Bench, expected: &str) {
+    let trim = |text: &str| {
+        text.lines()
+            .map(|l| l.trim_end().to_owned())
+            .filter(|l| !l.trim().is_empty())
+            .collect::<Vec<_>>()
+    };
+    let expected: Vec<_> = trim(expected)
+        .into_iter()
+        .map(|line| line.strip_prefix("        ").unwrap_or(&line).to_owned())
+        .collect();
+    assert_eq!(trim(&bench.log), expected, "\n{}", bench.log);
+}
+
+#[test]
+fn a_double_click_is_one_start_and_stop_frees_only_on_evidence() {
+    let mut bench = Bench::new();
+    bench.asks("alice", 1);
+    bench.asks("alice", 1);
+    bench.hears("h1", &[("alice", 1, ObservedState::Created)]);
+    bench.hears("h1", &[("alice", 1, ObservedState::Ready)]);
+    bench.asks("alice", 1);
+    bench.shows();
+    bench.stops("alice");
+    bench.asks("alice", 1);
+    bench.hears_old("h1", &[]);
+    bench.hears("h1", &[]);
+    bench.shows();
+    check(
+        &bench,
+        "
+        alice asks for 1 GB:  save-decision(placed.now) save-server tell-h1 reply-accepted(h1)
+        alice asks for 1 GB:  reply-AlreadyPending
+        h1 reports [alice#1 created]:  tell-h1
+        h1 reports [alice#1 ready]:  routes save-server tell-h1
+        alice asks for 1 GB:  reply-AlreadyRunning
+          alice#1 running on h1
+          order to h1: Keep alice#1
+        alice stops:  save-server routes tell-h1 reply-StopUnderWay
+        alice asks for 1 GB:  reply-Stopping
+        h1 reports []:  tell-h1
+        h1 reports []:  tell-h1 routes save-server tell-h1
+          alice#1 ended last: stopped.user
+    ",
+    );
+}
+
+#[test]
+fn a_full_fleet_queues_in_order_and_the_first_holds_its_place() {
+    let mut bench = Bench::new();
+    bench.asks("a", 4);
+    bench.asks("b", 3);
+    bench.asks("c", 2);
+    bench.asks("d", 1);
+    bench.asks("e", 5);
+    bench.stops("a");
+    bench.hears("h1", &[]);
+    bench.shows();
+    check(&bench, "
+        a asks for 4 GB:  save-decision(placed.now) save-server tell-h1 reply-accepted(h1)
+        b asks for 3 GB:  save-decision(placed.now) save-server tell-h2 reply-accepted(h2)
+        c asks for 2 GB:  save-decision(wait.memory.reserved) save-server reply-accepted(waits wait.memory.reserved, 0 ahead)
+        d asks for 1 GB:  save-decision(wait.order) save-server reply-accepted(waits wait.order, 1 ahead)
+        e asks for 5 GB:  save-decision(refused.never_fits) reply-refused(refused.never_fits)
+        a stops:  save-server routes tell-h1 reply-StopUnderWay
+        h1 reports []:  tell-h1 routes save-server tell-h1 save-decision(placed.from_queue) save-server tell-h1 save-decision(placed.from_queue) save-server tell-h2
+          a#1 ended last: stopped.user
+          b#1 starting on h2
+          c#1 starting on h1
+          d#1 starting on h2
+          order to h1: Run c#1
+          order to h2: Run b#1
+          order to h2: Run d#1
+    ");
+}
+
+#[test]
+fn silence_frees_nothing_and_another_boot_frees_what_had_begun() {
+    let mut bench = Bench::new();
+    bench.asks("alice", 1);
+    bench.hears("h1", &[("alice", 1, ObservedState::Ready)]);
+    bench.asks("bob", 1);
+    bench.now = bench.now.plus(Seconds(16));
+    bench.say("sixteen seconds of silence");
+    bench.take(Event::Tick);
+    bench.asks("carol", 1);
+    bench.shows();
+    bench.boot.insert("h1", "boot-c");
+    bench.hears("h1", &[]);
+    bench.shows();
+    check(&bench, "
+        alice asks for 1 GB:  save-decision(placed.now) save-server tell-h1 reply-accepted(h1)
+        h1 reports [alice#1 ready]:  routes save-server tell-h1
+        bob asks for 1 GB:  save-decision(placed.now) save-server tell-h1 reply-accepted(h1)
+        sixteen seconds of silence:
+        carol asks for 1 GB:  save-decision(wait.host.none_ready) save-server reply-accepted(waits wait.host.none_ready, 0 ahead)
+          alice#1 unreachable on h1
+          bob#1 unreachable on h1
+          carol#0 waiting
+          order to h1: Keep alice#1
+          order to h1: Run bob#1
+        h1 reports []:  save-host save-server routes tell-h1 tell-h1 routes save-server tell-h1 save-decision(placed.from_queue) save-server tell-h1
+          alice#1 ended last: stopped.host_lost
+          bob#1 starting on h1
+          carol#1 starting on h1
+          order to h1: Run bob#1
+          order to h1: Run carol#1
+    ");
+}
+
+#[test]
+fn an_engine_that_does_not_answer_says_nothing_about_containers() {
+    let mut bench = Bench::new();
+    bench.asks("alice", 1);
+    bench.hears("h1", &[("alice", 1, ObservedState::Ready)]);
+    bench.stops("alice");
+    let revision = bench.revision("h1");
+    bench.applied.insert("h1", revision);
+    bench.say("h1 cannot reach its engine");
+    bench.report("h1", Err("no docker".into()), Vec::new());
+    bench.shows();
+    bench.say("a removal is pending");
+    let server = bench.id("alice");
+    bench.report(
+        "h1",
+        Ok(Vec::new()),
+        vec![Pending { server, generation: Generation(1), operation: "remove" }],
+    );
+    bench.hears("h1", &[]);
+    bench.shows();
+    check(
+        &bench,
+        "
+        alice asks for 1 GB:  save-decision(placed.now) save-server tell-h1 reply-accepted(h1)
+        h1 reports [alice#1 ready]:  routes save-server tell-h1
+        alice stops:  save-server routes tell-h1 reply-StopUnderWay
+        h1 cannot reach its engine:  tell-h1
+          alice#1 stopping on h1
+          order to h1: Stop alice#1
+        a removal is pending:  tell-h1
+        h1 reports []:  tell-h1 routes save-server tell-h1
+          alice#1 ended last: stopped.user
+    ",
+    );
+}
+
+#[test]
+fn what_vanished_or_crashed_is_not_made_anew() {
+    let mut bench = Bench::new();
+    bench.asks("alice", 1);
+    bench.hears("h1", &[("alice", 1, ObservedState::Ready)]);
+    bench.hears("h1", &[]);
+    bench.shows();
+    bench.hears("h1", &[]);
+    bench.asks("bob", 1);
+    let ending = Ending { reason: Reason::StoppedCrash, detail: "exit code 1".into() };
+    bench.hears("h1", &[("bob", 1, ObservedState::Exited(ending))]);
+    bench.hears("h1", &[]);
+    bench.shows();
+    check(
+        &bench,
+        "
+        alice asks for 1 GB:  save-decision(placed.now) save-server tell-h1 reply-accepted(h1)
+        h1 reports [alice#1 ready]:  routes save-server tell-h1
+        h1 reports []:  save-server routes tell-h1 tell-h1
+          alice#1 stopping on h1
+          order to h1: Stop alice#1
+        h1 reports []:  tell-h1 routes save-server tell-h1
+        bob asks for 1 GB:  save-decision(placed.now) save-server tell-h1 reply-accepted(h1)
+        h1 reports [bob#1 exited]:  save-server routes tell-h1 tell-h1
+        h1 reports []:  tell-h1 routes save-server tell-h1
+          alice#1 ended last: stopped.crash
+          bob#1 ended last: failed.exited
+    ",
+    );
+}
+
+#[test]
+fn a_hub_with_an_empty_store_adopts_what_runs_and_stops_only_what_it_has_outlived() {
+    let mut bench = Bench::new();
+    bench.hears("h1", &[("alice", 5, ObservedState::Ready)]);
+    bench.shows();
+    // Another host shows an older start of the same server: that one has been outlived.
+    bench.hears("h2", &[("alice", 4, ObservedState::Ready)]);
+    bench.shows();
+    check(&bench, "
+        h1 reports [alice#5 ready]:  alarm(adopted server 0000000000000063 of alice on h1, which the store did not know) routes save-server save-server tell-h1
+          alice#5 running on h1
+          order to h1: Keep alice#5
+        h2 reports [alice#4 ready]:  tell-h2
+          alice#5 running on h1
+          order to h1: Keep alice#5
+          order to h2: Stop alice#4
+    ");
+}
+
+#[test]
+fn a_refusal_names_its_rule_its_line_and_what_would_work() {
+    let mut bench = Bench::new();
+    bench.asks("a", 4);
+    let Answer::Accepted(decision) = bench.asks("b", 4) else { panic!("b is placed") };
+    assert_eq!(decision.sentence(), "Placed on h2: the only host with room.");
+    bench.stops("b");
+    bench.hears("h2", &[]);
+    bench.asks("c", 2);
+    let Answer::Accepted(decision) = bench.asks("d", 4) else { panic!("d waits") };
+    assert_eq!(
+        decision.sentence(),
+        "Waits in place 1: All memory is promised to running servers. A server with 2 GB would start now."
+    );
+    let Answer::Refused(decision) = bench.asks("e", 9) else { panic!("e is refused") };
+    let rule = decision.rules.last().expect("a rule");
+    assert_eq!(rule.text, "9 GB of at most 8 GB in this profile");
+    assert_eq!(rule.cite.as_ref().expect("a line").to_string(), "profiles.toml:3");
+    assert_eq!(
+        decision.sentence(),
+        "You asked for 9 GB; profile cpu gives 8 GB at most. Ask for 8 GB or less."
+    );
+}

@@ -1,0 +1,566 @@
+//! A host: its engine, and the agent's process, which drives the real reconciler as production
+//! does. The process dies with all it knows, but for the file of the highest reign.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use berth_agent::reconcile::{
+    Act, Container, ContainerState, Ignored, Keeper, Look, Operation, Outcome, Step, Unanswered,
+};
+use berth_common::link::{Capacity, DesiredSet, HostFacts, Report, Verdict};
+use berth_common::{ByteCount, Epoch, HostId, Incarnation, ServerId, Timestamp};
+
+use crate::world::engine::{Engine, MadeState};
+use crate::world::faults::Bug;
+use crate::world::hub::boot_id;
+use crate::world::nature::{Happening, Nature};
+use crate::world::network::{arrivals, way_us};
+
+/// As in production.
+const TICK_MS: u64 = 5_000;
+const FRESH_US: u64 = 50_000;
+const COALESCE_US: u64 = 2_000;
+const STARTS_AT_ONCE: usize = 4;
+const RETRY_MS: std::ops::RangeInclusive<u64> = 200..=5_000;
+
+/// A machine with an engine and, mostly, an agent.
+#[derive(Debug)]
+pub struct Machine {
+    /// Its name.
+    pub id: HostId,
+    /// Its place among the machines.
+    pub index: usize,
+    /// How often it has booted.
+    pub boot: u64,
+    /// Whether it is on.
+    pub powered: bool,
+    /// The agent's process, if it runs.
+    pub agent: Option<Agent>,
+    /// The agent stands still until then.
+    pub paused_until: Timestamp,
+    /// Its engine.
+    pub engine: Engine,
+    /// All its memory.
+    pub memory: ByteCount,
+    /// What its wall clock is wrong by, in microseconds.
+    pub clock_wrong_us: i64,
+    /// The file of the highest reign.
+    epoch_file: Epoch,
+}
+
+/// The agent's process.
+#[derive(Debug)]
+pub struct Agent {
+    keeper: Keeper,
+    process: u64,
+    listing: Listing,
+    publish_at: Option<Timestamp>,
+    published: Option<Report>,
+    link: Link,
+    /// The containers that are being asked whether they answer.
+    asking: BTreeSet<String>,
+    /// The set in force, as the world knows it: what the agent does is judged by it.
+    in_force: Option<DesiredSet>,
+    /// The containers that this process has made.
+    made: BTreeSet<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Listing {
+    Idle,
+    Asked,
+    AskedAndStale,
+}
+
+/// The agent's connection to the hub.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Link {
+    Away,
+    Dialling,
+    Up { life: u64, session: u64, last: Timestamp },
+}
+
+impl Machine {
+    /// A machine that is on, without an agent yet.
+    pub fn new(id: HostId, index: usize, memory: ByteCount) -> Self {
+        Self {
+            id,
+            index,
+            boot: 1,
+            powered: true,
+            agent: None,
+            paused_until: Timestamp::default(),
+            engine: Engine::new(),
+            memory,
+            clock_wrong_us: 0,
+            epoch_file: Epoch::default(),
+        }
+    }
+
+    /// The agent's process, if it is the one of this number.
+    fn process(&mut self, process: u64) -> Option<&mut Agent> {
+        self.agent.as_mut().filter(|agent| agent.process == process)
+    }
+
+    fn clock(&self, nature: &Nature) -> Timestamp {
+        Timestamp(nature.schedule.now().0.saturating_add(self.clock_wrong_us))
+    }
+
+    // The life of the process.
+
+    /// The agent's process starts.
+    pub fn start_agent(&mut self, nature: &mut Nature) {
+        if self.agent.is_some() || !self.powered {
+            return;
+        }
+        let process = nature.process_starts(self.index);
+        let incarnation = Incarnation(nature.chance.bits());
+        let keeper =
+            Keeper::new(incarnation, boot_id(self.boot), STARTS_AT_ONCE, self.epoch_file);
+        nature.say(|| format!("{}: the agent starts", self.id));
+        self.agent = Some(Agent {
+            keeper,
+            process,
+            listing: Listing::Idle,
+            publish_at: None,
+            published: None,
+            link: Link::Away,
+            asking: BTreeSet::new(),
+            in_force: None,
+            made: BTreeSet::new(),
+        });
+        let host = self.index;
+        nature.schedule.after_us(0, Happening::AgentTicks { host, process });
+        nature.schedule.after_us(10, Happening::AgentDials { host, process });
+    }
+
+    /// The agent's process dies. Its calls to the engine go on.
+    pub fn kill_agent(&mut self, nature: &mut Nature) -> bool {
+        let Some(agent) = self.agent.take() else { return false };
+        nature.processes[self.index] = 0;
+        self.paused_until = Timestamp::default();
+        nature.say(|| format!("{}: the agent dies", self.id));
+        if let Link::Up { life, session, .. } = agent.link {
+            let wait = nature.chance.between(1..=40_000);
+            nature.schedule.after_ms(wait, Happening::SessionEnds { life, session });
+        }
+        true
+    }
+
+    /// The file of the highest reign is lost with the process.
+    pub fn lose_file(&mut self) {
+        self.epoch_file = Epoch::default();
+    }
+
+    /// The machine goes off; nothing of it runs.
+    pub fn power_off(&mut self, nature: &mut Nature, containers_stay: bool) {
+        self.kill_agent(nature);
+        self.powered = false;
+        self.engine.boots(nature, containers_stay);
+        let servers = nature.history.host_is_off(self.index);
+        nature.touched.extend(servers);
+    }
+
+    /// The machine is up again, with a new boot id.
+    pub fn boots(&mut self, nature: &mut Nature) {
+        self.boot += 1;
+        self.powered = true;
+        self.engine.up = true;
+        nature.say(|| format!("{}: boots", self.id));
+    }
+
+    // The link.
+
+    /// Tries to reach the hub.
+    pub fn dial(&mut self, nature: &mut Nature, process: u64) {
+        let host = self.index;
+        let Some(agent) = self.process(process) else { return };
+        if agent.link != Link::Away {
+            return;
+        }
+        agent.link = Link::Dialling;
+        let way = way_us(nature);
+        nature.schedule.after_us(way, Happening::Dialled { host, process });
+    }
+
+    /// The attempt has failed.
+    pub fn not_reached(&mut self, nature: &mut Nature, process: u64) {
+        let host = self.index;
+        let Some(agent) = self.process(process) else { return };
+        if agent.link != Link::Dialling {
+            return;
+        }
+        agent.link = Link::Away;
+        let wait = nature.chance.between(RETRY_MS);
+        nature.schedule.after_ms(wait, Happening::AgentDials { host, process });
+    }
+
+    /// There is a connection; it begins with a heartbeat of now.
+    pub fn link_up(&mut self, nature: &mut Nature, process: u64, life: u64, session: u64) {
+        let Some(agent) = self.process(process) else { return };
+        agent.link = Link::Up { life, session, last: Timestamp::default() };
+        self.publish_within(nature, 0);
+    }
+
+    /// There is no connection any more.
+    pub fn link_lost(&mut self, nature: &mut Nature, process: u64, lost: Option<u64>) {
+        let host = self.index;
+        let Some(agent) = self.process(process) else { return };
+        let Link::Up { life, session, .. } = agent.link else { return };
+        if lost.is_some_and(|lost| lost != session) {
+            return;
+        }
+        agent.link = Link::Away;
+        let wait = nature.chance.between(RETRY_MS);
+        nature.schedule.after_ms(wait, Happening::AgentDials { host, process });
+        let wait = nature.chance.between(0..=40_000);
+        nature.schedule.after_ms(wait, Happening::SessionEnds { life, session });
+    }
+
+    /// The number of the agent's connection.
+    pub fn session(&self) -> Option<u64> {
+        match self.agent.as_ref()?.link {
+            Link::Up { session, .. } => Some(session),
+            _ => None,
+        }
+    }
+
+    // The driver, as in production.
+
+    /// The regular heartbeat.
+    pub fn tick(&mut self, nature: &mut Nature, process: u64) {
+        let host = self.index;
+        if self.process(process).is_none() {
+            return;
+        }
+        self.list(nature);
+        self.publish_within(nature, FRESH_US);
+        nature.schedule.after_ms(TICK_MS, Happening::AgentTicks { host, process });
+        self.act(nature);
+    }
+
+    /// Something may have changed in the engine.
+    pub fn woken(&mut self, nature: &mut Nature, process: u64) {
+        if self.process(process).is_some() {
+            self.list(nature);
+            self.act(nature);
+        }
+    }
+
+    /// A desired set has arrived.
+    pub fn obey(&mut self, nature: &mut Nature, process: u64, mut set: DesiredSet) {
+        let (host, ordered) = (self.index, nature.plan.network.ordered);
+        let Some(agent) = &mut self.agent else { return };
+        if agent.process != process && (ordered || nature.healed) {
+            return;
+        }
+        let bug = nature.bug;
+        if bug == Some(Bug::IgnoresIncarnation) {
+            set.incarnation = agent.keeper.incarnation();
+        }
+        // A higher reign is saved before anything is done in its name.
+        if set.incarnation == agent.keeper.incarnation() {
+            self.epoch_file = self.epoch_file.max(set.revision.epoch);
+        }
+        let (before, revision) = (agent.keeper.applied(), set.revision);
+        match agent.keeper.take(set.clone()) {
+            Ok(()) => {
+                nature.history.obeys(host, process, before, revision);
+                agent.in_force = Some(set);
+            }
+            Err(why) => {
+                let path = match why {
+                    Ignored::OtherIncarnation => "a set for another agent process was ignored",
+                    Ignored::OldEpoch => "a set of an earlier reign was ignored",
+                    Ignored::NotNewer if revision == before => "a repeated set changed nothing",
+                    Ignored::NotNewer => "a set that was overtaken was ignored",
+                };
+                nature.transcript.mark(path);
+            }
+        }
+        self.act(nature);
+    }
+
+    /// The engine's list has arrived.
+    pub fn listed(
+        &mut self,
+        nature: &mut Nature,
+        process: u64,
+        look: Look,
+        answer: Result<Vec<Container>, String>,
+    ) {
+        let now = self.clock(nature);
+        let bug = nature.bug;
+        let Some(agent) = self.process(process) else { return };
+        agent.keeper.observe(look, bent(bug, agent, answer), now);
+        if std::mem::replace(&mut agent.listing, Listing::Idle) == Listing::AskedAndStale {
+            self.list(nature);
+        }
+        self.act(nature);
+    }
+
+    /// A call has an outcome.
+    pub fn settled(
+        &mut self,
+        nature: &mut Nature,
+        process: u64,
+        operation: &Operation,
+        outcome: Outcome,
+    ) {
+        let now = self.clock(nature);
+        let name = self.id.clone();
+        let Some(agent) = self.process(process) else { return };
+        let Operation { server, generation, .. } = operation;
+        match &outcome {
+            Outcome::Failed(_) | Outcome::Spoiled { .. } | Outcome::Conflict | Outcome::Gone => {
+                nature.history.may_end(server, *generation);
+            }
+            _ => {}
+        }
+        if let Outcome::Created { container } | Outcome::Spoiled { container, .. } = &outcome {
+            agent.made.insert(container.clone());
+        }
+        nature.say(|| format!("{name}: {} {}", server_word(server, *generation), word(&outcome)));
+        agent.keeper.settle(operation, outcome, now);
+        self.act(nature);
+    }
+
+    /// A server has answered.
+    pub fn answered(&mut self, nature: &mut Nature, process: u64, server: &ServerId, id: &str) {
+        let now = self.clock(nature);
+        if self.process(process).is_none_or(|agent| !agent.asking.remove(id)) {
+            return;
+        }
+        let Some((number, made)) = self.engine.find(id) else { return };
+        if !made.runs() {
+            return;
+        }
+        nature.history.answers(server, made.generation);
+        if let Some(made) = self.engine.containers.get_mut(&number) {
+            made.answered = true;
+        }
+        if let Some(agent) = self.process(process) {
+            agent.keeper.ready(server, id, now);
+        }
+        self.act(nature);
+    }
+
+    /// Sends what is known, if there is a connection.
+    pub fn publish(&mut self, nature: &mut Nature, process: u64) {
+        let (host, now) = (self.index, nature.schedule.now());
+        if self.process(process).and_then(|agent| agent.publish_at).is_none_or(|at| at > now) {
+            return;
+        }
+        let Some(report) = self.report(nature) else { return };
+        let Some(agent) = self.process(process) else { return };
+        agent.publish_at = None;
+        agent.published = Some(report.clone());
+        if let Link::Up { life, session, last } = &mut agent.link {
+            let cut = nature.cuts[host].up;
+            for at in arrivals(nature, cut, last) {
+                let (life, session, report) = (*life, *session, Box::new(report.clone()));
+                nature.schedule.at(at, Happening::Heartbeat { life, host, session, report });
+            }
+        }
+    }
+
+    /// What follows from what is known now.
+    fn act(&mut self, nature: &mut Nature) {
+        let (host, now) = (self.index, self.clock(nature));
+        let Some(agent) = &mut self.agent else { return };
+        let steps = agent.keeper.steps(now);
+        nature.transcript.mix(steps.len() as u64);
+        let process = agent.process;
+        for Step { operation, act } in steps {
+            let Some(agent) = &self.agent else { return };
+            judge(nature, &self.engine, agent, &operation, &act);
+            nature.say(|| {
+                let name = act.name().unwrap_or("examine");
+                format!("{}: {name} {}", self.id, server_word(&operation.server, operation.generation))
+            });
+            self.engine.call(nature, host, process, operation, act);
+        }
+        self.ask_the_silent(nature);
+        self.tell_news(nature);
+    }
+
+    fn tell_news(&mut self, nature: &mut Nature) {
+        if self.agent.as_ref().is_none_or(|agent| agent.publish_at.is_some()) {
+            return;
+        }
+        let Some(report) = self.report(nature) else { return };
+        let last = self.agent.as_ref().and_then(|agent| agent.published.as_ref());
+        if last.is_none_or(|last| is_news(last, &report)) {
+            self.publish_within(nature, COALESCE_US);
+        }
+    }
+
+    fn ask_the_silent(&mut self, nature: &mut Nature) {
+        let (host, now) = (self.index, nature.schedule.now());
+        let Some(agent) = &mut self.agent else { return };
+        let silent = agent.keeper.unanswered();
+        agent.asking.retain(|id| silent.iter().any(|server| server.container == *id));
+        for Unanswered { server, container, .. } in silent {
+            let answers_at = self.engine.find(&container).and_then(|(_, made)| made.answers_at);
+            let Some(answers_at) = answers_at else { continue };
+            if agent.asking.insert(container.clone()) {
+                let process = agent.process;
+                let happening = Happening::Answered { host, process, server, container };
+                nature.schedule.at(answers_at.max(now), happening);
+            }
+        }
+    }
+
+    fn list(&mut self, nature: &mut Nature) {
+        let host = self.index;
+        let Some(agent) = &mut self.agent else { return };
+        if agent.listing != Listing::Idle {
+            agent.listing = Listing::AskedAndStale;
+            return;
+        }
+        agent.listing = Listing::Asked;
+        let (process, look) = (agent.process, agent.keeper.looking());
+        let slow = nature.engine_fault("slow list", |plan| plan.slow_lists);
+        let wait = nature.span_us(if slow { 100_000..=5_000_000 } else { 200..=3_000 });
+        nature.schedule.after_us(wait, Happening::ListTaken { host, process, look });
+    }
+
+    /// The engine looks what there is.
+    pub fn list_taken(&mut self, nature: &mut Nature, process: u64, look: Look) {
+        let host = self.index;
+        let answer = if self.engine.up {
+            Ok(self.engine.list())
+        } else {
+            Err("the engine does not answer".to_owned())
+        };
+        let slow = nature.engine_fault("slow list", |plan| plan.slow_lists);
+        let wait = nature.span_us(if slow { 100_000..=5_000_000 } else { 200..=3_000 });
+        nature.schedule.after_us(wait, Happening::Listed { host, process, look, answer });
+    }
+
+    fn publish_within(&mut self, nature: &mut Nature, micros: u64) {
+        let host = self.index;
+        let due = crate::world::schedule::later(nature.schedule.now(), micros);
+        let Some(agent) = &mut self.agent else { return };
+        if agent.publish_at.is_none_or(|at| due < at) {
+            agent.publish_at = Some(due);
+            let process = agent.process;
+            nature.schedule.at(due, Happening::AgentPublishes { host, process });
+        }
+    }
+
+    fn report(&self, nature: &Nature) -> Option<Report> {
+        let agent = self.agent.as_ref()?;
+        // A quarter of its limit is what a notebook uses most of the time.
+        let running = self.engine.containers.values().filter(|made| made.runs());
+        let used: BTreeMap<ServerId, ByteCount> =
+            running.map(|made| (made.server.clone(), ByteCount(made.memory().0 / 4))).collect();
+        let all = used.values().fold(ByteCount::ZERO, |sum, one| sum.plus(*one));
+        let capacity =
+            Capacity { memory_total: self.memory, memory_free: self.memory.minus(all), cpus: 8 };
+        Some(agent.keeper.report(self.clock(nature), capacity, HostFacts::default(), &used))
+    }
+}
+
+/// Judges a step by what is true, before the engine has it.
+fn judge(nature: &mut Nature, engine: &Engine, agent: &Agent, operation: &Operation, act: &Act) {
+    let Operation { server, generation, .. } = operation;
+    let verdict = agent.in_force.as_ref().and_then(|set| set.servers.get(server));
+    let runs = verdict.is_some_and(|desired| {
+        desired.generation == *generation && matches!(desired.what, Verdict::Run(_))
+    });
+    match act {
+        Act::Create { .. } | Act::Start { .. } if !runs => {
+            let found = format!("{} {} without a Run", act.name().unwrap_or(""), server_word(server, *generation));
+            nature.history.violated("A5-verdict", found);
+        }
+        Act::Create { .. } | Act::Start { .. } | Act::Examine { .. } => {}
+        Act::Stop { container, .. } | Act::Remove { container } => {
+            let Some((_, made)) = engine.find(container) else { return };
+            let named = verdict.is_some_and(|desired| {
+                desired.generation > made.generation
+                    || desired.generation == made.generation
+                        && matches!(desired.what, Verdict::Stop { .. })
+            });
+            if made.runs() && made.answered && !named {
+                let found = format!("{} {}", act.name().unwrap_or(""), server_word(server, made.generation));
+                nature.history.violated("S15-verdict", found);
+            }
+            if made.generation < *generation {
+                nature.transcript.mark("an outlived container was ended");
+            }
+            if made.state == MadeState::Created && matches!(act, Act::Remove { .. }) {
+                nature.transcript.mark(if !agent.made.contains(container) {
+                    "the barrier removed what an earlier process had created"
+                } else if named {
+                    "a stop overtook its start"
+                } else {
+                    "a created container was removed"
+                });
+            }
+        }
+    }
+}
+
+/// Bends the engine's answer as the planted bug wants it.
+fn bent(
+    bug: Option<Bug>,
+    agent: &Agent,
+    answer: Result<Vec<Container>, String>,
+) -> Result<Vec<Container>, String> {
+    match (bug, answer) {
+        (Some(Bug::UnknownIsAbsent), Err(_)) => Ok(Vec::new()),
+        (Some(Bug::NoBarrier), Ok(mut containers)) => {
+            containers.retain(|container| {
+                container.state != ContainerState::Created || agent.made.contains(&container.id)
+            });
+            Ok(containers)
+        }
+        (Some(Bug::IgnoresGeneration), Ok(mut containers)) => {
+            for container in &mut containers {
+                let wanted = agent.in_force.as_ref().and_then(|s| s.servers.get(&container.server));
+                if let Some(wanted) = wanted {
+                    container.generation = wanted.generation;
+                }
+            }
+            Ok(containers)
+        }
+        (_, answer) => answer,
+    }
+}
+
+/// Whether a report says something that the last one did not, as production decides it.
+fn is_news(last: &Report, next: &Report) -> bool {
+    let same_engine = match (&last.engine, &next.engine) {
+        (Ok(last), Ok(next)) => {
+            last.len() == next.len()
+                && last.iter().zip(next).all(|(last, next)| {
+                    last.server == next.server
+                        && last.generation == next.generation
+                        && last.state == next.state
+                        && last.steps.len() == next.steps.len()
+                })
+        }
+        (Err(last), Err(next)) => last == next,
+        _ => false,
+    };
+    !same_engine || last.pending != next.pending || last.applied != next.applied
+}
+
+fn server_word(server: &ServerId, generation: berth_common::Generation) -> String {
+    format!("{}#{generation}", server.as_str().get(..4).unwrap_or_default())
+}
+
+fn word(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Created { .. } => "is created",
+        Outcome::Spoiled { .. } => "is not as asked for",
+        Outcome::Conflict => "meets a name that is taken",
+        Outcome::Started { .. } => "is started",
+        Outcome::Stopped => "is stopped",
+        Outcome::Removed => "is removed",
+        Outcome::Examined(_) => "is examined",
+        Outcome::Gone => "is not there",
+        Outcome::Failed(_) => "failed",
+        Outcome::TimedOut => "timed out",
+    }
+}

@@ -1,0 +1,585 @@
+//! The hub's process: the real core, driven in production's order. Events that wait together are
+//! stepped together and saved in one transaction; only then do their effects leave.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use berth_common::link::{Desired, DesiredSet, ObservedState, Origin, RunSpec, Verdict};
+use berth_common::{Epoch, HostId, Reason, Revision, ServerId, Timestamp};
+use berth_core::event::{Effect, ReplyTo, Row};
+use berth_core::fleet::{HostState, Phase, StopOrder};
+use berth_core::reconcile::{Order, What, orders};
+use berth_core::store::{Store, commit_then_release};
+use berth_core::{Event, Fleet, Host, Outcome, Server, Settings, step};
+
+use crate::world::faults::Bug;
+use crate::world::nature::{Happening, Nature};
+use crate::world::network::arrivals;
+use crate::world::people::Caller;
+
+/// As in production.
+const BATCH: usize = 256;
+const STOP_GRACE_S: u32 = 10;
+
+/// The hub: its disk outlives its process.
+#[derive(Debug)]
+pub struct Hub {
+    /// What was saved.
+    pub disk: Disk,
+    /// The number of its process; happenings of an earlier one are lost.
+    pub life: u64,
+    /// Its process, if it runs.
+    pub reign: Option<Reign>,
+    /// It stands still until then.
+    pub paused_until: Timestamp,
+    settings: Arc<Settings>,
+    names: BTreeMap<HostId, usize>,
+}
+
+/// All that dies with the process.
+#[derive(Debug)]
+pub struct Reign {
+    /// The driver's own fleet.
+    pub fleet: Fleet,
+    /// What everybody else sees of it.
+    pub published: Arc<Fleet>,
+    queue: VecDeque<(Event, Option<Caller>)>,
+    awake: bool,
+    in_flight: Option<Vec<Effect>>,
+    waiting: BTreeMap<ReplyTo, Caller>,
+    next_reply: ReplyTo,
+    next_session: u64,
+    sessions: BTreeMap<u64, Session>,
+}
+
+#[derive(Debug)]
+struct Session {
+    host: usize,
+    process: u64,
+    last: Timestamp,
+}
+
+/// The hub's disk. What is committed stays; what production leaves out of its rows is lost.
+#[derive(Debug, Default)]
+pub struct Disk {
+    /// The reign that was begun last.
+    pub epoch: Epoch,
+    /// Servers.
+    pub servers: BTreeMap<ServerId, Server>,
+    hosts: BTreeMap<HostId, Host>,
+    fails_next: bool,
+}
+
+impl Store for Disk {
+    type Error = &'static str;
+
+    fn commit(&mut self, rows: &[Row]) -> Result<(), Self::Error> {
+        if std::mem::take(&mut self.fails_next) {
+            return Err("the disk is full");
+        }
+        for row in rows {
+            match row {
+                Row::Server(server) => {
+                    self.servers.insert(server.id.clone(), saved_server(server));
+                }
+                Row::ServerGone(id) => {
+                    self.servers.remove(id);
+                }
+                Row::Host(host) => {
+                    self.hosts.insert(host.id.clone(), saved_host(host));
+                }
+                Row::Decision(_) => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A server as its row holds it: every field is named, so that a new one must say whether it lasts.
+fn saved_server(server: &Server) -> Server {
+    let mut saved = server.clone();
+    saved.activity_saved = Timestamp::default();
+    if let Phase::Placed(placement) = &mut saved.phase {
+        placement.said = Revision::default();
+        if let Some(StopOrder { end: _, said }) = &mut placement.stop {
+            *said = Revision::default();
+        }
+    }
+    saved
+}
+
+fn saved_host(host: &Host) -> Host {
+    let Host { id, boot_id, address, heard: _, seq: _, session: _, doubled_at: _ } = host;
+    Host { boot_id: boot_id.clone(), address: address.clone(), ..Host::new(id.clone()) }
+}
+
+/// What becomes of a transaction.
+enum Fate {
+    Saved,
+    Failed,
+    DiesBefore,
+    DiesInside,
+    DiesAfter,
+    DiesBetween,
+}
+
+impl Hub {
+    /// A hub that never ran.
+    pub fn new(settings: Arc<Settings>) -> Self {
+        let names = settings.hosts.keys().enumerate().map(|(index, id)| (id.clone(), index));
+        Self {
+            disk: Disk::default(),
+            life: 0,
+            reign: None,
+            paused_until: Timestamp::default(),
+            names: names.collect(),
+            settings,
+        }
+    }
+
+    /// Its process starts: a new reign, saved before anybody hears of it.
+    pub fn start(&mut self, nature: &mut Nature) {
+        if self.reign.is_some() {
+            return;
+        }
+        self.life += 1;
+        if nature.bug != Some(Bug::ReusesEpochs) || self.life == 1 {
+            self.disk.epoch = self.disk.epoch.next();
+        }
+        nature.say(|| format!("the hub starts, reign {}", self.disk.epoch));
+        nature.history.reign_begins(self.disk.epoch, &self.disk.servers);
+        let mut servers: Vec<Server> = self.disk.servers.values().cloned().collect();
+        if nature.bug == Some(Bug::ReusesGenerations) {
+            for server in servers.iter_mut().filter(|server| !server.is_active()) {
+                server.generation.0 = server.generation.0.saturating_sub(1);
+            }
+        }
+        let hosts: Vec<Host> = self.disk.hosts.values().cloned().collect();
+        let fleet = Fleet::restore(self.disk.epoch, Arc::clone(&self.settings), hosts, servers);
+        self.reign = Some(Reign {
+            published: Arc::new(fleet.clone()),
+            fleet,
+            queue: VecDeque::new(),
+            awake: false,
+            in_flight: None,
+            waiting: BTreeMap::new(),
+            next_reply: 1,
+            next_session: 1,
+            sessions: BTreeMap::new(),
+        });
+        nature.schedule.after_us(0, Happening::HubTicks { life: self.life });
+    }
+
+    /// Its process dies. Connections break, and everybody notices in their own time.
+    pub fn die(&mut self, nature: &mut Nature, comes_back_ms: u64) {
+        let Some(reign) = self.reign.take() else { return };
+        nature.say(|| "the hub dies".into());
+        for (number, session) in &reign.sessions {
+            let (host, process) = (session.host, session.process);
+            let cut = nature.cuts.get(host).copied().unwrap_or_default();
+            let wait = if cut.down { 20_000..=40_000 } else { 1..=300 };
+            let wait = nature.chance.between(wait);
+            nature.schedule.after_ms(wait, Happening::LinkLost { host, process, session: *number });
+        }
+        nature.schedule.after_ms(comes_back_ms, Happening::HubStarts);
+    }
+
+    /// What everybody else sees of the fleet, while the hub runs.
+    pub fn published(&self) -> Option<&Arc<Fleet>> {
+        self.reign.as_ref().map(|reign| &reign.published)
+    }
+
+    /// Takes an event in.
+    pub fn send(&mut self, nature: &mut Nature, event: Event, caller: Option<Caller>) {
+        let life = self.life;
+        let Some(reign) = &mut self.reign else { return };
+        reign.queue.push_back((event, caller));
+        if !reign.awake && reign.in_flight.is_none() {
+            reign.awake = true;
+            nature.schedule.after_us(20, Happening::HubTakes { life });
+        }
+    }
+
+    /// A second has passed.
+    pub fn tick(&mut self, nature: &mut Nature) {
+        let life = self.life;
+        if nature.bug == Some(Bug::SilenceIsAbsence) {
+            self.take_silence_for_absence(nature);
+        }
+        self.send(nature, Event::Tick, None);
+        nature.schedule.after_ms(1000, Happening::HubTicks { life });
+    }
+
+    /// Accepts a connection and says its number.
+    pub fn accept(&mut self, host: usize, process: u64) -> Option<u64> {
+        let reign = self.reign.as_mut()?;
+        let number = reign.next_session;
+        reign.next_session += 1;
+        let last = Timestamp::default();
+        reign.sessions.insert(number, Session { host, process, last });
+        Some(number)
+    }
+
+    /// Notices that a connection is no more.
+    pub fn session_ends(&mut self, session: u64) {
+        if let Some(reign) = &mut self.reign {
+            reign.sessions.remove(&session);
+        }
+    }
+
+    /// The driver takes what waits, steps it, and gives it to the disk.
+    pub fn take(&mut self, nature: &mut Nature) {
+        let now = nature.schedule.now();
+        let Some(reign) = &mut self.reign else { return };
+        reign.awake = false;
+        let mut effects = Vec::new();
+        for _ in 0..BATCH {
+            let Some((event, caller)) = reign.queue.pop_front() else { break };
+            let event = prepare(nature, reign, event, now);
+            let reply = caller.map(|caller| {
+                let number = reign.next_reply;
+                reign.next_reply += 1;
+                reign.waiting.insert(number, caller);
+                number
+            });
+            effects.append(&mut step(&mut reign.fleet, now, with_reply(event, reply)));
+        }
+        nature.transcript.mix(effects.len() as u64);
+        nature.history.judge(&reign.fleet);
+        if !effects.iter().any(|effect| matches!(effect, Effect::Save(_))) {
+            reign.published = Arc::new(reign.fleet.clone());
+            self.let_out(nature, effects, usize::MAX);
+            return self.go_on(nature);
+        }
+        match nature.bug {
+            Some(Bug::AcknowledgesFirst) => {
+                let (early, late) =
+                    effects.into_iter().partition(|effect| matches!(effect, Effect::Reply(..)));
+                reign.in_flight = Some(late);
+                let published = Arc::new(reign.fleet.clone());
+                let before = std::mem::replace(&mut reign.published, published);
+                self.let_out(nature, early, usize::MAX);
+                if let Some(reign) = &mut self.reign {
+                    reign.published = before;
+                }
+            }
+            Some(Bug::TellsFirst) => {
+                let (early, late) =
+                    effects.into_iter().partition(|effect| matches!(effect, Effect::Tell(_)));
+                reign.in_flight = Some(late);
+                reign.published = Arc::new(reign.fleet.clone());
+                self.let_out(nature, early, usize::MAX);
+            }
+            _ => reign.in_flight = Some(effects),
+        }
+        let slow = !nature.healed && nature.chance.permille(nature.plan.disk.slow);
+        if slow {
+            nature.transcript.fault("slow disk");
+        }
+        let wait = nature.span_us(if slow { 500_000..=8_000_000 } else { 300..=4_000 });
+        nature.schedule.after_us(wait, Happening::HubSaved { life: self.life });
+    }
+
+    /// The disk has done with the transaction.
+    pub fn saved(&mut self, nature: &mut Nature) {
+        let Some(effects) = self.reign.as_mut().and_then(|reign| reign.in_flight.take()) else {
+            return;
+        };
+        let away_ms = nature.chance.between(200..=20_000);
+        let fate = fate(nature);
+        match fate {
+            Fate::DiesBefore | Fate::DiesInside => return self.die(nature, away_ms),
+            Fate::Failed => self.disk.fails_next = true,
+            Fate::Saved | Fate::DiesAfter | Fate::DiesBetween => {}
+        }
+        nature.history.saves(&effects);
+        match commit_then_release(&mut self.disk, effects) {
+            Err(_) => {
+                self.reload(nature);
+                self.go_on(nature);
+            }
+            Ok(_) if matches!(fate, Fate::DiesAfter) => {
+                nature.transcript.mark("the hub died between commit and send");
+                nature.history.saved(&self.disk.servers);
+                self.die(nature, away_ms);
+            }
+            Ok(effects) => {
+                nature.history.saved(&self.disk.servers);
+                if let Some(reign) = &mut self.reign {
+                    reign.published = Arc::new(reign.fleet.clone());
+                }
+                let some = match fate {
+                    Fate::DiesBetween => nature.chance.between(0..=effects.len() as u64) as usize,
+                    _ => usize::MAX,
+                };
+                self.let_out(nature, effects, some);
+                if matches!(fate, Fate::DiesBetween) {
+                    nature.transcript.mark("the hub died when some effects had left");
+                    return self.die(nature, away_ms);
+                }
+                self.go_on(nature);
+            }
+        }
+    }
+
+    fn go_on(&mut self, nature: &mut Nature) {
+        let life = self.life;
+        if let Some(reign) = &mut self.reign
+            && !reign.queue.is_empty()
+        {
+            reign.awake = true;
+            nature.schedule.after_us(20, Happening::HubTakes { life });
+        }
+    }
+
+    /// After a commit that failed: the fleet is taken from the store again.
+    fn reload(&mut self, nature: &mut Nature) {
+        nature.transcript.mark("a commit failed and the fleet was loaded again");
+        nature.history.not_saved();
+        nature.say(|| "a commit fails: the hub goes on from what is saved".into());
+        let Some(reign) = &mut self.reign else { return };
+        reign.waiting.clear();
+        let former = std::mem::take(&mut reign.fleet);
+        let servers = self.disk.servers.values().cloned();
+        let hosts = self.disk.hosts.values().cloned();
+        reign.fleet = Fleet::restore(former.epoch, Arc::clone(&former.settings), hosts, servers);
+        for (id, host) in &mut reign.fleet.hosts {
+            if let Some(before) = former.hosts.get(id) {
+                let host = Arc::make_mut(host);
+                host.seq = before.seq.saturating_add(1);
+                host.session = before.session;
+            }
+        }
+        reign.published = Arc::new(reign.fleet.clone());
+    }
+
+    /// Lets effects out, the first so many of them.
+    fn let_out(&mut self, nature: &mut Nature, effects: Vec<Effect>, some: usize) {
+        let mut told = BTreeSet::new();
+        let Some(reign) = &mut self.reign else { return };
+        for effect in effects.into_iter().take(some) {
+            match effect {
+                Effect::Tell(host) => {
+                    told.insert(host);
+                }
+                Effect::Reply(to, answer) => {
+                    if let Some(caller) = reign.waiting.remove(&to) {
+                        caller.hears(nature, &answer, &reign.published);
+                    }
+                }
+                Effect::Alarm(text) => {
+                    if text.starts_with("adopted") || text.contains("adopted") {
+                        nature.transcript.mark("a container was adopted");
+                    } else {
+                        nature.transcript.mark("two agents spoke for one host");
+                    }
+                    nature.say(|| format!("ALARM {text}"));
+                }
+                Effect::Save(_) | Effect::RoutesChanged | Effect::Changed(_) => {}
+            }
+        }
+        if some != usize::MAX {
+            told = told.into_iter().take(some / 2).collect();
+        }
+        for host in told {
+            let Some(index) = self.names.get(&host).copied() else { continue };
+            tell(nature, reign, &host, index);
+        }
+    }
+
+    fn take_silence_for_absence(&mut self, nature: &mut Nature) {
+        let now = nature.schedule.now();
+        let Some(reign) = &self.reign else { return };
+        let mut silent = Vec::new();
+        for host in reign.fleet.hosts.values() {
+            if let Some(heard) = &host.heard
+                && reign.fleet.host_state(host, now) == HostState::Lost
+            {
+                let report = berth_common::link::Report {
+                    incarnation: heard.incarnation,
+                    boot_id: host.boot_id.clone().unwrap_or_else(|| boot_id(0)),
+                    sent: heard.sent,
+                    applied: Revision { epoch: reign.fleet.epoch, seq: u64::MAX },
+                    engine: Ok(Vec::new()),
+                    pending: Vec::new(),
+                    capacity: heard.capacity,
+                    facts: heard.facts.clone(),
+                };
+                let (host, session) = (host.id.clone(), host.session);
+                silent.push(Event::Reported { host, session, report: Box::new(report) });
+            }
+        }
+        for event in silent {
+            self.send(nature, event, None);
+        }
+    }
+}
+
+/// Sends a host its desired set, over every connection that seems to be one of its agent's.
+fn tell(nature: &mut Nature, reign: &mut Reign, host: &HostId, index: usize) {
+    let Some(set) = desired_set(&reign.published, host) else { return };
+    nature.history.told(index, &set);
+    let cut = nature.cuts.get(index).is_some_and(|cut| cut.down);
+    for session in reign.sessions.values_mut().filter(|session| session.host == index) {
+        for at in arrivals(nature, cut, &mut session.last) {
+            let (process, set) = (session.process, Box::new(set.clone()));
+            nature.schedule.at(at, Happening::Desired { host: index, process, set });
+        }
+    }
+}
+
+/// Bends an event as the planted bug wants it, and notes rare paths.
+fn prepare(nature: &mut Nature, reign: &Reign, event: Event, now: Timestamp) -> Event {
+    let Event::Reported { host, session, mut report } = event else { return event };
+    match nature.bug {
+        Some(Bug::IgnoresApplied) => {
+            report.applied = Revision { epoch: reign.fleet.epoch, seq: u64::MAX };
+        }
+        Some(Bug::ForgetsPending) => report.pending.clear(),
+        _ => {}
+    }
+    if let Some(record) = reign.fleet.hosts.get(&host) {
+        if session < record.session {
+            nature.transcript.mark("a report of an older session came late");
+        }
+        if reign.fleet.host_state(record, now) == HostState::Lost {
+            nature.transcript.mark("a lost host came back");
+        }
+        if record.heard.as_ref().is_some_and(|heard| report.sent < heard.sent) {
+            nature.transcript.mark("a report was overtaken by a newer one");
+        }
+    }
+    if report.engine.is_err() {
+        nature.transcript.mark("a report said that the engine does not answer");
+    }
+    for (server, placement) in reign.fleet.placed_on(&host) {
+        let Some(stop) = &placement.stop else { continue };
+        let Ok(observed) = &report.engine else { continue };
+        if observed.iter().any(|seen| seen.server == server.id) {
+            continue;
+        }
+        if report.pending.iter().any(|pending| pending.server == server.id) {
+            nature.transcript.mark("an absence was not believed: an operation was pending");
+        } else if report.applied < stop.said || report.applied.epoch != reign.fleet.epoch {
+            nature.transcript.mark("an absence was not believed: it was older than the stop");
+        }
+    }
+    for seen in report.engine.iter().flatten() {
+        if matches!(seen.state, ObservedState::Failed(_)) {
+            nature.transcript.mark("a report said that a start failed");
+        }
+    }
+    Event::Reported { host, session, report }
+}
+
+/// Draws what becomes of a transaction.
+fn fate(nature: &mut Nature) -> Fate {
+    if nature.healed {
+        return Fate::Saved;
+    }
+    let plan = nature.plan.disk.clone();
+    let fates = [
+        (plan.fails, "commit fails", Fate::Failed),
+        (plan.dies_before, "hub dies before a commit", Fate::DiesBefore),
+        (plan.dies_inside, "hub dies inside a commit", Fate::DiesInside),
+        (plan.dies_after, "hub dies after a commit", Fate::DiesAfter),
+        (plan.dies_between, "hub dies between effects", Fate::DiesBetween),
+    ];
+    for (often, name, fate) in fates {
+        if nature.chance.permille(often) {
+            nature.transcript.fault(name);
+            return fate;
+        }
+    }
+    Fate::Saved
+}
+
+fn with_reply(event: Event, to: Option<ReplyTo>) -> Event {
+    match event {
+        Event::Start(mut request) => {
+            request.reply = to;
+            Event::Start(request)
+        }
+        Event::Stop { server, reason, .. } => Event::Stop { server, reason, reply: to },
+        Event::Remove { server, .. } => Event::Remove { server, reply: to },
+        other => other,
+    }
+}
+
+/// The desired set of a host, made as production makes it.
+fn desired_set(fleet: &Fleet, host: &HostId) -> Option<DesiredSet> {
+    let record = fleet.hosts.get(host)?;
+    let heard = record.heard.as_ref()?;
+    let servers = orders(fleet, host)
+        .into_iter()
+        .filter_map(|(server, order)| Some((server.clone(), desired(fleet, &server, order)?)));
+    Some(DesiredSet {
+        revision: Revision { epoch: fleet.epoch, seq: record.seq },
+        incarnation: heard.incarnation,
+        echo: heard.sent,
+        servers: servers.collect(),
+    })
+}
+
+fn desired(fleet: &Fleet, id: &ServerId, order: Order) -> Option<Desired> {
+    let what = match order.what {
+        What::Stop => Verdict::Stop { grace_s: STOP_GRACE_S },
+        What::Keep => Verdict::Keep,
+        What::Run => Verdict::Run(Box::new(run_spec(fleet, fleet.servers.get(id)?)?)),
+    };
+    Some(Desired { generation: order.generation, what })
+}
+
+fn run_spec(fleet: &Fleet, server: &Server) -> Option<RunSpec> {
+    let account = server.account.clone()?;
+    let image = fleet.settings.images.get(&server.ask.image)?.reference.clone();
+    let pool = fleet.settings.profiles.get(&server.ask.profile)?.pool.clone();
+    Some(RunSpec {
+        origin: Origin {
+            user: server.owner.clone(),
+            server_name: server.name.clone(),
+            profile: server.ask.profile.clone(),
+            memory: server.ask.memory,
+            decision: server.decision.clone(),
+        },
+        account,
+        pool,
+        image,
+        command: Vec::new(),
+        env: BTreeMap::new(),
+        api_url: String::new(),
+        prefix: server.prefix(),
+        port: 8888,
+    })
+}
+
+/// A boot's id.
+pub fn boot_id(boot: u64) -> berth_common::BootId {
+    format!("boot-{boot}").parse().unwrap_or_else(|_| unreachable!("letters, digits and -"))
+}
+
+/// Why an order to end a server was given, if no person asked: for the marks.
+pub fn mark_of(row: &Row) -> Option<&'static str> {
+    match row {
+        Row::Decision(decision) => match decision.outcome {
+            Outcome::Placed { reason: Reason::PlacedFromQueue, .. } => {
+                Some("a server waited and was then placed")
+            }
+            Outcome::Refused { .. } => Some("a request was refused"),
+            _ => None,
+        },
+        Row::Server(server) => {
+            if let Some(StopOrder { end, .. }) = server.placement().and_then(|p| p.stop.as_ref()) {
+                return end
+                    .detail
+                    .contains("vanished")
+                    .then_some("a container that was to be kept vanished");
+            }
+            let reason = server.last_end.as_ref().map(|end| end.reason);
+            (!server.is_active() && reason == Some(Reason::StoppedHostRestarted))
+                .then_some("a reboot released a server")
+        }
+        Row::ServerGone(_) => Some("a server was removed"),
+        Row::Host(_) => None,
+    }
+}

@@ -1,0 +1,186 @@
+//! People: they start, click twice, stop, change their minds, and forget what they do not need.
+
+use berth_common::link::Account;
+use berth_common::{ByteCount, DecisionId, Reason, ServerId, ServerName, Username};
+use berth_core::event::Wish as Choices;
+use berth_core::{Answer, Event, Fleet, StartRequest};
+
+use crate::world::hub::Hub;
+use crate::world::nature::{Happening, Nature};
+
+const GB: u64 = 1 << 30;
+
+/// One person.
+#[derive(Debug)]
+pub struct Person {
+    /// The account.
+    pub name: Username,
+    index: usize,
+}
+
+/// What a person wishes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wish {
+    /// A server with so much memory in GB.
+    Start { memory_gb: u64, other_image: bool, named: bool },
+    /// Its end.
+    Stop { named: bool },
+    /// To forget it.
+    Remove { named: bool },
+}
+
+/// Who waits for an answer, and to what.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    name: Username,
+    wish: Wish,
+    server: Option<ServerId>,
+}
+
+impl Person {
+    /// A person of this number.
+    pub fn new(index: usize, name: Username) -> Self {
+        Self { name, index }
+    }
+
+    /// Has thought, and does something.
+    pub fn acts(&self, nature: &mut Nature, hub: &mut Hub) {
+        let named = nature.chance.permille(250);
+        let start = Wish::Start {
+            memory_gb: 1 << nature.chance.between(0..=4),
+            other_image: nature.chance.permille(300),
+            named,
+        };
+        let (stop, remove) = (Wish::Stop { named }, Wish::Remove { named });
+        let wishes: &[Wish] = match nature.chance.between(0..=99) {
+            0..40 => &[start],
+            40..55 => &[start, start],
+            55..75 => &[stop],
+            75..82 => &[start, stop],
+            82..88 => &[stop, start],
+            88..92 => &[stop, stop],
+            92..97 => &[remove],
+            _ => &[start, stop, start],
+        };
+        self.wishes(nature, hub, wishes[0]);
+        let mut wait = 0;
+        for wish in &wishes[1..] {
+            // Sometimes a double click, sometimes a change of mind within seconds.
+            wait += if nature.chance.permille(500) {
+                nature.chance.between(1..=300)
+            } else {
+                nature.chance.between(300..=6_000)
+            };
+            let happening = Happening::PersonWishes { person: self.index, wish: *wish };
+            nature.schedule.after_ms(wait, happening);
+        }
+    }
+
+    /// Asks the hub for something; without a hub there is only an error page.
+    pub fn wishes(&self, nature: &mut Nature, hub: &mut Hub, wish: Wish) {
+        let name = name_of(wish);
+        let Some(fleet) = hub.published() else { return };
+        let found = fleet.find(&self.name, &name).map(|s| (s.id.clone(), s.generation));
+        nature.say(|| format!("{} wishes: {}", self.name, words(wish)));
+        let mut caller =
+            Caller { name: self.name.clone(), wish, server: found.as_ref().map(|f| f.0.clone()) };
+        let event = match wish {
+            Wish::Start { memory_gb, other_image, .. } => {
+                let image = if other_image { "other" } else { "base" };
+                caller.server = None;
+                Event::Start(Box::new(StartRequest {
+                    server: ServerId::from_random(nature.chance.bits()),
+                    decision: DecisionId::from_random(nature.chance.bits()),
+                    account: account(self),
+                    name,
+                    wish: Choices {
+                        profile: None,
+                        memory: Some(ByteCount(memory_gb * GB)),
+                        image: Some(image.into()),
+                        as_before: false,
+                    },
+                    user_options: None,
+                    reply: None,
+                }))
+            }
+            Wish::Stop { .. } => {
+                let Some((server, generation)) = found else { return };
+                nature.history.asked_to_stop(&server, generation);
+                Event::Stop { server, reason: Reason::StoppedUser, reply: None }
+            }
+            Wish::Remove { .. } => {
+                let Some((server, _)) = found else { return };
+                nature.history.asked_to_remove(&server);
+                Event::Remove { server, reply: None }
+            }
+        };
+        hub.send(nature, event, Some(caller));
+    }
+}
+
+impl Caller {
+    /// Hears the hub's answer: from now on it is a promise.
+    pub fn hears(self, nature: &mut Nature, answer: &Answer, fleet: &Fleet) {
+        let now = nature.schedule.now();
+        nature.say(|| format!("{} hears: {}", self.name, answer_words(answer)));
+        match (self.wish, answer) {
+            (Wish::Start { .. }, Answer::Accepted(decision)) => {
+                nature.history.start_acknowledged(&decision.server, fleet, now);
+            }
+            (Wish::Start { .. }, Answer::AlreadyPending(_) | Answer::AlreadyRunning(_)) => {
+                nature.transcript.mark("a second click started nothing");
+            }
+            (Wish::Start { .. }, Answer::Stopping(_)) => {
+                nature.transcript.mark("a start came while the server was stopping");
+            }
+            (Wish::Stop { .. }, Answer::StopUnderWay | Answer::NotRunning) => {
+                if let Some(server) = &self.server {
+                    nature.history.stop_acknowledged(server, fleet, now);
+                }
+            }
+            (Wish::Remove { .. }, Answer::Removed) => {
+                if let Some(server) = self.server {
+                    nature.history.removal_acknowledged(server);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The server of a person that a wish is about: the default one, or the one named `n1`.
+fn name_of(wish: Wish) -> ServerName {
+    let (Wish::Start { named, .. } | Wish::Stop { named } | Wish::Remove { named }) = wish;
+    if named {
+        "n1".parse().unwrap_or_else(|_| ServerName::default_server())
+    } else {
+        ServerName::default_server()
+    }
+}
+
+fn account(person: &Person) -> Account {
+    let id = 10_000 + person.index as u32;
+    let home = format!("/home/{}", person.name);
+    Account { name: person.name.clone(), uid: id, gid: id, groups: Vec::new(), home }
+}
+
+fn words(wish: Wish) -> String {
+    match wish {
+        Wish::Start { memory_gb, .. } => format!("start with {memory_gb} GB"),
+        Wish::Stop { .. } => "stop".into(),
+        Wish::Remove { .. } => "remove".into(),
+    }
+}
+
+fn answer_words(answer: &Answer) -> String {
+    match answer {
+        Answer::Accepted(decision) | Answer::Refused(decision) => decision.sentence(),
+        Answer::AlreadyPending(_) => "it is starting already".into(),
+        Answer::AlreadyRunning(_) => "it runs already".into(),
+        Answer::Stopping(_) => "it is being stopped".into(),
+        Answer::StopUnderWay => "the stop is under way".into(),
+        Answer::NotRunning => "nothing runs".into(),
+        Answer::Removed => "it is removed".into(),
+        Answer::NoSuchServer => "there is no such server".into(),
+    }
+}
