@@ -48,6 +48,9 @@ pub enum CommandError {
              look into the backup, or write the number that the hub's log tells"
     )]
     Epoch(String),
+    /// Two would pull at the same containers.
+    #[error("another berth-agent runs with the state folder {0}")]
+    Twice(String),
     /// No agent answers.
     #[error("no agent answers at {path}: {source}; is berth-agent running?")]
     NoAgent {
@@ -89,6 +92,7 @@ pub fn run(file: &Path) -> Result<(), CommandError> {
 /// When the host is not ready for an agent.
 pub async fn agent<R: Runtime>(config: Arc<Config>, runtime: R) -> Result<(), CommandError> {
     let credential = identity::link_credential(&config)?;
+    let _only_one = lock(&config)?;
     file::make_folder(&config.agent.run, 0o755)?;
     let boot: BootId = machine::boot_id()?.parse().map_err(std::io::Error::other)?;
     let keeper = Keeper::new(
@@ -121,8 +125,19 @@ pub async fn agent<R: Runtime>(config: Arc<Config>, runtime: R) -> Result<(), Co
     Ok(())
 }
 
+/// Held for as long as the agent lives; the kernel lets go of it however the agent ends.
+fn lock(config: &Config) -> Result<std::fs::File, CommandError> {
+    let path = config.agent.state.join("agent.lock");
+    let file =
+        std::fs::File::create(&path).map_err(|source| FileError::new("make", &path, source))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(_) => Err(CommandError::Twice(config.agent.state.display().to_string())),
+    }
+}
+
 async fn watch_engine<R: Runtime>(work: Arc<Workplace<R>>) {
-    // A full channel has wake-ups enough in it.
+    // Lost in a full channel, it is made up for by the next regular list.
     let wake = || drop(work.inputs.try_send(Input::Changed));
     work.runtime.changes(wake).await;
 }

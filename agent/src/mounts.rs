@@ -72,24 +72,34 @@ fn make(wanted: &Path, account: &Account, roots: &[PathBuf]) -> Result<PathBuf, 
     let (Some(parent), Some(name)) = (wanted.parent(), wanted.file_name()) else {
         return Err(failed(format!("{} cannot be made", wanted.display())));
     };
-    let real = fs::canonicalize(parent).map_err(cannot)?.join(name);
+    let parent = fs::canonicalize(parent).map_err(cannot)?;
+    let real = parent.join(name);
     below(&real, wanted, roots)?;
-    match fs::DirBuilder::new().mode(0o700).create(&real) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(cannot(error)),
-        _ => berth_process::crash_point!("mounts.home.made"),
-    }
-    // By descriptor and without following a link: what was just made, or what an agent that died
-    // here has left, and nothing that somebody put in its place.
+    // Under another name until it is the user's: an agent that dies here must not leave a HOME
+    // that belongs to root. The host's name is in it, since the file server is shared.
+    let host = berth_agent_sys::machine::host_name();
+    let new = parent.join(format!(".{}.berth-new.{host}", name.to_string_lossy()));
+    let _ = fs::remove_dir(&new);
+    fs::DirBuilder::new().mode(0o700).create(&new).map_err(cannot)?;
+    berth_process::crash_point!("mounts.home.made");
+    // By descriptor and without following a link: what was just made, and nothing that somebody
+    // has put in its place.
     let flags = (rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::DIRECTORY).bits();
     let folder = fs::File::options()
         .read(true)
         .custom_flags(i32::try_from(flags).unwrap_or_default())
-        .open(&real)
+        .open(&new)
         .map_err(cannot)?;
-    if folder.metadata().map_err(cannot)?.uid() == rustix::process::geteuid().as_raw() {
-        fchown(&folder, Some(account.uid), Some(account.gid)).map_err(cannot)?;
+    fchown(&folder, Some(account.uid), Some(account.gid)).map_err(cannot)?;
+    berth_process::crash_point!("mounts.home.given");
+    match fs::rename(&new, &real) {
+        // Another host was faster, and something is in it already.
+        Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {
+            let _ = fs::remove_dir(&new);
+            Ok(real)
+        }
+        renamed => renamed.map(|()| real).map_err(cannot),
     }
-    Ok(real)
 }
 
 /// What to say when the host did not answer in time about a path.

@@ -653,13 +653,6 @@ impl Keeper {
         running.collect()
     }
 
-    /// Whether anything of this server is, or may be, on the host.
-    pub fn holds(&self, server: &ServerId) -> bool {
-        self.servers
-            .get(server)
-            .is_some_and(|known| known.container.is_some() || known.pending.is_some())
-    }
-
     fn forget_settled(&mut self) {
         self.servers.retain(|server, known| {
             known.container.is_some()
@@ -877,10 +870,10 @@ impl Server {
         if let Some(pending) = &self.pending {
             if !pending.timed_out {
                 // Its outcome will come; until then only a change of state is news.
-                if let (Some(known), Some(listed)) = (&mut self.container, listed)
+                if let (Some(known), Some(listed)) = (&self.container, listed)
                     && known.id == listed.id
                 {
-                    known.state = listed.state;
+                    self.change(listed, now);
                 }
                 return;
             }
@@ -911,16 +904,7 @@ impl Server {
         match (listed, &self.container) {
             (None, None) => self.start = None,
             (None, Some(_)) => self.vanish(wanted, now),
-            (Some(listed), Some(known)) if known.id == listed.id => {
-                let runs = matches!(listed.state, ContainerState::Running { .. });
-                let did_not = matches!(known.state, ContainerState::Created);
-                match listed.state {
-                    ContainerState::Running { address } if runs && did_not => {
-                        self.started(address, now);
-                    }
-                    _ => self.container = Some(listed),
-                }
-            }
+            (Some(listed), Some(known)) if known.id == listed.id => self.change(listed, now),
             (Some(listed), _) => {
                 // One that this process has not made, or not in this call: adopted if it runs.
                 *self = Self { container: Some(listed), touched: self.touched, ..Self::default() };
@@ -928,8 +912,21 @@ impl Server {
         }
     }
 
+    /// The same container, in a state that may be another one.
+    fn change(&mut self, listed: Container, now: Timestamp) {
+        let created = |found: &Container| matches!(found.state, ContainerState::Created);
+        match listed.state {
+            ContainerState::Running { address } if self.container.as_ref().is_some_and(created) => {
+                self.started(address, now);
+            }
+            _ => self.container = Some(listed),
+        }
+    }
+
     fn started(&mut self, address: Option<SocketAddr>, now: Timestamp) {
-        if let Some(container) = &mut self.container {
+        if let Some(container) = &mut self.container
+            && matches!(container.state, ContainerState::Created | ContainerState::Running { .. })
+        {
             container.state = ContainerState::Running { address };
         }
         self.reach(StartStep::Started, now);

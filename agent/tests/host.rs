@@ -7,5 +7,6 @@ mod host {
     pub mod docker;
     pub mod join;
     pub mod site;
+    pub mod status;
     pub mod tunnel;
 }

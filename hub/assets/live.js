@@ -7,6 +7,9 @@
   // "hub is restarting"), we do, a little slower each time.
   const FIRST_WAIT_MS = 1000;
   const LONGEST_WAIT_MS = 15000;
+  // A pressed button already leads somewhere: news that arrive meanwhile must not lead elsewhere.
+  let leaving = false;
+  window.addEventListener("beforeunload", () => { leaving = true; });
 
   function localTimes(root) {
     for (const time of root.querySelectorAll("time[datetime]")) {
@@ -56,13 +59,14 @@
       source.addEventListener("ready", () => {
         source.close();
         say("");
-        if (part.dataset.ready) window.location.assign(part.dataset.ready);
+        if (part.dataset.ready && !leaving) window.location.assign(part.dataset.ready);
       });
       source.addEventListener("gone", () => {
         source.close();
-        window.location.reload();
+        if (!leaving) window.location.reload();
       });
       source.onerror = () => {
+        if (leaving) return;
         say("The hub is restarting or the network is away. Reconnecting…");
         if (source.readyState === EventSource.CLOSED) {
           window.setTimeout(connect, wait);

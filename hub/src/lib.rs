@@ -12,6 +12,7 @@ pub mod keys;
 pub mod link;
 pub mod reload;
 pub mod routes;
+pub mod serve;
 pub mod site;
 pub mod spec;
 pub mod storage;

@@ -4,6 +4,8 @@ mod site;
 
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
+use berth_common::Reason;
+use berth_common::link::{Ending, ObservedState};
 use serde_json::json;
 use site::Site;
 
@@ -28,7 +30,10 @@ async fn every_answer_says_which_hub_it_is() {
 async fn errors_are_json_with_status_and_message() {
     let site = Site::new().await;
     let missing = site.get("/hub/api/nowhere").await;
-    assert_eq!((missing.status, missing.json()["status"].as_u64()), (StatusCode::NOT_FOUND, Some(404)));
+    assert_eq!(
+        (missing.status, missing.json()["status"].as_u64()),
+        (StatusCode::NOT_FOUND, Some(404))
+    );
     let wrong = Request::patch("/hub/api/user").body(Body::empty()).unwrap();
     let wrong = site.send(wrong).await;
     assert_eq!(wrong.json()["status"], 405);
@@ -39,10 +44,16 @@ async fn errors_are_json_with_status_and_message() {
 
     let admin = site.program("root_").await;
     let bad = admin.json("POST", "/hub/api/users/alice/server", "{").await;
-    assert_eq!((bad.status, bad.message().as_str()), (StatusCode::BAD_REQUEST, "Invalid JSON in body of request"));
+    assert_eq!(
+        (bad.status, bad.message().as_str()),
+        (StatusCode::BAD_REQUEST, "Invalid JSON in body of request")
+    );
     let large = "x".repeat(10 << 20);
     let large = admin.json("POST", "/hub/api/users/alice/server", &large).await;
-    assert_eq!((large.status, large.json()["status"].as_u64()), (StatusCode::PAYLOAD_TOO_LARGE, Some(413)));
+    assert_eq!(
+        (large.status, large.json()["status"].as_u64()),
+        (StatusCode::PAYLOAD_TOO_LARGE, Some(413))
+    );
     let long = "x".repeat(300);
     for name in ["..", "%2e%2e", "%2e", "a%2Fb", "a%00b", "%ff", long.as_str()] {
         let reply = admin.get(&format!("/hub/api/users/{name}")).await;
@@ -212,6 +223,32 @@ async fn progress_of_what_does_not_start_is_400() {
 }
 
 #[tokio::test]
+async fn a_failed_start_is_told_with_its_reason() {
+    let site = Site::new().await;
+    let client = site.program("alice").await;
+    let start = client.json("POST", "/hub/api/users/alice/server", "");
+    let (start, ()) = tokio::join!(start, async {
+        while site.hub.fleet.fleet().servers.is_empty() {
+            tokio::task::yield_now().await;
+        }
+        let ending = Ending { reason: Reason::FailedImage, detail: "nb:1 is not here".into() };
+        let seen = site.seen(&site.server("alice", ""), ObservedState::Failed(ending));
+        site.report(vec![seen]).await;
+    });
+    assert_eq!(start.status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!(start.header("x-berth-reason"), "failed.image.absent");
+    assert_eq!(start.message(), "Spawn failed: The image is not on the host. nb:1 is not here");
+    site.report(Vec::new()).await;
+    let progress = client.get("/hub/api/users/alice/server/progress").await;
+    assert_eq!(progress.status, StatusCode::OK);
+    assert_eq!(progress.text.matches("data: ").count(), 1);
+    assert!(progress.text.contains("\"failed\":true"), "{}", progress.text);
+    let user = client.get("/hub/api/users/alice?include_stopped_servers").await.json();
+    assert_eq!(user["servers"][""]["stopped"], true);
+    assert_eq!(client.get("/hub/api/users/alice").await.json()["servers"], json!({}));
+}
+
+#[tokio::test]
 async fn stopping_is_idempotent_and_removes_named_servers() {
     let site = Site::new().await;
     let client = site.program("alice").await;
@@ -243,7 +280,11 @@ async fn a_server_token_dies_with_its_start() {
     let me = site.by_token(&token).get("/hub/api/user").await;
     assert_eq!(
         me.json()["scopes"],
-        json!(["access:servers!server=alice/", "read:users:activity!user=alice", "users:activity!user=alice"])
+        json!([
+            "access:servers!server=alice/",
+            "read:users:activity!user=alice",
+            "users:activity!user=alice"
+        ])
     );
     let report = r#"{"servers": {"": {"last_activity": "2020-11-22T15:27:58.579722Z"}}, "last_activity": "2020-11-22T15:27:58.579722Z"}"#;
     let path = "/hub/api/users/alice/activity";
@@ -254,7 +295,9 @@ async fn a_server_token_dies_with_its_start() {
     let start = site.by_token(&token).json("POST", "/hub/api/users/alice/server", "").await;
     assert_eq!(start.status, StatusCode::FORBIDDEN, "a server cannot start servers");
 
-    berth_hub::actions::stop(&site.hub, &server.id, berth_common::Reason::StoppedUser).await.unwrap();
+    berth_hub::actions::stop(&site.hub, &server.id, berth_common::Reason::StoppedUser)
+        .await
+        .unwrap();
     let ordered = site.by_token(&token).get("/hub/api/user").await;
     assert_eq!(ordered.status, StatusCode::FORBIDDEN, "ordered to stop");
     site.report(Vec::new()).await;
@@ -425,28 +468,41 @@ async fn administrators_make_and_delete_accounts() {
     assert_eq!(again.status, StatusCode::CONFLICT);
     let same_uid = new.replace("carol", "dave");
     let same_uid = admin.json("POST", "/hub/api/berth/users", &same_uid).await;
-    assert_eq!((same_uid.status, same_uid.message().as_str()), (StatusCode::CONFLICT, "uid 3000 belongs to carol."));
+    assert_eq!(
+        (same_uid.status, same_uid.message().as_str()),
+        (StatusCode::CONFLICT, "uid 3000 belongs to carol.")
+    );
     let root = new.replace("carol", "dave").replace("3000", "0");
-    assert_eq!(admin.json("POST", "/hub/api/berth/users", &root).await.status, StatusCode::BAD_REQUEST);
+    assert_eq!(
+        admin.json("POST", "/hub/api/berth/users", &root).await.status,
+        StatusCode::BAD_REQUEST
+    );
 
     let alice = site.program("alice").await;
     let stranger = alice.json("POST", "/hub/api/berth/users", &new.replace("carol", "eve")).await;
     assert_eq!(stranger.status, StatusCode::FORBIDDEN);
     let narrow = site.token("root_", &["admin:users"]).await;
-    let climb = r#"{"name": "eve", "uid": 3001, "gid": 3001, "admin": true, "password": "a good one"}"#;
+    let climb =
+        r#"{"name": "eve", "uid": 3001, "gid": 3001, "admin": true, "password": "a good one"}"#;
     let climb = site.by_token(&narrow).json("POST", "/hub/api/berth/users", climb).await;
     assert_eq!(climb.status, StatusCode::FORBIDDEN, "admin:users makes no administrators");
-    let climb = site.by_token(&narrow).json("POST", "/hub/api/berth/users/root_/password", "").await;
+    let climb =
+        site.by_token(&narrow).json("POST", "/hub/api/berth/users/root_/password", "").await;
     assert_eq!(climb.status, StatusCode::FORBIDDEN, "nor takes over one");
 
-    let other = alice.json("POST", "/hub/api/berth/users/bob/password", r#"{"password": "taken over"}"#).await;
+    let other = alice
+        .json("POST", "/hub/api/berth/users/bob/password", r#"{"password": "taken over"}"#)
+        .await;
     assert_eq!(other.status, StatusCode::FORBIDDEN);
     let own = admin.json("DELETE", "/hub/api/users/root_", "").await;
     assert_eq!(own.message(), "Cannot delete yourself!");
     let gone = admin.json("DELETE", "/hub/api/users/alice", "").await;
     assert_eq!(gone.status, StatusCode::NO_CONTENT);
     assert_eq!(alice.get("/hub/api/user").await.status, StatusCode::FORBIDDEN);
-    assert_eq!(admin.json("DELETE", "/hub/api/users/alice", "").await.status, StatusCode::NOT_FOUND);
+    assert_eq!(
+        admin.json("DELETE", "/hub/api/users/alice", "").await.status,
+        StatusCode::NOT_FOUND
+    );
 }
 
 #[tokio::test]
@@ -467,8 +523,14 @@ async fn our_own_api_explains() {
 
     let id = server.id.as_str();
     let shown = alice.get(&format!("/hub/api/berth/servers/{}", &id[..6])).await.json();
-    assert_eq!((&shown["server"]["id"], &shown["server"]["state"]), (&json!(id), &json!("running")));
-    assert_eq!(bob.get(&format!("/hub/api/berth/servers/{id}")).await.status, StatusCode::NOT_FOUND);
+    assert_eq!(
+        (&shown["server"]["id"], &shown["server"]["state"]),
+        (&json!(id), &json!("running"))
+    );
+    assert_eq!(
+        bob.get(&format!("/hub/api/berth/servers/{id}")).await.status,
+        StatusCode::NOT_FOUND
+    );
     assert_eq!(bob.get("/hub/api/berth/servers").await.json()["servers"], json!([]));
     let decisions = admin.get(&format!("/hub/api/berth/servers/{id}/decisions")).await.json();
     let decision = &decisions["decisions"][0];

@@ -1072,6 +1072,42 @@ fn milestones_are_told_in_their_order_once() {
 }
 
 #[test]
+fn a_server_may_answer_before_its_start_has_returned() {
+    let mut world = World::new(1);
+    let lines =
+        ["list", "hub 1.1 a.1 run", "create a ok", "list a.1 running", "answers a", "start a ok"];
+    for line in lines {
+        world.line(line);
+    }
+    let none = BTreeMap::new();
+    let report = world.keeper.report(world.now, Capacity::default(), HostFacts::default(), &none);
+    let one = report.engine.unwrap().remove(0);
+    assert_eq!(one.state, ObservedState::Ready);
+    let steps: Vec<_> = one.steps.iter().map(|done| done.step).collect();
+    assert_eq!(steps, [StartStep::Container, StartStep::Started, StartStep::Answers]);
+}
+
+#[test]
+fn a_server_that_ends_before_its_start_has_returned_has_ended() {
+    check(
+        "
+        list
+        hub 1.1 a.1 run
+          create a.1
+        create a ok
+          start a.1
+        list a.1 exited 3
+        start a ok
+          examine a.1
+        examine a 3
+        report
+          applied 1.1
+          a.1 failed.exited: exit code 3 | last words
+        ",
+    );
+}
+
+#[test]
 fn a_log_is_cut_at_its_beginning() {
     let text = with_log("exit code 1", &"é".repeat(3_000));
     assert!(text.len() <= DETAIL_MAX && text.starts_with("exit code 1\né"));

@@ -29,10 +29,11 @@ const JOINING: [&str; 6] = [
     "file.after_rename",
 ];
 const RENEWING: [&str; 2] = ["identity.renew.before", "identity.renew.after"];
-const STARTING: [&str; 18] = [
+const STARTING: [&str; 19] = [
     "agent.epoch.before",
     "agent.epoch.after",
     "mounts.home.made",
+    "mounts.home.given",
     "names.write.before",
     "names.write.after",
     "engine.network.before",

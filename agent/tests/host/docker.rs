@@ -205,6 +205,33 @@ async fn what_is_missing_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn where_the_hosts_word_counts_the_account_is_the_hosts() {
+    let (hub, host) = site().await;
+    host.configure(&hub.address, "users = \"nss\"");
+    let _agent = host.agent();
+    let home = host.home("nobody", 65_534, 65_534);
+    let mut wanted = spec(IMAGE, &home);
+    wanted.account.name = "nobody".parse().unwrap();
+    wanted.account.uid = 65_534;
+    wanted.command =
+        ["sh", "-c", "id >id; exec httpd -f -p 8888 -h /www"].map(str::to_owned).to_vec();
+
+    let other = server_id();
+    hub.say(&other, 1, run(wanted.clone())); // the gid is still the hub's
+    let seen = hub.sees(&other, "a failure", |state| failed(state).is_some()).await;
+    let expected = "nobody is 65534:65534 on this host, but 65534:30001 for the hub";
+    assert_eq!(failed(&seen.state).unwrap(), (Reason::FailedAccount, expected.to_owned()));
+
+    wanted.account.gid = 65_534;
+    let server = server_id();
+    hub.say(&server, 1, run(wanted));
+    hub.sees(&server, "ready", ready).await;
+    let id = std::fs::read_to_string(format!("{home}/id")).unwrap();
+    let expected = "uid=65534(nobody) gid=65534(nogroup) groups=65534(nogroup)";
+    assert_eq!(id.trim(), expected, "the hub's group atlas is not the host's");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_eats_all_memory_is_said_to_have_done_so() {
     let (hub, host) = site().await;
     let _agent = host.agent();

@@ -141,6 +141,7 @@ pub fn away(hub: &Connection, what: &str, error: &ConnectionError) -> Problem {
 /// What a refusal of the hub means.
 pub fn refusal(hub: &Connection, what: &str, answer: &Answer) -> Problem {
     let message = answer.body.get("message").and_then(Value::as_str).unwrap_or_default();
+    let message = message.strip_prefix("Spawn failed: ").unwrap_or(message);
     let reason = answer.reason.as_deref();
     let known = reason.and_then(|code| code.parse::<Reason>().ok());
     let remedy = known.map(Reason::remedy).filter(|remedy| !remedy.is_empty());
@@ -151,7 +152,11 @@ pub fn refusal(hub: &Connection, what: &str, answer: &Answer) -> Problem {
         }
         status if status.is_redirection() => {
             let to = answer.location.as_deref().unwrap_or("another address");
-            (Exit::NotReachable, format!("{} sends us to {to}", hub.url), "Use that address.".into())
+            (
+                Exit::NotReachable,
+                format!("{} sends us to {to}", hub.url),
+                "Use that address.".into(),
+            )
         }
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
             let (why, advice) = not_allowed(hub, message);
@@ -162,14 +167,15 @@ pub fn refusal(hub: &Connection, what: &str, answer: &Answer) -> Problem {
         }
         StatusCode::TOO_MANY_REQUESTS => {
             let when = answer.retry_after_s.unwrap_or(60);
-            (Exit::Failed, message.to_owned(), format!("Try again in {when} seconds."))
+            (Exit::Failed, message.to_owned(), format!("Wait {when} s and ask again."))
         }
         status if status.is_server_error() => {
             let advice = remedy.unwrap_or("Try again; if it stays so, look at the hub's log.");
             (Exit::Failed, message.to_owned(), advice.to_owned())
         }
         _ => {
-            let advice = remedy.unwrap_or("Change what is asked for; --help shows what is possible.");
+            let advice =
+                remedy.unwrap_or("Change what is asked for; --help shows what is possible.");
             (Exit::Failed, message.to_owned(), advice.to_owned())
         }
     };

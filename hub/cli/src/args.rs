@@ -15,13 +15,20 @@ use crate::settings::{SettingsError, Sources};
 #[command(next_help_heading = "Options of all commands")]
 pub struct Common {
     /// The hub: https://HOST, http://HOST or unix:/PATH
-    #[arg(long, global = true, value_name = "URL", env = "BERTH_URL")]
+    #[arg(long, global = true, value_name = "URL", env = "BERTH_URL", hide_env_values = true)]
     pub url: Option<String>,
     /// A file with the token
-    #[arg(long, global = true, value_name = "FILE", env = "BERTH_TOKEN_FILE")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "BERTH_TOKEN_FILE",
+        hide_env_values = true
+    )]
     pub token_file: Option<PathBuf>,
-    /// How the answer is written
-    #[arg(short, long, global = true, value_enum, default_value_t, hide_default_value = true)]
+    /// table, wide, json, yaml, csv (lists only) or name
+    #[arg(short, long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
+    #[arg(hide_default_value = true, hide_possible_values = true)]
     output: Format,
     /// The same as -o json
     #[arg(long, global = true, action = ArgAction::SetTrue)]
@@ -83,6 +90,13 @@ pub enum ServerRef {
     Named(Username, ServerName),
     /// A word that is an id, the beginning of one, or a person with a default server.
     Word(String),
+}
+
+impl ServerRef {
+    /// A person's server; `None` if the name is nobody's.
+    pub fn of(user: &str, name: &ServerName) -> Option<Self> {
+        user.parse().ok().map(|user| Self::Named(user, name.clone()))
+    }
 }
 
 impl std::str::FromStr for ServerRef {

@@ -122,11 +122,16 @@ impl fmt::Display for HubUrl {
 impl HubUrl {
     /// Whether what is sent there can be read on the way.
     pub fn is_open_to_eyes(&self) -> bool {
+        matches!(self, Self::Tcp { secure: false, .. }) && !self.is_this_machine()
+    }
+
+    /// Whether the hub is reached without any network.
+    pub fn is_this_machine(&self) -> bool {
         match self {
-            Self::Tcp { secure: false, host, .. } => {
-                !(host == "localhost" || host == "[::1]" || host.starts_with("127."))
+            Self::Tcp { host, .. } => {
+                host == "localhost" || host == "[::1]" || host.starts_with("127.")
             }
-            _ => false,
+            Self::Unix(_) => true,
         }
     }
 
@@ -219,9 +224,7 @@ impl Connection {
             let response = self.send(method, path, body).await?;
             read(response).await
         };
-        timeout(ANSWER_TIMEOUT, answer)
-            .await
-            .map_err(|_| ConnectionError::Slow(ANSWER_TIMEOUT))?
+        timeout(ANSWER_TIMEOUT, answer).await.map_err(|_| ConnectionError::Slow(ANSWER_TIMEOUT))?
     }
 
     /// Opens an event stream. An answer that is none is given back whole.

@@ -15,6 +15,9 @@ use crate::text;
 /// The version of all JSON and YAML that this command writes itself.
 const SCHEMA_VERSION: u64 = 1;
 
+/// Wrapping to less than this makes columns of single letters.
+const NARROWEST: u16 = 60;
+
 /// How the answer is written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum Format {
@@ -42,6 +45,8 @@ pub struct Style {
     pub header: bool,
     /// Whether standard output is a terminal that wants colours.
     pub colour: bool,
+    /// Where sentences are wrapped; never for programs and in lists, so that lines stay whole.
+    pub width: Option<u16>,
 }
 
 /// What a value means for the person who looks for trouble.
@@ -129,13 +134,20 @@ impl Cell {
         self
     }
 
+    /// With more text for people.
+    #[must_use]
+    pub fn followed_by(mut self, more: &str) -> Self {
+        self.text.push_str(more);
+        self
+    }
+
     fn painted(&self) -> TableCell {
         let cell = TableCell::new_owned(plain(&self.text));
         match self.tone {
             Tone::Plain => cell,
-            Tone::Good => cell.fg(Color::Green),
-            Tone::Watch => cell.fg(Color::Yellow),
-            Tone::Bad => cell.fg(Color::Red),
+            Tone::Good => cell.fg(Color::DarkGreen),
+            Tone::Watch => cell.fg(Color::DarkYellow),
+            Tone::Bad => cell.fg(Color::DarkRed),
         }
     }
 }
@@ -227,7 +239,8 @@ impl Style {
     pub fn of_stdout(format: Format, header: bool) -> Self {
         let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let dumb = std::env::var_os("TERM").is_some_and(|value| value == "dumb");
-        Self { format, header, colour: io::stdout().is_terminal() && !refused && !dumb }
+        let colour = io::stdout().is_terminal() && !refused && !dumb;
+        Self { format, header, colour, width: width() }
     }
 
     /// Whether a program reads the answer.
@@ -263,7 +276,7 @@ impl Style {
     ) -> Result<(), Problem> {
         match self.format {
             Format::Table | Format::Wide => {
-                let mut table = self.bare_table();
+                let mut table = self.wrapped_table();
                 for (label, cell) in lines {
                     table.add_row(vec![TableCell::new(label), cell.painted()]);
                 }
@@ -293,12 +306,25 @@ impl Style {
         names.into_iter().try_for_each(|name| say(&plain(&name)))
     }
 
-    /// A table of rows that belong together, with two spaces between columns.
+    /// A table without borders whose sentences are wrapped.
+    pub fn wrapped_table(self) -> Table {
+        let mut table = self.bare_table();
+        if let Some(width) = self.width {
+            table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
+        }
+        table
+    }
+
+    /// A table without borders and as wide as its lines are.
     pub fn bare_table(self) -> Table {
         let mut table = Table::new();
         table.load_style(presets::NOTHING);
         table.set_content_arrangement(ContentArrangement::Disabled);
-        if self.colour { table.enforce_styling() } else { table.force_no_tty() };
+        if self.colour {
+            table.enforce_styling()
+        } else {
+            table.force_no_tty()
+        };
         table
     }
 
@@ -332,13 +358,20 @@ impl Style {
             writer.write_record(columns.iter().map(|column| column.name)).map_err(unwritable)?;
         }
         for row in listing.rows {
-            let cells = columns.iter().map(|column| (column.cell)(row, listing.now).value);
+            let cells = columns.iter().map(|column| plain(&(column.cell)(row, listing.now).value));
             writer.write_record(cells).map_err(unwritable)?;
         }
         let bytes = writer.into_inner().map_err(unwritable)?;
         let text = String::from_utf8(bytes).map_err(unwritable)?;
         Ok(text.trim_end().to_owned())
     }
+}
+
+/// The terminal's width; `COLUMNS` says another.
+fn width() -> Option<u16> {
+    let said = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    let found = || rustix::termios::tcgetwinsize(io::stdout()).ok().map(|size| size.ws_col);
+    said.or_else(found).filter(|width| *width >= NARROWEST)
 }
 
 /// A cell of a bare table.
@@ -390,4 +423,33 @@ pub fn note(line: &str) {
 
 fn unwritable(error: impl std::fmt::Display) -> Problem {
     Problem::new(Exit::Failed, "cannot write the answer", error, "Look at where the output goes.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn yaml_keeps_texts_that_look_like_something_else() {
+        for text in [
+            "no",
+            "yes",
+            "1111000000000000",
+            "12e4500000000000",
+            "null",
+            "~",
+            "",
+            "1.5",
+            "- a",
+            "a: b",
+            "#x",
+        ] {
+            let yaml = serde_saphyr::to_string(&serde_json::json!({ "it": text })).unwrap();
+            let value = yaml.trim_end().strip_prefix("it: ").unwrap_or(&yaml);
+            assert!(
+                value.starts_with('"') || value.starts_with('\''),
+                "{text:?} is written as {value}"
+            );
+        }
+    }
 }

@@ -12,6 +12,8 @@ use crate::problem::{Exit, Problem};
 /// Where the hub lets the machine's administrators in.
 const ADMIN_SOCKET: &str = "/run/berth/admin.sock";
 
+const WHICH_HUB: &str = "cannot tell which hub to ask";
+
 /// What is known before anything is asked.
 #[derive(Debug, Clone, Default)]
 pub struct Sources {
@@ -32,14 +34,19 @@ pub enum SettingsError {
     #[error("no hub is known here")]
     NoHub,
     /// The address.
-    #[error("{0}")]
-    Url(#[from] BadUrl),
+    #[error("\"{text}\" is no hub: {error}")]
+    Url {
+        /// As it was given.
+        text: String,
+        /// What is wrong with it.
+        error: BadUrl,
+    },
     /// The token's file.
-    #[error("the token cannot be read: {0}")]
+    #[error("{0}")]
     Token(io::Error),
     /// There is nothing in it.
-    #[error("the file of the token is empty")]
-    NoToken,
+    #[error("{}: there is no token in it", .0.display())]
+    NoToken(PathBuf),
     /// A file of `berth login`.
     #[error("{0}")]
     File(#[from] FileError),
@@ -51,16 +58,20 @@ pub enum SettingsError {
 impl SettingsError {
     /// For people.
     pub fn problem(self) -> Problem {
-        let (exit, advice) = match &self {
-            Self::NoHub => (Exit::Usage, "Log in first: berth login https://HUB"),
-            Self::Url(_) => (Exit::Usage, "Write e.g. https://notebook.example.org"),
-            Self::Token(_) | Self::NoToken => {
-                (Exit::Usage, "Name another file with --token-file, or log in: berth login URL")
+        let (exit, what, advice) = match &self {
+            Self::NoHub => (Exit::Usage, WHICH_HUB, "Log in first: berth login https://HUB"),
+            Self::Url { .. } => (Exit::Usage, WHICH_HUB, "Write e.g. https://notebook.example.org"),
+            Self::Token(_) | Self::NoToken(_) => {
+                (Exit::Usage, "cannot read the token", "Name another file with --token-file.")
             }
-            Self::File(_) => (Exit::Failed, "Make the file readable and writable for you."),
-            Self::NoHome => (Exit::Usage, "Set HOME, or use --url and --token-file."),
+            Self::File(_) => {
+                (Exit::Failed, "cannot use the last login", "Make the file yours, or log in anew.")
+            }
+            Self::NoHome => {
+                (Exit::Usage, "cannot keep the login", "Set HOME, or use --url and --token-file.")
+            }
         };
-        Problem::new(exit, "cannot tell which hub to ask", self, advice)
+        Problem::new(exit, what, self, advice)
     }
 }
 
@@ -80,7 +91,7 @@ impl Sources {
     pub fn connection(&self) -> Result<Connection, SettingsError> {
         let saved = self.saved()?;
         let url = match (&self.url, &self.socket, &saved) {
-            (Some(url), _, _) => url.parse()?,
+            (Some(url), _, _) => hub_url(url)?,
             (None, Some(socket), _) => HubUrl::Unix(socket.clone()),
             (None, None, Some(saved)) => saved.url.clone(),
             (None, None, None) => return Err(SettingsError::NoHub),
@@ -102,7 +113,7 @@ impl Sources {
         let Some(url) = file::read_if_there(&folder.join("url"))? else { return Ok(None) };
         let token = file::read_if_there(&folder.join("token"))?;
         let token = token.map(|token| token.trim().to_owned()).filter(|token| !token.is_empty());
-        Ok(Some(Connection { url: url.parse()?, token }))
+        Ok(Some(Connection { url: hub_url(url.trim())?, token }))
     }
 
     /// Keeps a hub and its token for the next commands, readable by this user only.
@@ -130,10 +141,19 @@ impl Sources {
     }
 }
 
+/// The address of a hub.
+///
+/// # Errors
+/// When it is none.
+pub fn hub_url(text: &str) -> Result<HubUrl, SettingsError> {
+    text.parse().map_err(|error| SettingsError::Url { text: text.to_owned(), error })
+}
+
 /// `~/.config/berth`.
 fn folder() -> Option<PathBuf> {
     let named = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let config = named("XDG_CONFIG_HOME").or_else(|| named("HOME").map(|home| home.join(".config")));
+    let config =
+        named("XDG_CONFIG_HOME").or_else(|| named("HOME").map(|home| home.join(".config")));
     config.filter(|config| config.is_absolute()).map(|config| config.join("berth"))
 }
 
@@ -142,7 +162,11 @@ fn token_in(path: &Path) -> Result<String, SettingsError> {
         SettingsError::Token(io::Error::new(error.kind(), format!("{}: {error}", path.display())))
     })?;
     let token = token.trim();
-    if token.is_empty() { Err(SettingsError::NoToken) } else { Ok(token.to_owned()) }
+    if token.is_empty() {
+        Err(SettingsError::NoToken(path.to_owned()))
+    } else {
+        Ok(token.to_owned())
+    }
 }
 
 fn remove(path: &Path) -> Result<(), SettingsError> {

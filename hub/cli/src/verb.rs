@@ -19,8 +19,9 @@ mod whoami;
 /// Notebook servers on a fleet of machines.
 #[derive(Debug, Parser)]
 #[command(name = "berth", version, infer_long_args = false, disable_help_subcommand = true)]
-#[command(after_help = "Exit codes: 0 done, 1 failed, 2 bad usage, 3 refused by the rules, \
-4 no such object,\n6 the operation continues, 7 hub not reachable, 8 not allowed, 9 would wait.")]
+#[command(after_help = "Exit codes: 0 done, 1 failed, 2 bad usage, 3 refused by the rules,\n\
+4 no such object, 6 the operation continues, 7 hub not reachable, 8 not allowed,\n\
+9 would wait.")]
 pub struct CommandLine {
     #[command(flatten)]
     common: Common,

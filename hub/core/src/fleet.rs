@@ -49,6 +49,38 @@ impl Fleet {
         fleet
     }
 
+    /// The fleet as the store knows it, in the middle of a reign: after changes that could not be
+    /// saved. What the hosts were told stays told, so their numbers go on; and since nobody knows
+    /// any more which set first said what, only one made after this moment counts as having said it.
+    pub fn resume(
+        former: &Self,
+        hosts: impl IntoIterator<Item = Host>,
+        servers: impl IntoIterator<Item = Server>,
+    ) -> Self {
+        let settings = Arc::clone(&former.settings);
+        let mut fleet = Self::restore(former.epoch, settings, hosts, servers);
+        for (id, before) in &former.hosts {
+            let host =
+                fleet.hosts.entry(id.clone()).or_insert_with(|| Arc::new(Host::new(id.clone())));
+            let host = Arc::make_mut(host);
+            host.seq = before.seq.saturating_add(1);
+            host.session = before.session;
+            host.doubled_at = before.doubled_at;
+        }
+        for server in fleet.servers.values_mut() {
+            let Some(host) = server.placement().map(|placement| &placement.host) else { continue };
+            let seq = fleet.hosts.get(host).map_or(0, |host| host.seq);
+            let said = Revision { epoch: former.epoch, seq };
+            if let Some(placement) = Arc::make_mut(server).placement_mut() {
+                placement.said = said;
+                if let Some(stop) = &mut placement.stop {
+                    stop.said = said;
+                }
+            }
+        }
+        fleet
+    }
+
     /// Makes sure that every declared host, and every host that holds a server, has a record.
     pub(crate) fn declare_hosts(&mut self) {
         let holders =

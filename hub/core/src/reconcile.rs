@@ -35,7 +35,7 @@ pub fn orders(fleet: &Fleet, host: &HostId) -> BTreeMap<ServerId, Order> {
         .map(|(server, placement)| {
             let what = if placement.stop.is_some() {
                 What::Stop
-            } else if placement.ready_at.is_some() || server.account.is_none() {
+            } else if server.is_kept() {
                 What::Keep
             } else {
                 What::Run

@@ -2,11 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
-use std::io;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
-use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use berth_common::{Epoch, Revision, Timestamp};
@@ -14,7 +12,7 @@ use berth_process::clock;
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::{Body, Incoming};
-use hyper::header::AUTHORIZATION;
+use hyper::header::{AUTHORIZATION, HeaderValue, RETRY_AFTER};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
@@ -22,15 +20,17 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, UnixListener};
 use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
 
 use crate::body::ResponseBody;
-use crate::front::of_one_connection;
 use crate::hub_away::hash_of_hex;
+use crate::listen::{Listener, Stream, of_one_connection};
+use crate::metrics::count;
 use crate::route::{Record, Route, iso_millis};
 use crate::shared::{Shared, turned};
 use crate::table::{Put, Refusal};
+use crate::tls::Terminator;
 use crate::{keep, page, path};
 
 /// A record is a few hundred bytes.
@@ -42,6 +42,9 @@ const TABLE_MAX: usize = 16 * 1024 * 1024;
 /// For a body that comes over a local socket.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// For a TLS handshake.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+
 /// Between two calls on one connection, as configurable-http-proxy.
 const IDLE: Duration = Duration::from_secs(5);
 
@@ -50,67 +53,44 @@ const ROUTES_A_TURN: usize = 500;
 
 type Answer = Response<ResponseBody>;
 
-/// An open API listener.
-#[derive(Debug)]
-pub enum Listener {
-    /// On TCP.
-    Tcp(TcpListener),
-    /// On a Unix socket.
-    Unix(UnixListener),
-}
-
-/// Listens on a Unix socket that only its owner may use. A socket that a dead process left is
-/// replaced, that of a living one is not.
-///
-/// # Errors
-/// When the path cannot be used.
-pub async fn bind_unix(path: &Path) -> io::Result<UnixListener> {
-    match std::fs::symlink_metadata(path) {
-        Ok(found) if !found.file_type().is_socket() => {
-            return Err(io::Error::other("a file that is no socket is in the way"));
-        }
-        Ok(_) if tokio::net::UnixStream::connect(path).await.is_ok() => {
-            return Err(io::Error::other("another process listens there"));
-        }
-        Ok(_) => std::fs::remove_file(path)?,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error),
-    }
-    let listener = UnixListener::bind(path)?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
-    Ok(listener)
-}
-
-/// Accepts calls until the proxy ends.
-pub async fn accept(listener: Listener, shared: Arc<Shared>) {
-    let going = shared.going.subscribe();
+/// Accepts calls until the proxy ends or a successor accepts in its place.
+pub async fn accept(listener: Arc<Listener>, tls: Option<Arc<Terminator>>, shared: Arc<Shared>) {
+    let (mut going, mut draining) =
+        (pin!(turned(shared.going.subscribe())), pin!(turned(shared.draining.subscribe())));
     loop {
         let accepted = tokio::select! {
-            () = turned(going.clone()) => return,
-            error = accept_one(&listener, &shared) => error,
+            accepted = listener.accept() => accepted,
+            () = &mut going => return,
+            () = &mut draining => return,
         };
-        if let Err(error) = accepted
-            && !of_one_connection(&error)
-        {
-            tracing::error!(%error, "cannot accept connections of the API");
-            tokio::time::sleep(Duration::from_secs(1)).await;
+        match accepted {
+            Ok(Stream::Tcp(stream, _)) => {
+                let _ = stream.set_nodelay(true);
+                tokio::spawn(connection(stream, tls.clone(), shared.clone()));
+            }
+            Ok(Stream::Unix(stream)) => {
+                tokio::spawn(connection(stream, tls.clone(), shared.clone()));
+            }
+            Err(error) if of_one_connection(&error) => {}
+            Err(error) => {
+                tracing::error!(%error, "cannot accept connections of the API");
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
         }
     }
 }
 
-async fn accept_one(listener: &Listener, shared: &Arc<Shared>) -> io::Result<()> {
-    match listener {
-        Listener::Tcp(listener) => {
-            let (stream, _) = listener.accept().await?;
-            let _ = stream.set_nodelay(true);
-            tokio::spawn(serve(stream, shared.clone()));
-        }
-        Listener::Unix(listener) => {
-            let (stream, _) = listener.accept().await?;
-            tokio::spawn(serve(stream, shared.clone()));
-        }
+async fn connection(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    tls: Option<Arc<Terminator>>,
+    shared: Arc<Shared>,
+) {
+    let Some(tls) = tls else { return serve(stream, shared).await };
+    match timeout(HANDSHAKE, TlsAcceptor::from(tls.config()).accept(stream)).await {
+        Ok(Ok(stream)) => serve(stream, shared).await,
+        Ok(Err(error)) => tracing::debug!(%error, "tls handshake of the API failed"),
+        Err(_) => tracing::debug!("tls handshake of the API timed out"),
     }
-    Ok(())
 }
 
 async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, shared: Arc<Shared>) {
@@ -155,30 +135,61 @@ fn call(path: &str) -> Option<Call<'_>> {
 }
 
 async fn answer(shared: &Arc<Shared>, request: Request<Incoming>) -> Answer {
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let answer = answer_call(shared, request).await;
+    let status = answer.status();
+    shared.metrics.requests_api.add(status);
+    if shared.rules.is_some() {
+        match status.as_u16() {
+            ..400 => tracing::info!("{} {method} {path}", status.as_u16()),
+            400..500 => tracing::warn!("{} {method} {path}", status.as_u16()),
+            500.. => tracing::error!("{} {method} {path}", status.as_u16()),
+        }
+    }
+    berth_process::crash_point!("proxy.api.before_answer");
+    answer
+}
+
+async fn answer_call(shared: &Arc<Shared>, request: Request<Incoming>) -> Answer {
     let (parts, body) = request.into_parts();
     let mut tokens = parts.headers.get_all(AUTHORIZATION).iter();
     let token = match (tokens.next(), tokens.next()) {
         (Some(token), None) => token.to_str().ok().and_then(|text| text.strip_prefix("token ")),
         _ => None,
     };
-    match shared.credentials.is_token(token.unwrap_or_default()) {
+    match shared.credentials.is_token(token.unwrap_or_default().trim_start()) {
         Some(true) => {}
         Some(false) => return text(StatusCode::FORBIDDEN, ""),
         // JupyterHub and Berth's hub both try again.
         None => return text(StatusCode::SERVICE_UNAVAILABLE, "there is no API token yet"),
     }
     let Some(call) = call(parts.uri.path()) else {
-        return text(StatusCode::NOT_FOUND, "Not found");
+        return text(StatusCode::NOT_FOUND, "Not Found");
     };
+    if parts.method != Method::GET && shared.frozen.load(Ordering::Relaxed) {
+        let mut answer = text(StatusCode::SERVICE_UNAVAILABLE, "a new process takes over");
+        answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        return answer;
+    }
     let query = parts.uri.query().unwrap_or_default();
-    let answer = match (call, &parts.method) {
-        (Call::Routes("" | "/"), &Method::GET) => list(shared, query).await,
+    let metrics = &shared.metrics;
+    match (call, &parts.method) {
+        (Call::Routes("" | "/"), &Method::GET) => {
+            count(&metrics.api_route_get);
+            list(shared, query).await
+        }
         (Call::Routes(path), &Method::GET) => with_key(path, |key| get(shared, &key)),
         (Call::Routes(path), &Method::POST) => match read(body, BODY_MAX).await {
-            Ok(body) => with_key(path, |key| post(shared, key, &body)),
+            Ok(body) => {
+                count(&metrics.api_route_add);
+                with_key(path, |key| post(shared, key, &body))
+            }
             Err(answer) => answer,
         },
-        (Call::Routes(path), &Method::DELETE) => with_key(path, |key| delete(shared, &key, query)),
+        (Call::Routes(path), &Method::DELETE) => {
+            count(&metrics.api_route_delete);
+            with_key(path, |key| delete(shared, &key, query))
+        }
         (Call::Table, &Method::GET) => whole_table(shared).await,
         (Call::Table, &Method::PUT) => match read(body, TABLE_MAX).await {
             Ok(body) => synchronise(shared, &body),
@@ -189,9 +200,7 @@ async fn answer(shared: &Arc<Shared>, request: Request<Incoming>) -> Answer {
             Err(answer) => answer,
         },
         _ => text(StatusCode::METHOD_NOT_ALLOWED, "Method not supported"),
-    };
-    berth_process::crash_point!("proxy.api.before_answer");
-    answer
+    }
 }
 
 fn text(status: StatusCode, body: impl Into<Bytes>) -> Answer {
@@ -291,13 +300,17 @@ fn get(shared: &Shared, key: &str) -> Answer {
 }
 
 fn post(shared: &Shared, key: String, body: &[u8]) -> Answer {
-    let fields = match serde_json::from_slice(body) {
+    let mut fields = match serde_json::from_slice(body) {
         Ok(Value::Object(fields)) => fields,
         Ok(_) => Map::new(),
         Err(error) => {
             return text(StatusCode::BAD_REQUEST, format!("Body not valid JSON: {error}"));
         }
     };
+    if shared.rules.as_ref().is_some_and(|rules| rules.host_routing) {
+        let host = key.split('/').nth(1).unwrap_or_default();
+        fields.insert("host".into(), host.into());
+    }
     let record = match Record::read(fields) {
         Ok(record) => record,
         Err(error) => return text(StatusCode::BAD_REQUEST, error.to_string()),
@@ -307,7 +320,10 @@ fn post(shared: &Shared, key: String, body: &[u8]) -> Answer {
     match done {
         Ok((put, ended)) => {
             if put != Put::Same {
-                tracing::info!(path = key, generation, "route {}", word(put));
+                match shared.rules {
+                    None => tracing::info!(path = key, generation, "route {}", word(put)),
+                    Some(_) => tracing::info!("Route added {key}"),
+                }
                 after_change(shared, ended);
             }
             text(StatusCode::CREATED, "")
@@ -407,6 +423,8 @@ fn synchronise(shared: &Shared, body: &[u8]) -> Answer {
                 %revision, added = done.added.len(), changed = done.changed.len(),
                 same = done.same, "routes synchronised"
             );
+            let unknown = done.unknown.len() as u64;
+            shared.metrics.unknown_routes.store(unknown, Ordering::Relaxed);
             for unknown in &done.unknown {
                 tracing::warn!(path = unknown.path, "the hub does not know this route; it stays");
             }

@@ -212,7 +212,7 @@ credentials = "/var/lib/berth/proxy"
             (
                 "http://127",
                 "ftp://127",
-                "3: hub has a scheme other than tunnel or http; write such as \"http://127.0.0.1:8081\"",
+                "3: hub has a scheme other than tunnel, http, https or http+unix; write such as \"http://127.0.0.1:8081\"",
             ),
             ("unix:/run", "unix:run", "4: the path after unix: must start with /"),
             (

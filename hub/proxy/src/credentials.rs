@@ -41,7 +41,12 @@ pub enum CredentialError {
 /// The credentials in force.
 #[derive(Debug)]
 pub struct Credentials {
-    folder: PathBuf,
+    /// Where they come from; without a folder the token is fixed.
+    folder: Option<PathBuf>,
+    /// Without a token in the environment, configurable-http-proxy asks for none.
+    open: bool,
+    /// Towards `https` targets.
+    outward: Arc<ClientConfig>,
     loaded: RwLock<Loaded>,
 }
 
@@ -63,13 +68,39 @@ struct Tls {
 
 impl Credentials {
     /// Those of a folder; none are loaded yet.
-    pub fn new(folder: &Path) -> Self {
-        Self { folder: folder.to_owned(), loaded: RwLock::default() }
+    pub fn new(folder: &Path, outward: ClientConfig) -> Self {
+        let folder = Some(folder.to_owned());
+        Self { folder, open: false, outward: Arc::new(outward), loaded: RwLock::default() }
+    }
+
+    /// One token that never changes, or none, which lets everybody in.
+    pub fn fixed(token: Option<String>, outward: ClientConfig) -> Self {
+        let open = token.is_none();
+        let loaded = RwLock::new(Loaded { token, ..Loaded::default() });
+        Self { folder: None, open, outward: Arc::new(outward), loaded }
+    }
+
+    /// TLS towards `https` targets.
+    pub fn outward(&self) -> Arc<ClientConfig> {
+        self.outward.clone()
+    }
+
+    /// Whether there is a certificate to show to hosts.
+    pub fn can_tunnel(&self) -> bool {
+        self.loaded.read().unwrap_or_else(PoisonError::into_inner).tls.is_some()
+    }
+
+    /// Whether the files may change.
+    pub fn come_from_files(&self) -> bool {
+        self.folder.is_some()
     }
 
     /// Whether this is the API's token; `None` when there is no token yet. Takes as long for a
     /// wrong one as for the right one.
     pub fn is_token(&self, given: &str) -> Option<bool> {
+        if self.open {
+            return Some(true);
+        }
         let loaded = self.loaded.read().unwrap_or_else(PoisonError::into_inner);
         loaded.token.as_ref().map(|token| token.as_bytes().ct_eq(given.as_bytes()).into())
     }
@@ -112,14 +143,14 @@ impl Credentials {
     /// # Errors
     /// When a file is damaged; what was in force stays, and the next call tries again.
     pub fn reload(&self) -> Result<bool, CredentialError> {
-        let stamps = [TOKEN, CA, CERTIFICATE, KEY].map(|name| {
-            fs::metadata(self.folder.join(name)).and_then(|found| found.modified()).ok()
-        });
+        let Some(folder) = &self.folder else { return Ok(false) };
+        let stamps = [TOKEN, CA, CERTIFICATE, KEY]
+            .map(|name| fs::metadata(folder.join(name)).and_then(|found| found.modified()).ok());
         let before = self.loaded.read().unwrap_or_else(PoisonError::into_inner).stamps;
         if stamps == before {
             return Ok(false);
         }
-        let read = |name: &str| file::read_if_there(&self.folder.join(name));
+        let read = |name: &str| file::read_if_there(&folder.join(name));
         let token = match read(TOKEN)?.map(|text| text.trim().to_owned()) {
             Some(token) if token.is_empty() => return Err(CredentialError::EmptyToken),
             token => token,
@@ -166,7 +197,7 @@ pub fn look(credentials: &Credentials, said: &mut String) {
                 format!(
                     "waiting for the hub to write {} in {}",
                     missing.join(", "),
-                    credentials.folder.display()
+                    credentials.folder.as_deref().unwrap_or(Path::new("")).display()
                 )
             }
         }
@@ -185,7 +216,8 @@ mod tests {
     #[test]
     fn files_may_come_late_and_a_damaged_one_changes_nothing() {
         let folder = tempfile::tempdir().unwrap();
-        let credentials = Credentials::new(folder.path());
+        let outward = crate::tls::client_config(None, None, true).unwrap();
+        let credentials = Credentials::new(folder.path(), outward);
         let host: HostId = "wn01".parse().unwrap();
         assert!(!credentials.reload().unwrap());
         assert_eq!(credentials.is_token("x"), None);

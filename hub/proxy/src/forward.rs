@@ -8,26 +8,27 @@ use berth_process::clock;
 use http_body_util::{BodyExt, Limited};
 use hyper::body::{Body, Incoming};
 use hyper::header::{
-    ACCEPT_ENCODING, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, EXPECT, HeaderName, HeaderValue,
-    UPGRADE,
+    ACCEPT_ENCODING, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, EXPECT, HOST, HeaderMap,
+    HeaderName, HeaderValue, UPGRADE,
 };
 use hyper::http::request::Parts;
 use hyper::http::uri::PathAndQuery;
 use hyper::upgrade::OnUpgrade;
 use hyper::{Method, Request, Response, StatusCode, Uri, Version};
 use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::body::{Relay, RequestBody, ResponseBody};
 use crate::cookies::{self, Owner};
 use crate::headers::{self, Client};
 use crate::hub_away::{self, BODY_MAX, TokenHash};
-use crate::page::{self, Page};
+use crate::metrics::count;
+use crate::page::{self, Page, Wants};
 use crate::pool::Sender;
 use crate::route::{Route, Target};
 use crate::shared::Shared;
 use crate::upstream::{self, HUB_PATIENCE, TUNNEL_PATIENCE, UpstreamError};
-use crate::{path, websocket};
+use crate::{errors, http2, path, websocket};
 
 /// Asked by load balancers, before any routing.
 const HEALTH: &str = "/_chp_healthz";
@@ -41,8 +42,17 @@ const HUB_ANSWER: Duration = Duration::from_secs(3);
 pub struct From {
     /// The other end's address.
     pub peer: IpAddr,
+    /// Whether the connection is TLS.
+    pub secure: bool,
     /// Held by what outlives the request.
     pub alive: mpsc::Sender<()>,
+}
+
+/// What is kept of a request for the case that it fails.
+struct Asked {
+    uri: Uri,
+    wants: Wants,
+    handshake: bool,
 }
 
 /// Answers one request. Never fails: what goes wrong is an answer.
@@ -51,101 +61,190 @@ pub async fn answer(
     from: &From,
     mut request: Request<Incoming>,
 ) -> Response<ResponseBody> {
-    if request.uri().path() == HEALTH {
+    if request.uri().path() == HEALTH && request.uri().query().is_none() {
         return page::json(StatusCode::OK, r#"{"status":"OK"}"#);
     }
-    let route = match path::segments(request.uri().path()) {
-        Ok(segments) => shared.table().find(&segments),
-        Err(error) => {
-            tracing::debug!(%error, "request refused");
-            return Page::BadRequest.answer(request.headers());
-        }
+    let handshake = websocket::is_handshake(&request);
+    let metrics = &shared.metrics;
+    count(if handshake { &metrics.requests_ws } else { &metrics.requests_web });
+    let begun = Instant::now();
+    let found = find(shared, &mut request);
+    metrics.find_target.since(begun);
+    let asked =
+        Asked { uri: request.uri().clone(), wants: Wants::of(request.headers()), handshake };
+    let route = match found {
+        Ok(route) => route,
+        Err(page) => return failed(shared, page, &asked).await,
     };
-    let Some(route) = route else { return Page::NotFound.answer(request.headers()) };
     let expects = request.headers().get(EXPECT);
     if expects.is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
-        return Page::UnknownExpectation.answer(request.headers());
+        return failed(shared, Page::UnknownExpectation, &asked).await;
     }
-    let trusted = shared.trusted_proxies.contains(&from.peer.to_canonical());
-    let client = headers::client(from.peer, request.headers(), trusted);
-    let handshake = websocket::is_handshake(&request);
-    if handshake && !websocket::origin_allowed(&request, &client, &shared.origins) {
-        return Page::ForeignOrigin.answer(request.headers());
+    let trusted = !shared.trusted_proxies.is_empty()
+        && shared.trusted_proxies.contains(&from.peer.to_canonical());
+    let client = headers::client(from.peer, request.headers(), trusted, from.secure);
+    if handshake
+        && shared.rules.is_none()
+        && !websocket::origin_allowed(&request, &client, &shared.origins)
+    {
+        return failed(shared, Page::ForeignOrigin, &asked).await;
     }
     let upgrade = handshake.then(|| hyper::upgrade::on(&mut request));
     let (parts, body) = request.into_parts();
-    if route.is_hub() {
+    let way = Way { shared, from, client: &client, asked: &asked };
+    if route.is_hub() && shared.state.is_some() {
         return match token_question(&route, &parts) {
-            Some(token) if body.is_end_stream() => {
-                user_of_token(shared, &route, &client, parts, token).await
-            }
-            _ => to_hub(shared, from, &route, &client, parts, body, upgrade).await,
+            Some(token) if body.is_end_stream() => way.user_of_token(&route, parts, token).await,
+            _ => way.to_hub(&route, parts, body, upgrade).await,
         };
     }
-    to_server(shared, from, &route, &client, parts, body, upgrade).await
+    way.to_server(&route, parts, body, upgrade).await
 }
 
-async fn to_hub(
+/// Answers one request of HTTP/2, as the same request of HTTP/1.1 would be.
+pub async fn answer_http2(
     shared: &Arc<Shared>,
     from: &From,
-    route: &Arc<Route>,
-    client: &Client,
-    parts: Parts,
-    body: Incoming,
-    upgrade: Option<OnUpgrade>,
+    mut request: Request<Incoming>,
 ) -> Response<ResponseBody> {
-    let asked = parts.headers.clone();
-    let body = RequestBody::of(body, &route.live);
-    let parts = prepared(route, client, parts, upgrade.is_some());
-    match upstream::exchange(route, &shared.credentials, parts, body, HUB_PATIENCE).await {
-        Ok((response, sender)) => relay(shared, from, route, response, sender, upgrade),
-        Err(error) => {
-            say(route, &error);
-            Page::HubAway.answer(&asked)
+    let expected = match http2::as_http1(&mut request) {
+        Ok(expected) => expected,
+        Err(reason) => {
+            tracing::debug!(reason, "request refused");
+            return Page::BadRequest.answer(Wants::of(request.headers()));
+        }
+    };
+    let mut response = answer(shared, from, request).await;
+    http2::as_http2(&mut response, expected);
+    response
+}
+
+/// The route of a request. The policy `chp` resolves dot segments as browsers do, and forwards what
+/// it has matched.
+fn find(shared: &Shared, request: &mut Request<Incoming>) -> Result<Arc<Route>, Page> {
+    let refused = |error: path::BadPath| {
+        tracing::debug!(%error, "request refused");
+        Page::BadRequest
+    };
+    let Some(rules) = &shared.rules else {
+        let segments = path::segments(request.uri().path()).map_err(refused)?;
+        return shared.table().find(&segments).ok_or(Page::NotFound);
+    };
+    if let Some(path) = path::normalised(request.uri().path()) {
+        let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
+        let uri = format!("{path}{query}").parse::<PathAndQuery>();
+        *request.uri_mut() = uri.map(Uri::from).map_err(|_| Page::BadRequest)?;
+    }
+    let mut segments = path::lenient_segments(request.uri().path()).map_err(refused)?;
+    if rules.host_routing {
+        let host = request.headers().get(HOST).map(HeaderValue::as_bytes).unwrap_or_default();
+        let name = host.split(|byte| *byte == b':').next().unwrap_or_default();
+        segments.insert(0, name.to_vec().into());
+    }
+    shared.table().find(&segments).ok_or(Page::NotFound)
+}
+
+/// Says what went wrong.
+async fn failed(shared: &Shared, wrong: Page, asked: &Asked) -> Response<ResponseBody> {
+    match &shared.rules {
+        None => {
+            shared.metrics.requests_proxy.add(wrong.status());
+            wrong.answer(asked.wants)
+        }
+        Some(rules) => {
+            errors::answer(shared, rules, wrong, &asked.uri, asked.wants, asked.handshake).await
         }
     }
 }
 
-async fn to_server(
-    shared: &Arc<Shared>,
-    from: &From,
-    route: &Arc<Route>,
-    client: &Client,
-    parts: Parts,
-    body: Incoming,
-    upgrade: Option<OnUpgrade>,
-) -> Response<ResponseBody> {
-    let asked = parts.headers.clone();
-    // A page that finds its server gone is the hub's: it offers to start the server.
-    let page = parts.method == Method::GET && page::wants_page(&asked) && body.is_end_stream();
-    let page_uri = page.then(|| parts.uri.clone());
-    let body = RequestBody::of(body, &route.live);
-    let patience = match route.record.target {
-        Target::Tunnel(_) => TUNNEL_PATIENCE,
-        Target::Http(_) => Duration::ZERO,
-    };
-    let parts = prepared(route, client, parts, upgrade.is_some());
-    let error = match upstream::exchange(route, &shared.credentials, parts, body, patience).await {
-        Ok((response, sender)) => return relay(shared, from, route, response, sender, upgrade),
-        Err(error) => error,
-    };
-    say(route, &error);
-    match (&error, page_uri) {
-        (UpstreamError::Gone, Some(uri)) => {
-            let Some(root) = shared.table().root() else {
-                return Page::NotRunning.answer(&asked);
-            };
-            let mut parts = Request::new(()).into_parts().0;
-            parts.uri = uri;
-            parts.headers = asked.clone();
-            let parts = prepared(&root, client, parts, false);
-            let empty = RequestBody::Empty;
-            match upstream::exchange(&root, &shared.credentials, parts, empty, HUB_PATIENCE).await {
-                Ok((response, sender)) => relay(shared, from, &root, response, sender, None),
-                Err(_) => Page::NotRunning.answer(&asked),
+/// What all steps of a request's way need.
+struct Way<'a> {
+    shared: &'a Arc<Shared>,
+    from: &'a From,
+    client: &'a Client,
+    asked: &'a Asked,
+}
+
+impl Way<'_> {
+    async fn to_hub(
+        &self,
+        route: &Arc<Route>,
+        parts: Parts,
+        body: Incoming,
+        upgrade: Option<OnUpgrade>,
+    ) -> Response<ResponseBody> {
+        let body = RequestBody::of(body, &route.live);
+        let parts = self.prepared(route, parts, upgrade.is_some());
+        match self.exchange(route, parts, body, HUB_PATIENCE).await {
+            Ok((response, sender)) => self.relay(route, response, sender, upgrade),
+            Err(error) => {
+                say(route, &error);
+                failed(self.shared, Page::HubAway, self.asked).await
             }
         }
-        _ => page_of(&error).answer(&asked),
+    }
+
+    async fn to_server(
+        &self,
+        route: &Arc<Route>,
+        parts: Parts,
+        body: Incoming,
+        upgrade: Option<OnUpgrade>,
+    ) -> Response<ResponseBody> {
+        // A page that finds its server gone is the hub's: it offers to start the server.
+        let page = self.shared.rules.is_none()
+            && parts.method == Method::GET
+            && self.asked.wants.page
+            && body.is_end_stream();
+        let page_headers = page.then(|| parts.headers.clone());
+        let body = RequestBody::of(body, &route.live);
+        let patience = match route.record.target {
+            Target::Tunnel(_) => TUNNEL_PATIENCE,
+            Target::Http(_) => Duration::ZERO,
+        };
+        let parts = self.prepared(route, parts, upgrade.is_some());
+        let error = match self.exchange(route, parts, body, patience).await {
+            Ok((response, sender)) => return self.relay(route, response, sender, upgrade),
+            Err(error) => error,
+        };
+        say(route, &error);
+        match (&error, page_headers) {
+            (UpstreamError::Gone, Some(headers)) => self.hubs_page(headers).await,
+            _ => failed(self.shared, page_of(&error), self.asked).await,
+        }
+    }
+
+    /// The hub's own page about a server that does not run.
+    async fn hubs_page(&self, headers: HeaderMap) -> Response<ResponseBody> {
+        let Some(root) = self.shared.table().root() else {
+            return failed(self.shared, Page::NotRunning, self.asked).await;
+        };
+        let mut parts = Request::new(()).into_parts().0;
+        parts.uri = self.asked.uri.clone();
+        parts.headers = headers;
+        let parts = self.prepared(&root, parts, false);
+        match self.exchange(&root, parts, RequestBody::Empty, HUB_PATIENCE).await {
+            Ok((response, sender)) => self.relay(&root, response, sender, None),
+            Err(_) => failed(self.shared, Page::NotRunning, self.asked).await,
+        }
+    }
+
+    /// One exchange with a route's target, under the policy's limit of time.
+    async fn exchange(
+        &self,
+        route: &Route,
+        parts: Parts,
+        body: RequestBody,
+        patience: Duration,
+    ) -> Result<(Response<Incoming>, Sender), UpstreamError> {
+        let patience = if self.shared.rules.is_some() { Duration::ZERO } else { patience };
+        let exchange = upstream::exchange(route, &self.shared.credentials, parts, body, patience);
+        match self.shared.rules.as_ref().and_then(|rules| rules.proxy_timeout) {
+            None => exchange.await,
+            Some(limit) => timeout(limit, exchange)
+                .await
+                .unwrap_or_else(|_| Err(UpstreamError::Unreachable("no answer in time".into()))),
+        }
     }
 }
 
@@ -175,19 +274,31 @@ fn say(route: &Route, error: &UpstreamError) {
     }
 }
 
-/// The head that goes up.
-fn prepared(route: &Route, client: &Client, mut parts: Parts, handshake: bool) -> Parts {
-    headers::prepare_request(&mut parts.headers, client);
-    if handshake {
-        parts.headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-        parts.headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+impl Way<'_> {
+    /// The head that goes up.
+    fn prepared(&self, route: &Route, mut parts: Parts, handshake: bool) -> Parts {
+        let target = &route.record.target;
+        match &self.shared.rules {
+            None => {
+                headers::prepare_request(&mut parts.headers, self.client);
+                parts.uri = upstream_uri(target, &parts.uri);
+            }
+            Some(rules) => {
+                headers::prepare_framing(&mut parts.headers);
+                rules.prepare_request(&mut parts.headers, self.client, target, handshake);
+                parts.uri = rules.upstream_uri(route, &parts.uri);
+            }
+        }
+        if handshake {
+            parts.headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+            parts.headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+        }
+        if !route.is_hub() && self.shared.rules.is_none() {
+            cookies::strip_request(&mut parts.headers, owner(route));
+        }
+        parts.version = Version::HTTP_11;
+        parts
     }
-    if !route.is_hub() {
-        cookies::strip_request(&mut parts.headers, owner(route));
-    }
-    parts.uri = upstream_uri(&route.record.target, &parts.uri);
-    parts.version = Version::HTTP_11;
-    parts
 }
 
 /// Path and query as received, behind the target's own path.
@@ -212,41 +323,53 @@ fn owner(route: &Route) -> Owner<'_> {
     }
 }
 
-/// Sends the answer down as it comes, or becomes the websocket that was asked for.
-fn relay(
-    shared: &Arc<Shared>,
-    from: &From,
-    route: &Arc<Route>,
-    mut response: Response<Incoming>,
-    sender: Sender,
-    upgrade: Option<OnUpgrade>,
-) -> Response<ResponseBody> {
-    let switching = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-    let server = switching.then(|| hyper::upgrade::on(&mut response));
-    let (mut parts, incoming) = response.into_parts();
-    headers::prepare_response(&mut parts.headers);
-    if !route.is_hub() && matches!(route.record.target, Target::Tunnel(_)) {
-        let dropped = cookies::strip_response(&mut parts.headers, owner(route));
-        if dropped > 0 && route.live.may_say(clock::now()) {
-            tracing::warn!(path = route.key, dropped, "cookies that a server may not set");
+impl Way<'_> {
+    /// Sends the answer down as it comes, or becomes the websocket that was asked for.
+    fn relay(
+        &self,
+        route: &Arc<Route>,
+        mut response: Response<Incoming>,
+        sender: Sender,
+        upgrade: Option<OnUpgrade>,
+    ) -> Response<ResponseBody> {
+        let shared = self.shared;
+        let switching = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+        let server = switching.then(|| hyper::upgrade::on(&mut response));
+        let (mut parts, incoming) = response.into_parts();
+        shared.metrics.requests_proxy.add(parts.status);
+        headers::prepare_response(&mut parts.headers);
+        match &shared.rules {
+            Some(rules) => {
+                let target = &route.record.target;
+                rules.prepare_response(&mut parts.headers, parts.status, target, self.client);
+            }
+            None if !route.is_hub() && matches!(route.record.target, Target::Tunnel(_)) => {
+                let dropped = cookies::strip_response(&mut parts.headers, owner(route));
+                if dropped > 0 && route.live.may_say(clock::now()) {
+                    tracing::warn!(path = route.key, dropped, "cookies that a server may not set");
+                }
+            }
+            None => {}
         }
-    }
-    parts.version = Version::HTTP_11;
-    match (server, upgrade) {
-        (Some(server), Some(client)) => {
-            parts.headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-            parts.headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
-            let going = shared.going.subscribe();
-            let (live, alive) = (route.live.clone(), from.alive.clone());
-            tokio::spawn(websocket::carry(client, server, live, going, alive));
-            Response::from_parts(parts, ResponseBody::text(""))
-        }
-        // A switch that nobody asked for.
-        (Some(_), None) => Page::NoAnswer.answer(&hyper::HeaderMap::new()),
-        (None, _) => {
-            let counts = parts.status.as_u16() < 300;
-            let body = Relay::new(incoming, route.live.clone(), sender, counts);
-            Response::from_parts(parts, ResponseBody::Upstream(body))
+        parts.version = Version::HTTP_11;
+        match (server, upgrade) {
+            (Some(server), Some(client)) => {
+                parts.headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+                parts.headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+                let (live, alive) = (route.live.clone(), self.from.alive.clone());
+                tokio::spawn(websocket::carry(client, server, live, shared.clone(), alive));
+                Response::from_parts(parts, ResponseBody::text(""))
+            }
+            // A switch that nobody asked for.
+            (Some(_), None) => Page::NoAnswer.answer(self.asked.wants),
+            (None, refused) => {
+                if refused.is_some() && shared.rules.is_some() {
+                    parts.headers.insert(CONNECTION, HeaderValue::from_static("close"));
+                }
+                let counts = parts.status.as_u16() < 300;
+                let body = Relay::new(incoming, route.live.clone(), sender, counts);
+                Response::from_parts(parts, ResponseBody::Upstream(body))
+            }
         }
     }
 }
@@ -261,44 +384,46 @@ fn token_question(route: &Route, parts: &Parts) -> Option<TokenHash> {
     if exactly { hub_away::token_of(&parts.headers) } else { None }
 }
 
-async fn user_of_token(
-    shared: &Arc<Shared>,
-    route: &Arc<Route>,
-    client: &Client,
-    mut parts: Parts,
-    token: TokenHash,
-) -> Response<ResponseBody> {
-    let asked = parts.headers.clone();
-    let memory = &shared.hub_away;
-    let recall = || memory.recall(&token, hub_away::boot_time_s());
-    if memory.is_away()
-        && let Some(remembered) = recall()
-    {
-        return remembered_answer(&token, remembered);
-    }
-    // A remembered answer needs no waiting; without one, a hub that is just starting is worth it.
-    let patience = if recall().is_some() { Duration::ZERO } else { HUB_PATIENCE };
-    parts.headers.remove(ACCEPT_ENCODING);
-    let parts = prepared(route, client, parts, false);
-    let empty = RequestBody::Empty;
-    let exchange = upstream::exchange(route, &shared.credentials, parts, empty, patience);
-    let asked_hub = timeout(HUB_ANSWER + patience, async {
-        let (response, sender) = exchange.await?;
-        hub_answer(shared, route, response, sender, token).await
-    });
-    match asked_hub.await {
-        Ok(Ok(response)) => {
-            memory.note_back();
-            response
+impl Way<'_> {
+    async fn user_of_token(
+        &self,
+        route: &Arc<Route>,
+        mut parts: Parts,
+        token: TokenHash,
+    ) -> Response<ResponseBody> {
+        let memory = &self.shared.hub_away;
+        let recall = || memory.recall(&token, hub_away::boot_time_s());
+        if memory.is_away()
+            && let Some(remembered) = recall()
+        {
+            return remembered_answer(self.shared, &token, remembered);
         }
-        failed => {
-            if let Ok(Err(error)) = &failed {
-                say(route, error);
+        // A remembered answer needs no waiting; without one, a hub that is just starting is worth
+        // it.
+        let patience = if recall().is_some() { Duration::ZERO } else { HUB_PATIENCE };
+        parts.headers.remove(ACCEPT_ENCODING);
+        let parts = self.prepared(route, parts, false);
+        let empty = RequestBody::Empty;
+        let credentials = &self.shared.credentials;
+        let exchange = upstream::exchange(route, credentials, parts, empty, patience);
+        let asked_hub = timeout(HUB_ANSWER + patience, async {
+            let (response, sender) = exchange.await?;
+            hub_answer(self.shared, route, response, sender, token).await
+        });
+        match asked_hub.await {
+            Ok(Ok(response)) => {
+                memory.note_back();
+                response
             }
-            memory.note_away();
-            match recall() {
-                Some(remembered) => remembered_answer(&token, remembered),
-                None => Page::HubAway.answer(&asked),
+            broken => {
+                if let Ok(Err(error)) = &broken {
+                    say(route, error);
+                }
+                memory.note_away();
+                match recall() {
+                    Some(remembered) => remembered_answer(self.shared, &token, remembered),
+                    None => failed(self.shared, Page::HubAway, self.asked).await,
+                }
             }
         }
     }
@@ -335,9 +460,11 @@ async fn hub_answer(
 }
 
 fn remembered_answer(
+    shared: &Shared,
     token: &TokenHash,
     remembered: hub_away::Remembered,
 ) -> Response<ResponseBody> {
+    count(&shared.metrics.answered_for_hub);
     let short = crate::persist::hex(token.get(..4).unwrap_or_default());
     tracing::info!(token = short, age_s = remembered.age_s, "answered for the hub, which is away");
     let mut response = page::own(StatusCode::OK, remembered.body);

@@ -1,27 +1,36 @@
 //! Where users' connections come in: listeners, and one task a connection.
 
 use std::convert::Infallible;
-use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use hyper::StatusCode;
-use hyper::server::conn::http1;
+use hyper::header::{CONNECTION, HOST, HeaderValue, LOCATION};
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
 
 use crate::forward::{self, From};
 use crate::guard::{FIELDS_MAX, Gate, Guarded};
+use crate::listen::{self, Listener, Place, Stream, of_one_connection};
+use crate::metrics::Held;
+use crate::page;
 use crate::shared::{Shared, turned};
 use crate::socket;
+use crate::tls::Terminator;
 
 /// Between two requests: longer than browsers keep an idle connection, so they close first.
 const IDLE: Duration = Duration::from_secs(75);
+
+/// For a TLS handshake: a client that takes longer is not one.
+const HANDSHAKE: Duration = Duration::from_secs(10);
 
 /// For an address that is not there yet, and after a failed accept (no descriptors left).
 const TRY_AGAIN: Duration = Duration::from_secs(1);
@@ -29,17 +38,26 @@ const TRY_AGAIN: Duration = Duration::from_secs(1);
 /// More than the guard lets through, so that the guard's limit is the one that counts.
 const BUFFER_MAX: usize = 256 * 1024;
 
+/// The protocols offered, by preference.
+pub const ALPN: [&[u8]; 2] = [b"h2", b"http/1.1"];
+
+/// Of one HTTP/2 connection: browsers open about a hundred.
+const STREAMS_MAX: u32 = 100;
+
+/// Room in flight for a stream and a connection of HTTP/2: enough for a fast network.
+const WINDOW: u32 = 1024 * 1024;
+
 /// Waits until an address can be listened on, for ever; says once that it waits.
-pub async fn bind_patiently(address: SocketAddr) -> TcpListener {
+pub async fn bind_patiently(place: Place) -> Listener {
     let mut said = false;
     loop {
-        match TcpListener::bind(address).await {
+        match listen::bind(&place).await {
             Ok(listener) => {
-                tracing::info!(%address, "listening");
+                tracing::info!(address = %place, "listening");
                 return listener;
             }
             Err(error) if !said => {
-                tracing::warn!(%address, %error, "cannot listen yet, trying every second");
+                tracing::warn!(address = %place, %error, "cannot listen yet, trying every second");
                 said = true;
             }
             Err(_) => {}
@@ -48,17 +66,30 @@ pub async fn bind_patiently(address: SocketAddr) -> TcpListener {
     }
 }
 
-/// Accepts connections until the proxy ends.
-pub async fn accept(listener: TcpListener, shared: Arc<Shared>, alive: mpsc::Sender<()>) {
-    let going = shared.going.subscribe();
+/// Accepts connections until the proxy ends or a successor accepts in its place.
+pub async fn accept(
+    listener: Arc<Listener>,
+    tls: Option<Arc<Terminator>>,
+    shared: Arc<Shared>,
+    alive: mpsc::Sender<()>,
+) {
+    let (mut going, mut draining) =
+        (pin!(turned(shared.going.subscribe())), pin!(turned(shared.draining.subscribe())));
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            () = turned(going.clone()) => return,
+            () = &mut going => return,
+            () = &mut draining => return,
         };
+        let (tls, shared, alive) = (tls.clone(), shared.clone(), alive.clone());
         match accepted {
-            Ok((stream, peer)) => {
-                tokio::spawn(serve(stream, peer, shared.clone(), alive.clone()));
+            Ok(Stream::Tcp(stream, peer)) => {
+                socket::tune(&stream);
+                tokio::spawn(connection(stream, peer.ip(), tls, shared, alive));
+            }
+            Ok(Stream::Unix(stream)) => {
+                let peer = IpAddr::V4(Ipv4Addr::LOCALHOST);
+                tokio::spawn(connection(stream, peer, tls, shared, alive));
             }
             Err(error) if of_one_connection(&error) => {}
             Err(error) => {
@@ -69,32 +100,58 @@ pub async fn accept(listener: TcpListener, shared: Arc<Shared>, alive: mpsc::Sen
     }
 }
 
-/// Whether a failed accept concerns a connection that is gone already.
-pub fn of_one_connection(error: &io::Error) -> bool {
-    use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
-    matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted)
+async fn connection(
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    peer: IpAddr,
+    tls: Option<Arc<Terminator>>,
+    shared: Arc<Shared>,
+    alive: mpsc::Sender<()>,
+) {
+    let _open = Held::new(&shared, |metrics| &metrics.connections);
+    let from = From { peer, secure: tls.is_some(), alive };
+    let Some(tls) = tls else { return serve(stream, from, &shared).await };
+    let accepted = timeout(HANDSHAKE, TlsAcceptor::from(tls.config()).accept(stream));
+    match accepted.await {
+        Ok(Ok(stream)) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => {
+            serve_http2(stream, from, &shared).await;
+        }
+        Ok(Ok(stream)) => serve(stream, from, &shared).await,
+        Ok(Err(error)) => tracing::debug!(%error, "tls handshake failed"),
+        Err(_) => tracing::debug!("tls handshake timed out"),
+    }
 }
 
-async fn serve(stream: TcpStream, peer: SocketAddr, shared: Arc<Shared>, alive: mpsc::Sender<()>) {
-    socket::tune(&stream);
+/// HTTP/1.1.
+async fn serve(
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    from: From,
+    shared: &Arc<Shared>,
+) {
     let gate = Gate::default();
-    let guarded = Guarded::new(stream, gate.clone());
+    let silence = shared.rules.as_ref().and_then(|rules| rules.timeout);
+    let guarded = Guarded::new(stream, gate.clone(), silence);
     let going = shared.going.subscribe();
-    let from = From { peer: peer.ip(), alive };
+    let draining = shared.draining.subscribe();
     let requests = AtomicU64::new(0);
     let service = service_fn(|request| {
         // Requests of one connection come one after the other, so their order is their number.
         let number = requests.fetch_add(1, Ordering::Relaxed).saturating_add(1);
-        let (shared, from, gate) = (&shared, &from, &gate);
+        let (from, gate, draining) = (&from, &gate, &draining);
         async move {
-            let response = forward::answer(shared, from, request).await;
-            gate.decide(number, response.status() == StatusCode::SWITCHING_PROTOCOLS);
+            let mut response = forward::answer(shared, from, request).await;
+            let switched = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+            gate.decide(number, switched);
+            // A successor accepts by now: the client's next request shall be its.
+            if !switched && *draining.borrow() {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
             Ok::<_, Infallible>(response)
         }
     });
+    let idle = shared.rules.as_ref().map_or(IDLE, |rules| rules.keep_alive);
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(IDLE)
+        .header_read_timeout(idle)
         .max_headers(FIELDS_MAX)
         .max_buf_size(BUFFER_MAX)
         .serve_connection(TokioIo::new(guarded), service)
@@ -109,5 +166,83 @@ async fn serve(stream: TcpStream, peer: SocketAddr, shared: Arc<Shared>, alive: 
     };
     if let Err(error) = ended {
         tracing::debug!(%error, "connection ended");
+    }
+}
+
+/// HTTP/2. Its framing is the library's: there are no two ways to read a binary length.
+async fn serve_http2(
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    from: From,
+    shared: &Arc<Shared>,
+) {
+    let going = shared.going.subscribe();
+    let draining = shared.draining.subscribe();
+    let (owned, from) = (shared.clone(), Arc::new(from));
+    let service = service_fn(move |request| {
+        let (shared, from) = (owned.clone(), from.clone());
+        async move { Ok::<_, Infallible>(forward::answer_http2(&shared, &from, request).await) }
+    });
+    let connection = http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS_MAX)
+        .initial_stream_window_size(WINDOW)
+        .initial_connection_window_size(WINDOW)
+        .max_header_list_size(u32::try_from(crate::framing::HEAD_MAX).unwrap_or(u32::MAX))
+        .keep_alive_interval(IDLE)
+        .enable_connect_protocol()
+        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = async { tokio::select! { () = turned(going) => {}, () = turned(draining) => {} } } => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "connection ended");
+    }
+}
+
+/// Sends browsers from a plain port to the `https` one.
+pub async fn redirect(listener: Arc<Listener>, port: u16, shared: Arc<Shared>) {
+    let (mut going, mut draining) =
+        (pin!(turned(shared.going.subscribe())), pin!(turned(shared.draining.subscribe())));
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = &mut going => return,
+            () = &mut draining => return,
+        };
+        let Ok(Stream::Tcp(stream, _)) = accepted else { continue };
+        tokio::spawn(async move {
+            let service = service_fn(|request: hyper::Request<hyper::body::Incoming>| async move {
+                let host = request.headers().get(HOST).and_then(|host| host.to_str().ok());
+                // A request without a host is refused by the guard before it comes here.
+                let host = host.unwrap_or_default();
+                let name = match host.rfind(']') {
+                    Some(end) => host.get(..=end).unwrap_or_default(),
+                    None => host.split(':').next().unwrap_or_default(),
+                };
+                let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+                let port = if port == 443 { String::new() } else { format!(":{port}") };
+                let mut response = page::own(StatusCode::MOVED_PERMANENTLY, "");
+                match HeaderValue::from_str(&format!("https://{name}{port}{path}")) {
+                    Ok(place) => {
+                        response.headers_mut().insert(LOCATION, place);
+                    }
+                    Err(_) => *response.status_mut() = StatusCode::BAD_REQUEST,
+                }
+                Ok::<_, Infallible>(response)
+            });
+            let _ = http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(Duration::from_secs(30))
+                .serve_connection(
+                    TokioIo::new(Guarded::new(stream, Gate::default(), None)),
+                    service,
+                )
+                .await;
+        });
     }
 }

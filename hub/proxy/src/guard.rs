@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
 
 use crate::framing::{HEAD_MAX, State, Step, step};
 
@@ -86,12 +86,16 @@ pub struct Guarded<T> {
     refused: bool,
     ended: bool,
     head_deadline: Option<Pin<Box<Sleep>>>,
+    /// How long nothing may come or go before the connection is dropped; websockets are exempt.
+    silence: Option<(Duration, Pin<Box<Sleep>>)>,
 }
 
 impl<T> Guarded<T> {
-    /// Guards a stream.
-    pub fn new(inner: T, gate: Gate) -> Self {
+    /// Guards a stream. `silence` is how long it may be silent.
+    pub fn new(inner: T, gate: Gate, silence: Option<Duration>) -> Self {
+        let silence = silence.map(|limit| (limit, Box::pin(tokio::time::sleep(limit))));
         Self {
+            silence,
             inner,
             gate,
             state: State::default(),
@@ -137,6 +141,13 @@ impl<T> Guarded<T> {
             }
         }
         Ok(())
+    }
+
+    /// Something came or went.
+    fn heard(&mut self) {
+        if let Some((limit, deadline)) = &mut self.silence {
+            deadline.as_mut().reset(Instant::now() + *limit);
+        }
     }
 
     fn refuse(&mut self, instead: &[u8]) {
@@ -194,7 +205,15 @@ impl<T: AsyncRead + Unpin> AsyncRead for Guarded<T> {
                 ready!(deadline.as_mut().poll(cx));
                 return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
             }
+            if read.is_pending()
+                && this.state != State::Raw
+                && let Some((_, deadline)) = &mut this.silence
+            {
+                ready!(deadline.as_mut().poll(cx));
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
             ready!(read)?;
+            this.heard();
             let filled = buffer.filled().len();
             if filled == before {
                 this.ended = true;
@@ -228,7 +247,9 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Guarded<T> {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().inner).poll_write(cx, bytes)
+        let this = self.get_mut();
+        this.heard();
+        Pin::new(&mut this.inner).poll_write(cx, bytes)
     }
 
     fn poll_write_vectored(
@@ -236,7 +257,9 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Guarded<T> {
         cx: &mut Context<'_>,
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().inner).poll_write_vectored(cx, parts)
+        let this = self.get_mut();
+        this.heard();
+        Pin::new(&mut this.inner).poll_write_vectored(cx, parts)
     }
 
     fn is_write_vectored(&self) -> bool {

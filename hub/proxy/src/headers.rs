@@ -21,7 +21,7 @@ pub struct Client {
 }
 
 /// Who the client is: the peer itself, or what a trusted proxy before us says.
-pub fn client(peer: IpAddr, headers: &HeaderMap, trusted: bool) -> Client {
+pub fn client(peer: IpAddr, headers: &HeaderMap, trusted: bool, secure: bool) -> Client {
     let last = |name: &str| {
         let value = headers.get_all(name).iter().next_back()?.to_str().ok()?;
         let value = value.rsplit(',').next()?.trim();
@@ -31,6 +31,7 @@ pub fn client(peer: IpAddr, headers: &HeaderMap, trusted: bool) -> Client {
     let host = last("x-forwarded-host").unwrap_or_else(|| host.to_owned());
     let scheme = match last("x-forwarded-proto").as_deref() {
         Some("https" | "wss") => "https",
+        None if secure => "https",
         _ => "http",
     };
     let port = last("x-forwarded-port")
@@ -60,11 +61,7 @@ const CLAIMS: [&str; 8] = [
 
 /// Makes the fields of a request ready to go up: hop-by-hop and claimed ones dropped, ours set.
 pub fn prepare_request(headers: &mut HeaderMap, client: &Client) {
-    strip_hop_by_hop(headers);
-    // The front answers 100 itself when the upload is first read; the upstream reads at once.
-    headers.remove(EXPECT);
-    // Framing is made anew from the body, for every method.
-    headers.remove(CONTENT_LENGTH);
+    prepare_framing(headers);
     for name in CLAIMS {
         headers.remove(name);
     }
@@ -78,6 +75,15 @@ pub fn prepare_request(headers: &mut HeaderMap, client: &Client) {
     set("x-forwarded-proto", &client.scheme);
     set("x-forwarded-host", &client.host);
     set("x-forwarded-port", &client.port.to_string());
+}
+
+/// Drops what concerns the client's connection or the framing on it.
+pub fn prepare_framing(headers: &mut HeaderMap) {
+    strip_hop_by_hop(headers);
+    // The front answers 100 itself when the upload is first read; the upstream reads at once.
+    headers.remove(EXPECT);
+    // Framing is made anew from the body, for every method.
+    headers.remove(CONTENT_LENGTH);
 }
 
 /// Makes the fields of a response ready to go down.
@@ -175,7 +181,7 @@ mod tests {
              x-remote-user: root\nx-berth-user: root\nexpect: 100-continue\naccept: */*",
         );
         let peer = "::ffff:10.1.2.3".parse().unwrap();
-        let client = client(peer, &request, false);
+        let client = client(peer, &request, false, false);
         prepare_request(&mut request, &client);
         assert_eq!(
             text(&request),
@@ -195,8 +201,8 @@ mod tests {
         let show = |client: Client| {
             format!("{} {} {} {}", client.address, client.scheme, client.host, client.port)
         };
-        assert_eq!(show(client(peer, &request, true)), "192.0.2.7 https hub.example 443");
-        assert_eq!(show(client(peer, &request, false)), "127.0.0.1 http inner 80");
+        assert_eq!(show(client(peer, &request, true, false)), "192.0.2.7 https hub.example 443");
+        assert_eq!(show(client(peer, &request, false, false)), "127.0.0.1 http inner 80");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Tasks that keep: the table and the hub's answers on disk, the pools free of old connections.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -59,10 +60,14 @@ pub async fn save_all(shared: Arc<Shared>) {
 
 fn save_routes(shared: &Shared) -> Result<(), FileError> {
     let _alone = shared.saving.lock().unwrap_or_else(PoisonError::into_inner);
-    persist::save(&shared.state, &snapshot(shared))
+    let Some(state) = &shared.state else { return Ok(()) };
+    let saved = persist::save(state, &snapshot(shared));
+    shared.metrics.save_failed.store(u64::from(saved.is_err()), Ordering::Relaxed);
+    saved
 }
 
-fn snapshot(shared: &Shared) -> persist::Saved {
+/// The table as it is kept.
+pub fn snapshot(shared: &Shared) -> persist::Saved {
     let (highest, routes) = {
         let table = shared.table();
         (table.highest, table.posted().cloned().collect::<Vec<_>>())
@@ -77,7 +82,8 @@ fn snapshot(shared: &Shared) -> persist::Saved {
 /// Names the file and the system's reason.
 pub fn save_hub_users(shared: &Shared) -> Result<(), FileError> {
     let _alone = shared.saving.lock().unwrap_or_else(PoisonError::into_inner);
-    shared.hub_away.save(&shared.state, clock::now().as_millis() / 1000)
+    let Some(state) = &shared.state else { return Ok(()) };
+    shared.hub_away.save(state, clock::now().as_millis() / 1000)
 }
 
 fn latest_clock(shared: &Shared) -> String {

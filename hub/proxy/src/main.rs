@@ -1,25 +1,42 @@
-//! `berth-proxy --config FILE`: reads the configuration, starts, and ends when asked to.
+//! `berth-proxy --config FILE`: reads the configuration, starts, and ends when asked to. With other
+//! options, or called `configurable-http-proxy`, it is that program.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use berth_process::{logging, signal};
-use berth_proxy::config;
+use berth_proxy::arguments::{self, Arguments, Asked};
+use berth_proxy::setup::Setup;
+use berth_proxy::{config, log};
 use clap::Parser;
+
+/// Ended by a signal, as configurable-http-proxy says it.
+const ENDED: u8 = 2;
 
 /// Carries users' traffic to their notebook servers.
 #[derive(Parser)]
-#[command(name = "berth-proxy", version)]
-struct Arguments {
+#[command(
+    name = "berth-proxy",
+    version,
+    after_help = "Any other option makes it configurable-http-proxy: see --port 8000 --help."
+)]
+struct OwnArguments {
     /// The configuration file.
     #[arg(long, value_name = "FILE", default_value = "/etc/berth/proxy.toml")]
     config: PathBuf,
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let words = || std::env::args_os().map(|word| word.to_string_lossy().into_owned());
+    let program = words().next().unwrap_or_default();
+    let only_help = words().nth(1).is_some_and(|word| word == "--help" || word == "--version")
+        && words().count() == 2;
+    if arguments::is_meant(Path::new(&program), words().skip(1)) && !only_help {
+        return as_configurable_http_proxy();
+    }
+    let arguments = OwnArguments::parse();
     logging::start();
-    match run(&arguments) {
+    match run(&arguments.config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error}");
@@ -28,14 +45,67 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
-    let config = config::read(&arguments.config)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let running = berth_proxy::start(&config).await?;
+fn run(config: &Path) -> Result<(), Box<dyn std::error::Error>> {
+    let setup = Setup::of_config(&config::read(config)?)?;
+    runtime()?.block_on(async {
+        let running = berth_proxy::start_setup(setup).await?;
         signal::asked_to_end().await?;
         tracing::info!("ending");
         running.stop().await;
         Ok(())
     })
+}
+
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()
+}
+
+fn as_configurable_http_proxy() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let _ = error.print();
+            // The parser's own code for a bad option is 2; scripts know 1.
+            return if error.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
+        }
+    };
+    log::start(arguments.log_level());
+    let token = std::env::var("CONFIGPROXY_AUTH_TOKEN").ok().filter(|token| !token.is_empty());
+    let asked = match arguments.setup(token) {
+        Ok(asked) => asked,
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match serve(asked) {
+        Ok(()) => ExitCode::from(ENDED),
+        Err(error) => {
+            tracing::error!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(asked: Asked) -> Result<(), Box<dyn std::error::Error>> {
+    for note in &asked.notes {
+        tracing::info!("{note}");
+    }
+    for warning in &asked.warnings {
+        tracing::warn!("{warning}");
+    }
+    let ended = runtime()?.block_on(async {
+        let running = berth_proxy::start_setup(asked.setup).await?;
+        if let Some(path) = &asked.pid_file {
+            std::fs::write(path, std::process::id().to_string())?;
+        }
+        signal::asked_to_end().await?;
+        tracing::warn!("Terminated");
+        running.stop_at_once().await;
+        Ok(())
+    });
+    if let Some(path) = &asked.pid_file {
+        let _ = std::fs::remove_file(path);
+    }
+    ended
 }

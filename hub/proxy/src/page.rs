@@ -90,10 +90,10 @@ impl Page {
     }
 
     /// The answer, as HTML or, for those who prefer it, JSON.
-    pub fn answer(self, request: &HeaderMap) -> Response<ResponseBody> {
+    pub fn answer(self, wants: Wants) -> Response<ResponseBody> {
         let status = self.status();
         let (title, text) = self.words();
-        let json = prefers_json(request);
+        let json = wants.json && !wants.page;
         let body = if json {
             format!(r#"{{"status": {}, "message": "{title}. {text}"}}"#, status.as_u16())
         } else {
@@ -136,13 +136,23 @@ pub fn json(status: StatusCode, body: impl Into<Bytes>) -> Response<ResponseBody
     response
 }
 
-/// Whether the client is a browser that shows a page.
-pub fn wants_page(request: &HeaderMap) -> bool {
-    accepts(request, "text/html")
+/// What the client can make use of.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Wants {
+    /// A browser that shows a page.
+    pub page: bool,
+    /// A program that reads JSON.
+    pub json: bool,
 }
 
-fn prefers_json(request: &HeaderMap) -> bool {
-    accepts(request, "application/json") && !accepts(request, "text/html")
+impl Wants {
+    /// By its `Accept`.
+    pub fn of(request: &HeaderMap) -> Self {
+        if !request.contains_key(ACCEPT) {
+            return Self::default();
+        }
+        Self { page: accepts(request, "text/html"), json: accepts(request, "application/json") }
+    }
 }
 
 fn accepts(request: &HeaderMap, kind: &str) -> bool {

@@ -57,6 +57,45 @@ pub fn segments(path: &str) -> Result<Segments<'_>, BadPath> {
     Ok(segments)
 }
 
+/// Splits a path into decoded segments and takes whatever they hold, as the policy `chp` does. A
+/// leading `//` is an empty segment.
+///
+/// # Errors
+/// When an escape is bad or the path is none.
+pub fn lenient_segments(path: &str) -> Result<Segments<'_>, BadPath> {
+    path.strip_prefix('/').ok_or(BadPath::NotAbsolute)?.split('/').map(decode).collect()
+}
+
+/// The path as a browser would have sent it: dot segments resolved, `\\` as `/`. `None` when it
+/// stands so already.
+pub fn normalised(path: &str) -> Option<String> {
+    let dots = |segment: &str| match segment.to_ascii_lowercase().as_str() {
+        "." | "%2e" => 1,
+        ".." | ".%2e" | "%2e." | "%2e%2e" => 2,
+        _ => 0,
+    };
+    if !path.contains('\\') && path.split('/').all(|segment| dots(segment) == 0) {
+        return None;
+    }
+    let path = path.replace('\\', "/");
+    let mut kept: Vec<&str> = Vec::new();
+    let mut segments = path.strip_prefix('/')?.split('/').peekable();
+    while let Some(segment) = segments.next() {
+        let dots = dots(segment);
+        if dots == 0 {
+            kept.push(segment);
+            continue;
+        }
+        if dots == 2 {
+            kept.pop();
+        }
+        if segments.peek().is_none() {
+            kept.push("");
+        }
+    }
+    Some(format!("/{}", kept.join("/")))
+}
+
 /// Decodes the percent escapes of one segment, or of a query's value.
 ///
 /// # Errors
@@ -159,6 +198,24 @@ mod tests {
             ("example.org:443", "NotAbsolute"),
         ] {
             assert_eq!(check(path), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn dot_segments_are_resolved_as_browsers_do() {
+        for (path, expected) in [
+            ("/a/b", None),
+            ("/a/..b/.c/d.", None),
+            ("//a//", None),
+            ("/a/../b", Some("/b")),
+            ("/a/%2E%2e/b/.", Some("/b/")),
+            ("/a/b/..", Some("/a/")),
+            ("/../../a", Some("/a")),
+            ("/a//../b", Some("/a/b")),
+            ("/..", Some("/")),
+            ("/a\\b", Some("/a/b")),
+        ] {
+            assert_eq!(normalised(path).as_deref(), expected, "{path}");
         }
     }
 

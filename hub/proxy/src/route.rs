@@ -1,13 +1,16 @@
 //! One route: where a path leads, what the hub said about it, and what lives on it.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use berth_common::{HostId, ServerId, Timestamp};
 use hyper::http::uri::{Authority, Uri};
+use rustls::pki_types::ServerName;
 use serde_json::{Map, Value};
 use tokio::sync::watch;
 
+use crate::path;
 use crate::pool::Pool;
 
 /// Where a route's requests go.
@@ -32,13 +35,46 @@ pub struct Tunnel {
     pub address: String,
 }
 
-/// A plain HTTP server.
+/// An HTTP server that is reached without a tunnel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpTarget {
-    /// `name:port`.
-    pub address: String,
+    /// How to get there.
+    pub way: Way,
+    /// Its `Host`.
+    pub host: String,
     /// The path put before every request's path, without trailing `/`.
     pub prefix: String,
+    /// Put before every request's query.
+    pub query: Option<String>,
+}
+
+/// How to get to an HTTP server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Way {
+    /// `name:port`.
+    Tcp(String),
+    /// `name:port`, and the name that its certificate must show.
+    Tls(String, ServerName<'static>),
+    /// A Unix socket.
+    Unix(PathBuf),
+}
+
+impl Target {
+    /// The target's `Host`, if it has one.
+    pub fn host(&self) -> Option<&str> {
+        match self {
+            Self::Tunnel(_) => None,
+            Self::Http(http) => Some(&http.host),
+        }
+    }
+
+    /// What stands before a request's path and before its query.
+    pub fn prefix(&self) -> (&str, Option<&str>) {
+        match self {
+            Self::Tunnel(_) => ("", None),
+            Self::Http(http) => (&http.prefix, http.query.as_deref()),
+        }
+    }
 }
 
 /// Why a record is refused; the text is the API's answer.
@@ -85,8 +121,13 @@ impl Record {
         let text = fields.get("target").and_then(Value::as_str).ok_or(BadRecord::NoTarget)?;
         let target = match text.split_once("://") {
             Some(("tunnel", rest)) => Target::Tunnel(tunnel(rest, generation, &fields)?),
-            Some(("http", _)) => Target::Http(http(text)?),
-            Some(_) => return Err(BadRecord::Target("has a scheme other than tunnel or http")),
+            Some(("http", _)) => Target::Http(http(text, false)?),
+            Some(("https", _)) => Target::Http(http(text, true)?),
+            Some(("http+unix" | "unix+http", rest)) => Target::Http(unix(rest)?),
+            Some(_) => {
+                let known = "has a scheme other than tunnel, http, https or http+unix";
+                return Err(BadRecord::Target(known));
+            }
             None => return Err(BadRecord::Target("is not a URL")),
         };
         Ok(Self { target, generation, epoch, fields })
@@ -139,17 +180,43 @@ fn tunnel(
     })
 }
 
-fn http(url: &str) -> Result<HttpTarget, BadRecord> {
+fn http(url: &str, secure: bool) -> Result<HttpTarget, BadRecord> {
     let uri: Uri = url.parse().map_err(|_| BadRecord::Target("is not a URL"))?;
     let authority = uri.authority().ok_or(BadRecord::Target("has no host"))?;
-    if authority.host().is_empty() || authority.as_str().contains('@') || uri.query().is_some() {
+    if authority.host().is_empty() || authority.as_str().contains('@') {
         return Err(BadRecord::Target("must be http://HOST[:PORT][/PATH]"));
     }
-    let port = authority.port_u16().unwrap_or(80);
+    let port = authority.port_u16().unwrap_or(if secure { 443 } else { 80 });
+    let address = format!("{}:{port}", authority.host());
+    let way = if secure {
+        let name = authority.host().trim_matches(['[', ']']).to_owned();
+        let name = name.try_into().map_err(|_| BadRecord::Target("has no valid host name"))?;
+        Way::Tls(address, name)
+    } else {
+        Way::Tcp(address)
+    };
     let path = uri.path();
     Ok(HttpTarget {
-        address: format!("{}:{port}", authority.host()),
+        way,
+        host: authority.to_string(),
         prefix: path.strip_suffix('/').unwrap_or(path).to_owned(),
+        query: uri.query().filter(|query| !query.is_empty()).map(str::to_owned),
+    })
+}
+
+/// `%2Fpath%2Fof%2Fsocket`, and behind a `/` what stands before every request's path.
+fn unix(rest: &str) -> Result<HttpTarget, BadRecord> {
+    let (socket, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let socket = path::decode(socket).ok().and_then(|text| String::from_utf8(text.into()).ok());
+    let socket = socket.filter(|path| path.starts_with('/'));
+    let socket = socket.ok_or(BadRecord::Target("must be http+unix://%2FPATH%2FOF%2FSOCKET"))?;
+    let (path, query) = path.split_once('?').unwrap_or((path, ""));
+    let path = path.strip_suffix('/').unwrap_or(path);
+    Ok(HttpTarget {
+        way: Way::Unix(socket.into()),
+        host: "localhost".into(),
+        prefix: if path.is_empty() { String::new() } else { format!("/{path}") },
+        query: (!query.is_empty()).then(|| query.to_owned()),
     })
 }
 
@@ -288,17 +355,25 @@ mod tests {
         );
         assert_eq!(
             tunnel("http://[::1]:8/a/", ""),
-            "Http(HttpTarget { address: \"[::1]:8\", prefix: \"/a\" })"
+            "Http(HttpTarget { way: Tcp(\"[::1]:8\"), host: \"[::1]:8\", prefix: \"/a\", query: None })"
         );
         assert_eq!(
             tunnel("http://hub", ""),
-            "Http(HttpTarget { address: \"hub:80\", prefix: \"\" })"
+            "Http(HttpTarget { way: Tcp(\"hub:80\"), host: \"hub\", prefix: \"\", query: None })"
+        );
+        assert_eq!(
+            tunnel("http+unix://%2Frun%2Fx.sock/a/?b", ""),
+            "Http(HttpTarget { way: Unix(\"/run/x.sock\"), host: \"localhost\", prefix: \"/a\", \
+             query: Some(\"b\") })"
         );
         for (json, expected) in [
             (r#"{}"#, "Must specify 'target' as string"),
             (r#"{"target": 3}"#, "Must specify 'target' as string"),
             (r#"{"target": "hub:80"}"#, "target is not a URL"),
-            (r#"{"target": "ftp://hub"}"#, "target has a scheme other than tunnel or http"),
+            (
+                r#"{"target": "ftp://hub"}"#,
+                "target has a scheme other than tunnel, http, https or http+unix",
+            ),
             (r#"{"target": "http://"}"#, "target is not a URL"),
             (r#"{"target": "http://u:p@hub/"}"#, "target must be http://HOST[:PORT][/PATH]"),
             (

@@ -2,12 +2,16 @@
 
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use tokio::sync::{Notify, watch};
 
 use crate::credentials::Credentials;
 use crate::hub_away::HubAway;
+use crate::metrics::Metrics;
+use crate::rules::Rules;
+use crate::setup::Setup;
 use crate::table::Table;
 
 /// The proxy's whole state.
@@ -20,34 +24,42 @@ pub struct Shared {
     pub credentials: Arc<Credentials>,
     /// What the hub said of tokens.
     pub hub_away: HubAway,
-    /// Where routes and hub answers are kept.
-    pub state: PathBuf,
+    /// Where routes and hub answers are kept, if they are.
+    pub state: Option<PathBuf>,
     /// Held while a file is written: two writers would mix theirs.
     pub saving: Mutex<()>,
     /// Proxies before this one.
     pub trusted_proxies: Vec<IpAddr>,
     /// Origins besides our own.
     pub origins: Vec<String>,
+    /// The policy `chp`; none is `berth`.
+    pub rules: Option<Rules>,
+    /// Counters.
+    pub metrics: Metrics,
+    /// While a successor takes over, the API changes nothing: it would be lost.
+    pub frozen: AtomicBool,
+    /// Turns true when a successor accepts in our place; what is open here goes on.
+    pub draining: watch::Sender<bool>,
     /// Turns true when the proxy ends.
     pub going: watch::Sender<bool>,
 }
 
 impl Shared {
     /// State around a table.
-    pub fn new(
-        table: Table,
-        credentials: Arc<Credentials>,
-        config: &crate::config::Config,
-    ) -> Self {
+    pub fn new(table: Table, setup: Setup) -> Self {
         Self {
             table: RwLock::new(table),
             changed: Notify::new(),
-            credentials,
-            hub_away: HubAway::new(config.hub_away_hours),
-            state: config.state.clone(),
+            credentials: Arc::new(setup.credentials),
+            hub_away: HubAway::new(setup.hub_away_hours),
+            state: setup.state,
             saving: Mutex::new(()),
-            trusted_proxies: config.trusted_proxies.clone(),
-            origins: config.origins.clone(),
+            trusted_proxies: setup.trusted_proxies,
+            origins: setup.origins,
+            rules: setup.rules,
+            metrics: Metrics::default(),
+            frozen: AtomicBool::new(false),
+            draining: watch::Sender::new(false),
             going: watch::Sender::new(false),
         }
     }

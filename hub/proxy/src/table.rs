@@ -85,8 +85,13 @@ pub struct Synchronised {
 impl Table {
     /// A table with the root of the configuration.
     pub fn new(root: Record, now: Timestamp) -> Self {
-        let root = Route { key: "/".into(), record: root, live: Live::new(now) };
-        Self { root: Some(Arc::new(root)), ..Self::default() }
+        Self::with_root(Some(root), now)
+    }
+
+    /// A table with or without a root.
+    pub fn with_root(root: Option<Record>, now: Timestamp) -> Self {
+        let route = |record| Arc::new(Route { key: "/".into(), record, live: Live::new(now) });
+        Self { root: root.map(route), ..Self::default() }
     }
 
     /// The route with the longest prefix of these decoded segments.
@@ -291,7 +296,7 @@ fn same_host(old: &Record, new: &Record) -> bool {
 }
 
 /// Number of segments of a key; the root's one is empty and is never walked to.
-fn depth(key: &str) -> usize {
+pub fn depth(key: &str) -> usize {
     if key == "/" { 0 } else { key.bytes().filter(|byte| *byte == b'/').count() }
 }
 

@@ -11,14 +11,15 @@ use hyper::http::request::Parts;
 use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
+use tokio_rustls::TlsConnector;
 
 use crate::body::RequestBody;
 use crate::credentials::Credentials;
 use crate::pool::Sender;
-use crate::route::{Live, Route, Target};
+use crate::route::{Live, Route, Target, Way};
 use crate::shared::turned;
 use crate::{socket, tunnel};
 
@@ -169,7 +170,26 @@ async fn open_patiently(
 
 async fn open(route: &Route, credentials: &Credentials) -> Result<Sender, UpstreamError> {
     match &route.record.target {
-        Target::Http(http) => connection(dial(&http.address).await?, &route.live).await,
+        Target::Http(http) => match &http.way {
+            Way::Tcp(address) => connection(dial(address).await?, &route.live).await,
+            Way::Tls(address, name) => {
+                let connector = TlsConnector::from(credentials.outward());
+                let tcp = dial(address).await?;
+                let stream = timeout(CONNECT_TIMEOUT, connector.connect(name.clone(), tcp))
+                    .await
+                    .map_err(|_| UpstreamError::Unreachable("tls handshake timed out".into()))?
+                    .map_err(|error| UpstreamError::Unreachable(error.to_string()))?;
+                connection(stream, &route.live).await
+            }
+            Way::Unix(path) => {
+                let stream = UnixStream::connect(path).await;
+                let stream = stream.map_err(|error| match error.kind() {
+                    io::ErrorKind::NotFound => UpstreamError::Refused,
+                    _ => UpstreamError::of_io(&error),
+                })?;
+                connection(stream, &route.live).await
+            }
+        },
         Target::Tunnel(tunnel) => {
             connection(tunnel::open(tunnel, credentials).await?, &route.live).await
         }

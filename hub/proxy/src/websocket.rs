@@ -12,14 +12,15 @@ use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper::{Method, Request, Version};
 use hyper_util::rt::TokioIo;
 use tokio::io::AsyncWriteExt;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use crate::copy::Copy;
 use crate::frames::{Frames, GOING_AWAY};
 use crate::headers::{self, Client};
+use crate::metrics::Held;
 use crate::route::Live;
-use crate::shared::turned;
+use crate::shared::{Shared, turned};
 
 /// When one side has ended, the other gets so long: enough for what is on its way, not a leak.
 const LAST_BYTES: Duration = Duration::from_secs(10);
@@ -54,13 +55,12 @@ fn shows_token(headers: &HeaderMap, query: &str) -> bool {
         || query.split('&').any(|pair| pair.strip_prefix("token=").is_some_and(|t| !t.is_empty()))
 }
 
-/// Carries a websocket to its end. `going` turns true when the proxy itself ends; `alive` is held
-/// for as long as the websocket lives.
+/// Carries a websocket to its end, or the proxy's. `alive` is held for as long as it lives.
 pub async fn carry(
     client: OnUpgrade,
     server: OnUpgrade,
     live: Arc<Live>,
-    going: watch::Receiver<bool>,
+    shared: Arc<Shared>,
     alive: mpsc::Sender<()>,
 ) {
     let (client, server) = match tokio::try_join!(client, server) {
@@ -70,6 +70,8 @@ pub async fn carry(
             return;
         }
     };
+    let _open = Held::new(&shared, |metrics| &metrics.websockets);
+    let going = shared.going.subscribe();
     let mut frames = Frames::default();
     let (mut client, mut server) = (TokioIo::new(client), TokioIo::new(server));
     let ended = live.watch_end();

@@ -7,14 +7,13 @@ use axum::Form;
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Query, Request};
 use axum::http::{HeaderMap, StatusCode, Uri};
-use axum::response::Response;
 use http_body_util::{BodyExt, Limited};
 use serde::de::DeserializeOwned;
 
+use crate::auth::refusal::Refusal;
 use crate::auth::visitor::Visitor;
-use crate::auth::xsrf::{self, XsrfError};
+use crate::auth::xsrf;
 use crate::site::Hub;
-use crate::web::error::page;
 
 /// No form of ours comes near this size.
 const LARGEST: usize = 64 << 10;
@@ -44,9 +43,9 @@ pub struct CheckedForm<T> {
 }
 
 impl<T: DeserializeOwned> FromRequest<Arc<Hub>> for CheckedForm<T> {
-    type Rejection = Response;
+    type Rejection = Refusal;
 
-    async fn from_request(request: Request, hub: &Arc<Hub>) -> Result<Self, Response> {
+    async fn from_request(request: Request, hub: &Arc<Hub>) -> Result<Self, Refusal> {
         let (mut parts, body) = request.into_parts();
         let visitor = Visitor::of(&mut parts, hub)?;
         let bytes = read(body).await?;
@@ -62,32 +61,28 @@ async fn check(
     bytes: &Bytes,
     uri: &Uri,
     expected: &str,
-) -> Result<(), Response> {
-    let refused = |error: XsrfError| page(StatusCode::FORBIDDEN, &error.to_string());
-    xsrf::check_origin(headers, &hub.config().hub.public_url).map_err(refused)?;
+) -> Result<(), Refusal> {
+    xsrf::check_origin(headers, &hub.config().hub.public_url)?;
     let carried = xsrf::carried(headers, uri);
     let given = match carried {
         Some(token) => Some(token),
         None => first(fields(headers, bytes.clone()).await?, "_xsrf"),
     };
-    xsrf::check_token(given.as_deref(), expected).map_err(refused)
+    Ok(xsrf::check_token(given.as_deref(), expected)?)
 }
 
 /// Reads a form's body, within limits.
-pub async fn read(body: axum::body::Body) -> Result<Bytes, Response> {
+pub async fn read(body: axum::body::Body) -> Result<Bytes, Refusal> {
     let body = Limited::new(body, LARGEST).collect().await;
     body.map(http_body_util::Collected::to_bytes)
-        .map_err(|_| page(StatusCode::PAYLOAD_TOO_LARGE, "This form is too large."))
+        .map_err(|_| Refusal::page(StatusCode::PAYLOAD_TOO_LARGE, "This form is too large."))
 }
 
 /// Takes a form apart.
-pub async fn fields<T: DeserializeOwned>(
-    headers: &HeaderMap,
-    bytes: Bytes,
-) -> Result<T, Response> {
+pub async fn fields<T: DeserializeOwned>(headers: &HeaderMap, bytes: Bytes) -> Result<T, Refusal> {
     let mut request = Request::post("/").body(bytes.into()).unwrap_or_default();
     *request.headers_mut() = headers.clone();
     let form = Form::from_request(request, &()).await;
     form.map(|Form(form)| form)
-        .map_err(|error| page(StatusCode::BAD_REQUEST, &crate::web::error::cut(&error.body_text())))
+        .map_err(|error| Refusal::page(StatusCode::BAD_REQUEST, error.body_text()))
 }

@@ -174,7 +174,8 @@ mod tests {
         let gate = Gate::default();
         let at = Timestamp(1_000_000_000);
         for name in 0..15_000 {
-            let _ = gate.take(&name.to_string(), &format!("10.0.{}.{}", name / 250, name % 250), at);
+            let _ =
+                gate.take(&name.to_string(), &format!("10.0.{}.{}", name / 250, name % 250), at);
         }
         assert!(gate.buckets.lock().unwrap().len() <= MOST_BUCKETS + 3);
     }

@@ -13,11 +13,11 @@ use crate::auth::form::{self, query_value};
 use crate::auth::limit::Gate;
 use crate::auth::next::Next;
 use crate::auth::password::{self, PasswordError};
+use crate::auth::refusal::Refusal;
 use crate::auth::session::{self, CookieNames};
 use crate::auth::visitor::found;
-use crate::auth::xsrf;
+use crate::auth::xsrf::{self, XsrfError};
 use crate::site::Hub;
-use crate::web::error::page;
 
 /// Where people arrive when nothing else is asked for.
 const DEFAULT_PAGE: &str = "/hub/home";
@@ -96,9 +96,9 @@ struct Fields {
 }
 
 impl FromRequestParts<Arc<Hub>> for LoginForm {
-    type Rejection = Response;
+    type Rejection = Refusal;
 
-    async fn from_request_parts(parts: &mut Parts, hub: &Arc<Hub>) -> Result<Self, Response> {
+    async fn from_request_parts(parts: &mut Parts, hub: &Arc<Hub>) -> Result<Self, Refusal> {
         let names = names(hub)?;
         let (xsrf, cookie) = session::before_login(names, &parts.headers);
         let next = query_value(&parts.uri, "next")
@@ -108,9 +108,9 @@ impl FromRequestParts<Arc<Hub>> for LoginForm {
 }
 
 impl FromRequest<Arc<Hub>> for LoginAttempt {
-    type Rejection = Response;
+    type Rejection = Refusal;
 
-    async fn from_request(request: Request, hub: &Arc<Hub>) -> Result<Self, Response> {
+    async fn from_request(request: Request, hub: &Arc<Hub>) -> Result<Self, Refusal> {
         let (parts, body) = request.into_parts();
         let config = hub.config();
         let names = names(hub)?;
@@ -140,11 +140,10 @@ fn check(
     public_url: &str,
     names: CookieNames,
     given: Option<String>,
-) -> Result<String, Response> {
-    let refused = |error: xsrf::XsrfError| page(StatusCode::FORBIDDEN, &error.to_string());
-    xsrf::check_origin(&parts.headers, public_url).map_err(refused)?;
+) -> Result<String, Refusal> {
+    xsrf::check_origin(&parts.headers, public_url)?;
     let given = given.or_else(|| xsrf::carried(&parts.headers, &parts.uri));
-    let given = given.ok_or_else(|| refused(xsrf::XsrfError::Missing))?;
+    let given = given.ok_or(XsrfError::Missing)?;
     let known = session::before_login_cookies(names, &parts.headers);
     let right = known.iter().any(|token| xsrf::check_token(Some(&given), token).is_ok());
     if right {
@@ -152,17 +151,17 @@ fn check(
     }
     if parts.headers.get(COOKIE).is_none() {
         let why = "Your browser sent no cookie; allow cookies for this site and try again.";
-        return Err(page(StatusCode::FORBIDDEN, why));
+        return Err(Refusal::page(StatusCode::FORBIDDEN, why));
     }
-    Err(refused(xsrf::XsrfError::Mismatch))
+    Err(XsrfError::Mismatch.into())
 }
 
-fn names(hub: &Hub) -> Result<CookieNames, Response> {
+fn names(hub: &Hub) -> Result<CookieNames, Refusal> {
     CookieNames::of(&hub.config().hub).ok_or_else(|| {
         let why = "This site is reached over plain http, where a login could be overheard. \
                    Administrators: put TLS before it and set public_url to https, or accept the \
                    risk with insecure_cookies = true in hub.toml.";
-        page(StatusCode::FORBIDDEN, why)
+        Refusal::page(StatusCode::FORBIDDEN, why)
     })
 }
 

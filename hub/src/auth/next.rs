@@ -104,9 +104,6 @@ mod tests {
     #[test]
     fn a_target_survives_the_login_page() {
         let next = Next::parse("/user/alice/lab?a=1&b=%20#c", "https://x").unwrap();
-        assert_eq!(
-            next.login_url(),
-            "/hub/login?next=/user/alice/lab%3Fa%3D1%26b%3D%2520%23c"
-        );
+        assert_eq!(next.login_url(), "/hub/login?next=/user/alice/lab%3Fa%3D1%26b%3D%2520%23c");
     }
 }

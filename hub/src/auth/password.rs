@@ -37,7 +37,8 @@ pub enum PasswordError {
 }
 
 /// Verified in place of an unknown user's, so that the answer takes as long.
-static DUMMY: LazyLock<String> = LazyLock::new(|| hash_now("nobody's password").unwrap_or_default());
+static DUMMY: LazyLock<String> =
+    LazyLock::new(|| hash_now("nobody's password").unwrap_or_default());
 
 /// Hashes a new password, at once and on this thread: for start-up and the command line.
 ///
@@ -47,7 +48,8 @@ pub fn hash_now(password: &str) -> Result<String, PasswordError> {
     if !(SHORTEST..=LONGEST).contains(&password.len()) {
         return Err(PasswordError::Unsuitable);
     }
-    let salt = SaltString::encode_b64(&rand::random::<[u8; 16]>()).map_err(|_| PasswordError::Hash)?;
+    let salt =
+        SaltString::encode_b64(&rand::random::<[u8; 16]>()).map_err(|_| PasswordError::Hash)?;
     let hash = Argon2::default().hash_password(password.as_bytes(), &salt);
     hash.map(|hash| hash.to_string()).map_err(|_| PasswordError::Hash)
 }
@@ -92,9 +94,8 @@ pub async fn verify(
 
 fn matches(expected: Option<&str>, given: &str) -> bool {
     let hash = expected.unwrap_or(&DUMMY);
-    let right = PasswordHash::new(hash).is_ok_and(|hash| {
-        Argon2::default().verify_password(given.as_bytes(), &hash).is_ok()
-    });
+    let right = PasswordHash::new(hash)
+        .is_ok_and(|hash| Argon2::default().verify_password(given.as_bytes(), &hash).is_ok());
     right && expected.is_some()
 }
 

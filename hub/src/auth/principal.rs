@@ -206,9 +206,8 @@ fn has_other_content(headers: &HeaderMap) -> bool {
 fn note_activity(hub: &Hub, user: &User, at: Timestamp) {
     if at >= user.last_activity.plus(ACTIVE_EVERY) {
         let name = user.account.name.clone();
-        hub.storage.write_later("a sign of a person", move |database| {
-            database.touch_users(&[(name, at)])
-        });
+        hub.storage
+            .write_later("a sign of a person", move |database| database.touch_users(&[(name, at)]));
     }
 }
 
@@ -248,10 +247,8 @@ impl Caller {
         if !scopes.iter().any(|scope| self.scopes.hold(scope)) {
             return Err(ApiError::no_scope(scopes));
         }
-        user.filter(|user| {
-            scopes.iter().any(|scope| self.scopes.reach_user(scope, &user.account))
-        })
-        .ok_or_else(ApiError::no_resource)
+        user.filter(|user| scopes.iter().any(|scope| self.scopes.reach_user(scope, &user.account)))
+            .ok_or_else(ApiError::no_resource)
     }
 
     /// Requires a scope over a person's server.

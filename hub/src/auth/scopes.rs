@@ -397,9 +397,12 @@ mod tests {
         let check = |text: &str| {
             own.intersect(&scopes(text, &alice), &alice.account.groups).list().join(" ")
         };
-        assert_eq!(check("admin:users shutdown"), "read:users!user=alice \
+        assert_eq!(
+            check("admin:users shutdown"),
+            "read:users!user=alice \
              read:users:activity!user=alice read:users:groups!user=alice \
-             read:users:name!user=alice users:activity!user=alice");
+             read:users:name!user=alice users:activity!user=alice"
+        );
         assert_eq!(check("access:servers"), "access:servers!user=alice");
         assert_eq!(check("access:servers!user=bob"), "");
         assert_eq!(check("access:servers!server=alice/n1"), "access:servers!server=alice/n1");

@@ -77,9 +77,8 @@ impl CookieNames {
 
     fn set(self, name: &str, value: &str, age_s: u64) -> Option<HeaderValue> {
         let secure = self.secure();
-        let text = format!(
-            "{name}={value}; Path=/; Max-Age={age_s}; HttpOnly{secure}; SameSite=Lax"
-        );
+        let text =
+            format!("{name}={value}; Path=/; Max-Age={age_s}; HttpOnly{secure}; SameSite=Lax");
         HeaderValue::from_str(&text).ok()
     }
 }
@@ -154,12 +153,8 @@ pub async fn begin(
     let secret = keys::secret();
     let hash = keys::hash(&secret);
     let at = now();
-    let session = Session {
-        user: user.account.name.clone(),
-        xsrf: keys::secret(),
-        created: at,
-        seen: at,
-    };
+    let session =
+        Session { user: user.account.name.clone(), xsrf: keys::secret(), created: at, seen: at };
     hub.storage
         .write(move |database| {
             for hash in &former {

@@ -9,9 +9,9 @@ use axum::response::{IntoResponse, Redirect, Response};
 use berth_store::User;
 
 use crate::auth::next::Next;
+use crate::auth::refusal::Refusal;
 use crate::auth::session;
 use crate::site::Hub;
-use crate::web::error::{page, unavailable};
 
 /// A logged-in person. Others are sent to the login page.
 #[derive(Debug, Clone)]
@@ -35,8 +35,8 @@ pub struct AdminVisitor(pub Visitor);
 pub struct MaybeVisitor(pub Option<Visitor>);
 
 impl Visitor {
-    /// The visitor of a request, or the answer that sends the person to the login page.
-    pub(crate) fn of(parts: &mut Parts, hub: &Hub) -> Result<Self, Response> {
+    /// The visitor of a request, or the refusal that sends the person to the login page.
+    pub(crate) fn of(parts: &mut Parts, hub: &Hub) -> Result<Self, Refusal> {
         match find(parts, hub)? {
             Some(visitor) => Ok(visitor),
             None => Err(to_login(parts, hub)),
@@ -44,9 +44,8 @@ impl Visitor {
     }
 }
 
-/// An unreadable store is not a missing login: the person is told to wait, not to log in again.
-fn find(parts: &Parts, hub: &Hub) -> Result<Option<Visitor>, Response> {
-    let live = session::find(hub, &parts.headers).map_err(|error| unavailable(&error))?;
+fn find(parts: &Parts, hub: &Hub) -> Result<Option<Visitor>, Refusal> {
+    let live = session::find(hub, &parts.headers)?;
     Ok(live.map(|live| Visitor {
         admin: live.user.admin,
         user: live.user,
@@ -55,11 +54,10 @@ fn find(parts: &Parts, hub: &Hub) -> Result<Option<Visitor>, Response> {
     }))
 }
 
-fn to_login(parts: &Parts, hub: &Hub) -> Response {
+fn to_login(parts: &Parts, hub: &Hub) -> Refusal {
     let asked = parts.uri.path_and_query().filter(|_| parts.method == Method::GET);
     let next = asked.and_then(|path| Next::parse(path.as_str(), &hub.config().hub.public_url));
-    let url = next.map_or_else(|| "/hub/login".to_owned(), |next| next.login_url());
-    found(&url)
+    Refusal::Login(next.map_or_else(|| "/hub/login".to_owned(), |next| next.login_url()))
 }
 
 /// 302, as JupyterHub's clients know it.
@@ -70,30 +68,30 @@ pub fn found(url: &str) -> Response {
 }
 
 impl FromRequestParts<Arc<Hub>> for Visitor {
-    type Rejection = Response;
+    type Rejection = Refusal;
 
-    async fn from_request_parts(parts: &mut Parts, hub: &Arc<Hub>) -> Result<Self, Response> {
+    async fn from_request_parts(parts: &mut Parts, hub: &Arc<Hub>) -> Result<Self, Refusal> {
         Self::of(parts, hub)
     }
 }
 
 impl FromRequestParts<Arc<Hub>> for AdminVisitor {
-    type Rejection = Response;
+    type Rejection = Refusal;
 
-    async fn from_request_parts(parts: &mut Parts, hub: &Arc<Hub>) -> Result<Self, Response> {
+    async fn from_request_parts(parts: &mut Parts, hub: &Arc<Hub>) -> Result<Self, Refusal> {
         let visitor = Visitor::of(parts, hub)?;
         if visitor.admin {
             Ok(Self(visitor))
         } else {
-            Err(page(StatusCode::FORBIDDEN, "This page is for administrators."))
+            Err(Refusal::page(StatusCode::FORBIDDEN, "This page is for administrators."))
         }
     }
 }
 
 impl FromRequestParts<Arc<Hub>> for MaybeVisitor {
-    type Rejection = Response;
+    type Rejection = Refusal;
 
-    async fn from_request_parts(parts: &mut Parts, hub: &Arc<Hub>) -> Result<Self, Response> {
+    async fn from_request_parts(parts: &mut Parts, hub: &Arc<Hub>) -> Result<Self, Refusal> {
         Ok(Self(find(parts, hub)?))
     }
 }

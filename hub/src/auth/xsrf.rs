@@ -123,8 +123,7 @@ mod tests {
 
     #[test]
     fn scripts_need_the_token_even_to_read() {
-        let exempt =
-            |method: Method, lines: &str| is_exempt(&method, &headers(lines));
+        let exempt = |method: Method, lines: &str| is_exempt(&method, &headers(lines));
         assert!(exempt(Method::GET, ""));
         assert!(exempt(Method::GET, "sec-fetch-mode: navigate"));
         assert!(exempt(Method::GET, "sec-fetch-mode: no-cors\nsec-fetch-site: same-origin"));

@@ -57,11 +57,7 @@ pub fn url(name: &str) -> String {
 }
 
 /// `GET /hub/static/{file}`
-pub async fn file(
-    Path(name): Path<String>,
-    uri: axum::http::Uri,
-    headers: HeaderMap,
-) -> Response {
+pub async fn file(Path(name): Path<String>, uri: axum::http::Uri, headers: HeaderMap) -> Response {
     answer(&name, uri.query().unwrap_or_default(), &headers)
 }
 
@@ -104,10 +100,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(IF_NONE_MATCH, fresh.headers()[ETAG].clone());
         assert_eq!(answer("berth.css", query, &headers).status(), StatusCode::NOT_MODIFIED);
-        assert_eq!(
-            answer("../Cargo.toml", "", &HeaderMap::new()).status(),
-            StatusCode::NOT_FOUND
-        );
+        assert_eq!(answer("../Cargo.toml", "", &HeaderMap::new()).status(), StatusCode::NOT_FOUND);
     }
 
     #[test]

@@ -50,12 +50,7 @@ impl ApiError {
 
     /// 403 without a message: what `GET /user` says to an unknown token.
     pub fn nobody() -> Self {
-        Self {
-            status: StatusCode::FORBIDDEN,
-            message: None,
-            reason: None,
-            retry_after_s: None,
-        }
+        Self { status: StatusCode::FORBIDDEN, message: None, reason: None, retry_after_s: None }
     }
 
     /// 403 for requests without credentials, or with bad ones.

@@ -111,8 +111,15 @@ pub async fn server(
         let Some(server) = fleet.servers.get(&id) else { return Part::Gone };
         let Ok(decision) = decision_about(hub, server) else { return Part::Gone };
         let next = next.as_ref().map_or("", Next::as_str);
-        let progress =
-            Progress::of(&fleet, server, hub.is_open(server), decision.as_ref(), &visitor.xsrf, next, now());
+        let progress = Progress::of(
+            &fleet,
+            server,
+            hub.is_open(server),
+            decision.as_ref(),
+            &visitor.xsrf,
+            next,
+            now(),
+        );
         match progress.stage {
             Stage::Ready => Part::Ready,
             Stage::Ended { .. } => Part::Gone,
@@ -183,8 +190,7 @@ fn stream(
     let (send, events) = mpsc::channel(1);
     tokio::spawn(follow(Arc::clone(hub), seat, render, send));
     let keep_alive = KeepAlive::new().interval(KEEP_ALIVE);
-    let mut response =
-        Sse::new(ReceiverStream::new(events)).keep_alive(keep_alive).into_response();
+    let mut response = Sse::new(ReceiverStream::new(events)).keep_alive(keep_alive).into_response();
     // A proxy before ours must not collect what is sent.
     let no = axum::http::HeaderValue::from_static("no");
     response.headers_mut().insert("x-accel-buffering", no);

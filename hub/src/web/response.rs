@@ -28,9 +28,8 @@ const PAGE_POLICY: HeaderValue = HeaderValue::from_static(
      base-uri 'none'; object-src 'none'",
 );
 /// One origin serves everything, so its pages need none of a browser's devices.
-const PERMISSIONS: HeaderValue = HeaderValue::from_static(
-    "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
-);
+const PERMISSIONS: HeaderValue =
+    HeaderValue::from_static("camera=(), geolocation=(), microphone=(), payment=(), usb=()");
 
 /// Adds the headers that every answer carries, and writes the request down.
 pub async fn finish(State(hub): State<Arc<Hub>>, request: Request, next: Next) -> Response {
@@ -54,19 +53,29 @@ pub async fn finish(State(hub): State<Arc<Hub>>, request: Request, next: Next) -
 
 fn complete(headers: &mut HeaderMap, is_api: bool, https: bool) {
     let fixed = [
-        (HeaderName::from_static("x-jupyterhub-version"), HeaderValue::from_static(JUPYTERHUB_VERSION)),
+        (
+            HeaderName::from_static("x-jupyterhub-version"),
+            HeaderValue::from_static(JUPYTERHUB_VERSION),
+        ),
         (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
-        (REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+        (REFERRER_POLICY, HeaderValue::from_static("same-origin")),
         (HeaderName::from_static("permissions-policy"), PERMISSIONS),
-        (HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin")),
-        (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
+        (
+            HeaderName::from_static("cross-origin-opener-policy"),
+            HeaderValue::from_static("same-origin"),
+        ),
+        (
+            HeaderName::from_static("cross-origin-resource-policy"),
+            HeaderValue::from_static("same-origin"),
+        ),
     ];
     headers.extend(fixed);
     if https {
         let a_year = HeaderValue::from_static("max-age=31536000");
         headers.insert(STRICT_TRANSPORT_SECURITY, a_year);
     }
-    let is_html = headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
+    let is_html =
+        headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
     let policy = if is_api && !is_html { API_POLICY } else { PAGE_POLICY };
     headers.entry(CONTENT_SECURITY_POLICY).or_insert(policy);
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));

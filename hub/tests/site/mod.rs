@@ -15,7 +15,9 @@ use axum::response::Response;
 use berth_common::link::{
     Account, Capacity, Group, HostFacts, Observed, ObservedState, Origin, Report,
 };
-use berth_common::{BootId, ByteCount, Incarnation, Reason, Revision, Seconds, ServerId, Timestamp};
+use berth_common::{
+    BootId, ByteCount, Incarnation, Reason, Revision, Seconds, ServerId, Timestamp,
+};
 use berth_core::settings::{Cite, HostSettings, Image, Pool, Profile, Settings};
 use berth_core::{Event, Server};
 use berth_hub::ca::Ca;
@@ -129,14 +131,13 @@ impl Site {
         fleet.find(&owner.parse().unwrap(), &name.parse().unwrap()).unwrap().clone()
     }
 
-    /// Makes a placed server answer, and the proxy lead to it.
-    pub async fn make_ready(&self, owner: &str, name: &str) {
-        let server = self.server(owner, name);
-        let seen = |server: &Server| Observed {
+    /// What the host shows of a server.
+    pub fn seen(&self, server: &Server, state: ObservedState) -> Observed {
+        Observed {
             server: server.id.clone(),
             generation: server.generation,
             epoch: self.hub.fleet.fleet().epoch,
-            state: ObservedState::Ready,
+            state,
             steps: Vec::new(),
             memory_used: ByteCount(1 << 30),
             origin: Origin {
@@ -146,11 +147,17 @@ impl Site {
                 memory: server.ask.memory,
                 decision: server.decision.clone(),
             },
-        };
+        }
+    }
+
+    /// Makes a placed server answer, and the proxy lead to it.
+    pub async fn make_ready(&self, owner: &str, name: &str) {
+        let server = self.server(owner, name);
         let fleet = self.hub.fleet.fleet();
-        let others = fleet.servers.values().filter(|other| other.is_ready() && other.id != server.id);
-        let all = others.map(|other| seen(other)).chain([seen(&server)]).collect();
-        self.report(all).await;
+        let others =
+            fleet.servers.values().filter(|other| other.is_ready() && other.id != server.id);
+        let all = others.chain([&server]).map(|server| self.seen(server, ObservedState::Ready));
+        self.report(all.collect()).await;
         self.hub.routed.send_modify(|routed| {
             routed.insert(server.prefix(), server.generation);
         });
@@ -250,7 +257,13 @@ pub struct Client<'a> {
 }
 
 impl Client<'_> {
-    pub async fn send(&self, method: &str, path: &str, extra: &[(&str, &str)], body: &str) -> Reply {
+    pub async fn send(
+        &self,
+        method: &str,
+        path: &str,
+        extra: &[(&str, &str)],
+        body: &str,
+    ) -> Reply {
         let mut request = Request::builder().method(method).uri(path);
         for (name, value) in &self.headers {
             request = request.header(name, value);

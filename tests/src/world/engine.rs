@@ -443,6 +443,13 @@ impl Engine {
             .collect();
     }
 
+    /// Its agent stands still, or its clock is set: what has not answered yet may be given up.
+    pub fn may_seem_silent(&self, nature: &mut Nature) {
+        for made in self.containers.values().filter(|made| !made.answered) {
+            nature.history.may_end(&made.server, made.generation);
+        }
+    }
+
     /// Strangers' containers go away, so that only what is ours remains to be judged.
     pub fn strangers_leave(&mut self) {
         self.names.retain(|_, holder| *holder != Holder::Stranger);

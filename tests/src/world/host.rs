@@ -14,6 +14,7 @@ use crate::world::faults::Bug;
 use crate::world::hub::boot_id;
 use crate::world::nature::{Happening, Nature};
 use crate::world::network::{arrivals, way_us};
+use crate::world::transcript::server_word;
 
 /// As in production.
 const TICK_MS: u64 = 5_000;
@@ -156,8 +157,6 @@ impl Machine {
         self.kill_agent(nature);
         self.powered = false;
         self.engine.boots(nature, containers_stay);
-        let servers = nature.history.host_is_off(self.index);
-        nature.touched.extend(servers);
     }
 
     /// The machine is up again, with a new boot id.
@@ -216,14 +215,6 @@ impl Machine {
         nature.schedule.after_ms(wait, Happening::SessionEnds { life, session });
     }
 
-    /// The number of the agent's connection.
-    pub fn session(&self) -> Option<u64> {
-        match self.agent.as_ref()?.link {
-            Link::Up { session, .. } => Some(session),
-            _ => None,
-        }
-    }
-
     // The driver, as in production.
 
     /// The regular heartbeat.
@@ -265,6 +256,8 @@ impl Machine {
         match agent.keeper.take(set.clone()) {
             Ok(()) => {
                 nature.history.obeys(host, process, before, revision);
+                let words = set_words(&set);
+                nature.say(|| format!("  · {} obeys {words}", self.id));
                 agent.in_force = Some(set);
             }
             Err(why) => {
@@ -311,7 +304,11 @@ impl Machine {
         let Some(agent) = self.process(process) else { return };
         let Operation { server, generation, .. } = operation;
         match &outcome {
-            Outcome::Failed(_) | Outcome::Spoiled { .. } | Outcome::Conflict | Outcome::Gone => {
+            Outcome::Failed(_)
+            | Outcome::Spoiled { .. }
+            | Outcome::Conflict
+            | Outcome::Gone
+            | Outcome::TimedOut => {
                 nature.history.may_end(server, *generation);
             }
             _ => {}
@@ -546,8 +543,17 @@ fn is_news(last: &Report, next: &Report) -> bool {
     !same_engine || last.pending != next.pending || last.applied != next.applied
 }
 
-fn server_word(server: &ServerId, generation: berth_common::Generation) -> String {
-    format!("{}#{generation}", server.as_str().get(..4).unwrap_or_default())
+fn set_words(set: &DesiredSet) -> String {
+    let mut words = set.revision.to_string();
+    for (server, desired) in &set.servers {
+        let what = match desired.what {
+            Verdict::Run(_) => "run",
+            Verdict::Keep => "keep",
+            Verdict::Stop { .. } => "stop",
+        };
+        words.push_str(&format!(", {what} {}", server_word(server, desired.generation)));
+    }
+    words
 }
 
 fn word(outcome: &Outcome) -> &'static str {

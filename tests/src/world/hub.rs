@@ -2,9 +2,12 @@
 //! stepped together and saved in one transaction; only then do their effects leave.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt::Write;
 use std::sync::Arc;
 
-use berth_common::link::{Desired, DesiredSet, ObservedState, Origin, RunSpec, Verdict};
+use berth_common::link::{
+    Desired, DesiredSet, ObservedState, Origin, Report, RunSpec, Verdict,
+};
 use berth_common::{Epoch, HostId, Reason, Revision, ServerId, Timestamp};
 use berth_core::event::{Effect, ReplyTo, Row};
 use berth_core::fleet::{HostState, Phase, StopOrder};
@@ -15,6 +18,7 @@ use berth_core::{Event, Fleet, Host, Outcome, Server, Settings, step};
 use crate::world::faults::Bug;
 use crate::world::nature::{Happening, Nature};
 use crate::world::network::arrivals;
+use crate::world::transcript::server_word;
 use crate::world::people::Caller;
 
 /// As in production.
@@ -300,11 +304,11 @@ impl Hub {
             }
             Ok(_) if matches!(fate, Fate::DiesAfter) => {
                 nature.transcript.mark("the hub died between commit and send");
-                nature.history.saved(&self.disk.servers);
+                nature.saved();
                 self.die(nature, away_ms);
             }
             Ok(effects) => {
-                nature.history.saved(&self.disk.servers);
+                nature.saved();
                 if let Some(reign) = &mut self.reign {
                     reign.published = Arc::new(reign.fleet.clone());
                 }
@@ -342,12 +346,17 @@ impl Hub {
         let former = std::mem::take(&mut reign.fleet);
         let servers = self.disk.servers.values().cloned();
         let hosts = self.disk.hosts.values().cloned();
-        reign.fleet = Fleet::restore(former.epoch, Arc::clone(&former.settings), hosts, servers);
-        for (id, host) in &mut reign.fleet.hosts {
-            if let Some(before) = former.hosts.get(id) {
-                let host = Arc::make_mut(host);
-                host.seq = before.seq.saturating_add(1);
-                host.session = before.session;
+        if nature.bug != Some(Bug::ForgetsWhatWasSaid) {
+            reign.fleet = Fleet::resume(&former, hosts, servers);
+        } else {
+            let settings = Arc::clone(&former.settings);
+            reign.fleet = Fleet::restore(former.epoch, settings, hosts, servers);
+            for (id, host) in &mut reign.fleet.hosts {
+                if let Some(before) = former.hosts.get(id) {
+                    let host = Arc::make_mut(host);
+                    host.seq = before.seq.saturating_add(1);
+                    host.session = before.session;
+                }
             }
         }
         reign.published = Arc::new(reign.fleet.clone());
@@ -395,7 +404,7 @@ impl Hub {
             if let Some(heard) = &host.heard
                 && reign.fleet.host_state(host, now) == HostState::Lost
             {
-                let report = berth_common::link::Report {
+                let report = Report {
                     incarnation: heard.incarnation,
                     boot_id: host.boot_id.clone().unwrap_or_else(|| boot_id(0)),
                     sent: heard.sent,
@@ -464,12 +473,35 @@ fn prepare(nature: &mut Nature, reign: &Reign, event: Event, now: Timestamp) -> 
             nature.transcript.mark("an absence was not believed: it was older than the stop");
         }
     }
+    nature.say(|| format!("  · from {host}/{session}: {}", report_words(&report)));
     for seen in report.engine.iter().flatten() {
         if matches!(seen.state, ObservedState::Failed(_)) {
             nature.transcript.mark("a report said that a start failed");
         }
     }
     Event::Reported { host, session, report }
+}
+
+fn report_words(report: &Report) -> String {
+    let mut words = format!("applied {}", report.applied);
+    match &report.engine {
+        Ok(observed) => {
+            for seen in observed {
+                let state = match &seen.state {
+                    ObservedState::Exited(ending) => format!("exited {}", ending.reason),
+                    ObservedState::Failed(ending) => format!("failed {}", ending.reason),
+                    state => format!("{state:?}").to_lowercase(),
+                };
+                let _ = write!(words, ", {} {state}", server_word(&seen.server, seen.generation));
+            }
+        }
+        Err(_) => words.push_str(", engine unknown"),
+    }
+    for pending in &report.pending {
+        let server = server_word(&pending.server, pending.generation);
+        let _ = write!(words, ", pending {} {server}", pending.operation);
+    }
+    words
 }
 
 /// Draws what becomes of a transaction.

@@ -172,6 +172,12 @@ impl Nature {
         self.schedule.after_us(wait, Happening::AgentWoken { host, process });
     }
 
+    /// The rows on their way are saved.
+    pub fn saved(&mut self) {
+        let less = self.history.saved(&mut self.transcript);
+        self.touched.extend(less);
+    }
+
     /// Writes a line.
     pub fn say(&mut self, text: impl FnOnce() -> String) {
         self.transcript.say(self.schedule.elapsed_ms(), text);

@@ -105,7 +105,8 @@ impl Person {
             }
             Wish::Stop { .. } => {
                 let Some((server, generation)) = found else { return };
-                nature.history.asked_to_stop(&server, generation);
+                let now = nature.schedule.now();
+                nature.history.asked_to_stop(&server, generation, now);
                 Event::Stop { server, reason: Reason::StoppedUser, reply: None }
             }
             Wish::Remove { .. } => {
@@ -135,7 +136,7 @@ impl Caller {
             }
             (Wish::Stop { .. }, Answer::StopUnderWay | Answer::NotRunning) => {
                 if let Some(server) = &self.server {
-                    nature.history.stop_acknowledged(server, fleet, now);
+                    nature.history.stop_acknowledged(server, fleet);
                 }
             }
             (Wish::Remove { .. }, Answer::Removed) => {

@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
+use berth_common::{Generation, ServerId};
+
 /// The record of one run.
 #[derive(Debug, Default)]
 pub struct Transcript {
@@ -52,4 +54,9 @@ impl Transcript {
             lines.push(line);
         }
     }
+}
+
+/// A start of a server, short enough for a line.
+pub fn server_word(server: &ServerId, generation: Generation) -> String {
+    format!("{}#{generation}", server.as_str().get(..4).unwrap_or_default())
 }

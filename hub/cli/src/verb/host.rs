@@ -70,6 +70,14 @@ impl Host {
         !matches!(self.state.as_str(), "lost" | "joining")
     }
 
+    /// Reserved and usable memory. What is usable is not known before the first report.
+    fn reserved(&self) -> String {
+        match self.memory.reported {
+            Some(_) => text::of(self.memory.reserved, self.memory.usable),
+            None => "?".to_owned(),
+        }
+    }
+
     /// Why it takes nothing new, in a few words.
     fn why(&self) -> String {
         match (self.state.as_str(), self.last_report_age_s, self.detail.as_deref()) {
@@ -81,37 +89,44 @@ impl Host {
 }
 
 const COLUMNS: &[Column<Host>] = &[
-    Column::new("HOST", "name", |host, _| Cell::text(&host.name)),
-    Column::new("POOL", "pool", |host, _| Cell::maybe(host.pool.as_ref())),
-    Column::new("STATE", "state", |host, _| Cell::state(&host.state)),
-    Column::new("SERVERS", "servers", |host, _| Cell::text(host.servers.len().to_string())).right(),
-    Column::new("MEM RESERVED", "", |host, _| {
-        Cell::text(text::of(host.memory.reserved, host.memory.usable))
-    })
-    .right()
-    .people(),
-    Column::new("MEM USED", "", |host, _| match (host.memory.used, host.memory.reported) {
+    Column::new("HOST", "name", |host: &Host, _| Cell::text(&host.name)),
+    Column::new("POOL", "pool", |host: &Host, _| Cell::maybe(host.pool.as_ref())),
+    Column::new("STATE", "state", |host: &Host, _| Cell::state(&host.state)),
+    Column::new("SERVERS", "servers", |host: &Host, _| Cell::text(host.servers.len().to_string()))
+        .right(),
+    Column::new("MEM RESERVED", "", |host: &Host, _| Cell::text(host.reserved())).right().people(),
+    Column::new("MEM USED", "", |host: &Host, _| match (host.memory.used, host.memory.reported) {
         (Some(used), Some(all)) if host.is_fresh() => Cell::text(text::of(used, all)),
         _ => Cell::text("?"),
     })
     .right()
     .people(),
-    Column::programs("memory_usable_bytes", |host, _| Cell::bytes(Some(host.memory.usable))),
-    Column::programs("memory_reserved_bytes", |host, _| Cell::bytes(Some(host.memory.reserved))),
-    Column::programs("memory_used_bytes", |host, _| Cell::bytes(host.memory.used)),
-    Column::programs("memory_free_bytes", |host, _| Cell::bytes(host.memory.free)),
-    Column::programs("memory_total_bytes", |host, _| Cell::bytes(host.memory.reported)),
-    Column::new("CPUS", "cpus", |host, _| Cell::maybe(host.cpus.map(|cpus| cpus.to_string())))
-        .right()
+    Column::programs("memory_usable_bytes", |host: &Host, _| Cell::bytes(Some(host.memory.usable))),
+    Column::programs("memory_reserved_bytes", |host: &Host, _| {
+        Cell::bytes(Some(host.memory.reserved))
+    }),
+    Column::programs("memory_used_bytes", |host: &Host, _| Cell::bytes(host.memory.used)),
+    Column::programs("memory_free_bytes", |host: &Host, _| Cell::bytes(host.memory.free)),
+    Column::programs("memory_total_bytes", |host: &Host, _| Cell::bytes(host.memory.reported)),
+    Column::new("CPUS", "cpus", |host: &Host, _| {
+        Cell::maybe(host.cpus.map(|cpus| cpus.to_string()))
+    })
+    .right()
+    .wide(),
+    Column::new("AGENT", "agent_version", |host: &Host, _| {
+        Cell::maybe(host.agent_version.as_ref())
+    }),
+    Column::new("DOCKER", "engine_version", |host: &Host, _| {
+        Cell::maybe(host.engine_version.as_ref())
+    })
+    .wide(),
+    Column::new("REPORT", "last_report", |host: &Host, now| Cell::ago(host.last_report, now))
         .wide(),
-    Column::new("AGENT", "agent_version", |host, _| Cell::maybe(host.agent_version.as_ref())),
-    Column::new("DOCKER", "engine_version", |host, _| Cell::maybe(host.engine_version.as_ref()))
+    Column::new("DECLARED", "declared_at", |host: &Host, _| Cell::maybe(host.declared_at.as_ref()))
         .wide(),
-    Column::new("REPORT", "last_report", |host, now| Cell::ago(host.last_report, now)).wide(),
-    Column::new("DECLARED", "declared_at", |host, _| Cell::maybe(host.declared_at.as_ref())).wide(),
-    Column::new("CODE", "reason", |host, _| {
+    Column::new("CODE", "reason", |host: &Host, _| {
         Cell::maybe(host.reason.as_ref().map(|reason| reason.code.as_str()))
     })
     .wide(),
-    Column::new("REASON", "detail", |host, _| Cell::text(host.why()).toned(Tone::Plain)),
+    Column::new("REASON", "detail", |host: &Host, _| Cell::text(host.why()).toned(Tone::Plain)),
 ];

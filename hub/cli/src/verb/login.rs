@@ -13,7 +13,7 @@ use crate::args::{Common, Span};
 use crate::connection::{Connection, HubUrl};
 use crate::print::{note, say};
 use crate::problem::{Exit, Problem};
-use crate::settings::SettingsError;
+use crate::settings::{SettingsError, hub_url};
 use crate::text;
 
 /// Long enough for a course or a stay, short enough that a lost laptop's token ends by itself.
@@ -80,9 +80,9 @@ pub async fn run(args: &Args, common: &Common) -> Result<Exit, Problem> {
     }
     let created: Created = api::read(&what, &answer.body)?;
     sources.save(&url, &created.token).map_err(SettingsError::problem)?;
-    let until = created.expires_at.map_or(String::new(), |at| {
-        format!("; the token ends {}", text::local(at, answer.now))
-    });
+    let until = created
+        .expires_at
+        .map_or(String::new(), |at| format!("; the token ends {}", text::local(at, answer.now)));
     if !common.quiet {
         say(&format!("Logged in to {url} as {}{until}.", created.user))?;
     }
@@ -92,7 +92,7 @@ pub async fn run(args: &Args, common: &Common) -> Result<Exit, Problem> {
 fn address(args: &Args, common: &Common) -> Result<HubUrl, Problem> {
     let named = args.hub.as_ref().or(common.url.as_ref());
     match named {
-        Some(url) => url.parse().map_err(|error| SettingsError::Url(error).problem()),
+        Some(url) => hub_url(url).map_err(SettingsError::problem),
         None => {
             let saved = common.sources().saved().map_err(SettingsError::problem)?;
             Ok(saved.ok_or_else(|| SettingsError::NoHub.problem())?.url)

@@ -62,17 +62,17 @@ struct Token {
 }
 
 const COLUMNS: &[Column<Token>] = &[
-    Column::new("TOKEN", "id", |token, _| Cell::text(&token.id)),
-    Column::new("NOTE", "note", |token, _| Cell::text(&token.note)),
-    Column::new("CREATED", "created", |token, now| Cell::moment(token.created, now)),
-    Column::new("LAST USED", "last_activity", |token, now| match token.last_activity {
+    Column::new("TOKEN", "id", |token: &Token, _| Cell::text(&token.id)),
+    Column::new("NOTE", "note", |token: &Token, _| Cell::text(&token.note)),
+    Column::new("CREATED", "created", |token: &Token, now| Cell::moment(token.created, now)),
+    Column::new("LAST USED", "last_activity", |token: &Token, now| match token.last_activity {
         None => Cell::both("never", ""),
         used => Cell::moment(used, now),
     }),
-    Column::new("ENDS", "expires_at", |token, now| match token.expires_at {
+    Column::new("ENDS", "expires_at", |token: &Token, now| match token.expires_at {
         None => Cell::both("never", ""),
         ends => Cell::moment(ends, now),
     }),
-    Column::new("FOR", "oauth_client", |token, _| Cell::text(&token.oauth_client)).wide(),
-    Column::new("SCOPES", "scopes", |token, _| Cell::text(token.scopes.join(" "))).wide(),
+    Column::new("FOR", "oauth_client", |token: &Token, _| Cell::text(&token.oauth_client)).wide(),
+    Column::new("SCOPES", "scopes", |token: &Token, _| Cell::text(token.scopes.join(" "))).wide(),
 ];

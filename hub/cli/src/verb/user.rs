@@ -58,14 +58,16 @@ struct Group {
 }
 
 const COLUMNS: &[Column<User>] = &[
-    Column::new("USER", "name", |user, _| Cell::text(&user.name)),
-    Column::new("UID", "uid", |user, _| Cell::text(user.uid.to_string())).right(),
-    Column::new("GID", "gid", |user, _| Cell::text(user.gid.to_string())).right(),
-    Column::new("HOME", "home", |user, _| Cell::text(&user.home)),
-    Column::new("ADMIN", "admin", |user, _| Cell::yes(user.admin)),
-    Column::new("LAST SEEN", "last_activity", |user, now| Cell::ago(user.last_activity, now)),
-    Column::new("CREATED", "created", |user, now| Cell::moment(user.created, now)).wide(),
-    Column::new("GROUPS", "groups", |user, _| {
+    Column::new("USER", "name", |user: &User, _| Cell::text(&user.name)),
+    Column::new("UID", "uid", |user: &User, _| Cell::text(user.uid.to_string())).right(),
+    Column::new("GID", "gid", |user: &User, _| Cell::text(user.gid.to_string())).right(),
+    Column::new("HOME", "home", |user: &User, _| Cell::text(&user.home)),
+    Column::new("ADMIN", "admin", |user: &User, _| Cell::yes(user.admin)),
+    Column::new("LAST SEEN", "last_activity", |user: &User, now| {
+        Cell::ago(user.last_activity, now)
+    }),
+    Column::new("CREATED", "created", |user: &User, now| Cell::moment(user.created, now)).wide(),
+    Column::new("GROUPS", "groups", |user: &User, _| {
         let groups = user.groups.iter().map(|group| format!("{}:{}", group.name, group.gid));
         Cell::text(groups.collect::<Vec<_>>().join(" "))
     })

@@ -90,7 +90,7 @@ pub struct Placement {
     pub reservation: Resources,
     /// When the decision was made.
     pub placed_at: Timestamp,
-    /// The desired set that first named it; told anew in each reign.
+    /// The desired set that first said its present order, run or keep; told anew in each reign.
     #[serde(skip)]
     pub said: Revision,
     /// When it first answered.
@@ -190,6 +190,14 @@ impl Server {
     pub fn is_ready(&self) -> bool {
         self.placement()
             .is_some_and(|placement| placement.ready_at.is_some() && placement.stop.is_none())
+    }
+
+    /// Whether its container, should it vanish, is not made anew: it has answered, or was adopted
+    /// without all that is needed to make it.
+    pub fn is_kept(&self) -> bool {
+        self.placement().is_some_and(|placement| {
+            placement.stop.is_none() && (placement.ready_at.is_some() || self.account.is_none())
+        })
     }
 
     /// Whether it waits, runs, starts or stops: anything but idle.

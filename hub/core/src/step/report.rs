@@ -42,8 +42,9 @@ pub fn reported(
     out.push(Effect::Tell(host.clone()));
 }
 
-/// Whether the report comes over the host's newest session. An older one that still speaks with
-/// another agent's voice means two machines share a name (rule H6).
+/// Whether the report comes over the host's newest session, and was not overtaken there by a later
+/// one of the same process: what that one no longer shows must not come back. An older session that
+/// still speaks with another agent's voice means that two machines share a name (rule H6).
 fn is_current(
     fleet: &mut Fleet,
     now: Timestamp,
@@ -57,7 +58,10 @@ fn is_current(
         if session > host.session {
             Arc::make_mut(host).session = session;
         }
-        return true;
+        let overtaken = host.heard.as_ref().is_some_and(|heard| {
+            heard.incarnation == report.incarnation && report.applied < heard.applied
+        });
+        return !overtaken;
     }
     // A dead agent's last words may arrive behind its successor's first; they are older.
     let other = host
@@ -191,15 +195,18 @@ fn follow(fleet: &mut Fleet, now: Timestamp, seen: &Observed, out: &mut Vec<Effe
         return;
     }
     let host = placement.host.clone();
+    // The order changes from run to keep. Only a report that has applied that is later than this
+    // answer: an older one, overtaken on its way, proves no end.
+    let said = becomes_ready.then(|| fleet.bump(&host));
+    let Some(server) = fleet.servers.get_mut(&seen.server) else { return };
     if let Some(placement) = Arc::make_mut(server).placement_mut() {
         placement.steps.clone_from(&seen.steps);
-        if becomes_ready {
+        if let Some(said) = said {
             placement.ready_at = Some(now);
+            placement.said = said;
         }
     }
     if becomes_ready {
-        // The order changes from run to keep.
-        fleet.bump(&host);
         out.push(Effect::RoutesChanged);
         save_and_show(fleet, &seen.server, out);
     } else {
@@ -230,18 +237,17 @@ fn settle_absent(
         .map(|(server, _)| server.id.clone())
         .collect();
     for id in absent {
-        let Some(placement) = fleet.servers.get(&id).and_then(|server| server.placement()) else {
-            continue;
-        };
+        let Some(server) = fleet.servers.get(&id) else { continue };
+        let Some(placement) = server.placement() else { continue };
         match &placement.stop {
             // H3: absent, nothing pending, and the host has taken over the set that said stop.
             Some(stop) if applied >= stop.said && applied.epoch == fleet.epoch => {
                 release(fleet, &id, out)
             }
             Some(_) => {}
-            // It had answered and is gone without a word: somebody removed it by hand. It is not
-            // made anew, since its owner's kernels are lost.
-            None if placement.ready_at.is_some()
+            // It had answered or was adopted, and is gone without a word: somebody removed it by
+            // hand. It is not made anew, since its owner's kernels are lost.
+            None if server.is_kept()
                 && applied >= placement.said
                 && applied.epoch == fleet.epoch =>
             {
@@ -256,7 +262,7 @@ fn settle_absent(
 /// Takes in a container of a server that the store does not know: after the loss of the store, or
 /// its restore from a backup, what runs goes on.
 fn adopt(fleet: &mut Fleet, now: Timestamp, host: &HostId, seen: &Observed, out: &mut Vec<Effect>) {
-    if fleet.find(&seen.origin.user, &seen.origin.server_name).is_some() || ended(&seen.state) {
+    if fleet.find(&seen.origin.user, &seen.origin.server_name).is_some() || !runs(&seen.state) {
         return;
     }
     out.push(Effect::Alarm(format!(
@@ -264,12 +270,13 @@ fn adopt(fleet: &mut Fleet, now: Timestamp, host: &HostId, seen: &Observed, out:
         seen.server, seen.origin.user
     )));
     let reservation = berth_common::Resources { memory: seen.origin.memory };
+    let said = fleet.bump(host);
     fleet.insert(Server {
         id: seen.server.clone(),
         owner: seen.origin.user.clone(),
         name: seen.origin.server_name.clone(),
         generation: seen.generation,
-        phase: Phase::Placed(placement(host, reservation, now)),
+        phase: Phase::Placed(placement(host, reservation, now, said)),
         ask: Ask {
             profile: seen.origin.profile.clone(),
             memory: seen.origin.memory,
@@ -284,7 +291,6 @@ fn adopt(fleet: &mut Fleet, now: Timestamp, host: &HostId, seen: &Observed, out:
         last_end: None,
         activity_saved: Timestamp::default(),
     });
-    fleet.bump(host);
     follow(fleet, now, seen, out);
     save_and_show(fleet, &seen.server, out);
 }
@@ -297,35 +303,43 @@ fn readopt(
     seen: &Observed,
     out: &mut Vec<Effect>,
 ) {
-    let Some(server) = fleet.servers.get_mut(&seen.server) else { return };
+    let Some(server) = fleet.servers.get(&seen.server) else { return };
     let elsewhere = server.placement().is_some_and(|placement| placement.host != *host);
-    if elsewhere || ended(&seen.state) {
+    if elsewhere || !runs(&seen.state) {
         return;
     }
     out.push(Effect::Alarm(format!(
         "{host} runs start {} of server {}, the store knows {} only: adopted",
         seen.generation, seen.server, server.generation
     )));
+    let said = fleet.bump(host);
+    let Some(server) = fleet.servers.get_mut(&seen.server) else { return };
+    let reservation = berth_common::Resources { memory: seen.origin.memory };
     let server = Arc::make_mut(server);
     server.generation = seen.generation;
     server.account = None;
-    server.phase =
-        Phase::Placed(placement(host, berth_common::Resources { memory: seen.origin.memory }, now));
-    fleet.bump(host);
+    server.phase = Phase::Placed(placement(host, reservation, now, said));
     follow(fleet, now, seen, out);
     save_and_show(fleet, &seen.server, out);
 }
 
-fn ended(state: &ObservedState) -> bool {
-    matches!(state, ObservedState::Exited(_) | ObservedState::Failed(_))
+/// Whether there is something to adopt. What a late call has made is not: its agent removes it,
+/// and a server that was forgotten meanwhile must not come back for that.
+fn runs(state: &ObservedState) -> bool {
+    matches!(state, ObservedState::Running | ObservedState::Ready)
 }
 
-fn placement(host: &HostId, reservation: berth_common::Resources, now: Timestamp) -> Placement {
+fn placement(
+    host: &HostId,
+    reservation: berth_common::Resources,
+    now: Timestamp,
+    said: Revision,
+) -> Placement {
     Placement {
         host: host.clone(),
         reservation,
         placed_at: now,
-        said: Revision::default(),
+        said,
         ready_at: None,
         steps: Vec::new(),
         stop: None,

@@ -65,16 +65,17 @@ fn events(
             let shown: String = name.chars().take(40).collect();
             ApiError::bad_request(format!("No such server '{shown}' for user {owner}"))
         })?;
-        let at = entry.get("last_activity").ok_or_else(|| {
-            ApiError::bad_request("each server needs `last_activity`")
-        })?;
+        let at = entry
+            .get("last_activity")
+            .ok_or_else(|| ApiError::bad_request("each server needs `last_activity`"))?;
         Ok((server.id.clone(), moment(at)?))
     });
     entries.collect()
 }
 
 fn moment(value: &Value) -> Result<Timestamp, ApiError> {
-    let text = value.as_str().ok_or_else(|| ApiError::bad_request("last_activity must be a text"))?;
+    let text =
+        value.as_str().ok_or_else(|| ApiError::bad_request("last_activity must be a text"))?;
     let at: Timestamp =
         text.parse().map_err(|error| ApiError::bad_request(format!("last_activity: {error}")))?;
     if at > now().plus(AHEAD) {

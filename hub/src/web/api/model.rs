@@ -34,8 +34,16 @@ const FIELDS: [(&str, &[&str]); 6] = [
     (
         "read:users",
         &[
-            "kind", "name", "admin", "roles", "groups", "server", "pending", "created",
-            "last_activity", "user_info",
+            "kind",
+            "name",
+            "admin",
+            "roles",
+            "groups",
+            "server",
+            "pending",
+            "created",
+            "last_activity",
+            "user_info",
         ],
     ),
     ("read:users:name", &["kind", "name", "admin", "user_info"]),
@@ -92,9 +100,8 @@ fn servers(
     user: &User,
     stopped_too: bool,
 ) -> Option<Value> {
-    let readable = |name: &ServerName| {
-        caller.scopes.reach_server("read:servers", &user.account, name)
-    };
+    let readable =
+        |name: &ServerName| caller.scopes.reach_server("read:servers", &user.account, name);
     let all = caller.scopes.reach_user("read:servers", &user.account);
     let shown: Map<String, Value> = fleet
         .servers_of(&user.account.name)

@@ -166,9 +166,10 @@ fn story(hub: &Hub, fleet: &Fleet, server: &Server) -> Vec<Value> {
 
 fn placed(hub: &Hub, server: &Server) -> Vec<Value> {
     let Some(placement) = server.placement() else { return Vec::new() };
-    let decision = server.decision.as_ref().and_then(|id| {
-        hub.storage.read(|reader| reader.decision(id)).ok().flatten()
-    });
+    let decision = server
+        .decision
+        .as_ref()
+        .and_then(|id| hub.storage.read(|reader| reader.decision(id)).ok().flatten());
     let host = &placement.host;
     let why = decision.filter(|decision| decision.host() == Some(host));
     let sentence = why.map_or_else(|| format!("Placed on {host}."), |decision| decision.sentence());

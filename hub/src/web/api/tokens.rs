@@ -204,7 +204,8 @@ fn checked_scopes(
         }
         (None, None) => return Ok(default_scopes(caller, user)),
     };
-    let wanted = Scopes::parse(&asked, user).map_err(|error| ApiError::bad_request(error.to_string()))?;
+    let wanted =
+        Scopes::parse(&asked, user).map_err(|error| ApiError::bad_request(error.to_string()))?;
     let groups = &user.account.groups;
     if !Scopes::of_user(user).cover(&wanted, groups) || !caller.scopes.cover(&wanted, groups) {
         return Err(ApiError::bad_request(format!(

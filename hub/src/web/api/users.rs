@@ -209,9 +209,9 @@ fn reachable(hub: &Hub, caller: &Caller, name: &str) -> Result<User, ApiError> {
     let user = find_user(hub, name)?;
     if let Some(user) = &user {
         let fleet = hub.fleet.fleet();
-        let by_server = fleet.servers_of(&user.account.name).any(|server| {
-            caller.scopes.reach_server("read:servers", &user.account, &server.name)
-        });
+        let by_server = fleet
+            .servers_of(&user.account.name)
+            .any(|server| caller.scopes.reach_server("read:servers", &user.account, &server.name));
         if by_server {
             return Ok(user.clone());
         }

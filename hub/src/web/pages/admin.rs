@@ -93,7 +93,9 @@ impl ServerRow {
     fn matches(&self, filter: &str) -> bool {
         let code = self.reason.map_or("", |(_, code)| code);
         let texts = [&self.owner, &self.title, &self.state, &self.host, &self.profile];
-        let has = |word: &str| code.contains(word) || texts.iter().any(|it| it.to_lowercase().contains(word));
+        let has = |word: &str| {
+            code.contains(word) || texts.iter().any(|it| it.to_lowercase().contains(word))
+        };
         filter.to_lowercase().split_whitespace().all(has)
     }
 }
@@ -137,5 +139,9 @@ pub fn filter(uri: &Uri) -> String {
 }
 
 fn page_url(filter: &str) -> String {
-    if filter.is_empty() { "/hub/admin".to_owned() } else { format!("/hub/admin?q={}", escape(filter)) }
+    if filter.is_empty() {
+        "/hub/admin".to_owned()
+    } else {
+        format!("/hub/admin?q={}", escape(filter))
+    }
 }

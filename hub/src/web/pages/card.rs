@@ -5,7 +5,7 @@ use berth_core::fleet::End;
 use berth_core::{Fleet, Phase, Server, ServerState};
 
 use crate::web::pages::bar::Bar;
-use crate::web::pages::ending::Ending;
+use crate::web::pages::ending::{Ending, more_memory};
 use crate::web::pages::words;
 
 /// A server's card.
@@ -43,6 +43,8 @@ pub struct Card {
     pub waiting: Option<Waiting>,
     /// How it ended.
     pub end: Option<Ending>,
+    /// An amount that may have been enough, in words and as a form sends it.
+    pub more: Option<(ByteCount, String)>,
     /// Whether it can be asked to end.
     pub can_stop: bool,
     /// Whether it can be started and forgotten.
@@ -79,10 +81,8 @@ impl Card {
         let state = fleet.server_state(server, now);
         let placement = server.placement();
         let path = words::server_path(&server.owner, &server.name);
-        let pending = matches!(
-            state,
-            ServerState::Waiting | ServerState::Starting | ServerState::Stopping
-        );
+        let pending =
+            matches!(state, ServerState::Waiting | ServerState::Starting | ServerState::Stopping);
         let reachable = state != ServerState::Unreachable;
         let end = server.last_end.as_ref().filter(|_| state == ServerState::Ended);
         Self {
@@ -103,6 +103,7 @@ impl Card {
             silent_for: (!reachable).then(|| silence(fleet, server, now)).flatten(),
             waiting: waiting(fleet, server),
             end: end.map(Ending::of),
+            more: more_memory(fleet, server),
             can_stop: server.is_active() && state != ServerState::Stopping,
             is_idle: !server.is_active(),
             decision: server.decision.as_ref().map(ToString::to_string),

@@ -1,9 +1,10 @@
 //! Why a server does not run any more, or did not start, and what can be done about it.
 
-use berth_common::Reason;
+use berth_common::{ByteCount, Reason};
 use berth_core::fleet::End;
+use berth_core::{Fleet, Server};
 
-use crate::web::pages::words::Moment;
+use crate::web::pages::words::{self, Moment};
 
 /// An ending in words.
 #[derive(Debug, Clone)]
@@ -42,6 +43,15 @@ impl Ending {
             class: class(end),
         }
     }
+}
+
+/// The next larger amount of its profile, for a server that ended for want of memory.
+pub fn more_memory(fleet: &Fleet, server: &Server) -> Option<(ByteCount, String)> {
+    let end = server.last_end.as_ref()?;
+    let profile = fleet.settings.profiles.get(&server.ask.profile)?;
+    let larger = profile.memory_choices.iter().filter(|choice| **choice > server.ask.memory).min();
+    let memory = *larger.filter(|_| end.reason == Reason::StoppedOom)?;
+    Some((memory, words::form_amount(memory)))
 }
 
 fn class(end: &End) -> &'static str {

@@ -45,9 +45,11 @@ impl IntoResponse for PageError {
     fn into_response(self) -> Response {
         match self {
             Self::NotFound => not_found(),
-            Self::BadForm(why) => {
-                error_page(StatusCode::BAD_REQUEST, "That cannot be", &format!("{why}. Go back and correct it."))
-            }
+            Self::BadForm(why) => error_page(
+                StatusCode::BAD_REQUEST,
+                "That cannot be",
+                &format!("{why}. Go back and correct it."),
+            ),
             Self::Storage(error) => {
                 tracing::error!(%error, "a page could not be made");
                 trouble()
@@ -82,11 +84,16 @@ pub async fn for_proxy(Path(code): Path<String>) -> Response {
     let code = code.parse().ok().and_then(|code| StatusCode::from_u16(code).ok());
     let (title, text) = match code {
         Some(StatusCode::NOT_FOUND) => ("Nothing here", "There is no such page."),
-        Some(StatusCode::SERVICE_UNAVAILABLE | StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT) => (
+        Some(
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT,
+        ) => (
             "Your server does not answer",
             "It may be starting, or busy. Reload the page in a moment, or look at it on your home page.",
         ),
-        _ => ("Something went wrong", "Reload the page in a moment; if it stays, tell the administrators."),
+        _ => (
+            "Something went wrong",
+            "Reload the page in a moment; if it stays, tell the administrators.",
+        ),
     };
     let code = code.map_or(0, |code| code.as_u16());
     page(StatusCode::OK, &ErrorPage { shell: Shell::stranger(title), code, title, text })

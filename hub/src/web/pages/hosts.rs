@@ -103,12 +103,14 @@ impl HostRow {
         let facts = |part: fn(&berth_common::link::HostFacts) -> &String| {
             heard.map(|heard| part(&heard.facts).clone()).unwrap_or_default()
         };
+        let trouble = heard.and_then(|heard| heard.engine_trouble.clone());
+        let trouble = trouble.filter(|_| state == HostState::EngineDown);
         Self {
             name: host.id.to_string(),
             state: state.to_string(),
             class: words::host_class(state),
             reason: state.obstacle().map(|it| (it.text(), it.remedy(), it.code())),
-            trouble: heard.and_then(|heard| heard.engine_trouble.clone()).unwrap_or_default(),
+            trouble: trouble.unwrap_or_default(),
             joining: state == HostState::Joining && host.boot_id.is_none(),
             pool: settings.map(|settings| settings.pool.clone()).unwrap_or_default(),
             servers: fleet.placed_on(&host.id).count(),
@@ -126,8 +128,11 @@ impl HostRow {
 
 /// A report comes every few seconds: the age says more than a clock time.
 fn heard_ago(at: Timestamp, now: Timestamp) -> String {
-    let seconds = now.millis_since(at) / 1000;
-    if seconds < 60 { "just now".to_owned() } else { words::ago(at, now) }
+    match now.millis_since(at) / 1000 {
+        0..10 => "just now".to_owned(),
+        seconds @ 10..60 => format!("{seconds} s ago"),
+        _ => words::ago(at, now),
+    }
 }
 
 /// `GET /hub/admin/hosts`

@@ -74,9 +74,8 @@ struct LogoutPage {
 /// `GET /hub/logout`: JupyterLab's own menu leads here, so it logs out at once; a link on another
 /// site is asked back.
 pub async fn leave(State(hub): State<Arc<Hub>>, visitor: Visitor, headers: HeaderMap) -> Response {
-    let from_elsewhere = headers
-        .get("sec-fetch-site")
-        .is_some_and(|site| site != "same-origin" && site != "none");
+    let from_elsewhere =
+        headers.get("sec-fetch-site").is_some_and(|site| site != "same-origin" && site != "none");
     if from_elsewhere {
         let shell = Shell::of(&visitor, "Log out", Here::Nowhere);
         return page(StatusCode::OK, &LogoutPage { shell, xsrf: visitor.xsrf });

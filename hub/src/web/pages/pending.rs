@@ -10,8 +10,8 @@ use axum::response::{IntoResponse, Response};
 use berth_core::{Decision, Server};
 use berth_process::clock::now;
 
-use crate::auth::{Next, Visitor};
 use crate::auth::form::query_value;
+use crate::auth::{Next, Visitor};
 use crate::site::Hub;
 use crate::web::pages::error::PageError;
 use crate::web::pages::progress::{Progress, Stage};
@@ -40,20 +40,42 @@ pub async fn show(
     uri: Uri,
 ) -> Result<Response, PageError> {
     let target = Target::of(&path, &visitor)?;
-    let next = query_value(&uri, "next").and_then(|it| Next::parse(&it, &hub.config().hub.public_url));
+    let next =
+        query_value(&uri, "next").and_then(|it| Next::parse(&it, &hub.config().hub.public_url));
     let fleet = hub.fleet.fleet();
     let Some(server) = fleet.find(&target.owner, &target.name) else {
-        return Ok(stopped::page_for(&visitor, &target, None, next.as_ref(), StatusCode::OK));
+        return Ok(stopped::page_for(
+            &visitor,
+            &fleet,
+            &target,
+            None,
+            next.as_ref(),
+            StatusCode::OK,
+        ));
     };
     let decision = decision_about(&hub, server)?;
     let next_text = next.as_ref().map_or("", Next::as_str);
-    let progress =
-        Progress::of(&fleet, server, hub.is_open(server), decision.as_ref(), &visitor.xsrf, next_text, now());
+    let progress = Progress::of(
+        &fleet,
+        server,
+        hub.is_open(server),
+        decision.as_ref(),
+        &visitor.xsrf,
+        next_text,
+        now(),
+    );
     let go = next.as_ref().map_or_else(|| server.prefix(), ToString::to_string);
     match progress.stage {
         Stage::Ready => return Ok(crate::auth::visitor::found(&go).into_response()),
         Stage::Ended { .. } => {
-            let page = stopped::page_for(&visitor, &target, Some(server), next.as_ref(), StatusCode::OK);
+            let page = stopped::page_for(
+                &visitor,
+                &fleet,
+                &target,
+                Some(server),
+                next.as_ref(),
+                StatusCode::OK,
+            );
             return Ok(page);
         }
         _ => {}

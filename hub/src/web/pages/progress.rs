@@ -136,7 +136,8 @@ impl Progress {
 }
 
 fn stage(fleet: &Fleet, server: &Server, is_open: bool, now: Timestamp) -> Stage {
-    let failure = |end: &berth_core::fleet::End, settled| Stage::Failed { end: Ending::of(end), settled };
+    let failure =
+        |end: &berth_core::fleet::End, settled| Stage::Failed { end: Ending::of(end), settled };
     match (&server.phase, fleet.server_state(server, now)) {
         (Phase::Waiting { since, .. }, _) => match card::waiting(fleet, server) {
             Some(waiting) => Stage::Waits {
@@ -174,15 +175,12 @@ fn nearest(
     let choices = &profile.memory_choices;
     let memory = placement::nearest_memory(fleet, &profile.pool, &server.ask, choices, now)?;
     let wanted = Resources { memory };
-    wanted.fits(&Resources { memory: server.ask.memory }).then(|| (memory, words::form_amount(memory)))
+    wanted
+        .fits(&Resources { memory: server.ask.memory })
+        .then(|| (memory, words::form_amount(memory)))
 }
 
-fn steps(
-    server: &Server,
-    decision: Option<&Decision>,
-    stage: &Stage,
-    now: Timestamp,
-) -> Vec<Step> {
+fn steps(server: &Server, decision: Option<&Decision>, stage: &Stage, now: Timestamp) -> Vec<Step> {
     if matches!(stage, Stage::Ended { .. } | Stage::Stops) {
         return Vec::new();
     }
@@ -240,7 +238,8 @@ fn milestones(server: &Server, stage: &Stage, now: Timestamp) -> Vec<Step> {
         }
         if matches!(stage, Stage::Ready) || passed(it) {
             let reached = done.iter().find(|done| done.step == it).zip(placement);
-            let time = reached.map(|(done, placement)| words::seconds(placement.placed_at, done.at));
+            let time =
+                reached.map(|(done, placement)| words::seconds(placement.placed_at, done.at));
             return Step { time, ..step(words::step_name(it), "done") };
         }
         if current == Some(it) && failed.is_none() {

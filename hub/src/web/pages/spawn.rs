@@ -103,7 +103,8 @@ impl Choices {
 
     /// As JupyterHub keeps them: each a list of strings.
     fn user_options(&self) -> String {
-        let options = [("profile", &self.profile), ("memory", &self.memory), ("image", &self.image)];
+        let options =
+            [("profile", &self.profile), ("memory", &self.memory), ("image", &self.image)];
         let said = options.into_iter().filter(|(_, value)| !value.is_empty());
         let lists = said.map(|(name, value)| (name.to_owned(), serde_json::json!([value])));
         serde_json::Value::Object(lists.collect()).to_string()
@@ -123,7 +124,9 @@ pub async fn show(
     let fleet = hub.fleet.fleet();
     // A path that names a server, or a link that wants to go on, is served by what runs already.
     let named = !path.is_empty() || next.is_some();
-    if let Some(server) = fleet.find(&target.owner, &target.name).filter(|it| named && it.is_active()) {
+    if let Some(server) =
+        fleet.find(&target.owner, &target.name).filter(|it| named && it.is_active())
+    {
         let running = Answer::AlreadyRunning(server.id.clone());
         let pending = Answer::AlreadyPending(server.id.clone());
         let answer = if hub.is_open(server) { running } else { pending };

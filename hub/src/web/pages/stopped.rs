@@ -10,6 +10,7 @@ use axum::extract::State;
 use axum::http::header::ACCEPT;
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Redirect, Response};
+use berth_common::ByteCount;
 use berth_core::{Fleet, Server};
 use serde_json::json;
 
@@ -17,7 +18,7 @@ use crate::auth::form::query_value;
 use crate::auth::visitor::found;
 use crate::auth::{MaybeVisitor, Next, Visitor};
 use crate::site::Hub;
-use crate::web::pages::ending::Ending;
+use crate::web::pages::ending::{Ending, more_memory};
 use crate::web::pages::error::{PageError, error_page};
 use crate::web::pages::shell::{Here, Shell, page};
 use crate::web::pages::target::{Target, may_act};
@@ -36,6 +37,7 @@ struct StoppedPage {
     /// Of a server that was started before.
     id: Option<String>,
     end: Option<Ending>,
+    more: Option<(ByteCount, String)>,
     next: String,
     /// The form, with the way back.
     form: String,
@@ -44,8 +46,9 @@ struct StoppedPage {
 /// The page that says that a server does not run, with the button that starts it.
 pub fn page_for(
     visitor: &Visitor,
+    fleet: &Fleet,
     target: &Target,
-    server: Option<&std::sync::Arc<Server>>,
+    server: Option<&Arc<Server>>,
     next: Option<&Next>,
     status: StatusCode,
 ) -> Response {
@@ -57,6 +60,7 @@ pub fn page_for(
         path: target.path(),
         id: server.map(|server| server.id.to_string()),
         end: server.and_then(|server| server.last_end.as_ref()).map(Ending::of),
+        more: server.and_then(|server| more_memory(fleet, server)),
         next: next.map(ToString::to_string).unwrap_or_default(),
         form: format!("/hub/spawn/{}{query}", target.path()),
     };
@@ -93,11 +97,12 @@ pub async fn at_hub(
         _ if for_program => Ok(no_longer(&hub, &path)),
         Some(server) if server.is_active() || failed(server) => {
             let query = next.map_or_else(String::new, |next| format!("?next={}", next.escaped()));
-            Ok(Redirect::to(&format!("/hub/spawn-pending/{}{query}", target.path())).into_response())
+            Ok(Redirect::to(&format!("/hub/spawn-pending/{}{query}", target.path()))
+                .into_response())
         }
         server => {
             let status = StatusCode::FAILED_DEPENDENCY;
-            Ok(page_for(&visitor, &target, server, next.as_ref(), status))
+            Ok(page_for(&visitor, &fleet, &target, server, next.as_ref(), status))
         }
     }
 }

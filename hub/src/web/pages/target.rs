@@ -44,11 +44,7 @@ pub fn may_act(visitor: &Visitor, owner: &Username) -> bool {
 }
 
 /// The server of this id, if the visitor may act on it.
-pub fn server<'a>(
-    fleet: &'a Fleet,
-    id: &str,
-    visitor: &Visitor,
-) -> Result<&'a Server, PageError> {
+pub fn server<'a>(fleet: &'a Fleet, id: &str, visitor: &Visitor) -> Result<&'a Server, PageError> {
     let id: ServerId = id.parse().map_err(|_| PageError::NotFound)?;
     let server = fleet.servers.get(&id).filter(|server| may_act(visitor, &server.owner));
     server.map(AsRef::as_ref).ok_or(PageError::NotFound)

@@ -15,9 +15,18 @@ use site::{Site, gb};
 async fn all_pages(site: &Site, user: &str) -> Vec<(String, String)> {
     let fleet = site.hub.fleet.fleet();
     let mut paths: Vec<String> = [
-        "/hub/home", "/hub/spawn", "/hub/spawn?opt-memory=2G&next=/user/alice/lab", "/hub/token",
-        "/hub/admin", "/hub/admin?q=ended", "/hub/admin/hosts", "/hub/admin/hosts/wn1",
-        "/hub/admin/hosts/wn4", "/hub/error/503", "/hub/nowhere", "/hub/user/alice/none/",
+        "/hub/home",
+        "/hub/spawn",
+        "/hub/spawn?opt-memory=2G&next=/user/alice/lab",
+        "/hub/token",
+        "/hub/admin",
+        "/hub/admin?q=ended",
+        "/hub/admin/hosts",
+        "/hub/admin/hosts/wn1",
+        "/hub/admin/hosts/wn4",
+        "/hub/error/503",
+        "/hub/nowhere",
+        "/hub/user/alice/none/",
     ]
     .map(str::to_owned)
     .into();
@@ -40,7 +49,16 @@ async fn pages_hold_nothing_inline_and_every_form_carries_its_token() {
     let site = Site::busy().await;
     for user in ["alice", "erin"] {
         for (path, html) in all_pages(&site, user).await {
-            for bad in ["<script>", "<style", " style=", "onclick", "onload", "javascript:", "http://", "https://"] {
+            for bad in [
+                "<script>",
+                "<style",
+                " style=",
+                "onclick",
+                "onload",
+                "javascript:",
+                "http://",
+                "https://",
+            ] {
                 let html = html.replace(site::PUBLIC_URL, "");
                 assert!(!html.contains(bad), "{path} as {user} holds {bad}:\n{html}");
             }
@@ -52,7 +70,8 @@ async fn pages_hold_nothing_inline_and_every_form_carries_its_token() {
                 assert!(posts || search, "{path}: a form that is no POST: {form}");
                 assert!(form.contains("type=\"submit\""), "{path}: {form}");
             }
-            let ids: Vec<_> = html.split(" id=\"").skip(1).filter_map(|it| it.split('"').next()).collect();
+            let ids: Vec<_> =
+                html.split(" id=\"").skip(1).filter_map(|it| it.split('"').next()).collect();
             let mut unique = ids.clone();
             unique.sort_unstable();
             unique.dedup();
@@ -67,13 +86,20 @@ async fn pages_hold_nothing_inline_and_every_form_carries_its_token() {
 #[tokio::test]
 async fn hostile_texts_are_shown_as_text() {
     let site = Site::busy().await;
-    site.fail("carol", "", Reason::FailedExited, "<script>alert(1)</script>\n<img src=x onerror=alert(2)>").await;
+    site.fail(
+        "carol",
+        "",
+        Reason::FailedExited,
+        "<script>alert(1)</script>\n<img src=x onerror=alert(2)>",
+    )
+    .await;
     let page = site.get("carol", "/hub/spawn-pending/carol").await;
     assert!(page.body.contains("&#60;script&#62;alert(1)"), "{}", page.body);
     assert!(!page.body.contains("<script>") && !page.body.contains("<img"), "{}", page.body);
     let page = site.get("erin", "/hub/admin?q=%22%3E%3Cscript%3Ealert(1)%3C/script%3E").await;
     assert!(!page.body.contains("<script>alert") && page.body.contains("&#34;&#62;&#60;script"));
-    let page = site.get("alice", "/hub/spawn?name=%22%20autofocus%20x=%22&next=//evil.example").await;
+    let page =
+        site.get("alice", "/hub/spawn?name=%22%20autofocus%20x=%22&next=//evil.example").await;
     assert!(page.body.contains("&#34; autofocus x=&#34;") && !page.body.contains("evil.example"));
 }
 
@@ -81,13 +107,21 @@ async fn hostile_texts_are_shown_as_text() {
 async fn somebody_without_a_server_gets_the_form_and_starts_by_post() {
     let site = Site::new().await;
     let home = site.get("alice", "/hub/home").await.text();
-    for fact in ["Start your first server", "CPU", "Analysis, plots, development", "2 GB", "Starts now on wn"] {
+    for fact in [
+        "Start your first server",
+        "CPU",
+        "Analysis, plots, development",
+        "2 GB",
+        "Starts now on wn",
+    ] {
         assert!(home.contains(fact), "{fact:?} is missing:\n{home}");
     }
     assert!(home.contains("Not possible. No host of the pool gpu can ever give"), "{home}");
     assert!(site.hub.fleet.fleet().servers.is_empty(), "a GET must start nothing");
 
-    let answer = site.post("alice", "/hub/spawn/alice", "profile=cpu&memory=2G&image=py&next=/user/alice/lab").await;
+    let answer = site
+        .post("alice", "/hub/spawn/alice", "profile=cpu&memory=2G&image=py&next=/user/alice/lab")
+        .await;
     assert_eq!(answer.status, StatusCode::SEE_OTHER);
     assert_eq!(answer.headers[LOCATION], "/hub/spawn-pending/alice?next=/user/alice/lab");
     let fleet = site.hub.fleet.fleet();
@@ -113,12 +147,28 @@ async fn a_start_is_followed_step_by_step() {
     assert_eq!(page.status, StatusCode::OK);
     assert!(page.body.contains("data-ready=\"/user/alice/lab\""), "{}", page.body);
     let text = page.text();
-    for fact in ["Starting your server", "Request accepted : done", "Host chosen: wn1 : done", "Placed on wn1:", "Looking for the image", "JupyterLab answers : not yet", "Why there?"] {
+    for fact in [
+        "Starting your server",
+        "Request accepted : done",
+        "Host chosen: wn1 : done",
+        "Placed on wn1:",
+        "Looking for the image",
+        "JupyterLab answers : not yet",
+        "Why there?",
+    ] {
         assert!(text.contains(fact), "{fact:?} is missing:\n{text}");
     }
-    site.reach("alice", "", &[StartStep::Image, StartStep::Spaces, StartStep::Container], ObservedState::Created).await;
+    site.reach(
+        "alice",
+        "",
+        &[StartStep::Image, StartStep::Spaces, StartStep::Container],
+        ObservedState::Created,
+    )
+    .await;
     let text = site.get("alice", path).await.text();
-    for fact in ["Image present : done 0.5 s", "Container made : done 1.5 s", "Starting the container"] {
+    for fact in
+        ["Image present : done 0.5 s", "Container made : done 1.5 s", "Starting the container"]
+    {
         assert!(text.contains(fact), "{fact:?} is missing:\n{text}");
     }
     site.run("alice", "").await;
@@ -134,17 +184,38 @@ async fn a_start_is_followed_step_by_step() {
 async fn a_failed_start_says_what_happened_and_what_to_do() {
     let site = Site::new().await;
     site.post("alice", "/hub/spawn/alice", "profile=cpu&memory=2G").await;
-    site.reach("alice", "", &[StartStep::Image, StartStep::Spaces, StartStep::Container, StartStep::Started], ObservedState::Running).await;
-    site.fail("alice", "", Reason::FailedNoAnswer, "no answer 60 s after its start\nTraceback: boom").await;
+    site.reach(
+        "alice",
+        "",
+        &[StartStep::Image, StartStep::Spaces, StartStep::Container, StartStep::Started],
+        ObservedState::Running,
+    )
+    .await;
+    site.fail(
+        "alice",
+        "",
+        Reason::FailedNoAnswer,
+        "no answer 60 s after its start\nTraceback: boom",
+    )
+    .await;
     let page = site.get("alice", "/hub/spawn-pending/alice").await;
     let text = page.text();
     for fact in [
-        "Your server did not start", "JupyterLab did not answer in time.", "no answer 60 s after its start",
-        "Look at the log;", "failed.no_answer", "Traceback: boom", "JupyterLab answers : failed", "Container started : done",
+        "Your server did not start",
+        "JupyterLab did not answer in time.",
+        "no answer 60 s after its start",
+        "Look at the log;",
+        "failed.no_answer",
+        "Traceback: boom",
+        "JupyterLab answers : failed",
+        "Container started : done",
     ] {
         assert!(text.contains(fact), "{fact:?} is missing:\n{text}");
     }
-    assert!(page.body.contains("disabled"), "a new start is not possible before the old one is gone");
+    assert!(
+        page.body.contains("disabled"),
+        "a new start is not possible before the old one is gone"
+    );
     site.vanish("alice", "").await;
     let page = site.get("alice", "/hub/spawn-pending/alice").await;
     let id = site.server("alice", "").id.clone();
@@ -157,16 +228,31 @@ async fn a_failed_start_says_what_happened_and_what_to_do() {
 #[tokio::test]
 async fn who_waits_sees_the_place_the_reason_and_what_would_start_now() {
     let site = Site::new().await;
-    for (user, memory) in [("carol", "15G"), ("dave", "15G"), ("bob", "15G")] {
-        site.post(user, &format!("/hub/spawn/{user}"), &format!("profile=cpu&memory={memory}")).await;
+    for (user, form) in [
+        ("carol", "15G"),
+        ("dave", "15G"),
+        ("carol", "12G&name=b"),
+        ("dave", "12G&name=b"),
+        ("bob", "15G"),
+    ] {
+        site.post(user, &format!("/hub/spawn/{user}"), &format!("profile=cpu&memory={form}")).await;
     }
     site.post("alice", "/hub/spawn/alice", "profile=cpu&memory=8G&next=/user/alice/lab").await;
     let bob = site.get("bob", "/hub/spawn-pending/bob").await.text();
-    for fact in ["Waiting for a place", "Place 1 in the queue", "All memory is promised to running servers.", "A server with 512 MB would start now.", "Leave the queue"] {
+    for fact in [
+        "Waiting for a place",
+        "Place 1 in the queue",
+        "All memory is promised to running servers.",
+        "A server with 2 GB would start now.",
+        "Leave the queue",
+    ] {
         assert!(bob.contains(fact), "{fact:?} is missing:\n{bob}");
     }
     let alice = site.get("alice", "/hub/spawn-pending/alice").await.text();
-    assert!(alice.contains("Place 2 in the queue") && !alice.contains("would start now"), "{alice}");
+    assert!(
+        alice.contains("Place 2 in the queue") && !alice.contains("would start now"),
+        "{alice}"
+    );
     let id = site.server("alice", "").id.clone();
     let answer = site.post("alice", &format!("/hub/servers/{id}/stop"), "").await;
     assert_eq!(answer.headers[LOCATION], "/hub/home");
@@ -182,7 +268,13 @@ async fn a_refusal_is_shown_with_the_form_and_its_decision() {
     assert!(text.contains("You asked for 64 GB; profile cpu gives 15 GB at most."), "{text}");
     let id = answer.body.split("/hub/decisions/").nth(1).unwrap().split('"').next().unwrap();
     let why = site.get("alice", &format!("/hub/decisions/{id}")).await.text();
-    for fact in ["Why?", "refused", "64 GB of at most 15 GB in this profile", "profiles.toml:", "No host was looked at"] {
+    for fact in [
+        "Why?",
+        "refused",
+        "64 GB of at most 15 GB in this profile",
+        "profiles.toml:",
+        "No host was looked at",
+    ] {
         assert!(why.contains(fact), "{fact:?} is missing:\n{why}");
     }
     let bad = site.post("alice", "/hub/spawn/alice", "profile=cpu&name=No+Good").await;
@@ -197,8 +289,16 @@ async fn a_decision_shows_rules_and_hosts_to_its_owner_only() {
     let path = format!("/hub/decisions/{id}");
     let text = site.get("alice", &path).await.text();
     for fact in [
-        "placed", "profile cpu is open to everybody", "profiles.toml:2", "chosen", "possible", "image present: yes",
-        "excluded", "The host serves another pool.", "host.not_in_pool", "The host has not reported yet.",
+        "placed",
+        "profile cpu is open to everybody",
+        "profiles.toml:2",
+        "chosen",
+        "possible",
+        "image present: yes",
+        "excluded",
+        "The host serves another pool.",
+        "host.not_in_pool",
+        "The host has not reported yet.",
     ] {
         assert!(text.contains(fact), "{fact:?} is missing:\n{text}");
     }
@@ -210,11 +310,20 @@ async fn a_decision_shows_rules_and_hosts_to_its_owner_only() {
 async fn cards_show_state_memory_and_how_it_ended() {
     let site = Site::busy().await;
     let text = site.get("alice", "/hub/home").await.text();
-    for fact in ["My server running", "CPU 4 GB on wn", "1.5 GB of memory used limit 4 GB", "Open", "Stop"] {
+    for fact in
+        ["My server running", "CPU 4 GB on wn", "1.5 GB of memory used limit 4 GB", "Open", "Stop"]
+    {
         assert!(text.contains(fact), "{fact:?} is missing:\n{text}");
     }
     let text = site.get("dave", "/hub/home").await.text();
-    for fact in ["ended", "The server used all its memory and was ended.", "python reached 2 GB", "Start it again with more memory.", "stopped.oom", "Start again like this"] {
+    for fact in [
+        "ended",
+        "The server used all its memory and was ended.",
+        "python reached 2 GB",
+        "Start it again with more memory.",
+        "stopped.oom",
+        "Start again like this",
+    ] {
         assert!(text.contains(fact), "{fact:?} is missing:\n{text}");
     }
 }
@@ -224,9 +333,18 @@ async fn admins_see_all_hosts_and_servers_and_others_do_not() {
     let site = Site::busy().await;
     let text = site.get("erin", "/hub/admin/hosts").await.text();
     for fact in [
-        "2 of 5 hosts ready", "wn1 ready", "cpu", "of 30 GB reserved", "of 32 GB used", "0.1.0", "Docker 28.1",
-        "Docker does not answer on the host.", "host.engine_down", "cannot connect to /run/docker.sock",
-        "To let its agent in: berth host add wn4", "The host is not declared in hosts.toml",
+        "2 of 5 hosts ready",
+        "wn1 ready",
+        "cpu",
+        "of 30 GB reserved",
+        "of 32 GB used",
+        "0.1.0",
+        "Docker 28.1",
+        "Docker does not answer on the host.",
+        "host.engine_down",
+        "cannot connect to /run/docker.sock",
+        "To let its agent in: berth host add wn4",
+        "The host is not declared in hosts.toml",
     ] {
         assert!(text.contains(fact), "{fact:?} is missing:\n{text}");
     }
@@ -237,7 +355,9 @@ async fn admins_see_all_hosts_and_servers_and_others_do_not() {
     let filtered = site.get("erin", "/hub/admin?q=stopped.oom").await.text();
     assert!(filtered.contains("dave") && !filtered.contains("alice"), "{filtered}");
     let host = site.get("erin", "/hub/admin/hosts/wn1").await.text();
-    for fact in ["hosts.toml:", "wn1:8444", "32 GB declared, 32 GB reported, 2 GB kept free", "nb:py", "16"] {
+    for fact in
+        ["hosts.toml:", "wn1:8444", "32 GB declared, 32 GB reported, 2 GB kept free", "nb:py", "16"]
+    {
         assert!(host.contains(fact), "{fact:?} is missing:\n{host}");
     }
     for path in ["/hub/admin", "/hub/admin/hosts", "/hub/admin/hosts/wn1"] {
@@ -253,7 +373,12 @@ async fn nobody_acts_on_somebody_elses_server() {
         let answer = site.post("bob", &format!("/hub/servers/{id}/{action}"), "").await;
         assert_eq!(answer.status, StatusCode::NOT_FOUND, "{action}");
     }
-    for path in ["/hub/spawn/alice", "/hub/spawn-pending/alice", "/hub/user/alice/lab", &format!("/hub/live/servers/{id}")] {
+    for path in [
+        "/hub/spawn/alice",
+        "/hub/spawn-pending/alice",
+        "/hub/user/alice/lab",
+        &format!("/hub/live/servers/{id}"),
+    ] {
         assert_eq!(site.get("bob", path).await.status, StatusCode::NOT_FOUND, "{path}");
     }
     assert!(site.server("alice", "").is_ready());
@@ -265,16 +390,29 @@ async fn a_stopped_server_at_its_own_address() {
     let at = |path: &'static str| site.get("dave", path);
     let page = at("/hub/user/dave/lab/tree/x?y=1").await;
     assert_eq!(page.status, StatusCode::FAILED_DEPENDENCY);
-    assert!(page.body.contains("name=\"next\" value=\"/user/dave/lab/tree/x?y=1\""), "{}", page.body);
-    assert!(page.text().contains("Server not running") && page.text().contains("The server used all its memory"));
+    assert!(
+        page.body.contains("name=\"next\" value=\"/user/dave/lab/tree/x?y=1\""),
+        "{}",
+        page.body
+    );
+    assert!(
+        page.text().contains("Server not running")
+            && page.text().contains("The server used all its memory")
+    );
     let api = at("/hub/user/dave/api/contents").await;
     assert_eq!(api.status, StatusCode::FAILED_DEPENDENCY);
     assert_eq!(
         api.body,
-        format!(r#"{{"message":"JupyterHub server no longer running at /user/dave/api/contents. Restart the server at {}/hub/spawn/dave"}}"#, site::PUBLIC_URL)
+        format!(
+            r#"{{"message":"JupyterHub server no longer running at /user/dave/api/contents. Restart the server at {}/hub/spawn/dave"}}"#,
+            site::PUBLIC_URL
+        )
     );
     let page = at("/user/dave/lab?x=1").await;
-    assert_eq!((page.status, page.headers[LOCATION].to_str().unwrap()), (StatusCode::FOUND, "/hub/user/dave/lab?x=1"));
+    assert_eq!(
+        (page.status, page.headers[LOCATION].to_str().unwrap()),
+        (StatusCode::FOUND, "/hub/user/dave/lab?x=1")
+    );
     let page = at("/user/dave").await;
     assert_eq!(page.headers[LOCATION], "/user/dave/");
     let api = site.post_raw("", "/user/dave/api/sessions", "x=1").await;
@@ -297,7 +435,11 @@ async fn tokens_are_shown_once_and_revoked() {
     let page = site.post("alice", "/hub/token", "note=nightly+%3Cb%3E&days=7").await;
     assert_eq!(page.body.matches("berth_pat_").count(), 1, "{}", page.body);
     let list = site.get("alice", "/hub/token").await;
-    assert!(list.body.contains("nightly &#60;b&#62;") && !list.body.contains("berth_pat_"), "{}", list.body);
+    assert!(
+        list.body.contains("nightly &#60;b&#62;") && !list.body.contains("berth_pat_"),
+        "{}",
+        list.body
+    );
     assert_eq!(site.post("bob", "/hub/token/1/revoke", "").await.status, StatusCode::NOT_FOUND);
     assert_eq!(site.post("alice", "/hub/token/1/revoke", "").await.status, StatusCode::SEE_OTHER);
     assert!(site.get("alice", "/hub/token").await.text().contains("You have no tokens."));
@@ -310,7 +452,12 @@ async fn a_live_page_begins_with_the_present_and_ends_when_ready() {
     let id = site.server("alice", "").id.clone();
     let mut live = site.live("alice", &format!("/hub/live/servers/{id}")).await;
     let first = live.next().await;
-    assert!(first.contains("event: part") && first.contains("id: 1") && first.contains("Looking for the image"), "{first}");
+    assert!(
+        first.contains("event: part")
+            && first.contains("id: 1")
+            && first.contains("Looking for the image"),
+        "{first}"
+    );
     site.reach("alice", "", &[StartStep::Image], ObservedState::Created).await;
     assert!(live.until("Checking your spaces").await.contains("event: part"));
     site.run("alice", "").await;

@@ -174,6 +174,11 @@ impl Tile {
         }
     }
 
+    /// Whether no choice of it would be accepted.
+    pub fn is_closed(&self) -> bool {
+        self.memory.iter().all(|memory| matches!(memory.verdict.kind, Kind::Refused { .. }))
+    }
+
     /// Whether nothing is left to choose.
     pub fn is_plain(&self) -> bool {
         self.memory.len() == 1 && self.images.len() <= 1

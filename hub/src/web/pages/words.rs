@@ -30,12 +30,20 @@ impl From<Timestamp> for Moment {
 pub fn span(from: Timestamp, to: Timestamp) -> String {
     let seconds = to.millis_since(from) / 1000;
     let minutes = seconds - seconds % 60;
-    if minutes == 0 { "less than a minute".to_owned() } else { Seconds(minutes).to_string() }
+    if minutes == 0 {
+        return "less than a minute".to_owned();
+    }
+    let short = Seconds(minutes).to_string();
+    short.replace('d', " d").replace('h', " h").replace('m', " min")
 }
 
 /// How long ago something was.
 pub fn ago(at: Timestamp, now: Timestamp) -> String {
-    if now.millis_since(at) < 60_000 { "just now".to_owned() } else { format!("{} ago", span(at, now)) }
+    if now.millis_since(at) < 60_000 {
+        "just now".to_owned()
+    } else {
+        format!("{} ago", span(at, now))
+    }
 }
 
 /// Seconds with one decimal, for the steps of a start.
@@ -47,7 +55,7 @@ pub fn seconds(from: Timestamp, to: Timestamp) -> String {
 /// An amount of memory as a form sends it: exact, and read by `ByteCount`.
 pub fn form_amount(amount: ByteCount) -> String {
     let unit = [(1_u64 << 30, "G"), (1 << 20, "M")];
-    match unit.iter().find(|(size, _)| amount.0 % size == 0 && amount.0 > 0) {
+    match unit.iter().find(|(size, _)| amount.0.is_multiple_of(*size) && amount.0 > 0) {
         Some((size, name)) => format!("{}{name}", amount.0 / size),
         None => format!("{}B", amount.0),
     }
@@ -129,9 +137,9 @@ mod tests {
     fn spans_are_calm_and_never_negative() {
         let at = |seconds: i64| Timestamp(seconds * 1_000_000);
         assert_eq!(span(at(0), at(59)), "less than a minute");
-        assert_eq!(span(at(0), at(7_265)), "2h 1m");
+        assert_eq!(span(at(0), at(7_265)), "2 h 1 min");
         assert_eq!(ago(at(0), at(-5)), "just now");
-        assert_eq!(ago(at(0), at(180)), "3m ago");
+        assert_eq!(ago(at(0), at(180)), "3 min ago");
         assert_eq!(seconds(at(10), at(3)), "0.0 s");
         assert_eq!(seconds(Timestamp(0), Timestamp(1_260_000)), "1.2 s");
     }

@@ -43,7 +43,9 @@ pub async fn run(args: &Args, common: &Common) -> Result<Exit, Problem> {
         .await
         .map_err(|error| api::away(&hub, &what, &error))?;
     if !answer.status.is_success() {
-        return Err(undeclared(&what, &answer).unwrap_or_else(|| api::refusal(&hub, &what, &answer)));
+        return Err(
+            undeclared(&what, &answer).unwrap_or_else(|| api::refusal(&hub, &what, &answer))
+        );
     }
     let JoinToken { token, expires_at } = api::read(&what, &answer.body)?;
     if common.quiet {
@@ -80,10 +82,8 @@ fn undeclared(what: &str, answer: &Answer) -> Option<Problem> {
 fn as_hosts_reach(args: &Args, hub: &Connection) -> String {
     let name = match (&args.hub, &hub.url) {
         (Some(named), _) => named.clone(),
-        (None, HubUrl::Tcp { host, .. }) => host.clone(),
-        (None, HubUrl::Unix(_)) => {
-            rustix::system::uname().nodename().to_string_lossy().into_owned()
-        }
+        (None, HubUrl::Tcp { host, .. }) if !hub.url.is_this_machine() => host.clone(),
+        _ => rustix::system::uname().nodename().to_string_lossy().into_owned(),
     };
     let port = name.rsplit_once(':').map(|(_, port)| port);
     if port.is_some_and(|port| port.parse::<u16>().is_ok()) {

@@ -57,7 +57,7 @@ fn sheet(host: &Host, format: Format) -> Vec<(&'static str, Cell)> {
     }
     lines.push(("pool", Cell::maybe(host.pool.as_ref())));
     let memory = &host.memory;
-    lines.push(("reserved", Cell::text(text::of(memory.reserved, memory.usable))));
+    lines.push(("reserved", Cell::text(host.reserved())));
     if let Some(all) = memory.reported {
         let used = memory.used.unwrap_or(ByteCount::ZERO);
         let free = memory.free.unwrap_or(ByteCount::ZERO);

@@ -19,7 +19,7 @@ pub struct Args {
     /// When it ends by itself, e.g. 30d; never if not given
     #[arg(long, value_name = "TIME")]
     expires_in: Option<Span>,
-    /// What it allows, e.g. read:servers; all you may do if not given
+    /// What it allows, e.g. read:servers!user=alice; all you may do if not given
     #[arg(long, value_name = "SCOPE", num_args = 1..)]
     scope: Vec<String>,
     #[command(flatten)]

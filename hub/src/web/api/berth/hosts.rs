@@ -88,13 +88,14 @@ pub async fn join_token(
 ) -> Result<(StatusCode, Json<Value>), ApiError> {
     caller.require("admin-ui")?;
     let host = name.parse::<HostId>().map_err(|error| ApiError::bad_request(error.to_string()))?;
-    let (token, expires) = new_join_token(&hub, host.clone()).await.map_err(|error| match error {
-        JoinTokenError::Undeclared(_) => ApiError::not_found(error.to_string()),
-        JoinTokenError::Storage(error) => error.into(),
-        JoinTokenError::Ca(_) => {
-            ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
-        }
-    })?;
+    let (token, expires) =
+        new_join_token(&hub, host.clone()).await.map_err(|error| match error {
+            JoinTokenError::Undeclared(_) => ApiError::not_found(error.to_string()),
+            JoinTokenError::Storage(error) => error.into(),
+            JoinTokenError::Ca(_) => {
+                ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
+            }
+        })?;
     tracing::info!(%host, by = caller.name(), "join token made");
     let body = json!({
         "schema_version": SCHEMA_VERSION,

@@ -1,9 +1,12 @@
 //! Servers with where they are and why.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use berth_common::Username;
+use berth_common::link::Account;
 use berth_core::{Fleet, Phase, Server};
 use berth_process::clock::now;
 use serde_json::{Value, json};
@@ -19,10 +22,11 @@ use crate::web::error::ApiError;
 pub async fn list(State(hub): State<Arc<Hub>>, caller: Caller) -> Result<Json<Value>, ApiError> {
     caller.require("read:servers")?;
     let fleet = hub.fleet.fleet();
+    let accounts = accounts(&hub)?;
     let servers: Vec<_> = fleet
         .servers
         .values()
-        .filter(|server| may_read(&hub, &caller, server))
+        .filter(|server| may_read(&caller, &accounts, server))
         .map(|server| describe(&hub, &fleet, server))
         .collect();
     Ok(answer("servers", json!(servers)))
@@ -49,12 +53,15 @@ pub fn find<'a>(
     caller.require("read:servers")?;
     let hexadecimal = !id.is_empty() && id.len() <= 16 && id.bytes().all(|b| b.is_ascii_hexdigit());
     if !hexadecimal {
-        return Err(ApiError::bad_request("a server id is 16 hexadecimal digits, or their beginning"));
+        return Err(ApiError::bad_request(
+            "a server id is 16 hexadecimal digits, or their beginning",
+        ));
     }
+    let accounts = accounts(hub)?;
     let mut found = fleet
         .servers
         .values()
-        .filter(|server| server.id.as_str().starts_with(id) && may_read(hub, caller, server));
+        .filter(|server| server.id.as_str().starts_with(id) && may_read(caller, &accounts, server));
     match (found.next(), found.next()) {
         (Some(server), None) => Ok(server),
         (Some(_), Some(_)) => {
@@ -64,14 +71,16 @@ pub fn find<'a>(
     }
 }
 
-fn may_read(hub: &Hub, caller: &Caller, server: &Server) -> bool {
-    if caller.scopes.hold_for_all("read:servers") {
-        return true;
-    }
-    let owner = hub.storage.read(|reader| reader.user(&server.owner)).ok().flatten();
-    owner.is_some_and(|owner| {
-        caller.scopes.reach_server("read:servers", &owner.account, &server.name)
-    })
+/// Accounts by name, read once for a whole list.
+fn accounts(hub: &Hub) -> Result<BTreeMap<Username, Account>, ApiError> {
+    let users = hub.storage.read(berth_store::Reader::users)?;
+    Ok(users.into_iter().map(|user| (user.account.name.clone(), user.account)).collect())
+}
+
+/// Servers whose owner is gone are the administrators'.
+fn may_read(caller: &Caller, accounts: &BTreeMap<Username, Account>, server: &Server) -> bool {
+    let reaches = |account| caller.scopes.reach_server("read:servers", account, &server.name);
+    caller.scopes.hold_for_all("read:servers") || accounts.get(&server.owner).is_some_and(reaches)
 }
 
 /// A server as everybody sees it: page, API, CLI.

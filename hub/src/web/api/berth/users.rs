@@ -109,9 +109,8 @@ fn account(
     groups: Vec<Group>,
     home: Option<String>,
 ) -> Result<Account, ApiError> {
-    let name: Username = name.parse().map_err(|error| {
-        ApiError::bad_request(format!("name: {error}"))
-    })?;
+    let name: Username =
+        name.parse().map_err(|error| ApiError::bad_request(format!("name: {error}")))?;
     if uid == 0 || gid == 0 || groups.iter().any(|group| group.gid == 0) {
         return Err(ApiError::bad_request("uid and gids must not be 0: no server runs as root"));
     }
@@ -239,7 +238,9 @@ mod tests {
         assert!(!check("alice", 0, 1000, "/home/alice"));
         assert!(!check("alice", 1000, 0, "/home/alice"));
         assert!(!check("Alice", 1000, 1000, "/home/alice"));
-        for home in ["", "home", "/home/../etc", "/home/./a", "//home", "/home/", "/", "/a:b", "/a b"] {
+        for home in
+            ["", "home", "/home/../etc", "/home/./a", "//home", "/home/", "/", "/a:b", "/a b"]
+        {
             assert!(!check("alice", 1000, 1000, home), "{home}");
         }
     }

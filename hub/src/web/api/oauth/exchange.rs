@@ -91,9 +91,8 @@ async fn exchange(hub: &Hub, pairs: &[(String, String)]) -> Result<Response, Ref
     let text = get("code").ok_or(Refused::Request("Missing code parameter."))?;
     let hash = keys::hash(text);
     let code = hub.storage.read(|reader| reader.code(&hash))?;
-    let code = code
-        .filter(|code| code.server == server && now() < code.expires)
-        .ok_or(Refused::Grant)?;
+    let code =
+        code.filter(|code| code.server == server && now() < code.expires).ok_or(Refused::Grant)?;
     if get("redirect_uri").is_some_and(|redirect| redirect != code.redirect) {
         return Err(Refused::Request("Mismatching redirect URI."));
     }

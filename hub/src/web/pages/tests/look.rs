@@ -17,16 +17,21 @@ async fn look_at_the_pages() {
     let site = Site::busy().await;
     site.post("alice", "/hub/spawn/alice", "profile=cpu&memory=8G&name=fit-2").await;
     site.run("alice", "fit-2").await;
-    site.post("alice", "/hub/spawn/alice", "profile=cpu&memory=15G&name=big").await;
+    for (user, memory) in
+        [("bob", "15G"), ("erin", "15G"), ("bob", "12G&name=b"), ("dave", "15G&name=b")]
+    {
+        site.post(user, &format!("/hub/spawn/{user}"), &format!("profile=cpu&memory={memory}"))
+            .await;
+    }
+    site.post("alice", "/hub/spawn/alice", "profile=cpu&memory=8G&name=big").await;
     let steps = [StartStep::Image, StartStep::Spaces, StartStep::Container];
     site.reach("carol", "", &steps, ObservedState::Created).await;
     site.reach("carol", "fit-2", &[StartStep::Image], ObservedState::Created).await;
     let log = "no answer 60 s after its start\n[I 2026-11-22 15:27:58 ServerApp] jupyterlab | extension was loaded\nTraceback (most recent call last):\n  File \"/home/carol/.jupyter/jupyter_server_config.py\", line 3\n    c.ServerApp.tokn = \nSyntaxError: invalid syntax";
     site.fail("carol", "fit-2", Reason::FailedNoAnswer, log).await;
     site.vanish("carol", "fit-2").await;
-    site.post("bob", "/hub/spawn/bob", "profile=cpu&memory=15G").await;
     site.open_all();
-    for person in PEOPLE {
+    for person in PEOPLE.into_iter().chain(["nobody"]) {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         println!("{person} http://{}/hub/home", listener.local_addr().unwrap());
         let cookie = HeaderValue::from_str(&cookie(person)).unwrap();

@@ -1,0 +1,105 @@
+//! `berth server show ID|USER[/NAME]`.
+
+use berth_common::Timestamp;
+
+use super::{Server, all};
+use crate::args::{Common, ServerRef};
+use crate::connection::HubUrl;
+use crate::print::{Cell, Listing, reason, versioned};
+use crate::problem::{Exit, Problem};
+use crate::text;
+
+/// Options.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// An id or its beginning, USER, or USER/NAME
+    #[arg(value_name = "SERVER")]
+    server: ServerRef,
+}
+
+/// Asks and prints.
+pub async fn run(args: &Args, common: &Common) -> Result<Exit, Problem> {
+    let what = "show the server";
+    let hub = common.connection()?;
+    let mut servers = all(&hub, what).await?;
+    let server = servers.find(&args.server, what)?.clone();
+    servers.keep(|other| other.id == server.id);
+    let style = common.style();
+    let json = versioned("server", servers.one().clone());
+    let lines = sheet(&server, &hub.url, servers.now);
+    style.sheet(lines, &Listing { json: &json, ..servers.listing() })?;
+    Ok(Exit::Done)
+}
+
+fn sheet(server: &Server, hub: &HubUrl, now: Timestamp) -> Vec<(&'static str, Cell)> {
+    let mut lines = vec![
+        ("server", Cell::text(server.title())),
+        ("id", Cell::text(&server.id)),
+        ("state", state(server, now)),
+    ];
+    if let Some(waits) = &server.waits {
+        lines.push(("reason", Cell::text(reason(&waits.code, &waits.text))));
+        lines.push(("remedy", Cell::text(&waits.remedy)));
+    }
+    match (&server.host, &server.last_host) {
+        (Some(host), _) => lines.push(("host", Cell::text(host))),
+        (None, Some(last)) => lines.push(("host", Cell::text(format!("none; last on {last}")))),
+        (None, None) => lines.push(("host", Cell::text("none"))),
+    }
+    lines.push(("profile", Cell::text(&server.profile)));
+    lines.push(("image", Cell::text(&server.image)));
+    let limit = server.memory.limit;
+    lines.push(match server.memory.used {
+        Some(used) => ("memory", Cell::text(format!("{} used", text::of(used, limit)))),
+        None => ("memory", Cell::text(limit.to_string())),
+    });
+    lines.push(match hub {
+        HubUrl::Tcp { .. } => ("url", Cell::text(format!("{hub}{}", server.url))),
+        HubUrl::Unix(_) => ("path", Cell::text(&server.url)),
+    });
+    if let Some(activity) = server.last_activity {
+        lines.push(("active", Cell::text(format!("{} ago", text::ago(activity, now)))));
+    }
+    if let Some(steps) = steps(server) {
+        lines.push(("start", Cell::text(steps)));
+    }
+    if let Some(end) = &server.last_end {
+        let label = if server.state == "stopping" { "stop" } else { "last end" };
+        let when = end.at.map_or(String::new(), |at| format!("{} ", text::local(at, now)));
+        let detail = [end.reason.text.as_str(), end.detail.as_str()].join(" ");
+        let what = reason(&end.reason.code, detail.trim());
+        lines.push((label, Cell::text(format!("{when}{what}"))));
+    }
+    if let Some(decision) = &server.decision {
+        lines.push((
+            "decision",
+            Cell::text(format!("{decision} (berth explain server {})", server.title())),
+        ));
+    }
+    lines
+}
+
+fn state(server: &Server, now: Timestamp) -> Cell {
+    let since = match server.state.as_str() {
+        "waiting" => server.waiting_since,
+        "starting" => server.placed_at,
+        "running" | "unreachable" => server.ready_at,
+        _ => None,
+    };
+    let since = since.map_or(String::new(), |at| {
+        format!(" since {} ({})", text::local(at, now), text::ago(at, now))
+    });
+    let place = server.place.map_or(String::new(), |place| format!(" in place {place}"));
+    Cell::state(&server.state).followed_by(&format!("{place}{since}"))
+}
+
+/// The milestones with the seconds since the host was chosen.
+fn steps(server: &Server) -> Option<String> {
+    let begun = server.placed_at?;
+    let steps = server.steps.as_ref().filter(|steps| !steps.is_empty())?;
+    let words = steps.iter().map(|step| {
+        let after = step.at.map_or("?".into(), |at| text::seconds(at.millis_since(begun)));
+        format!("{} {after}", step.step)
+    });
+    Some(words.collect::<Vec<_>>().join(", "))
+}

@@ -1,0 +1,257 @@
+//! `berth server start`: asks for a server and tells each step until people can open it.
+
+use std::time::{Duration, Instant};
+
+use berth_common::{Reason, ServerName};
+use http::{Method, StatusCode};
+use serde_json::{Map, Value, json};
+
+use super::{all, title};
+use crate::api;
+use crate::args::{Common, Wish};
+use crate::connection::{Answer, Connection};
+use crate::print::{Listing, note, say, versioned};
+use crate::problem::{Exit, Problem};
+use crate::text;
+use crate::verb::explain::{self, Decision};
+
+/// Before the stream of a start can be opened the hub must have accepted it.
+const STREAM_AFTER: Duration = Duration::from_millis(200);
+
+/// Options.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "What is not said is as at the server's last start.")]
+pub struct Args {
+    #[command(flatten)]
+    wish: Wish,
+    /// A further server beside the default one
+    #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
+    name: ServerName,
+    /// Start only if a host has room now; do not queue
+    #[arg(long)]
+    no_wait: bool,
+}
+
+/// One start, followed.
+struct Start<'a> {
+    hub: &'a Connection,
+    title: String,
+    what: String,
+    path: String,
+    begun: Instant,
+    quiet: bool,
+    /// Messages told so far: the stream repeats them when it is opened again.
+    told: Vec<String>,
+}
+
+/// How the following of a stream ended.
+enum Followed {
+    Ready { url: String },
+    Failed { message: String, reason: Option<String> },
+    Waits { message: String },
+}
+
+/// Starts and follows.
+pub async fn run(args: &Args, common: &Common) -> Result<Exit, Problem> {
+    let hub = &common.connection()?;
+    let user = api::person(hub, "start a server", args.wish.user.as_ref()).await?;
+    let title = title(&user, args.name.as_str());
+    let what = format!("start server {title}");
+    if args.no_wait && would_wait(hub, &what, &user, args).await? {
+        return Ok(Exit::WouldWait);
+    }
+    let path = if args.name.is_default() {
+        api::path(&["users", &user, "server"])
+    } else {
+        api::path(&["users", &user, "servers", args.name.as_str()])
+    };
+    let quiet = common.quiet || common.style().is_for_programs();
+    let begun = Instant::now();
+    let mut start = Start { hub, title, what, path, begun, quiet, told: Vec::new() };
+    let followed = tokio::select! {
+        followed = follow(&mut start, args) => followed?,
+        _ = tokio::signal::ctrl_c() => {
+            let title = &start.title;
+            note(&format!("\nleft; the start goes on: berth server show {title}"));
+            return Ok(Exit::Continues);
+        }
+    };
+    finish(&start, common, followed).await
+}
+
+/// Whether a request like this one would wait. A refusal is a problem.
+async fn would_wait(
+    hub: &Connection,
+    what: &str,
+    user: &str,
+    args: &Args,
+) -> Result<bool, Problem> {
+    let mut wish = args.wish.clone();
+    if wish.profile.is_none() && wish.memory.is_none() && wish.image.is_none() {
+        let servers = all(hub, what).await?;
+        let wanted = crate::args::ServerRef::of(user, &args.name);
+        if let Some(last) = wanted.and_then(|wanted| servers.find(&wanted, what).ok()) {
+            wish.profile = Some(last.profile.clone());
+            wish.memory = Some(last.memory.limit);
+            wish.image = Some(last.image.clone());
+        }
+    }
+    let (_, decision) = explain::dry_run(hub, what, Some(user), &args.name, &wish).await?;
+    match decision.outcome.as_str() {
+        "waits" => {
+            note(&format!("{} Nothing was asked for.", explain::headline(&decision, true)));
+            Ok(true)
+        }
+        "refused" => Err(refused(what, &decision)),
+        _ => Ok(false),
+    }
+}
+
+fn refused(what: &str, decision: &Decision) -> Problem {
+    let reason = &decision.reason;
+    Problem::new(Exit::Refused, format!("cannot {what}"), &decision.sentence, &reason.remedy)
+        .because(Some(&reason.code))
+}
+
+/// Asks for the server; tells the steps while the hub waits for it, and after.
+async fn follow(start: &mut Start<'_>, args: &Args) -> Result<Followed, Problem> {
+    let body = body(&args.wish);
+    let (hub, path, what) = (start.hub, start.path.clone(), start.what.clone());
+    let answer = {
+        let ask = hub.call(Method::POST, &path, body.as_ref());
+        tokio::pin!(ask);
+        tokio::select! {
+            answer = &mut ask => answer,
+            () = tell_steps(start) => ask.await,
+        }
+    };
+    let answer = answer.map_err(|error| api::away(hub, &what, &error))?;
+    match answer.status {
+        StatusCode::CREATED | StatusCode::ACCEPTED => to_the_end(start, args.no_wait).await,
+        _ => Err(problem(start, &answer)),
+    }
+}
+
+fn body(wish: &Wish) -> Option<Value> {
+    let mut options = Map::new();
+    if let Some(profile) = &wish.profile {
+        options.insert("profile".into(), json!(profile));
+    }
+    if let Some(memory) = wish.memory {
+        options.insert("memory".into(), json!(memory));
+    }
+    if let Some(image) = &wish.image {
+        options.insert("image".into(), json!(image));
+    }
+    (!options.is_empty()).then(|| json!({ "user_options": options }))
+}
+
+fn problem(start: &Start<'_>, answer: &Answer) -> Problem {
+    let message = answer.body.get("message").and_then(Value::as_str).unwrap_or_default();
+    if answer.status == StatusCode::BAD_REQUEST && message.ends_with("already running") {
+        let advice = format!("See it with berth server show {}", start.title);
+        return Problem::new(Exit::Failed, format!("cannot {}", start.what), message, advice);
+    }
+    api::refusal(start.hub, &start.what, answer)
+}
+
+/// Tells the steps as far as they are known. The answer to the request tells how it ends, so
+/// this only returns when there is nothing more to hear, and never says so itself.
+async fn tell_steps(start: &mut Start<'_>) {
+    tokio::time::sleep(STREAM_AFTER).await;
+    let path = format!("{}/progress", start.path);
+    let Ok(Ok(mut events)) = start.hub.events(&path).await else { return };
+    while let Ok(Some(event)) = events.next().await {
+        if event.get("ready").is_some() || event.get("failed").is_some() {
+            return;
+        }
+        start.tell(&event);
+    }
+}
+
+/// Follows the stream until the server is ready or has failed.
+async fn to_the_end(start: &mut Start<'_>, no_wait: bool) -> Result<Followed, Problem> {
+    let path = format!("{}/progress", start.path);
+    let hub = start.hub;
+    let away = |error| api::away(hub, "follow the start, which goes on", &error);
+    let mut events = match hub.events(&path).await.map_err(away)? {
+        Ok(events) => events,
+        Err(answer) => return Err(api::refusal(hub, &start.what, &answer)),
+    };
+    let text = |event: &Value, key: &str| event.get(key).and_then(Value::as_str).map(str::to_owned);
+    while let Some(event) = events.next().await.map_err(away)? {
+        let message = text(&event, "message").unwrap_or_default();
+        if event.get("ready").is_some() {
+            return Ok(Followed::Ready { url: text(&event, "url").unwrap_or_default() });
+        }
+        if event.get("failed").is_some() {
+            return Ok(Followed::Failed { message, reason: text(&event, "reason") });
+        }
+        start.tell(&event);
+        if no_wait && message.starts_with("Waits") {
+            return Ok(Followed::Waits { message });
+        }
+    }
+    Err(Problem::new(
+        Exit::Continues,
+        "cannot follow the start, which goes on",
+        "the hub ended the stream",
+        format!("Look again with berth server show {}", start.title),
+    ))
+}
+
+async fn finish(start: &Start<'_>, common: &Common, followed: Followed) -> Result<Exit, Problem> {
+    let after = text::seconds(millis(start.begun));
+    match followed {
+        Followed::Waits { message } => {
+            let title = &start.title;
+            note(&format!("It is in the queue now: {message}"));
+            note(&format!("Take it out with: berth server stop {title}"));
+            Ok(Exit::WouldWait)
+        }
+        Followed::Failed { message, reason } => {
+            let known = reason.as_deref().and_then(|code| code.parse::<Reason>().ok());
+            let advice = known.map(Reason::remedy).filter(|remedy| !remedy.is_empty());
+            let why = message.strip_prefix("Spawn failed: ").unwrap_or(&message);
+            let advice = advice.unwrap_or("Start it again.");
+            Err(Problem::new(Exit::Failed, format!("cannot {}", start.what), why, advice)
+                .because(reason.as_deref()))
+        }
+        Followed::Ready { url } => {
+            let style = common.style();
+            let shown = match &start.hub.url {
+                crate::connection::HubUrl::Tcp { .. } => format!("{}{url}", start.hub.url),
+                crate::connection::HubUrl::Unix(_) => url,
+            };
+            if style.is_for_programs() {
+                let (user, name) = start.title.split_once('/').unwrap_or((&start.title, ""));
+                let mut servers = all(start.hub, &start.what).await?;
+                servers.keep(|server| server.user == user && server.name == name);
+                let json = versioned("server", servers.one().clone());
+                style.list(&Listing { json: &json, ..servers.listing() })?;
+            } else {
+                say(&format!("{after:>8}  {} is ready: {shown}", start.title))?;
+            }
+            Ok(Exit::Done)
+        }
+    }
+}
+
+impl Start<'_> {
+    /// Tells a step once, with the time since the command began.
+    fn tell(&mut self, event: &Value) {
+        let Some(message) = event.get("message").and_then(Value::as_str) else { return };
+        if self.quiet || self.told.iter().any(|told| told == message) {
+            return;
+        }
+        let after = text::seconds(millis(self.begun));
+        let line = format!("{after:>8}  {}", crate::problem::plain(message));
+        // A reader that went away does not undo the start.
+        let _ = say(&line);
+        self.told.push(message.to_owned());
+    }
+}
+
+fn millis(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
+}

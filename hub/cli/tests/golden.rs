@@ -1,0 +1,312 @@
+//! Transcripts: the real command against a stub hub, its output compared with `golden/*.txt`.
+//!
+//! A transcript is a list of commands, each with what came of it: lines of standard error begin
+//! with `! `, the last line tells the exit code. The word before `$` says who asks: the token's
+//! name, or `nobody` (no token), `home` (what `berth login` left), `socket` (over the
+//! administrators' socket), `down` (nothing listens there). `BERTH_BLESS=1` writes the files anew;
+//! then read them as a tired administrator would.
+
+#[path = "golden/site.rs"]
+mod site;
+#[path = "golden/stub.rs"]
+mod stub;
+
+use std::path::Path;
+use std::process::Command;
+
+use stub::Stub;
+
+/// Where the transcripts are.
+const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden");
+/// What a terminal shows without wrapping.
+const COLUMNS: usize = 80;
+
+/// Runs a transcript's commands and compares all of it.
+fn check(name: &str) {
+    let path = format!("{FOLDER}/{name}.txt");
+    let written = std::fs::read_to_string(&path).unwrap();
+    let stub = Stub::start();
+    let home = tempfile::tempdir().unwrap();
+    std::fs::write(home.path().join("password"), "correct horse\n").unwrap();
+    std::fs::write(home.path().join("wrong"), "wrong\n").unwrap();
+    let mut found = String::new();
+    for line in written.lines() {
+        match line.split_once("$ berth ") {
+            Some((who, args)) if !who.contains(' ') => {
+                found.push_str(&format!("{line}\n{}", run(&stub, home.path(), who, args)));
+            }
+            _ if line.starts_with('#') => found.push_str(&format!("{line}\n")),
+            _ => {}
+        }
+    }
+    if std::env::var_os("BERTH_BLESS").is_some() {
+        std::fs::write(&path, &found).unwrap();
+    }
+    let written = std::fs::read_to_string(&path).unwrap();
+    assert!(found == written, "{path}: expected\n{written}\nfound\n{found}");
+}
+
+/// One command's output as the transcript has it.
+fn run(stub: &Stub, home: &Path, who: &str, args: &str) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_berth"));
+    command.env_clear().env("HOME", home).env("TZ", "UTC").env("COLUMNS", "80").current_dir(home);
+    match who {
+        "down" => command.env("BERTH_URL", &stub.closed_url),
+        "socket" => command.env("BERTH_URL", &stub.socket_url),
+        _ => command.env("BERTH_URL", &stub.url),
+    };
+    if !matches!(who, "nobody" | "home" | "socket") {
+        let file = home.join("token");
+        std::fs::write(&file, if who.is_empty() { "admin" } else { who }).unwrap();
+        command.env("BERTH_TOKEN_FILE", file);
+    }
+    let output = command.args(words(args)).output().unwrap();
+    let mut text = String::new();
+    for line in String::from_utf8(output.stdout).unwrap().lines() {
+        text.push_str(&format!("{line}\n"));
+    }
+    for line in String::from_utf8(output.stderr).unwrap().lines() {
+        text.push_str(format!("! {line}").trim_end());
+        text.push('\n');
+    }
+    let text = steady(stub, &text);
+    format!("{text}exit {}\n\n", output.status.code().unwrap())
+}
+
+/// Words of a shell's command line: quotes keep spaces.
+fn words(line: &str) -> Vec<String> {
+    let parts = line.split('"').enumerate();
+    parts
+        .flat_map(|(index, part)| match index % 2 {
+            0 => part.split(' ').filter(|word| !word.is_empty()).map(str::to_owned).collect(),
+            _ => vec![part.to_owned()],
+        })
+        .collect()
+}
+
+/// Without what differs from run to run: ports, this machine, and how fast it is.
+fn steady(stub: &Stub, text: &str) -> String {
+    let text = text
+        .replace(&stub.socket_url, "unix:/run/berth/admin.sock")
+        .replace(&stub.url, "http://hub:8000")
+        .replace(&stub.closed_url, "http://away:8000")
+        .replace(&format!("--hub {}:", hostname()), "--hub this-machine:");
+    text.lines().map(|line| format!("{}\n", steady_line(line))).collect()
+}
+
+fn steady_line(line: &str) -> String {
+    let seconds = line.get(..8).map(str::trim_start).and_then(|start| start.strip_suffix(" s"));
+    match seconds.is_some_and(|seconds| seconds.parse::<f64>().is_ok()) {
+        true => format!("   0.0 s{}", line.get(8..).unwrap_or_default()),
+        false => line.to_owned(),
+    }
+}
+
+fn hostname() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+#[test]
+fn hosts() {
+    check("hosts");
+}
+
+#[test]
+fn servers() {
+    check("servers");
+}
+
+#[test]
+fn starts() {
+    check("starts");
+}
+
+#[test]
+fn stops() {
+    check("stops");
+}
+
+#[test]
+fn explanations() {
+    check("explanations");
+}
+
+#[test]
+fn tokens() {
+    check("tokens");
+}
+
+#[test]
+fn logins() {
+    check("logins");
+}
+
+#[test]
+fn users() {
+    check("users");
+}
+
+#[test]
+fn problems() {
+    check("problems");
+}
+
+/// Reasons stand in the last column and may be sentences; all before them must fit.
+#[test]
+fn tables_fit_a_terminal() {
+    let mut tables = 0;
+    for entry in std::fs::read_dir(FOLDER).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "txt") {
+            continue;
+        }
+        let transcript = std::fs::read_to_string(&path).unwrap();
+        for run in transcript.split("\n\n").filter(|run| !run.contains("-o wide")) {
+            let header = run.lines().find(|line| is_header(line));
+            let Some(header) = header else { continue };
+            assert!(header.len() <= COLUMNS, "{}: {header}", path.display());
+            tables += 1;
+        }
+    }
+    assert!(tables > 10, "{tables}");
+}
+
+fn is_header(line: &str) -> bool {
+    line.contains("  ") && line.chars().all(|c| c.is_ascii_uppercase() || c == ' ')
+}
+
+#[test]
+fn what_is_asked_for_is_sent() {
+    let stub = Stub::start();
+    let home = tempfile::tempdir().unwrap();
+    std::fs::write(home.path().join("password"), "correct horse\n").unwrap();
+    let sent = |who: &str, args: &str| {
+        stub.asked.lock().unwrap().clear();
+        run(&stub, home.path(), who, args);
+        stub.asked.lock().unwrap().join("\n")
+    };
+    assert_eq!(
+        sent("", "server start --user alice --profile cpu --memory 8G --image base"),
+        "POST /hub/api/users/alice/server as admin \
+         {\"user_options\":{\"image\":\"base\",\"memory\":8589934592,\"profile\":\"cpu\"}}\n\
+         GET /hub/api/users/alice/server/progress as admin"
+    );
+    assert_eq!(
+        sent("alice", "server start --name n1"),
+        "GET /hub/api/user as alice\n\
+         POST /hub/api/users/alice/servers/n1 as alice\n\
+         GET /hub/api/users/alice/servers/n1/progress as alice"
+    );
+    assert_eq!(
+        sent("", "user add dora --uid 1009 --gid 1000 --group lsst:2001 --home /pbs/dora --admin"),
+        "POST /hub/api/berth/users as admin {\"admin\":true,\"gid\":1000,\"groups\":\
+         [{\"gid\":2001,\"name\":\"lsst\"}],\"home\":\"/pbs/dora\",\"name\":\"dora\",\"uid\":1009}"
+    );
+    assert_eq!(
+        sent("", "user password alice --password-file password"),
+        "POST /hub/api/berth/users/alice/password as admin {\"password\":\"correct horse\"}"
+    );
+    assert_eq!(
+        sent("alice", "token create --note ci --expires-in 30d --scope read:servers tokens"),
+        "GET /hub/api/user as alice\n\
+         POST /hub/api/users/alice/tokens as alice {\"expires_in\":2592000,\"note\":\"ci\",\
+         \"scopes\":[\"read:servers\",\"tokens\"]}"
+    );
+    assert_eq!(
+        sent("nobody", "login --user alice --password-file password"),
+        "POST /hub/api/users/alice/tokens as nobody {\"auth\":{\"password\":\"correct horse\",\
+         \"username\":\"alice\"},\"expires_in\":7776000,\"note\":\"berth login\"}"
+    );
+    assert_eq!(
+        sent("", "explain request --user alice --profile gpu --memory 28G"),
+        "POST /hub/api/berth/explain as admin \
+         {\"memory\":30064771072,\"profile\":\"gpu\",\"user\":\"alice\"}"
+    );
+    assert_eq!(
+        sent("", "server stop 8f2d"),
+        "GET /hub/api/berth/servers as admin\nDELETE /hub/api/users/alice/servers/n1 as admin"
+    );
+}
+
+#[test]
+fn a_stop_that_is_only_looked_at_sends_nothing() {
+    let stub = Stub::start();
+    let home = tempfile::tempdir().unwrap();
+    run(&stub, home.path(), "", "server stop alice --dry-run");
+    assert_eq!(*stub.asked.lock().unwrap(), ["GET /hub/api/berth/servers as admin"]);
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_problem() {
+    let stub = Stub::start();
+    let home = tempfile::tempdir().unwrap();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    std::fs::write(home.path().join("token"), "admin").unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_berth"))
+        .args(["host", "list"])
+        .env_clear()
+        .env("HOME", home.path())
+        .env("BERTH_URL", &stub.url)
+        .env("BERTH_TOKEN_FILE", home.path().join("token"))
+        .stdout(writer)
+        .output()
+        .unwrap();
+    assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), b"".as_slice()));
+}
+
+#[test]
+fn a_token_is_only_shown_to_a_hub_whose_certificate_is_trusted() {
+    let stub = Stub::start();
+    let home = tempfile::tempdir().unwrap();
+    std::fs::write(home.path().join("token"), "admin").unwrap();
+    std::fs::write(home.path().join("hub.pem"), &stub.certificate).unwrap();
+    std::fs::write(home.path().join("other.pem"), Stub::start().certificate).unwrap();
+    let run = |authorities: &str| {
+        let output = Command::new(env!("CARGO_BIN_EXE_berth"))
+            .args(["host", "list", "-q"])
+            .env_clear()
+            .env("HOME", home.path())
+            .env("BERTH_URL", &stub.secure_url)
+            .env("BERTH_TOKEN_FILE", home.path().join("token"))
+            .env("SSL_CERT_FILE", home.path().join(authorities))
+            .output()
+            .unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (code, said) = run("other.pem");
+    assert_eq!(code, Some(7), "{said}");
+    assert!(said.contains("its certificate cannot be trusted"), "{said}");
+    assert!(stub.asked.lock().unwrap().is_empty());
+    assert_eq!(run("hub.pem"), (Some(0), String::new()));
+    assert_eq!(*stub.asked.lock().unwrap(), ["GET /hub/api/berth/hosts as admin"]);
+}
+
+#[test]
+fn a_login_is_for_its_user_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let stub = Stub::start();
+    let home = tempfile::tempdir().unwrap();
+    std::fs::write(home.path().join("password"), "correct horse\n").unwrap();
+    let said = run(&stub, home.path(), "nobody", "login --user alice --password-file password");
+    assert!(said.contains("exit 0"), "{said}");
+    let folder = home.path().join(".config/berth");
+    for name in ["url", "token"] {
+        let mode = std::fs::metadata(folder.join(name)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{name}");
+    }
+    assert_eq!(std::fs::read_to_string(folder.join("token")).unwrap(), "alice\n");
+}
+
+#[test]
+fn shells_get_their_completion() {
+    for shell in ["bash", "zsh", "fish"] {
+        let output = Command::new(env!("CARGO_BIN_EXE_berth"))
+            .args(["completion", shell])
+            .env_clear()
+            .output()
+            .unwrap();
+        let script = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success() && script.contains("why-not"), "{shell}: {script}");
+    }
+}

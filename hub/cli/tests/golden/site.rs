@@ -1,0 +1,562 @@
+//! A small site on the afternoon of Monday 11 May 2026, in the hub's own field names
+//! (`hub/src/web/api`).
+
+use serde_json::{Value, json};
+
+const GB: u64 = 1 << 30;
+
+/// An answer of the stub.
+pub struct Answer {
+    pub status: u16,
+    pub headers: Vec<(&'static str, String)>,
+    pub body: String,
+}
+
+/// What the hub says to this person. `before` counts earlier calls of the same kind.
+pub fn answer(who: &str, call: &str, sent: &Value, before: usize) -> Answer {
+    let (method, path) = call.split_once(' ').unwrap();
+    let parts: Vec<_> = path.strip_prefix("/hub/api/").unwrap_or(path).split('/').collect();
+    // Tokens that stand for what can be in the way of a hub.
+    match who {
+        "gateway" => return page(503, "<h1>The hub is away</h1>"),
+        "stranger" => return page(200, "<h1>It works!</h1>"),
+        "moved" => {
+            let mut moved = page(308, "");
+            moved.headers.push(("location", "https://notebook.example.org/".into()));
+            return moved;
+        }
+        "busy" => {
+            let mut busy = refusal(429, "Too many requests. Try again in 30 seconds.");
+            busy.headers.push(("retry-after", "30".into()));
+            return busy;
+        }
+        "broken" => return refusal(503, "The hub cannot use its store at the moment."),
+        _ => {}
+    }
+    if (method, parts.as_slice()) == ("POST", &["users", "alice", "tokens"]) {
+        return create_token(who, sent);
+    }
+    match who {
+        "nobody" if path == "/hub/api/user" => return refusal(403, Value::Null),
+        "nobody" | "ended" => return refusal(403, "Missing or invalid credentials."),
+        _ => {}
+    }
+    let admin = matches!(who, "admin" | "socket");
+    if !admin && matches!(parts.as_slice(), ["berth", "hosts" | "users", ..]) {
+        let scope = if parts[1] == "hosts" { "admin-ui" } else { "admin:users" };
+        let message =
+            format!("Action is not authorized with current scopes; requires any of [{scope}]");
+        return refusal(403, message);
+    }
+    match (method, parts.as_slice()) {
+        ("GET", ["user"]) => ok(whoami(who)),
+        ("GET", ["berth", "hosts"]) => ok(part("hosts", json!(hosts()))),
+        ("GET", ["berth", "hosts", name]) => {
+            match hosts().into_iter().find(|host| host["name"] == **name) {
+                Some(host) => ok(part("host", host)),
+                None => refusal(404, format!("There is no host {name}.")),
+            }
+        }
+        ("POST", ["berth", "hosts", "ccjn08", "join-token"]) => created(json!({
+            "schema_version": 1,
+            "host": "ccjn08",
+            "token": "berth1.4f1c9a.00d1.s3cr3t",
+            "expires_at": "2026-05-11T15:03:00.000000Z",
+        })),
+        ("POST", ["berth", "hosts", name, "join-token"]) => refusal(
+            404,
+            format!(
+                "host {name} is not declared; add it to a file in hosts.d, for example\n\n\
+                 version = 1\nhost = [\n  {{ names = \"{name}\", pool = \"cpu\", \
+                 memory = \"32 GB\", keep_free = \"3 GB\" }},\n]"
+            ),
+        ),
+        ("GET", ["berth", "servers"]) => {
+            let mut servers = servers();
+            servers.retain(|server| admin || server["user"] == who);
+            ok(part("servers", json!(servers)))
+        }
+        ("GET", ["berth", "decisions", id]) => match decision_of(id, admin) {
+            Some(decision) => ok(part("decision", decision)),
+            None => refusal(404, "No access to resources or resources not found"),
+        },
+        ("POST", ["berth", "explain"]) => {
+            let user = sent["user"].as_str().unwrap_or(who);
+            ok(part("decision", explain(user, sent, admin)))
+        }
+        ("GET", ["berth", "profiles"]) => ok(part("profiles", profiles(admin))),
+        ("GET", ["berth", "users"]) => ok(part("users", users())),
+        ("POST", ["berth", "users"]) => add_user(sent),
+        ("POST", ["berth", "users", name, "password"]) => set_password(name, sent),
+        ("GET", ["users", "alice", "tokens"]) => ok(json!({ "api_tokens": tokens() })),
+        ("DELETE", ["users", "alice", "tokens", "a12" | "a20"]) => empty(204),
+        ("DELETE", ["users", _, "tokens", _]) => refusal(404, "No such token"),
+        ("POST", ["users", user, "server" | "servers", ..]) => start(user),
+        ("GET", ["users", user, .., "progress"]) => progress(user),
+        ("DELETE", ["users", "bob", "server"]) if before == 0 => empty(202),
+        ("DELETE", ["users", _, "server" | "servers", ..]) => empty(204),
+        _ => refusal(404, "There is no such endpoint."),
+    }
+}
+
+fn ok(body: Value) -> Answer {
+    Answer { status: 200, headers: Vec::new(), body: body.to_string() }
+}
+
+fn created(body: Value) -> Answer {
+    Answer { status: 201, ..ok(body) }
+}
+
+fn empty(status: u16) -> Answer {
+    Answer { status, headers: vec![("content-type", "text/plain".into())], body: String::new() }
+}
+
+fn page(status: u16, body: &str) -> Answer {
+    Answer { status, headers: vec![("content-type", "text/html".into())], body: body.into() }
+}
+
+fn refusal(status: u16, message: impl Into<Value>) -> Answer {
+    let message: Value = message.into();
+    Answer { status, ..ok(json!({ "status": status, "message": message })) }
+}
+
+fn because(mut answer: Answer, code: &str) -> Answer {
+    answer.headers.push(("x-berth-reason", code.into()));
+    answer
+}
+
+fn part(name: &str, value: Value) -> Value {
+    json!({ "schema_version": 1, name: value })
+}
+
+fn reason(code: &str) -> Value {
+    let known: berth_common::Reason = code.parse().unwrap();
+    json!({ "code": code, "text": known.text(), "remedy": known.remedy() })
+}
+
+fn whoami(who: &str) -> Value {
+    if who == "socket" {
+        return json!({
+            "kind": "service", "name": "local-admin", "admin": true,
+            "token_id": null, "session_id": null, "scopes": ["admin-ui", "admin:users"],
+        });
+    }
+    json!({
+        "kind": "user", "name": who, "admin": who == "admin", "token_id": "a20",
+        "session_id": null, "scopes": [format!("read:servers!user={who}"), format!("tokens!user={who}")],
+    })
+}
+
+fn hosts() -> Vec<Value> {
+    let host = |name: &str, pool: &str, state: &str, why: Value, servers: Value, gb: [f64; 4]| {
+        let [total, keep, reserved, used] = gb.map(|gb| (gb * GB as f64) as u64);
+        json!({
+            "name": name,
+            "state": state,
+            "reason": why,
+            "detail": null,
+            "pool": pool,
+            "memory": {
+                "declared": total, "keep_free": keep, "reported": total, "usable": total - keep,
+                "reserved": reserved, "unreserved": (total - keep).saturating_sub(reserved),
+                "used": used, "free": total - keep - used,
+            },
+            "cpus": 8,
+            "servers": servers,
+            "agent_version": "0.1.0",
+            "engine_version": "28.1.1",
+            "images": ["registry.example.org/base:2026.05", "registry.example.org/root:6.30"],
+            "last_report": "2026-05-11T14:02:58.000000Z",
+            "last_report_age_s": 2,
+            "boot_id": "3d1c7b1e-0000-4000-8000-000000000001",
+            "address": format!("{name}:8444"),
+            "declared_at": "hosts.d/10-cpu.toml:4",
+        })
+    };
+    let mut lost = host(
+        "ccjngpu3",
+        "gpu",
+        "lost",
+        reason("host.lost"),
+        json!(["9c01000000000000"]),
+        [128.0, 4.0, 56.0, 3.0],
+    );
+    lost["last_report"] = json!("2026-05-11T13:59:50.000000Z");
+    lost["last_report_age_s"] = json!(190);
+    let mut down = host(
+        "ccjn03",
+        "cpu",
+        "engine down",
+        reason("host.engine_down"),
+        json!([]),
+        [32.0, 3.0, 0.0, 0.0],
+    );
+    down["detail"] = json!("cannot connect to the Docker daemon");
+    let mut new =
+        host("ccjn08", "cpu", "joining", reason("host.joining"), json!([]), [32.0, 3.0, 0.0, 0.0]);
+    for field in
+        ["cpus", "agent_version", "engine_version", "images", "last_report", "last_report_age_s"]
+    {
+        new[field] = Value::Null;
+    }
+    new["memory"]["usable"] = json!(0);
+    new["memory"]["unreserved"] = json!(0);
+    for field in ["reported", "used", "free"] {
+        new["memory"][field] = Value::Null;
+    }
+    vec![
+        host(
+            "ccjn01",
+            "cpu",
+            "ready",
+            Value::Null,
+            json!(["8f2c4e0000000000", "8f2d000000000000"]),
+            [32.0, 3.0, 16.0, 9.1],
+        ),
+        host("ccjn02", "cpu", "ready", Value::Null, json!([]), [32.0, 3.0, 0.0, 0.0]),
+        down,
+        new,
+        lost,
+    ]
+}
+
+fn servers() -> Vec<Value> {
+    let server = |id: &str, user: &str, name: &str, state: &str, host: Value, limit: u64| {
+        let url = if name.is_empty() {
+            format!("/user/{user}/")
+        } else {
+            format!("/user/{user}/{name}/")
+        };
+        json!({
+            "id": id, "user": user, "name": name, "state": state, "open": state == "running",
+            "generation": 3, "host": host, "last_host": host, "profile": "cpu", "image": "base",
+            "memory": { "limit": limit * GB, "used": null }, "url": url, "decision": null,
+            "waits": null, "place": null, "waiting_since": null, "placed_at": null,
+            "ready_at": null, "steps": null, "last_end": null,
+            "created": "2026-05-01T08:00:00.000000Z",
+            "last_activity": "2026-05-11T14:00:00.000000Z",
+        })
+    };
+    let mut alice = server("8f2c4e0000000000", "alice", "", "running", json!("ccjn01"), 8);
+    alice["memory"]["used"] = json!(GB * 6 / 5);
+    alice["decision"] = json!("d1d1d1d1d1d1d1d1");
+    alice["placed_at"] = json!("2026-05-11T09:41:00.000000Z");
+    alice["ready_at"] = json!("2026-05-11T09:41:03.400000Z");
+    alice["steps"] = json!([
+        { "step": "image", "at": "2026-05-11T09:41:00.100000Z" },
+        { "step": "spaces", "at": "2026-05-11T09:41:00.150000Z" },
+        { "step": "container", "at": "2026-05-11T09:41:00.900000Z" },
+        { "step": "started", "at": "2026-05-11T09:41:01.200000Z" },
+        { "step": "answers", "at": "2026-05-11T09:41:03.300000Z" },
+    ]);
+    let mut second = server("8f2d000000000000", "alice", "n1", "stopping", json!("ccjn01"), 8);
+    second["last_end"] = json!({
+        "reason": reason("stopped.user"), "detail": "", "at": "2026-05-11T14:02:50.000000Z",
+    });
+    let mut bob = server("1a77000000000000", "bob", "", "waiting", Value::Null, 28);
+    bob["profile"] = json!("gpu");
+    bob["decision"] = json!("d2d2d2d2d2d2d2d2");
+    bob["waits"] = reason("wait.memory.reserved");
+    bob["place"] = json!(2);
+    bob["waiting_since"] = json!("2026-05-11T13:20:00.000000Z");
+    let mut carol = server("9c01000000000000", "carol", "", "unreachable", json!("ccjngpu3"), 28);
+    carol["profile"] = json!("gpu");
+    carol["ready_at"] = json!("2026-05-09T10:00:00.000000Z");
+    carol["last_activity"] = json!("2026-05-11T13:59:00.000000Z");
+    let mut dave = server("44de000000000000", "dave", "", "ended", Value::Null, 4);
+    dave["last_host"] = json!("ccjn02");
+    dave["last_activity"] = json!("2026-05-08T17:12:00.000000Z");
+    dave["last_end"] = json!({
+        "reason": reason("stopped.oom"), "detail": "Its limit was 4 GB.",
+        "at": "2026-05-08T17:12:00.000000Z",
+    });
+    vec![carol, alice, second, bob, dave]
+}
+
+fn rules(user: &str, profile: &str, memory: &str, last: bool) -> Value {
+    let line = if profile == "gpu" { 14 } else { 3 };
+    let cite = format!("profiles.toml:{line}");
+    json!([
+        { "text": format!("profile {profile} is open to everybody"), "passed": true, "cite": cite },
+        { "text": format!("{memory} of at most 32 GB in this profile"), "passed": true, "cite": cite },
+        { "text": "image base is offered by this profile", "passed": true, "cite": cite },
+        { "text": if user == "erin" { "5 of 5 servers in use" } else { "1 of 5 servers in use" },
+          "passed": last, "cite": null },
+    ])
+}
+
+fn terms(present: &str, left: &str, last: &str) -> Value {
+    json!([
+        { "name": "image present", "value": present },
+        { "name": "memory left after placing", "value": left },
+        { "name": "was there last", "value": last },
+    ])
+}
+
+fn excluded(host: &str, code: &str, detail: &str) -> Value {
+    json!({ "host": host, "verdict": "excluded", "reason": reason(code), "detail": detail })
+}
+
+fn placed(user: &str, ask: Value) -> Value {
+    json!({
+        "id": "d1d1d1d1d1d1d1d1", "at": "2026-05-11T09:41:00.000000Z",
+        "server": "8f2c4e0000000000", "user": user, "name": "", "ask": ask,
+        "outcome": "placed", "reason": reason("placed.now"),
+        "sentence": "Placed on ccjn01: image present yes there, no on ccjn02.",
+        "host": "ccjn01", "ahead": null, "detail": null, "nearest_memory": null,
+        "rules": rules(user, "cpu", "8 GB", true),
+        "hosts": [
+            { "host": "ccjn01", "verdict": "chosen", "terms": terms("yes", "1.9 GB", "no") },
+            { "host": "ccjn02", "verdict": "possible", "terms": terms("no", "17.1 GB", "yes") },
+            excluded("ccjn03", "host.engine_down", "cannot connect to the Docker daemon"),
+            excluded("ccjngpu3", "host.not_in_pool", "it serves the pool gpu"),
+        ],
+    })
+}
+
+fn waits(user: &str, ask: Value) -> Value {
+    json!({
+        "id": "d2d2d2d2d2d2d2d2", "at": "2026-05-11T13:20:00.000000Z",
+        "server": "1a77000000000000", "user": user, "name": "", "ask": ask,
+        "outcome": "waits", "reason": reason("wait.memory.reserved"),
+        "sentence": "Waits in place 3: All memory is promised to running servers. A server with 4 GB would start now.",
+        "host": null, "ahead": 2, "detail": null, "nearest_memory": 4 * GB,
+        "rules": rules(user, "gpu", "28 GB", true),
+        "hosts": [
+            excluded("ccjngpu1", "wait.memory.reserved", "112 GB of 124 GB are reserved; 28 GB more do not fit"),
+            excluded("ccjngpu3", "host.lost", "no report for 3m 10s"),
+            excluded("ccjn08", "host.joining", ""),
+        ],
+    })
+}
+
+fn refused(user: &str, ask: Value) -> Value {
+    json!({
+        "id": "d3d3d3d3d3d3d3d3", "at": "2026-05-11T14:03:00.000000Z",
+        "server": "5555000000000000", "user": user, "name": "", "ask": ask,
+        "outcome": "refused", "reason": reason("refused.quota.servers"),
+        "sentence": "You have 5 servers and may have 5. Stop one of them first.",
+        "host": null, "ahead": null,
+        "detail": "You have 5 servers and may have 5. Stop one of them first.",
+        "nearest_memory": null, "rules": rules(user, "cpu", "4 GB", false), "hosts": [],
+    })
+}
+
+fn decision_of(id: &str, admin: bool) -> Option<Value> {
+    let ask =
+        |profile: &str, gb: u64| json!({ "profile": profile, "memory": gb * GB, "image": "base" });
+    let decision = match id {
+        "d1d1d1d1d1d1d1d1" => placed("alice", ask("cpu", 8)),
+        "d2d2d2d2d2d2d2d2" => waits("bob", ask("gpu", 28)),
+        _ => return None,
+    };
+    Some(seen_by(admin, decision))
+}
+
+fn explain(user: &str, sent: &Value, admin: bool) -> Value {
+    let ask = json!({
+        "profile": sent["profile"].as_str().unwrap_or("cpu"),
+        "memory": sent["memory"].as_u64().unwrap_or(4 * GB),
+        "image": "base",
+    });
+    let decision = match (user, sent["profile"].as_str()) {
+        ("erin", _) => refused(user, ask),
+        (_, Some("gpu")) => waits(user, ask),
+        _ => placed(user, ask),
+    };
+    seen_by(admin, decision)
+}
+
+/// How each host fared is for administrators.
+fn seen_by(admin: bool, mut decision: Value) -> Value {
+    if !admin {
+        decision.as_object_mut().unwrap().remove("hosts");
+    }
+    decision
+}
+
+fn profiles(admin: bool) -> Value {
+    let profile = |name: &str, title: &str, default: bool, gb: [u64; 2], verdict: Value| {
+        json!({
+            "name": name, "title": title, "use_case": "analysis of small samples", "pool": name,
+            "default": default,
+            "memory": { "default": gb[0] * GB, "choices": [2 * GB, gb[0] * GB, gb[1] * GB], "max": gb[1] * GB },
+            "images": [{ "name": "base", "title": "Base", "reference": "registry.example.org/base:2026.05" }],
+            "declared_at": "profiles.toml:3", "verdict": verdict,
+        })
+    };
+    let verdict = |decision| if admin { Value::Null } else { seen_by(false, decision) };
+    json!([
+        profile(
+            "cpu",
+            "Python and ROOT",
+            true,
+            [4, 32],
+            verdict(placed(
+                "alice",
+                json!({ "profile": "cpu", "memory": 4 * GB, "image": "base" })
+            ))
+        ),
+        profile(
+            "gpu",
+            "GPU: deep learning",
+            false,
+            [28, 28],
+            verdict(waits(
+                "alice",
+                json!({ "profile": "gpu", "memory": 28 * GB, "image": "base" })
+            ))
+        ),
+        profile(
+            "school",
+            "ROOT school",
+            false,
+            [3, 3],
+            verdict(refused(
+                "alice",
+                json!({ "profile": "school", "memory": 3 * GB, "image": "base" })
+            ))
+        ),
+    ])
+}
+
+fn user(name: &str, uid: u64, admin: bool) -> Value {
+    json!({
+        "name": name, "uid": uid, "gid": 1000, "groups": [{ "name": "lsst", "gid": 2001 }],
+        "home": format!("/home/{name}"), "admin": admin, "created": "2025-11-02T08:00:00.000000Z",
+        "last_activity": "2026-05-11T13:20:00.000000Z",
+    })
+}
+
+fn users() -> Value {
+    json!([user("alice", 1001, false), user("erin", 1005, true)])
+}
+
+fn add_user(sent: &Value) -> Answer {
+    let name = sent["name"].as_str().unwrap();
+    if name == "alice" {
+        return refusal(409, "User alice already exists.");
+    }
+    let mut made = user(name, sent["uid"].as_u64().unwrap(), sent["admin"] == true);
+    made["groups"] = sent["groups"].clone();
+    if let Some(home) = sent["home"].as_str() {
+        made["home"] = json!(home);
+    }
+    let password =
+        if sent["password"].is_string() { Value::Null } else { json!("kX3v-9mQ2_rT7wLp") };
+    created(json!({ "schema_version": 1, "user": made, "password": password }))
+}
+
+fn set_password(name: &str, sent: &Value) -> Answer {
+    if name != "alice" {
+        return refusal(404, "No access to resources or resources not found");
+    }
+    let password =
+        if sent["password"].is_string() { Value::Null } else { json!("kX3v-9mQ2_rT7wLp") };
+    ok(json!({ "schema_version": 1, "user": user(name, 1001, false), "password": password }))
+}
+
+fn token(id: &str, note: &str, used: Value, ends: Value) -> Value {
+    json!({
+        "user": "alice", "id": id, "kind": "api_token", "roles": [],
+        "scopes": ["read:servers!user=alice", "tokens!user=alice"],
+        "created": "2026-05-04T08:30:00.000000Z", "last_activity": used, "expires_at": ends,
+        "note": note, "session_id": null, "oauth_client": "JupyterHub",
+    })
+}
+
+fn tokens() -> Value {
+    json!([
+        token("a12", "nightly export", json!("2026-05-11T04:00:00.000000Z"), Value::Null),
+        token(
+            "a20",
+            "berth login",
+            json!("2026-05-11T14:02:00.000000Z"),
+            json!("2026-08-09T14:03:00.000000Z")
+        ),
+        token("a31", "evil\u{1b}[2Jnote", Value::Null, json!("2026-05-12T14:03:00.000000Z")),
+    ])
+}
+
+fn create_token(who: &str, sent: &Value) -> Answer {
+    let right = sent["auth"]["password"] == "correct horse";
+    if who == "nobody" && !right {
+        return refusal(403, "Invalid username or password.");
+    }
+    if sent["scopes"].as_array().is_some_and(|scopes| scopes.contains(&json!("admin:users"))) {
+        return refusal(
+            400,
+            "Not assigning requested scopes admin:users not held by alice or by the one who asks",
+        );
+    }
+    let ends = match sent["expires_in"].as_u64() {
+        Some(2_592_000) => json!("2026-06-10T14:03:00.000000Z"),
+        Some(_) => json!("2026-08-09T14:03:00.000000Z"),
+        None => Value::Null,
+    };
+    let mut made =
+        token("a32", sent["note"].as_str().unwrap_or("Requested via api"), Value::Null, ends);
+    made["token"] = json!(if who == "nobody" { "alice" } else { "berth_pat_s3cr3t" });
+    created(made)
+}
+
+fn start(user: &str) -> Answer {
+    match user {
+        "erin" => because(
+            refusal(400, "You have 5 servers and may have 5. Stop one of them first."),
+            "refused.quota.servers",
+        ),
+        "frank" => refusal(400, "frank/ is already running"),
+        "grace" => because(
+            refusal(
+                500,
+                "Spawn failed: A space that the server needs is not there. /pbs/home does not answer.",
+            ),
+            "failed.mount",
+        ),
+        "bob" | "dave" => empty(202),
+        _ => empty(201),
+    }
+}
+
+fn progress(user: &str) -> Answer {
+    let event = |progress: u8, message: &str| json!({ "progress": progress, "message": message });
+    let ready = |user: &str| {
+        json!({
+            "progress": 100, "ready": true, "message": format!("Server ready at /user/{user}/"),
+            "html_message": "", "url": format!("/user/{user}/"),
+        })
+    };
+    let requested = event(0, "Server requested");
+    let events = match user {
+        "bob" => vec![
+            requested,
+            event(
+                0,
+                "Waits in place 2: All memory is promised to running servers. It starts by itself as soon as somebody stops; asking for less memory may start sooner.",
+            ),
+            event(10, "Placed on ccjn01: the only host with room."),
+            ready(user),
+        ],
+        "dave" => vec![
+            requested,
+            event(10, "Placed on ccjn02: the only host with room."),
+            json!({
+                "progress": 100, "failed": true, "reason": "failed.no_answer",
+                "message": "Spawn failed: JupyterLab did not answer in time. It had 60 s.",
+            }),
+        ],
+        "heidi" | "alice" => vec![
+            requested,
+            event(10, "Placed on ccjn01: image present yes there, no on ccjn02."),
+            event(20, "The image is on ccjn01."),
+            event(60, "The container is made."),
+            event(95, "JupyterLab answers."),
+            ready(user),
+        ],
+        _ => vec![ready(user)],
+    };
+    let frames: String = events.iter().map(|event| format!("data: {event}\n\n")).collect();
+    let kind = vec![("content-type", "text/event-stream".into())];
+    Answer { status: 200, headers: kind, body: format!("\n\n{frames}") }
+}

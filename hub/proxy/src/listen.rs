@@ -1,0 +1,138 @@
+//! Listeners: on TCP, where names are allowed as on configurable-http-proxy's command line, or on
+//! a Unix socket.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+
+use crate::config::ApiAddress;
+
+/// Where to listen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// A name or address and a port. No name at all means every interface.
+    Tcp(String, u16),
+    /// A Unix socket. The permission bits are set when they are given, else left to the umask.
+    Unix(PathBuf, Option<u32>),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(host, port) if host.is_empty() => write!(f, "*:{port}"),
+            Self::Tcp(host, port) if host.contains(':') => write!(f, "[{host}]:{port}"),
+            Self::Tcp(host, port) => write!(f, "{host}:{port}"),
+            Self::Unix(path, _) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+impl From<SocketAddr> for Place {
+    fn from(address: SocketAddr) -> Self {
+        Self::Tcp(address.ip().to_string(), address.port())
+    }
+}
+
+impl From<&ApiAddress> for Place {
+    fn from(address: &ApiAddress) -> Self {
+        match address {
+            ApiAddress::Unix(path) => Self::Unix(path.clone(), Some(0o600)),
+            ApiAddress::Tcp(address) => (*address).into(),
+        }
+    }
+}
+
+/// An open listener.
+#[derive(Debug)]
+pub enum Listener {
+    /// On TCP.
+    Tcp(TcpListener),
+    /// On a Unix socket.
+    Unix(UnixListener),
+}
+
+/// An accepted connection.
+#[derive(Debug)]
+pub enum Stream {
+    /// Over TCP, with the other end's address.
+    Tcp(TcpStream, SocketAddr),
+    /// Over a Unix socket.
+    Unix(UnixStream),
+}
+
+impl Listener {
+    /// The next connection.
+    ///
+    /// # Errors
+    /// The system's reason; see [`of_one_connection`].
+    pub async fn accept(&self) -> io::Result<Stream> {
+        match self {
+            Self::Tcp(listener) => {
+                listener.accept().await.map(|(stream, peer)| Stream::Tcp(stream, peer))
+            }
+            Self::Unix(listener) => listener.accept().await.map(|(stream, _)| Stream::Unix(stream)),
+        }
+    }
+
+    /// The address, if it is on TCP.
+    pub fn address(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(listener) => listener.local_addr().ok(),
+            Self::Unix(_) => None,
+        }
+    }
+}
+
+/// Whether a failed accept concerns a connection that is gone already.
+pub fn of_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
+    matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted)
+}
+
+/// Listens.
+///
+/// # Errors
+/// When the place cannot be used.
+pub async fn bind(place: &Place) -> io::Result<Listener> {
+    match place {
+        Place::Unix(path, mode) => bind_unix(path, *mode).await.map(Listener::Unix),
+        Place::Tcp(host, port) if host.is_empty() => {
+            // Both families at once; a machine without IPv6 has the other.
+            let both = TcpListener::bind(("::", *port)).await;
+            match both {
+                Err(error) if error.kind() != io::ErrorKind::AddrInUse => {
+                    TcpListener::bind(("0.0.0.0", *port)).await
+                }
+                other => other,
+            }
+            .map(Listener::Tcp)
+        }
+        Place::Tcp(host, port) => {
+            TcpListener::bind((host.as_str(), *port)).await.map(Listener::Tcp)
+        }
+    }
+}
+
+/// Listens on a Unix socket. One that a dead process left is replaced, that of a living one is not.
+async fn bind_unix(path: &Path, mode: Option<u32>) -> io::Result<UnixListener> {
+    match std::fs::symlink_metadata(path) {
+        Ok(found) if !found.file_type().is_socket() => {
+            return Err(io::Error::other("a file that is no socket is in the way"));
+        }
+        Ok(_) if UnixStream::connect(path).await.is_ok() => {
+            return Err(io::Error::other("another process listens there"));
+        }
+        Ok(_) => std::fs::remove_file(path)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    let listener = UnixListener::bind(path)?;
+    if let Some(mode) = mode {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
+    }
+    Ok(listener)
+}

@@ -1,0 +1,679 @@
+//! A world of hub, hosts, network and people in virtual time, for the one promise: at most one
+//! container of a server, whatever happens.
+//!
+//! The hub's core and the agent's reconciler are the real ones, driven in production's order;
+//! engines, disks, clocks and people are made of memory. One seed decides everything, so whatever
+//! is found can be seen again.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use berth_common::{ByteCount, HostId, Seconds, ServerId};
+use berth_core::Settings;
+use berth_core::event::Event;
+use berth_core::fleet::Phase;
+use berth_core::placement::place;
+use berth_core::settings::{Cite, HostSettings, Image, Pool, Profile, Strategy};
+
+mod chance;
+mod engine;
+pub mod faults;
+mod host;
+mod hub;
+mod invariants;
+mod nature;
+mod network;
+mod people;
+pub mod scenario;
+mod schedule;
+mod transcript;
+
+use chance::Chance;
+use faults::{Bug, NetworkPlan, Plan, Scale, Strike};
+use host::Machine;
+use hub::Hub;
+pub use invariants::Broken;
+use invariants::History;
+use nature::{Happening, Nature};
+use network::Cut;
+use people::{Person, Wish};
+use schedule::Schedule;
+use transcript::Transcript;
+
+const GB: u64 = 1 << 30;
+const KEEP_FREE: ByteCount = ByteCount(2 * GB);
+
+/// After the faults: the longest pause and power cut, then hung calls, then the agents' own limits.
+const CALM_S: u64 = 900;
+/// L5: all agents are attached this long after a restart of the hub.
+const ATTACHED_S: u64 = 10;
+/// Everybody stops: SIGTERM, its grace, removal, reports.
+const STOPPED_S: u64 = 120;
+
+/// The whole.
+#[derive(Debug)]
+struct World {
+    nature: Nature,
+    hub: Hub,
+    machines: Vec<Machine>,
+    people: Vec<Person>,
+    /// Happenings so far.
+    events: u64,
+}
+
+/// What a run gave.
+#[derive(Debug, Default)]
+pub struct Summary {
+    /// Happenings.
+    pub events: u64,
+    /// Virtual time.
+    pub simulated_ms: u64,
+    /// The hash of the transcript.
+    pub hash: u64,
+    /// Faults by kind.
+    pub faults: BTreeMap<&'static str, u64>,
+    /// Rare paths by name.
+    pub marks: BTreeMap<&'static str, u64>,
+}
+
+impl Summary {
+    /// Adds another run.
+    pub fn add(&mut self, other: Self) {
+        self.events += other.events;
+        self.simulated_ms += other.simulated_ms;
+        for (kind, count) in other.faults {
+            *self.faults.entry(kind).or_default() += count;
+        }
+        for (path, count) in other.marks {
+            *self.marks.entry(path).or_default() += count;
+        }
+    }
+}
+
+/// A run that broke an invariant.
+#[derive(Debug)]
+pub struct Failure {
+    /// The seed that shows it again.
+    pub seed: u64,
+    /// What was broken.
+    pub broken: Broken,
+    /// When, in milliseconds of the run.
+    pub at_ms: u64,
+    /// What happened, if lines were kept.
+    pub lines: Vec<String>,
+}
+
+/// Runs a seed to its end.
+///
+/// # Errors
+/// The first invariant that did not hold.
+pub fn run_seed(
+    seed: u64,
+    scale: Scale,
+    bug: Option<Bug>,
+    with_lines: bool,
+) -> Result<Summary, Box<Failure>> {
+    let mut chance = Chance::new(seed);
+    let plan = Plan::draw(&mut chance, scale);
+    let mut world = World::new(plan, chance, bug, with_lines);
+    match world.live() {
+        Ok(()) => {
+            let transcript = world.nature.transcript;
+            Ok(Summary {
+                events: world.events,
+                simulated_ms: world.nature.schedule.elapsed_ms(),
+                hash: transcript.hash(),
+                faults: transcript.faults,
+                marks: transcript.marks,
+            })
+        }
+        Err(broken) => Err(Box::new(Failure {
+            seed,
+            broken,
+            at_ms: world.nature.schedule.elapsed_ms(),
+            lines: world.nature.transcript.lines.take().unwrap_or_default(),
+        })),
+    }
+}
+
+impl World {
+    /// A world in which nothing has happened yet.
+    fn new(plan: Plan, mut chance: Chance, bug: Option<Bug>, with_lines: bool) -> Self {
+        let memory: Vec<u64> =
+            (0..plan.hosts).map(|_| GB * [18, 34, 66][chance.between(0..=2) as usize]).collect();
+        let strategy = if chance.permille(500) { Strategy::Pack } else { Strategy::Spread };
+        let names: Vec<HostId> = (1..=plan.hosts)
+            .filter_map(|number| format!("wn{number:02}").parse().ok())
+            .collect();
+        let machines = names.iter().zip(&memory).enumerate();
+        let people = (1..=plan.people)
+            .filter_map(|number| format!("user{number:03}").parse().ok())
+            .enumerate();
+        Self {
+            hub: Hub::new(Arc::new(settings(&names, strategy))),
+            machines: machines
+                .map(|(index, (id, memory))| Machine::new(id.clone(), index, ByteCount(*memory)))
+                .collect(),
+            people: people.map(|(index, name)| Person::new(index, name)).collect(),
+            events: 0,
+            nature: Nature {
+                schedule: Schedule::new(),
+                chance,
+                healed: false,
+                bug,
+                history: History::default(),
+                transcript: Transcript::new(with_lines),
+                processes: vec![0; names.len()],
+                processes_started: 0,
+                touched: Vec::new(),
+                cuts: vec![Cut::default(); names.len()],
+                plan,
+            },
+        }
+    }
+
+    /// Faults, then calm, then a restart of the hub, then everybody stops.
+    fn live(&mut self) -> Result<(), Broken> {
+        let plan = format!("{:?}", self.nature.plan);
+        self.nature.say(|| plan);
+        self.begin();
+        for person in 0..self.people.len() {
+            let wait = self.nature.chance.between(1..=self.nature.plan.thinks_s * 1000);
+            self.nature.schedule.after_ms(wait, Happening::PersonActs { person });
+        }
+        for (strike, mean_s) in self.nature.plan.strikes.clone() {
+            let wait = self.nature.chance.around(mean_s * 1000);
+            self.nature.schedule.after_ms(wait, Happening::Strikes(strike));
+        }
+        self.pass(self.nature.plan.horizon_s)?;
+        self.heal();
+        self.pass(CALM_S + self.nature.plan.engine.hang_ms / 1000)?;
+        self.judge_calm()?;
+        self.nature.say(|| "the hub is restarted in the calm".into());
+        self.hub.die(&mut self.nature, 500);
+        self.pass(ATTACHED_S + 1)?;
+        self.judge_attached()?;
+        self.pass(30)?;
+        self.judge_calm()?;
+        self.stop_everything();
+        self.pass(STOPPED_S)?;
+        self.judge_empty()
+    }
+
+    /// Hub and agents start.
+    fn begin(&mut self) {
+        self.nature.schedule.after_us(0, Happening::HubStarts);
+        for host in 0..self.machines.len() {
+            let wait = self.nature.chance.between(1..=300);
+            self.nature.schedule.after_ms(wait, Happening::AgentStarts { host, boot: 1 });
+        }
+    }
+
+    /// Lets time pass and checks everything after each happening.
+    ///
+    /// # Errors
+    /// The first invariant that did not hold.
+    fn pass(&mut self, seconds: u64) -> Result<(), Broken> {
+        let end = self.nature.schedule.now().plus(Seconds(seconds));
+        while self.nature.schedule.next_at().is_some_and(|at| at <= end) {
+            let Some(happening) = self.nature.schedule.next() else { break };
+            self.events += 1;
+            let now = self.nature.schedule.now();
+            self.nature.transcript.mix(now.0.unsigned_abs());
+            self.nature.transcript.mix(self.nature.chance.state());
+            self.happens(happening);
+            self.judge_running();
+            if let Some(broken) = self.nature.history.broken() {
+                return Err(broken.clone());
+            }
+        }
+        Ok(())
+    }
+
+    fn happens(&mut self, happening: Happening) {
+        let Some(happening) = self.unless_paused(happening) else { return };
+        let Self { nature, hub, machines, people, .. } = self;
+        match happening {
+            Happening::HubStarts => hub.start(nature),
+            Happening::HubTicks { life } if life == hub.life => {
+                if hub.reign.is_some() {
+                    hub.tick(nature);
+                }
+            }
+            Happening::HubTakes { life } if life == hub.life => hub.take(nature),
+            Happening::HubSaved { life } if life == hub.life => hub.saved(nature),
+            Happening::SessionEnds { life, session } if life == hub.life => {
+                hub.session_ends(session);
+            }
+            Happening::HubTicks { .. }
+            | Happening::HubTakes { .. }
+            | Happening::HubSaved { .. }
+            | Happening::SessionEnds { .. } => {}
+
+            Happening::AgentDials { host, process } => machines[host].dial(nature, process),
+            Happening::Dialled { host, process } => {
+                let cut = nature.cuts[host];
+                let session = if cut.up || cut.down || nature.process_of(host) != process {
+                    None
+                } else {
+                    hub.accept(host, process)
+                };
+                match session {
+                    Some(session) => {
+                        let (life, way) = (hub.life, network::way_us(nature));
+                        let up = Happening::LinkUp { host, process, life, session };
+                        nature.schedule.after_us(way, up);
+                    }
+                    None => machines[host].not_reached(nature, process),
+                }
+            }
+            Happening::LinkUp { host, process, life, session } => {
+                machines[host].link_up(nature, process, life, session);
+                if life != hub.life || hub.reign.is_none() {
+                    machines[host].link_lost(nature, process, None);
+                }
+            }
+            Happening::LinkLost { host, process, session } => {
+                machines[host].link_lost(nature, process, Some(session));
+            }
+            Happening::Heartbeat { life, host, session, report } => {
+                if life == hub.life {
+                    let host = machines[host].id.clone();
+                    hub.send(nature, Event::Reported { host, session, report }, None);
+                }
+            }
+            Happening::Desired { host, process, set } => {
+                machines[host].obey(nature, process, *set);
+            }
+
+            Happening::HostUp { host, boot } => {
+                if machines[host].boot == boot && !machines[host].powered {
+                    machines[host].boots(nature);
+                    let wait = nature.chance.between(500..=20_000);
+                    let boot = machines[host].boot;
+                    nature.schedule.after_ms(wait, Happening::AgentStarts { host, boot });
+                }
+            }
+            Happening::AgentStarts { host, boot } => {
+                if machines[host].boot == boot {
+                    machines[host].start_agent(nature);
+                }
+            }
+            Happening::AgentTicks { host, process } => machines[host].tick(nature, process),
+            Happening::AgentPublishes { host, process } => machines[host].publish(nature, process),
+            Happening::AgentWoken { host, process } => machines[host].woken(nature, process),
+            Happening::ListTaken { host, process, look } => {
+                machines[host].list_taken(nature, process, look);
+            }
+            Happening::Listed { host, process, look, answer } => {
+                machines[host].listed(nature, process, look, answer);
+            }
+            Happening::Settled { host, process, operation, outcome } => {
+                machines[host].settled(nature, process, &operation, outcome);
+            }
+            Happening::Answered { host, process, server, container } => {
+                machines[host].answered(nature, process, &server, &container);
+            }
+
+            Happening::CallArrives { host, call } => {
+                machines[host].engine.arrives(nature, host, call);
+            }
+            Happening::CallDone { host, call } => {
+                let boot = hub::boot_id(machines[host].boot);
+                machines[host].engine.done(nature, host, call, &boot);
+            }
+            Happening::CallExpires { host, call } => {
+                machines[host].engine.expires(nature, host, call);
+            }
+            Happening::ContainerExits { host, number, code } => {
+                if machines[host].engine.exit(nature, number, code) {
+                    nature.wake(host);
+                }
+            }
+            Happening::EngineReturns { host, boot } => {
+                if machines[host].boot == boot {
+                    machines[host].engine.up = true;
+                    nature.wake(host);
+                }
+            }
+
+            Happening::PersonActs { person } => {
+                if !nature.healed {
+                    people[person].acts(nature, hub);
+                    let wait = nature.chance.around(nature.plan.thinks_s * 1000);
+                    nature.schedule.after_ms(wait, Happening::PersonActs { person });
+                }
+            }
+            Happening::PersonWishes { person, wish } => people[person].wishes(nature, hub, wish),
+            Happening::Strikes(strike) => {
+                if !nature.healed
+                    && let Some(mean_s) = nature.plan.strikes.get(&strike).copied()
+                {
+                    let wait = nature.chance.around(mean_s * 1000);
+                    nature.schedule.after_ms(wait, Happening::Strikes(strike));
+                    let host = nature.chance.between(0..=machines.len() as u64 - 1) as usize;
+                    self.strike(strike, host);
+                }
+            }
+            Happening::StrikesHost(strike, host) => self.strike(strike, host),
+            Happening::CutEnds { host, cut } => {
+                if nature.cuts[host].number == cut {
+                    nature.cuts[host] = Cut { number: cut, ..Cut::default() };
+                }
+            }
+        }
+    }
+
+    /// What is for a process that stands still happens when it goes on.
+    fn unless_paused(&mut self, happening: Happening) -> Option<Happening> {
+        let now = self.nature.schedule.now();
+        let until = match &happening {
+            Happening::HubTicks { .. }
+            | Happening::HubTakes { .. }
+            | Happening::HubSaved { .. }
+            | Happening::Dialled { .. }
+            | Happening::Heartbeat { .. } => self.hub.paused_until,
+            Happening::AgentTicks { host, .. }
+            | Happening::AgentDials { host, .. }
+            | Happening::AgentPublishes { host, .. }
+            | Happening::AgentWoken { host, .. }
+            | Happening::LinkUp { host, .. }
+            | Happening::LinkLost { host, .. }
+            | Happening::Desired { host, .. }
+            | Happening::Listed { host, .. }
+            | Happening::Settled { host, .. }
+            | Happening::Answered { host, .. } => self.machines[*host].paused_until,
+            _ => now,
+        };
+        if until > now {
+            self.nature.schedule.at(until, happening);
+            return None;
+        }
+        Some(happening)
+    }
+
+    fn strike(&mut self, strike: Strike, host: usize) {
+        let Self { nature, hub, machines, .. } = self;
+        let machine = &mut machines[host];
+        let boot = machine.boot;
+        nature.transcript.fault(strike.name());
+        match strike {
+            Strike::HubCrash => {
+                let wait = nature.chance.between(200..=30_000);
+                hub.paused_until = nature.schedule.now();
+                hub.die(nature, wait);
+            }
+            Strike::HubPause => {
+                let wait = nature.chance.between(1_000..=60_000);
+                hub.paused_until = schedule::later(nature.schedule.now(), wait * 1000);
+            }
+            Strike::AgentCrash | Strike::AgentLosesItsFile => {
+                if machine.kill_agent(nature) {
+                    if strike == Strike::AgentLosesItsFile {
+                        machine.lose_file();
+                        nature.history.file_lost(host);
+                    }
+                    let wait = nature.chance.between(100..=20_000);
+                    nature.schedule.after_ms(wait, Happening::AgentStarts { host, boot });
+                }
+            }
+            Strike::AgentPause => {
+                let wait = nature.chance.between(1_000..=300_000);
+                machine.paused_until = schedule::later(nature.schedule.now(), wait * 1000);
+                machine.engine.may_seem_silent(nature);
+            }
+            Strike::Reboot | Strike::PowerOff => {
+                if machine.powered {
+                    let stay = nature.chance.permille(500);
+                    nature.say(|| format!("{} goes off", machine.id));
+                    machine.power_off(nature, stay);
+                    let off = if strike == Strike::Reboot { 5_000..=60_000 } else { 60_000..=600_000 };
+                    let wait = nature.chance.between(off);
+                    nature.schedule.after_ms(wait, Happening::HostUp { host, boot });
+                }
+            }
+            Strike::EngineDown => {
+                if machine.engine.up && machine.powered {
+                    nature.say(|| format!("{}: the engine goes away", machine.id));
+                    machine.engine.goes_down(nature, host);
+                    let wait = nature.chance.between(500..=120_000);
+                    nature.schedule.after_ms(wait, Happening::EngineReturns { host, boot });
+                }
+            }
+            Strike::Partition => {
+                let both = nature.chance.permille(400);
+                let up = both || nature.chance.permille(500);
+                let number = nature.cuts[host].number + 1;
+                nature.cuts[host] = Cut { up, down: both || !up, number };
+                nature.say(|| format!("{} is cut off: up {up}, down {}", machine.id, both || !up));
+                let wait = nature.chance.between(1_000..=300_000);
+                nature.schedule.after_ms(wait, Happening::CutEnds { host, cut: number });
+                if nature.chance.permille(500) {
+                    let process = nature.process_of(host);
+                    machine.link_lost(nature, process, None);
+                }
+            }
+            Strike::LinkBreak => {
+                let process = nature.process_of(host);
+                machine.link_lost(nature, process, None);
+            }
+            Strike::Flapping => {
+                for _ in 0..nature.chance.between(3..=12) {
+                    let wait = nature.chance.between(1..=60_000);
+                    let again = Happening::StrikesHost(Strike::LinkBreak, host);
+                    nature.schedule.after_ms(wait, again);
+                }
+            }
+            Strike::RemovalByHand | Strike::Exit => {
+                let numbers: Vec<u64> = machine.engine.containers.keys().copied().collect();
+                if let Some(number) = nature.chance.pick(&numbers).copied() {
+                    if strike == Strike::Exit {
+                        let code = if nature.chance.permille(300) { 137 } else { 0 };
+                        machine.engine.exit(nature, number, code);
+                    } else {
+                        machine.engine.remove_by_hand(nature, number);
+                    }
+                    nature.wake(host);
+                }
+            }
+            Strike::ClockSet => {
+                // The agent counts its waits by the wall clock, so this much may hold them up.
+                let most = 240_000_000;
+                let by = nature.chance.between(0..=2 * most) as i64 - most as i64;
+                machine.clock_wrong_us = by;
+                machine.engine.may_seem_silent(nature);
+                nature.say(|| format!("{}: the clock is set by {} s", machine.id, by / 1_000_000));
+            }
+            Strike::NetworkChange => nature.plan.network = NetworkPlan::draw(&mut nature.chance),
+        }
+    }
+
+    /// Nothing goes wrong any more, and what was broken comes back.
+    fn heal(&mut self) {
+        self.nature.say(|| "calm".into());
+        self.nature.healed = true;
+        let now = self.nature.schedule.now();
+        self.hub.paused_until = now;
+        for cut in &mut self.nature.cuts {
+            *cut = Cut { number: cut.number + 1, ..Cut::default() };
+        }
+        for machine in &mut self.machines {
+            machine.paused_until = now;
+            machine.engine.strangers_leave();
+        }
+    }
+
+    fn stop_everything(&mut self) {
+        self.nature.say(|| "everybody stops".into());
+        for person in 0..self.people.len() {
+            for named in [false, true] {
+                let wish = Wish::Stop { named };
+                self.nature.schedule.after_us(0, Happening::PersonWishes { person, wish });
+            }
+        }
+    }
+
+    // What is judged by looking at the whole.
+
+    /// S1 and S3 as they really are, for the servers that this happening was about.
+    fn judge_running(&mut self) {
+        let mut touched = std::mem::take(&mut self.nature.touched);
+        touched.sort();
+        touched.dedup();
+        for server in touched {
+            let running = self.running(&server);
+            if running.len() > 1 {
+                let found = format!("{server} runs on {running:?}");
+                self.nature.history.violated("S1-one", found);
+            }
+            for (host, generation) in running {
+                if self.nature.history.released(&server).is_some_and(|r| generation <= r) {
+                    let found =
+                        format!("start {generation} of {server} is released and runs on {host}");
+                    self.nature.history.violated("S1-released", found);
+                }
+                let machine = &self.machines[host];
+                let used = machine.engine.containers.values().filter(|made| made.runs());
+                let used = used.fold(ByteCount::ZERO, |sum, made| sum.plus(made.memory()));
+                if used > machine.memory.minus(KEEP_FREE) {
+                    let found = format!("{}: containers may use {used}", machine.id);
+                    self.nature.history.violated("S3-containers", found);
+                }
+            }
+        }
+    }
+
+    fn running(&self, server: &ServerId) -> Vec<(usize, berth_common::Generation)> {
+        let machines = self.machines.iter();
+        machines
+            .filter_map(|machine| {
+                let (_, made) = machine.engine.running(server)?;
+                Some((machine.index, made.generation))
+            })
+            .collect()
+    }
+
+    /// L1, L2: every server runs, rests, or waits for room that is not there; nothing else exists.
+    fn judge_calm(&self) -> Result<(), Broken> {
+        let broken = |invariant, found| Err(Broken { invariant, found });
+        let Some(fleet) = self.hub.published() else {
+            return broken("L1-hub", "the hub does not run".into());
+        };
+        let now = self.nature.schedule.now();
+        for server in fleet.servers.values() {
+            let running = self.running(&server.id);
+            match &server.phase {
+                Phase::Placed(placement) if placement.stop.is_some() => {
+                    return broken("L1-stopping", format!("{} is still stopping", server.id));
+                }
+                Phase::Placed(placement) => {
+                    let there = running.first().is_some_and(|(host, generation)| {
+                        self.machines[*host].id == placement.host && *generation == server.generation
+                    });
+                    if placement.ready_at.is_none() || !there {
+                        let found = format!("{}: {placement:?}, runs on {running:?}", server.id);
+                        return broken("L1-starting", found);
+                    }
+                }
+                Phase::Waiting { .. } => {
+                    let ask = &server.ask;
+                    let first = fleet.queue().first().map(|first| &first.id) == Some(&server.id);
+                    if first && place(fleet, Some(server), "cpu", ask, now).choice.is_ok() {
+                        return broken("L1-waiting", format!("{} waits in vain", server.id));
+                    }
+                }
+                Phase::Idle if !running.is_empty() => {
+                    return broken("L2-orphan", format!("{} is idle and runs", server.id));
+                }
+                Phase::Idle => {}
+            }
+        }
+        for machine in &self.machines {
+            for made in machine.engine.containers.values() {
+                let right = fleet.servers.get(&made.server).is_some_and(|server| {
+                    made.generation == server.generation
+                        && server.placement().is_some_and(|p| p.host == machine.id)
+                });
+                if !right {
+                    let found =
+                        format!("{}: start {} of {}", machine.id, made.generation, made.server);
+                    return broken("L2-orphan", found);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// L5: soon after a restart of the hub all agents have reported.
+    fn judge_attached(&self) -> Result<(), Broken> {
+        let fleet = self.hub.published();
+        let silent = fleet.is_none_or(|fleet| {
+            self.machines.iter().any(|machine| {
+                fleet.hosts.get(&machine.id).is_none_or(|host| host.heard.is_none())
+            })
+        });
+        if silent {
+            let found = format!("not all agents have reported after {ATTACHED_S} s");
+            return Err(Broken { invariant: "L5-attached", found });
+        }
+        Ok(())
+    }
+
+    /// L2, L3: when everybody has stopped nothing is left and nothing is promised.
+    fn judge_empty(&self) -> Result<(), Broken> {
+        let broken = |invariant, found| Err(Broken { invariant, found });
+        let Some(fleet) = self.hub.published() else { return Ok(()) };
+        for server in fleet.servers.values() {
+            if server.is_active() {
+                let found = format!("{} is {:?}", server.id, server.phase);
+                return broken("L3-reservation", found);
+            }
+        }
+        for machine in &self.machines {
+            if let Some(made) = machine.engine.containers.values().next() {
+                let found = format!("{}: start {} of {}", machine.id, made.generation, made.server);
+                return broken("L2-orphan", found);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The site's files: one pool, one profile, two images.
+fn settings(hosts: &[HostId], strategy: Strategy) -> Settings {
+    let cite = Cite::default();
+    let choices: Vec<ByteCount> = (0..=4).map(|power| ByteCount(GB << power)).collect();
+    let image = |name: &str| {
+        let (reference, title) = (format!("{name}:1"), name.to_owned());
+        (name.to_owned(), Image { reference, title, cite: Cite::default() })
+    };
+    let profile = Profile {
+        title: "Notebook".into(),
+        use_case: String::new(),
+        pool: "cpu".into(),
+        memory_default: ByteCount(2 * GB),
+        memory_max: ByteCount(16 * GB),
+        memory_choices: choices,
+        images: vec!["base".into(), "other".into()],
+        default: true,
+        cite: cite.clone(),
+    };
+    let host = |id: &HostId| {
+        let settings = HostSettings {
+            pool: "cpu".into(),
+            memory: None,
+            keep_free: KEEP_FREE,
+            address: format!("{id}:8600"),
+            cite: Cite::default(),
+        };
+        (id.clone(), settings)
+    };
+    Settings {
+        hosts: hosts.iter().map(host).collect(),
+        pools: BTreeMap::from([("cpu".to_owned(), Pool { strategy })]),
+        profiles: BTreeMap::from([("notebook".to_owned(), profile)]),
+        images: BTreeMap::from([image("base"), image("other")]),
+        servers_per_person: 2,
+        lost_after: Seconds(15),
+    }
+}

@@ -1,0 +1,344 @@
+//! What must always hold, checked against the truth that only the world knows: what really runs,
+//! who was promised what, and why a server was ended.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use berth_common::link::{DesiredSet, Verdict};
+use berth_common::{Epoch, Generation, Revision, ServerId, Timestamp};
+use berth_core::check::violations;
+use berth_core::event::{Effect, Row};
+use berth_core::fleet::Phase;
+use berth_core::{Fleet, Server};
+
+use crate::world::hub::mark_of;
+use crate::world::schedule::later;
+use crate::world::transcript::Transcript;
+
+/// A wish to stop may wait this long in the hub's queue, while the hub stands still.
+const QUEUE_US: u64 = 600_000_000;
+
+/// An invariant that did not hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Broken {
+    /// Its name.
+    pub invariant: &'static str,
+    /// What was found.
+    pub found: String,
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.invariant, self.found)
+    }
+}
+
+/// A promise about a server.
+#[derive(Debug, Clone, Copy)]
+struct Promise {
+    generation: Generation,
+    at: Timestamp,
+    waiting: bool,
+}
+
+type Start = (ServerId, Generation);
+type Orders = BTreeMap<ServerId, (Generation, u8)>;
+
+/// The truth, and the first thing that contradicts it.
+#[derive(Debug, Default)]
+pub struct History {
+    broken: Option<Broken>,
+    reign: Epoch,
+    /// Rows on their way to the disk.
+    unsaved: Vec<Row>,
+    /// Generations as saved, and where each start of a server was placed.
+    saved: BTreeMap<ServerId, Generation>,
+    placed: BTreeMap<Start, String>,
+    /// Nothing of these generations, and of those before them, may run any more.
+    released: BTreeMap<ServerId, Generation>,
+    made_on: BTreeMap<Start, usize>,
+    answered: BTreeSet<Start>,
+    may_end: BTreeSet<Start>,
+    stops_asked: BTreeMap<ServerId, Timestamp>,
+    removals_asked: BTreeSet<ServerId>,
+    starts: BTreeMap<ServerId, Promise>,
+    stops: BTreeMap<ServerId, Generation>,
+    removed: BTreeSet<ServerId>,
+    obeyed: BTreeMap<usize, Epoch>,
+    told: BTreeMap<usize, (Revision, Orders)>,
+}
+
+impl History {
+    /// The first invariant that did not hold.
+    pub fn broken(&self) -> Option<&Broken> {
+        self.broken.as_ref()
+    }
+
+    /// An invariant does not hold.
+    pub fn violated(&mut self, invariant: &'static str, found: String) {
+        if self.broken.is_none() {
+            self.broken = Some(Broken { invariant, found });
+        }
+    }
+
+    // What happens on hosts.
+
+    /// A container was made.
+    pub fn created(&mut self, server: &ServerId, generation: Generation, host: usize) {
+        let first = *self.made_on.entry((server.clone(), generation)).or_insert(host);
+        if first != host {
+            let found = format!("start {generation} of {server} was made on two hosts");
+            self.violated("S8-one-host", found);
+        }
+    }
+
+    /// A container begins to run.
+    pub fn runs(&mut self, server: &ServerId, generation: Generation, host: usize) {
+        if self.released.get(server).is_some_and(|released| generation <= *released) {
+            let found = format!("start {generation} of {server} runs on host {host} after its release");
+            self.violated("S13-final", found);
+        }
+    }
+
+    /// The highest generation of a server of which nothing may run.
+    pub fn released(&self, server: &ServerId) -> Option<Generation> {
+        self.released.get(server).copied()
+    }
+
+    /// A server answers.
+    pub fn answers(&mut self, server: &ServerId, generation: Generation) {
+        self.answered.insert((server.clone(), generation));
+    }
+
+    /// Something has happened that may end a start without anybody's wish.
+    pub fn may_end(&mut self, server: &ServerId, generation: Generation) {
+        self.may_end.insert((server.clone(), generation));
+    }
+
+    /// An agent takes a desired set over: never an older one (S9).
+    pub fn obeys(&mut self, host: usize, process: u64, before: Revision, revision: Revision) {
+        let highest = self.obeyed.entry(host).or_default();
+        if revision <= before || revision.epoch < *highest {
+            let highest = *highest;
+            let found = format!("process {process} obeys {revision} after {before}, reign {highest}");
+            self.violated("S9-older", found);
+        } else {
+            *highest = revision.epoch;
+        }
+    }
+
+    /// A host has lost its file of the highest reign.
+    pub fn file_lost(&mut self, host: usize) {
+        self.obeyed.remove(&host);
+    }
+
+    // What people are told.
+
+    /// Somebody asks for a server's end.
+    pub fn asked_to_stop(&mut self, server: &ServerId, generation: Generation, now: Timestamp) {
+        self.stops_asked.insert(server.clone(), now);
+        // A start may be on its way to the hub before this.
+        self.may_end(server, generation);
+        self.may_end(server, generation.next());
+    }
+
+    /// Somebody asks to forget a server.
+    pub fn asked_to_remove(&mut self, server: &ServerId) {
+        self.removals_asked.insert(server.clone());
+    }
+
+    /// Somebody was told that a start is accepted.
+    pub fn start_acknowledged(&mut self, server: &ServerId, fleet: &Fleet, at: Timestamp) {
+        let Some(server) = fleet.servers.get(server) else { return };
+        let waiting = matches!(server.phase, Phase::Waiting { .. });
+        let promise = Promise { generation: server.generation, at, waiting };
+        self.starts.insert(server.id.clone(), promise);
+    }
+
+    /// Somebody was told that a server ends or has ended.
+    pub fn stop_acknowledged(&mut self, server: &ServerId, fleet: &Fleet) {
+        let Some(server) = fleet.servers.get(server) else { return };
+        let mut generation = server.generation;
+        if server.placement().is_some_and(|placement| placement.stop.is_none()) {
+            // It was started again meanwhile; the stop was about the one before.
+            generation = Generation(generation.0.saturating_sub(1));
+        }
+        let stops = self.stops.entry(server.id.clone()).or_default();
+        *stops = generation.max(*stops);
+    }
+
+    /// Somebody was told that a server is forgotten.
+    pub fn removal_acknowledged(&mut self, server: ServerId) {
+        self.removed.insert(server);
+    }
+
+    // What the hub saves and says.
+
+    /// A new reign begins from what is saved: the place where every promise is checked (S7).
+    pub fn reign_begins(&mut self, reign: Epoch, saved: &BTreeMap<ServerId, Server>) {
+        if reign <= self.reign {
+            self.violated("S8-reign", format!("reign {reign} after {}", self.reign));
+        }
+        self.reign = reign;
+        self.unsaved.clear();
+        let mut lost = Vec::new();
+        for (id, promise) in &self.starts {
+            match saved.get(id) {
+                None if self.removals_asked.contains(id) => {}
+                None => lost.push(format!("the accepted start of {id} is not saved")),
+                Some(server) if server.generation < promise.generation => {
+                    lost.push(format!("start {} of {id} is not saved", promise.generation));
+                }
+                Some(server) => {
+                    let wished_away = self
+                        .stops_asked
+                        .get(id)
+                        .is_some_and(|asked| later(*asked, QUEUE_US) >= promise.at);
+                    let forgotten = promise.waiting
+                        && server.generation == promise.generation
+                        && !server.is_active();
+                    if forgotten && !wished_away {
+                        lost.push(format!("{id} has left the queue"));
+                    }
+                }
+            }
+        }
+        for id in self.removed.iter().filter(|id| saved.contains_key(*id)) {
+            lost.push(format!("{id} was removed and is saved"));
+        }
+        for server in saved.values().filter(|server| self.lives_again(server)) {
+            lost.push(format!("the stop of {} is not saved", server.id));
+        }
+        for found in lost {
+            self.violated("S7-acknowledged", found);
+        }
+    }
+
+    /// Rows go to the disk.
+    pub fn saves(&mut self, effects: &[Effect]) {
+        self.unsaved = effects
+            .iter()
+            .filter_map(|effect| match effect {
+                Effect::Save(row) => Some(row.clone()),
+                _ => None,
+            })
+            .collect();
+    }
+
+    /// They did not get there.
+    pub fn not_saved(&mut self) {
+        self.unsaved.clear();
+    }
+
+    /// They are saved. Returns the servers of which nothing, or less than before, may run now.
+    pub fn saved(&mut self, transcript: &mut Transcript) -> Vec<ServerId> {
+        let mut less = Vec::new();
+        for row in std::mem::take(&mut self.unsaved) {
+            if let Some(mark) = mark_of(&row) {
+                transcript.mark(mark);
+            }
+            match row {
+                Row::Server(server) => {
+                    self.server_saved(&server);
+                    less.push(server.id.clone());
+                }
+                Row::ServerGone(id) => {
+                    self.released.insert(id.clone(), Generation(u64::MAX));
+                    less.push(id);
+                }
+                Row::Host(_) | Row::Decision(_) => {}
+            }
+        }
+        less
+    }
+
+    fn server_saved(&mut self, server: &Server) {
+        let before = self.saved.insert(server.id.clone(), server.generation);
+        if before.is_some_and(|before| server.generation < before) {
+            let found = format!("{} goes back to start {}", server.id, server.generation);
+            self.violated("S8-generation", found);
+        }
+        let free = match server.placement() {
+            None => server.generation,
+            Some(placement) => {
+                let start = (server.id.clone(), server.generation);
+                let host = placement.host.to_string();
+                let first = self.placed.entry(start).or_insert_with(|| host.clone());
+                if *first != host {
+                    let found =
+                        format!("start {} of {} is on {host} after {first}", server.generation, server.id);
+                    self.violated("S8-one-host", found);
+                }
+                Generation(server.generation.0.saturating_sub(1))
+            }
+        };
+        let released = self.released.entry(server.id.clone()).or_default();
+        if free < *released {
+            let found = format!("start {} of {} after its release", server.generation, server.id);
+            self.violated("S13-final", found);
+        } else {
+            *released = free;
+        }
+    }
+
+    /// A desired set leaves: one number never stands for two meanings, and none goes back.
+    pub fn told(&mut self, host: usize, set: &DesiredSet) {
+        let orders: Orders = set
+            .servers
+            .iter()
+            .map(|(server, desired)| {
+                let what = match desired.what {
+                    Verdict::Run(_) => 0,
+                    Verdict::Keep => 1,
+                    Verdict::Stop { .. } => 2,
+                };
+                (server.clone(), (desired.generation, what))
+            })
+            .collect();
+        if let Some((revision, before)) = self.told.get(&host) {
+            let found = if set.revision < *revision {
+                Some(format!("host {host} is told {} after {revision}", set.revision))
+            } else if set.revision == *revision && *before != orders {
+                Some(format!("host {host}: {revision} means {before:?}, then {orders:?}"))
+            } else {
+                None
+            };
+            if let Some(found) = found {
+                self.violated("S8-revision", found);
+            }
+        }
+        self.told.insert(host, (set.revision, orders));
+    }
+
+    /// A fleet after a step.
+    pub fn judge(&mut self, fleet: &Fleet) {
+        if let Some(found) = violations(fleet).into_iter().next() {
+            self.violated(found.invariant, found.found);
+        }
+        for server in fleet.servers.values() {
+            let start = (server.id.clone(), server.generation);
+            if self.removed.contains(&server.id) {
+                self.violated("S13-removed", format!("{} is there again", server.id));
+            }
+            if self.lives_again(server) {
+                self.violated("S13-final", format!("{} lives again after its stop", server.id));
+            }
+            let Some(placement) = server.placement() else { continue };
+            if placement.ready_at.is_some() && !self.answered.contains(&start) {
+                let found = format!("start {} of {} never answered", server.generation, server.id);
+                self.violated("S12-ready", found);
+            }
+            if let Some(stop) = &placement.stop
+                && !self.may_end.contains(&start)
+            {
+                let found = format!("{} is ended without a cause: {:?}", server.id, stop.end);
+                self.violated("S15-cause", found);
+            }
+        }
+    }
+
+    fn lives_again(&self, server: &Server) -> bool {
+        let stopped = self.stops.get(&server.id).is_some_and(|stop| server.generation <= *stop);
+        stopped && server.placement().is_some_and(|placement| placement.stop.is_none())
+    }
+}
