@@ -30,8 +30,9 @@ processes() {
 
 # Does a process of this pid file live? A zombie does not.
 lives() {
-  local stat
-  stat=$(cat "/proc/$(cat "$state/run/$1" 2>/dev/null)/stat" 2>/dev/null) && [[ $stat != *") Z "* && $stat != *") X "* ]]
+  local pid stat
+  pid=$(cat "$state/run/$1" 2>/dev/null) && [ -n "$pid" ] || return 1
+  stat=$(cat "/proc/$pid/stat" 2>/dev/null) && [[ $stat != *") Z "* && $stat != *") X "* ]]
 }
 
 berth() { BERTH_URL=unix:$sockets/admin.sock "$bin/berth" "$@"; }

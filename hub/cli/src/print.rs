@@ -427,8 +427,6 @@ fn unwritable(error: impl std::fmt::Display) -> Problem {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
     #[test]
     fn yaml_keeps_texts_that_look_like_something_else() {
         for text in [

@@ -1,7 +1,7 @@
 //! Transcripts: the real command against a stub hub, its output compared with `golden/*.txt`.
 //!
-//! A transcript is a list of commands, each with what came of it: lines of standard error begin
-//! with `! `, the last line tells the exit code. The word before `$` says who asks: the token's
+//! A transcript is a list of commands, each with what came of it: standard output, then standard
+//! error (its lines begin with `! `), then the exit code. The word before `$` says who asks: the token's
 //! name, or `nobody` (no token), `home` (what `berth login` left), `socket` (over the
 //! administrators' socket), `down` (nothing listens there). `BERTH_BLESS=1` writes the files anew;
 //! then read them as a tired administrator would.

@@ -1,5 +1,6 @@
 //! The route API: configurable-http-proxy's contract, and Berth's own rules.
 
+use berth_proxy::listen::{self, Place};
 use serde_json::json;
 use tokio::net::TcpStream;
 
@@ -206,16 +207,16 @@ fn the_unix_socket_is_the_owners_and_replaces_a_dead_one() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("proxy.sock");
         for _ in 0..2 {
-            let listener = berth_proxy::api::bind_unix(&path).await.unwrap();
+            let listener = listen::bind(&Place::Unix(path.clone(), Some(0o600))).await.unwrap();
             let mode = std::fs::metadata(&path).unwrap().permissions().mode();
             assert_eq!(mode & 0o777, 0o600);
-            let second = berth_proxy::api::bind_unix(&path).await.unwrap_err();
+            let second = listen::bind(&Place::Unix(path.clone(), Some(0o600))).await.unwrap_err();
             assert_eq!(second.to_string(), "another process listens there");
             drop(listener);
         }
         std::fs::remove_file(&path).unwrap();
         std::fs::write(&path, "precious").unwrap();
-        assert!(berth_proxy::api::bind_unix(&path).await.is_err());
+        assert!(listen::bind(&Place::Unix(path.clone(), Some(0o600))).await.is_err());
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "precious");
     });
 }
