@@ -3,7 +3,7 @@
 //! Hosts and servers are shared by reference, so publishing a snapshot to readers costs one
 //! pointer each and an event copies only what it changes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use berth_common::{Epoch, HostId, Resources, Revision, ServerId, ServerName, Timestamp, Username};
@@ -29,6 +29,9 @@ pub struct Fleet {
     pub servers: BTreeMap<ServerId, Arc<Server>>,
     /// The one server of each owner and name. Shared: it changes only when a server is new or gone.
     pub by_name: Arc<BTreeMap<(Username, ServerName), ServerId>>,
+    /// Servers removed in this reign: a report that still shows one is older than its end, and
+    /// must not make it known again.
+    pub(crate) removed: Arc<BTreeSet<ServerId>>,
 }
 
 impl Fleet {
@@ -59,6 +62,7 @@ impl Fleet {
     ) -> Self {
         let settings = Arc::clone(&former.settings);
         let mut fleet = Self::restore(former.epoch, settings, hosts, servers);
+        fleet.removed = Arc::clone(&former.removed);
         for (id, before) in &former.hosts {
             let host =
                 fleet.hosts.entry(id.clone()).or_insert_with(|| Arc::new(Host::new(id.clone())));

@@ -157,7 +157,7 @@ async fn answer_call(shared: &Arc<Shared>, request: Request<Incoming>) -> Answer
         (Some(token), None) => token.to_str().ok().and_then(|text| text.strip_prefix("token ")),
         _ => None,
     };
-    match shared.credentials.is_token(token.unwrap_or_default().trim_start()) {
+    match shared.credentials.is_token(token.unwrap_or_default()) {
         Some(true) => {}
         Some(false) => return text(StatusCode::FORBIDDEN, ""),
         // JupyterHub and Berth's hub both try again.

@@ -230,7 +230,8 @@ fn head(head: &[u8]) -> Result<State, &'static str> {
         }
     }
     let host = host.ok_or("no Host field")?;
-    if !host.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-._~:[]".contains(byte)) {
+    // A Unix socket's path comes escaped.
+    if !host.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-._~:[]%".contains(byte)) {
         return Err("Host is not a host");
     }
     if let Some(authority) = request.authority

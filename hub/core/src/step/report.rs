@@ -262,7 +262,8 @@ fn settle_absent(
 /// Takes in a container of a server that the store does not know: after the loss of the store, or
 /// its restore from a backup, what runs goes on.
 fn adopt(fleet: &mut Fleet, now: Timestamp, host: &HostId, seen: &Observed, out: &mut Vec<Effect>) {
-    if fleet.find(&seen.origin.user, &seen.origin.server_name).is_some() || !runs(&seen.state) {
+    let name_taken = fleet.find(&seen.origin.user, &seen.origin.server_name).is_some();
+    if name_taken || fleet.removed.contains(&seen.server) || !runs(&seen.state) {
         return;
     }
     out.push(Effect::Alarm(format!(
