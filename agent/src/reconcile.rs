@@ -295,6 +295,10 @@ struct Server {
     start: Option<Start>,
     /// This process has made the container and found it as asked.
     inspected: bool,
+    /// When this process found the container running which an earlier one had started.
+    adopted: Option<Timestamp>,
+    /// Its process is known to have run.
+    ran: bool,
     ready: bool,
     steps: Vec<StepDone>,
     /// How the container, which is still there, ended.
@@ -496,8 +500,10 @@ impl Keeper {
         if self.engine.is_err() {
             return Vec::new(); // unknown: nothing is started, stopped or removed on a guess
         }
-        for known in self.servers.values_mut() {
-            known.give_up_if_silent(now);
+        for (server, known) in &mut self.servers {
+            let wish = self.desired.get(server).map(|wish| &wish.desired);
+            let starting = wish.filter(|desired| matches!(desired.what, Verdict::Run(_)));
+            known.give_up_if_silent(starting.map(|desired| desired.generation), now);
         }
         let mut free = self
             .starts_at_once
@@ -659,6 +665,8 @@ impl Keeper {
                 || known.pending.is_some()
                 || known.record.is_some()
                 || self.desired.contains_key(server)
+                // A list that was asked for before must not bring back what has been removed.
+                || known.touched > self.observed_at
         });
     }
 }
@@ -757,6 +765,8 @@ impl Server {
             self.steps.clear();
             self.ready = false;
             self.inspected = false;
+            self.adopted = None;
+            self.ran = false;
         }
         if let (Act::Start { .. }, Some(start)) = (act, &mut self.start) {
             start.started = Some(now);
@@ -777,6 +787,10 @@ impl Server {
         match (pending.act, outcome) {
             (Act::Create { epoch, spec }, outcome) => {
                 self.settle_create(&pending.operation, epoch, &spec, outcome, boot, now);
+                // Under a stop nobody waits for this word, and it would pass for a container.
+                if self.record.as_ref().is_some_and(|told| wanted != Some(told.generation)) {
+                    self.record = None;
+                }
             }
             (_, Outcome::Gone) => self.vanish(wanted, now),
             (Act::Start { .. }, Outcome::Started { address }) => self.started(address, now),
@@ -867,6 +881,14 @@ impl Server {
         boot: &BootId,
         now: Timestamp,
     ) {
+        let ran = |listed: &Container| {
+            matches!(listed.state, ContainerState::Running { .. } | ContainerState::Exited { .. })
+        };
+        if let (Some(known), Some(listed)) = (&self.container, &listed)
+            && known.id == listed.id
+        {
+            self.ran |= ran(listed);
+        }
         if let Some(pending) = &self.pending {
             if !pending.timed_out {
                 // Its outcome will come; until then only a change of state is news.
@@ -907,7 +929,14 @@ impl Server {
             (Some(listed), Some(known)) if known.id == listed.id => self.change(listed, now),
             (Some(listed), _) => {
                 // One that this process has not made, or not in this call: adopted if it runs.
-                *self = Self { container: Some(listed), touched: self.touched, ..Self::default() };
+                let runs = matches!(listed.state, ContainerState::Running { .. });
+                *self = Self {
+                    adopted: runs.then_some(now),
+                    ran: ran(&listed),
+                    container: Some(listed),
+                    touched: self.touched,
+                    ..Self::default()
+                };
             }
         }
     }
@@ -929,6 +958,7 @@ impl Server {
         {
             container.state = ContainerState::Running { address };
         }
+        self.ran = true;
         self.reach(StartStep::Started, now);
     }
 
@@ -956,11 +986,10 @@ impl Server {
                 detail: "its container was removed, not by Berth".into(),
             })
         };
-        let started = !matches!(container.state, ContainerState::Created);
         let state = match (self.given_up.take(), self.ending.take()) {
             (Some(why), _) => Some(ObservedState::Failed(why.ending)),
             (None, Some(ended)) => Some(ObservedState::Exited(ended.ending)),
-            (None, None) => started.then(by_hand),
+            (None, None) => self.ran.then(by_hand),
         };
         let steps = std::mem::take(&mut self.steps);
         let told = state.filter(|_| wanted == Some(container.generation));
@@ -975,8 +1004,12 @@ impl Server {
     }
 
     /// Gives a start up that has not answered for too long.
-    fn give_up_if_silent(&mut self, now: Timestamp) {
-        let started = self.start.and_then(|start| start.started);
+    fn give_up_if_silent(&mut self, starting: Option<Generation>, now: Timestamp) {
+        // One that was adopted has the same time again, but only while the hub, too, has not
+        // heard of an answer: a notebook that is merely busy is never given up.
+        let generation = self.container.as_ref().map(|container| container.generation);
+        let adopted = self.adopted.filter(|_| starting.is_some() && generation == starting);
+        let started = self.start.and_then(|start| start.started).or(adopted);
         let exited = self.container.as_ref().is_none_or(|container| {
             matches!(container.state, ContainerState::Exited { .. } | ContainerState::Dead)
         });

@@ -51,16 +51,18 @@ async fn main() -> ExitCode {
                 Err(error) => fail(&error),
             }
         }
-        Command::Config { command: ConfigCommand::Check { config } } => match berth_hub::config::load(&config) {
-            Ok(_) => {
-                println!("{}: all files are good", config.display());
-                ExitCode::SUCCESS
+        Command::Config { command: ConfigCommand::Check { config } } => {
+            match berth_hub::config::load(&config) {
+                Ok(_) => {
+                    println!("{}: all files are good", config.display());
+                    ExitCode::SUCCESS
+                }
+                Err(diagnostics) => {
+                    eprintln!("{diagnostics}");
+                    ExitCode::FAILURE
+                }
             }
-            Err(diagnostics) => {
-                eprintln!("{diagnostics}");
-                ExitCode::FAILURE
-            }
-        },
+        }
         Command::CrashPoints => {
             for point in berth_process::crash::list() {
                 println!("{point}");

@@ -60,11 +60,14 @@ pub async fn open(config: Config) -> anyhow::Result<Parts> {
 pub async fn run(folder: &Path) -> anyhow::Result<()> {
     let config = config::load(folder)?;
     let addresses = config.hub.clone();
-    let pages = TcpListener::bind(addresses.listen)
-        .await
-        .with_context(|| format!("hub.toml: cannot listen on {}: is another hub running?", addresses.listen))?;
+    let pages = TcpListener::bind(addresses.listen).await.with_context(|| {
+        format!("hub.toml: cannot listen on {}: is another hub running?", addresses.listen)
+    })?;
     let agents = TcpListener::bind(addresses.agents_listen).await.with_context(|| {
-        format!("hub.toml: cannot listen for agents on {}: is another hub running?", addresses.agents_listen)
+        format!(
+            "hub.toml: cannot listen for agents on {}: is another hub running?",
+            addresses.agents_listen
+        )
     })?;
     let admins = admin_socket(&addresses.admin_socket)?;
     let Parts { hub, revoked } = open(config).await?;
@@ -91,7 +94,8 @@ pub async fn run(folder: &Path) -> anyhow::Result<()> {
 fn admin_socket(path: &Path) -> anyhow::Result<UnixListener> {
     use std::os::unix::fs::PermissionsExt;
     if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        std::fs::create_dir_all(folder)
+            .with_context(|| format!("cannot make {}", folder.display()))?;
     }
     // Left by a hub that was killed. A living one holds the store's lock, so nothing is lost.
     let _ = std::fs::remove_file(path);

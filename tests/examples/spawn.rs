@@ -42,7 +42,8 @@ struct Site {
 impl Site {
     fn running() -> Self {
         let port = std::env::var("BERTH_PORT").unwrap_or_else(|_| "8000".into());
-        let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..");
+        let root =
+            PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().expect("the repository").to_owned();
         let state = std::env::var_os("BERTH_STATE")
             .map_or_else(|| root.join("examples/laptop/.state"), PathBuf::from);
         let token = std::fs::read_to_string(state.join("admin-token"))
@@ -112,7 +113,8 @@ impl Site {
     fn raw_arguments(&self, user: &str) -> Vec<String> {
         let filter = format!("label=berth.user={user}");
         let id = docker(&["ps", "-q", "--filter", &filter]);
-        let inspected: Value = serde_json::from_str(&docker(&["inspect", id.trim()])).expect("inspect");
+        let inspected: Value =
+            serde_json::from_str(&docker(&["inspect", id.trim()])).expect("inspect");
         let (host, config) = (&inspected[0]["HostConfig"], &inspected[0]["Config"]);
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let mut arguments: Vec<String> = vec![
@@ -126,7 +128,12 @@ impl Site {
             format!("--log-driver={}", text(&host["LogConfig"]["Type"])),
         ];
         let each = |value: &Value, name: &str| -> Vec<String> {
-            value.as_array().into_iter().flatten().map(|v| format!("--{name}={}", text(v))).collect()
+            value
+                .as_array()
+                .into_iter()
+                .flatten()
+                .map(|v| format!("--{name}={}", text(v)))
+                .collect()
         };
         arguments.extend(each(&host["GroupAdd"], "group-add"));
         arguments.extend(each(&host["CapDrop"], "cap-drop"));
@@ -160,7 +167,8 @@ async fn one_by_one(site: &Site) {
     let (mut ours, mut raws) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         let begun = Instant::now();
-        let (_, ()) = tokio::join!(site.start("bench"), site.answered(&api, Duration::from_millis(5)));
+        let (_, ()) =
+            tokio::join!(site.start("bench"), site.answered(&api, Duration::from_millis(5)));
         ours.push(begun.elapsed());
         site.stop("bench").await;
         raws.push(raw(site, "bench", &arguments, Duration::from_millis(5)).await);
@@ -258,7 +266,10 @@ fn idle(site: &Site) {
         let rss = status.lines().find_map(|l| l.strip_prefix("VmRSS:")).unwrap_or("?").trim();
         let percent = (ticks(&pid) - before) as f64 / 10.0;
         let size = std::fs::metadata(format!("/proc/{pid}/exe")).map(|m| m.len()).unwrap_or(0);
-        println!("  {name:<20} {rss:>10} resident  {percent:>5.1} % of a core  program {:.1} MB", size as f64 / 1e6);
+        println!(
+            "  {name:<20} {rss:>10} resident  {percent:>5.1} % of a core  program {:.1} MB",
+            size as f64 / 1e6
+        );
     }
 }
 

@@ -142,9 +142,8 @@ impl World {
         let memory: Vec<u64> =
             (0..plan.hosts).map(|_| GB * [18, 34, 66][chance.between(0..=2) as usize]).collect();
         let strategy = if chance.permille(500) { Strategy::Pack } else { Strategy::Spread };
-        let names: Vec<HostId> = (1..=plan.hosts)
-            .filter_map(|number| format!("wn{number:02}").parse().ok())
-            .collect();
+        let names: Vec<HostId> =
+            (1..=plan.hosts).filter_map(|number| format!("wn{number:02}").parse().ok()).collect();
         let machines = names.iter().zip(&memory).enumerate();
         let people = (1..=plan.people)
             .filter_map(|number| format!("user{number:03}").parse().ok())
@@ -427,7 +426,8 @@ impl World {
                     let stay = nature.chance.permille(500);
                     nature.say(|| format!("{} goes off", machine.id));
                     machine.power_off(nature, stay);
-                    let off = if strike == Strike::Reboot { 5_000..=60_000 } else { 60_000..=600_000 };
+                    let off =
+                        if strike == Strike::Reboot { 5_000..=60_000 } else { 60_000..=600_000 };
                     let wait = nature.chance.between(off);
                     nature.schedule.after_ms(wait, Happening::HostUp { host, boot });
                 }
@@ -568,7 +568,8 @@ impl World {
                 }
                 Phase::Placed(placement) => {
                     let there = running.first().is_some_and(|(host, generation)| {
-                        self.machines[*host].id == placement.host && *generation == server.generation
+                        self.machines[*host].id == placement.host
+                            && *generation == server.generation
                     });
                     if placement.ready_at.is_none() || !there {
                         let found = format!("{}: {placement:?}, runs on {running:?}", server.id);
@@ -608,9 +609,9 @@ impl World {
     fn judge_attached(&self) -> Result<(), Broken> {
         let fleet = self.hub.published();
         let silent = fleet.is_none_or(|fleet| {
-            self.machines.iter().any(|machine| {
-                fleet.hosts.get(&machine.id).is_none_or(|host| host.heard.is_none())
-            })
+            self.machines
+                .iter()
+                .any(|machine| fleet.hosts.get(&machine.id).is_none_or(|host| host.heard.is_none()))
         });
         if silent {
             let found = format!("not all agents have reported after {ATTACHED_S} s");

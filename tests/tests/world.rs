@@ -34,7 +34,6 @@ const REACHED: &[&str] = &[
     "a report said that a start failed",
     "a report said that the engine does not answer",
     "a report was overtaken by a newer one",
-    "a request was refused",
     "a second click started nothing",
     "a server waited and was then placed",
     "a server was removed",
@@ -119,7 +118,8 @@ fn a_seed_replays_bit_for_bit() {
 fn it_bites() {
     let mut found = BTreeMap::new();
     for bug in Bug::ALL {
-        let broken = (1..=400).find_map(|seed| run_seed(seed, Scale::Small, Some(bug), false).err());
+        let broken =
+            (1..=150).find_map(|seed| run_seed(seed, Scale::Small, Some(bug), false).err());
         found.insert(format!("{bug:?}"), broken.map(|failure| (failure.seed, failure.broken)));
     }
     for (bug, broken) in &found {
@@ -138,7 +138,8 @@ fn scenarios_go_as_reviewed() {
     files.sort();
     for file in files {
         let text = std::fs::read_to_string(&file).unwrap();
-        let played = scenario::play(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        let played =
+            scenario::play(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
         if std::env::var_os("BERTH_BLESS").is_some() {
             std::fs::write(&file, &played).unwrap();
         } else {

@@ -669,15 +669,76 @@ fn a_server_that_does_not_answer_has_failed() {
           create a.1
         ",
     );
-    // One that was adopted is the hub's to judge.
+    // One that was adopted has the same time again,
     check(
         "
         list a.1 running
         hub 1.1 a.1 run
+        wait 59s
+        wait 1s
+          examine a.1
+        ",
+    );
+    // but one that has answered to whomever is never given up.
+    check(
+        "
+        list a.1 running
+        hub 1.1 a.1 keep
         wait 3600s
         report
           applied 1.1
           a.1 running
+        ",
+    );
+}
+
+#[test]
+fn a_create_that_fails_after_its_stop_is_not_told() {
+    check(
+        "
+        list
+        hub 1.1 a.1 run
+          create a.1
+        hub 1.2 a.1 stop
+        create a failed
+        report
+          applied 1.2
+        ",
+    );
+}
+
+#[test]
+fn a_list_from_before_a_removal_brings_nothing_back() {
+    check(
+        "
+        list a.1 exited
+          examine a.1
+        look
+        hub 1.1 a.1 stop
+        examine a 0
+          remove a.1
+        remove a ok
+        hub 1.2
+        seen a.1 running
+        report
+          applied 1.2
+        list
+        report
+          applied 1.2
+        ",
+    );
+}
+
+#[test]
+fn what_the_barrier_removes_has_not_ended() {
+    check(
+        "
+        list a.1 created
+          remove a.1
+        hub 1.1 a.1 run
+        list a.1 dead
+        remove a ok
+          create a.1
         ",
     );
 }

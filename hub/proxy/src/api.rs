@@ -166,11 +166,6 @@ async fn answer_call(shared: &Arc<Shared>, request: Request<Incoming>) -> Answer
     let Some(call) = call(parts.uri.path()) else {
         return text(StatusCode::NOT_FOUND, "Not Found");
     };
-    if parts.method != Method::GET && shared.frozen.load(Ordering::Relaxed) {
-        let mut answer = text(StatusCode::SERVICE_UNAVAILABLE, "a new process takes over");
-        answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
-        return answer;
-    }
     let query = parts.uri.query().unwrap_or_default();
     let metrics = &shared.metrics;
     match (call, &parts.method) {
@@ -316,7 +311,9 @@ fn post(shared: &Shared, key: String, body: &[u8]) -> Answer {
         Err(error) => return text(StatusCode::BAD_REQUEST, error.to_string()),
     };
     let generation = record.generation;
-    let done = shared.table_mut().put(key.clone(), record, clock::now());
+    let Some(mut table) = shared.table_mut() else { return frozen() };
+    let done = table.put(key.clone(), record, clock::now());
+    drop(table);
     match done {
         Ok((put, ended)) => {
             if put != Put::Same {
@@ -324,7 +321,7 @@ fn post(shared: &Shared, key: String, body: &[u8]) -> Answer {
                     None => tracing::info!(path = key, generation, "route {}", word(put)),
                     Some(_) => tracing::info!("Route added {key}"),
                 }
-                after_change(shared, ended);
+                shared.after_change(ended);
             }
             text(StatusCode::CREATED, "")
         }
@@ -348,25 +345,25 @@ fn delete(shared: &Shared, key: &str, query: &str) -> Answer {
             return text(StatusCode::BAD_REQUEST, "generation must be a whole number");
         }
     };
-    let done = shared.table_mut().remove(key, up_to);
+    let Some(mut table) = shared.table_mut() else { return frozen() };
+    let done = table.remove(key, up_to);
+    drop(table);
     match done {
         Ok(None) => text(StatusCode::NOT_FOUND, ""),
         Ok(ended) => {
             tracing::info!(path = key, "route removed");
-            after_change(shared, ended);
+            shared.after_change(ended);
             text(StatusCode::NO_CONTENT, "")
         }
         Err(refusal) => refused(key, &refusal),
     }
 }
 
-/// What a change of the table brings with it: an end for what it replaced, and a save.
-fn after_change(shared: &Shared, ended: impl IntoIterator<Item = Arc<Route>>) {
-    for route in ended {
-        route.live.end();
-    }
-    shared.changed.notify_one();
-    berth_process::crash_point!("proxy.table.changed");
+/// A successor takes over: JupyterHub and Berth's hub both try again.
+fn frozen() -> Answer {
+    let mut answer = text(StatusCode::SERVICE_UNAVAILABLE, "a new process takes over");
+    answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    answer
 }
 
 fn refused(key: &str, refusal: &Refusal) -> Answer {
@@ -416,7 +413,9 @@ fn synchronise(shared: &Shared, body: &[u8]) -> Answer {
         }
     }
     let revision = Revision { epoch: Epoch(given.epoch), seq: given.seq };
-    let done = shared.table_mut().synchronise(revision, records, clock::now());
+    let Some(mut table) = shared.table_mut() else { return frozen() };
+    let done = table.synchronise(revision, records, clock::now());
+    drop(table);
     match done {
         Ok((done, ended)) => {
             tracing::info!(
@@ -431,7 +430,7 @@ fn synchronise(shared: &Shared, body: &[u8]) -> Answer {
             for (path, why) in &done.refused {
                 tracing::warn!(path, why, "route refused");
             }
-            after_change(shared, ended);
+            shared.after_change(ended);
             page::json(StatusCode::OK, json!(done).to_string())
         }
         Err(refusal) => refused("", &refusal),

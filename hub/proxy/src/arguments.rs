@@ -307,8 +307,10 @@ impl Arguments {
         let rules = self.rules()?;
         let setup = Setup {
             front: vec![front],
+            front_is_tls: front_tls.is_some(),
             front_tls,
             api,
+            api_is_tls: api_tls.is_some(),
             api_tls,
             metrics,
             redirect,

@@ -39,7 +39,10 @@ pub fn as_http1<B>(request: &mut Request<B>) -> Result<Option<HeaderValue>, &'st
         (None, Some(host)) => host,
         (None, None) => return Err("no authority"),
     };
-    if !host.as_bytes().iter().all(|byte| byte.is_ascii_alphanumeric() || b"-._~:[]%".contains(byte))
+    if !host
+        .as_bytes()
+        .iter()
+        .all(|byte| byte.is_ascii_alphanumeric() || b"-._~:[]%".contains(byte))
     {
         return Err("the authority is not a host");
     }

@@ -180,25 +180,28 @@ impl HubAway {
         std::mem::take(&mut self.lock().changed)
     }
 
+    /// The memory as it is kept and handed over, without the wall's clock.
+    pub fn saved(&self) -> Saved {
+        let memory = self.lock();
+        let entries = memory.entries.iter().filter_map(|(hash, entry)| {
+            Some(SavedEntry {
+                hash: hex(hash),
+                body: String::from_utf8(entry.body.to_vec()).ok()?,
+                content_type: entry.content_type.clone(),
+                at_s: entry.at_s,
+            })
+        });
+        let entries = entries.collect();
+        Saved { boot_id: boot_id(), boot_s: boot_time_s(), wall_s: 0, entries }
+    }
+
     /// Writes the memory into a folder, for its owner only.
     ///
     /// # Errors
     /// Names the file and the system's reason.
     pub fn save(&self, folder: &Path, wall_s: i64) -> Result<(), FileError> {
         let path = folder.join(NAME);
-        let saved = {
-            let memory = self.lock();
-            let entries = memory.entries.iter().filter_map(|(hash, entry)| {
-                Some(SavedEntry {
-                    hash: hex(hash),
-                    body: String::from_utf8(entry.body.to_vec()).ok()?,
-                    content_type: entry.content_type.clone(),
-                    at_s: entry.at_s,
-                })
-            });
-            let entries = entries.collect();
-            Saved { boot_id: boot_id(), boot_s: boot_time_s(), wall_s, entries }
-        };
+        let saved = Saved { wall_s, ..self.saved() };
         let body = serde_json::to_vec(&saved)
             .map_err(|error| FileError::new("write", &path, std::io::Error::other(error)))?;
         berth_process::crash_point!("proxy.hub_users.before_save");
@@ -225,6 +228,11 @@ impl HubAway {
                 return;
             }
         };
+        self.restore(saved, wall_s);
+    }
+
+    /// Takes what [`HubAway::saved`] gave.
+    pub fn restore(&self, saved: Saved, wall_s: i64) {
         let now_s = boot_time_s();
         let shift_s = if saved.boot_id == boot_id() {
             0
@@ -258,15 +266,16 @@ impl Memory {
     }
 }
 
-#[derive(Serialize, Deserialize)]
-struct Saved {
+/// The memory outside a process.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Saved {
     boot_id: String,
     boot_s: i64,
     wall_s: i64,
     entries: Vec<SavedEntry>,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 struct SavedEntry {
     hash: String,
     body: String,

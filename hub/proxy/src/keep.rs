@@ -9,7 +9,7 @@ use berth_process::file::FileError;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use crate::persist;
-use crate::pool::IDLE;
+use crate::pool::BURST;
 use crate::shared::Shared;
 
 /// Changes of the table within this time are one write.
@@ -110,7 +110,7 @@ async fn written(
 
 /// Closes connections that nobody has used for a while, for ever. One clock for all of them.
 pub async fn keep_swept(shared: Arc<Shared>) {
-    let mut ticks = interval(IDLE / 3);
+    let mut ticks = interval(BURST);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let now: Instant = ticks.tick().await;

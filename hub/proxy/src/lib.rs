@@ -19,6 +19,7 @@ pub mod frames;
 pub mod framing;
 pub mod front;
 pub mod guard;
+pub mod handover;
 pub mod headers;
 pub mod http2;
 pub mod hub_away;
@@ -42,7 +43,8 @@ pub mod upstream;
 pub mod websocket;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use berth_process::clock;
@@ -52,7 +54,9 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::config::Config;
+use crate::handover::Inherited;
 use crate::listen::{Listener, Place};
+use crate::persist::Saved;
 use crate::setup::{Setup, SetupError};
 use crate::shared::Shared;
 use crate::table::Table;
@@ -103,56 +107,74 @@ pub struct Running {
     pub redirect: Option<SocketAddr>,
     shared: Arc<Shared>,
     tasks: Vec<JoinHandle<()>>,
+    /// All that listen, by name.
+    listeners: Listeners,
+    /// Speaks with the process before, while that one drains.
+    before: Option<JoinHandle<()>>,
     /// Closed when no connection lives any more.
     alive: mpsc::Receiver<()>,
 }
+
+type Listeners = Arc<Mutex<Vec<(String, Arc<Listener>)>>>;
 
 /// Starts the proxy by its configuration file.
 ///
 /// # Errors
 /// When an address or the state folder cannot be used.
 pub async fn start(config: &Config) -> Result<Running, StartError> {
-    start_setup(Setup::of_config(config)?).await
+    start_setup(Setup::of_config(config)?, None).await
 }
 
-/// Starts the proxy: the table first, then the listeners. It never waits for the hub.
+/// Starts the proxy: the table first, then the listeners. It never waits for the hub. Sockets and
+/// knowledge of a process before are taken over.
 ///
 /// # Errors
 /// When an address, a certificate or the state folder cannot be used.
-pub async fn start_setup(mut setup: Setup) -> Result<Running, StartError> {
-    let table = first_table(&mut setup)?;
+pub async fn start_setup(
+    mut setup: Setup,
+    inherited: Option<Inherited>,
+) -> Result<Running, StartError> {
+    let Inherited { sockets, knowledge, before } =
+        inherited.unwrap_or(Inherited { sockets: Vec::new(), knowledge: None, before: None });
+    let (routes, hub_users) =
+        knowledge.map(|knowledge| (knowledge.routes, knowledge.hub_users)).unzip();
+    let table = first_table(&mut setup, routes)?;
     let front_tls = terminator(setup.front_tls.take(), &front::ALPN)?;
     let api_tls = terminator(setup.api_tls.take(), &[b"http/1.1"])?;
+    let mut open = Open { sockets, listeners: Listeners::default() };
     let mut places = std::mem::take(&mut setup.front).into_iter();
     let first = places.next().ok_or(StartError::NoAddress)?;
-    let hint = "; is another proxy running?";
-    let listener = bind(&first, "", hint).await?;
-    let api_listener = bind(&setup.api, " for the hub", "").await?;
+    let listener = open.listener("front", &first, "", "; is another proxy running?").await?;
+    let api_listener = open.listener("api", &setup.api, " for the hub", "").await?;
     let metrics_listener = match &setup.metrics {
-        Some(place) => Some(bind(place, " for metrics", "").await?),
+        Some(place) => Some(open.listener("metrics", place, " for metrics", "").await?),
         None => None,
     };
     let redirect_listener = match &setup.redirect {
-        Some((place, port)) => Some((Arc::new(bind(place, " for redirects", "").await?), *port)),
+        Some((place, port)) => {
+            Some((open.listener("redirect", place, " for redirects", "").await?, *port))
+        }
         None => None,
     };
     let none = SocketAddr::from(([0, 0, 0, 0], 0));
     let front = listener.address().unwrap_or(none);
     let api = api_listener.address();
-    let metrics = metrics_listener.as_ref().and_then(Listener::address);
+    let metrics = metrics_listener.as_ref().and_then(|listener| listener.address());
     let redirect = redirect_listener.as_ref().and_then(|(listener, _)| listener.address());
-    tracing::info!(address = %first, api = %setup.api, "listening");
+    say_where(&setup, &first, &listener, &api_listener, metrics);
 
     let shared = Arc::new(Shared::new(table, setup));
     let mut said = String::new();
     if shared.credentials.come_from_files() {
         credentials::look(&shared.credentials, &mut said);
     }
-    if let Some(state) = &shared.state {
-        shared.hub_away.load(state, clock::now().as_millis() / 1000);
+    let wall_s = clock::now().as_millis() / 1000;
+    match (hub_users, &shared.state) {
+        (Some(saved), _) => shared.hub_away.restore(saved, wall_s),
+        (None, Some(state)) => shared.hub_away.load(state, wall_s),
+        (None, None) => {}
     }
     let (alive_sender, alive) = mpsc::channel(1);
-    let listener = Arc::new(listener);
     let mut tasks = vec![
         tokio::spawn(front::accept(
             listener,
@@ -160,7 +182,7 @@ pub async fn start_setup(mut setup: Setup) -> Result<Running, StartError> {
             shared.clone(),
             alive_sender.clone(),
         )),
-        tokio::spawn(api::accept(Arc::new(api_listener), api_tls, shared.clone())),
+        tokio::spawn(api::accept(api_listener, api_tls, shared.clone())),
         tokio::spawn(keep::keep_saved(shared.clone())),
         tokio::spawn(keep::keep_swept(shared.clone())),
     ];
@@ -176,20 +198,108 @@ pub async fn start_setup(mut setup: Setup) -> Result<Running, StartError> {
         }
         tasks.push(tokio::spawn(front::redirect(listener, port, shared.clone())));
     }
-    for place in places {
+    for (index, place) in places.enumerate() {
         let (shared, alive, tls) = (shared.clone(), alive_sender.clone(), front_tls.clone());
+        let name = format!("front {}", index.saturating_add(1));
+        let (taken, listeners) = (open.take(&name, &place), open.listeners.clone());
         tasks.push(tokio::spawn(async move {
-            let listener = Arc::new(front::bind_patiently(place).await);
+            let listener = match taken {
+                Some(listener) => listener,
+                None => Arc::new(front::bind_patiently(place).await),
+            };
+            let known = (name, listener.clone());
+            listeners.lock().unwrap_or_else(PoisonError::into_inner).push(known);
             front::accept(listener, tls, shared, alive).await;
         }));
     }
-    Ok(Running { front, api, metrics, redirect, shared, tasks, alive })
+    let before = before.map(|before| {
+        let (sender, lines) = mpsc::unbounded_channel();
+        shared.set_before(sender);
+        tokio::spawn(handover::keep_before(before, shared.clone(), lines))
+    });
+    handover::tell_systemd();
+    let listeners = open.listeners;
+    Ok(Running { front, api, metrics, redirect, shared, tasks, listeners, before, alive })
+}
+
+/// Listeners on their way to being open.
+struct Open {
+    /// Of the process before, or of systemd.
+    sockets: Vec<(String, OwnedFd)>,
+    listeners: Listeners,
+}
+
+impl Open {
+    async fn listener(
+        &mut self,
+        name: &str,
+        place: &Place,
+        purpose: &'static str,
+        hint: &'static str,
+    ) -> Result<Arc<Listener>, StartError> {
+        let listener = match self.take(name, place) {
+            Some(listener) => listener,
+            None => {
+                let bound = listen::bind(place).await;
+                let place = place.clone();
+                Arc::new(bound.map_err(|source| StartError::Listen {
+                    purpose,
+                    place,
+                    source,
+                    hint,
+                })?)
+            }
+        };
+        let known = (name.to_owned(), listener.clone());
+        self.listeners.lock().unwrap_or_else(PoisonError::into_inner).push(known);
+        Ok(listener)
+    }
+
+    /// The socket of this name, if it came with us.
+    fn take(&mut self, name: &str, place: &Place) -> Option<Arc<Listener>> {
+        let at = self.sockets.iter().position(|(given, _)| given == name)?;
+        let (_, socket) = self.sockets.swap_remove(at);
+        match Listener::of_socket(socket, place) {
+            Ok(listener) => Some(Arc::new(listener)),
+            Err(error) => {
+                tracing::error!(name, %error, "an inherited socket cannot be used");
+                None
+            }
+        }
+    }
+}
+
+/// Addresses as they are, also when the port was left to the system.
+fn say_where(
+    setup: &Setup,
+    first: &Place,
+    front: &Listener,
+    api: &Listener,
+    metrics: Option<SocketAddr>,
+) {
+    let shown = |place: &Place, listener: &Listener| match listener.address() {
+        Some(address) => address.to_string(),
+        None => place.to_string(),
+    };
+    let (front, api) = (shown(first, front), shown(&setup.api, api));
+    if setup.rules.is_none() {
+        tracing::info!(address = front, api, "listening");
+        return;
+    }
+    let scheme = |tls: bool| if tls { "https" } else { "http" };
+    let target = setup.root.as_ref().and_then(|root| root.text("target"));
+    let target = target.unwrap_or("(no default)");
+    tracing::info!("Proxying {}://{front} to {target}", scheme(setup.front_is_tls));
+    tracing::info!("Proxy API at {}://{api}/api/routes", scheme(setup.api_is_tls));
+    if let Some(metrics) = metrics {
+        tracing::info!("Serve metrics at http://{metrics}/metrics");
+    }
 }
 
 /// The table as the last process left it, or with nothing but the root.
-fn first_table(setup: &mut Setup) -> Result<Table, StartError> {
+fn first_table(setup: &mut Setup, handed_over: Option<Saved>) -> Result<Table, StartError> {
     let now = clock::now();
-    let root = setup.root.take();
+    let root = setup.root.clone();
     if let Some(state) = &setup.state {
         file::make_folder(state, 0o700)?;
     }
@@ -198,7 +308,7 @@ fn first_table(setup: &mut Setup) -> Result<Table, StartError> {
         // In configurable-http-proxy it is a route like any other.
         (Some(_), root) => {
             let mut table = Table::default();
-            if let Some(root) = root {
+            if let Some(root) = root.filter(|_| handed_over.is_none()) {
                 let target = root.text("target").unwrap_or_default().to_owned();
                 if table.put("/".to_owned(), root, now).is_ok() {
                     tracing::info!("Route added / -> {target}");
@@ -207,8 +317,12 @@ fn first_table(setup: &mut Setup) -> Result<Table, StartError> {
             table
         }
     };
-    if let Some(state) = &setup.state {
-        let saved = persist::load(state);
+    let loaded = match (handed_over, &setup.state) {
+        (Some(saved), _) => Some(saved),
+        (None, Some(state)) => Some(persist::load(state)),
+        (None, None) => None,
+    };
+    if let Some(saved) = loaded {
         table.highest = saved.highest;
         for route in persist::routes_of(saved) {
             table.restore(route);
@@ -216,15 +330,6 @@ fn first_table(setup: &mut Setup) -> Result<Table, StartError> {
         tracing::info!(routes = table.posted().count(), "routes loaded");
     }
     Ok(table)
-}
-
-async fn bind(
-    place: &Place,
-    purpose: &'static str,
-    hint: &'static str,
-) -> Result<Listener, StartError> {
-    let bound = listen::bind(place).await;
-    bound.map_err(|source| StartError::Listen { purpose, place: place.clone(), source, hint })
 }
 
 fn terminator(
@@ -255,5 +360,33 @@ impl Running {
             task.abort();
         }
         keep::save_all(self.shared).await;
+    }
+
+    /// Hands the listeners and all knowledge to the program that now stands where this one was
+    /// started from, then drains. Returns when no connection is left; gives the proxy back when
+    /// no successor came to serve.
+    ///
+    /// # Errors
+    /// Never but with the proxy itself, which goes on as before.
+    pub async fn hand_over(self) -> Result<(), Box<Self>> {
+        self.shared.freeze(true);
+        let listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let routes = keep::snapshot(&self.shared);
+        let successor = match handover::start_successor(&self.shared, &listeners, routes).await {
+            Ok(successor) => successor,
+            Err(error) => {
+                tracing::error!(%error, "no successor: this process goes on");
+                self.shared.freeze(false);
+                return Err(Box::new(self));
+            }
+        };
+        tracing::info!("a successor serves; this process drains");
+        self.shared.draining.send_replace(true);
+        for task in &self.tasks {
+            task.abort();
+        }
+        drop((listeners, self.listeners));
+        handover::drain(self.shared, successor, self.before, self.alive).await;
+        Ok(())
     }
 }

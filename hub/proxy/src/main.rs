@@ -7,8 +7,9 @@ use std::process::ExitCode;
 use berth_process::{logging, signal};
 use berth_proxy::arguments::{self, Arguments, Asked};
 use berth_proxy::setup::Setup;
-use berth_proxy::{config, log};
+use berth_proxy::{Running, config, handover, log};
 use clap::Parser;
+use tokio::signal::unix;
 
 /// Ended by a signal, as configurable-http-proxy says it.
 const ENDED: u8 = 2;
@@ -48,12 +49,35 @@ fn main() -> ExitCode {
 fn run(config: &Path) -> Result<(), Box<dyn std::error::Error>> {
     let setup = Setup::of_config(&config::read(config)?)?;
     runtime()?.block_on(async {
-        let running = berth_proxy::start_setup(setup).await?;
-        signal::asked_to_end().await?;
-        tracing::info!("ending");
-        running.stop().await;
+        let running = berth_proxy::start_setup(setup, handover::inherited()?).await?;
+        if let Some(running) = until_asked_to_end(running).await? {
+            tracing::info!("ending");
+            running.stop().await;
+        }
         Ok(())
     })
+}
+
+/// Serves until a signal ends this process, or until a successor has taken over and nothing is left
+/// to carry; then there is nothing to stop.
+async fn until_asked_to_end(mut running: Running) -> std::io::Result<Option<Running>> {
+    let mut upgrade = unix::signal(unix::SignalKind::user_defined2())?;
+    let mut ended = std::pin::pin!(signal::asked_to_end());
+    loop {
+        tokio::select! {
+            result = &mut ended => return result.map(|()| Some(running)),
+            _ = upgrade.recv() => {}
+        }
+        let handing_over = running.hand_over();
+        running = tokio::select! {
+            // Asked to end while it drains, it ends: the successor serves.
+            result = &mut ended => return result.map(|()| None),
+            handed_over = handing_over => match handed_over {
+                Ok(()) => return Ok(None),
+                Err(running) => *running,
+            }
+        };
+    }
 }
 
 fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
@@ -94,17 +118,22 @@ fn serve(asked: Asked) -> Result<(), Box<dyn std::error::Error>> {
     for warning in &asked.warnings {
         tracing::warn!("{warning}");
     }
+    let own_id = std::process::id().to_string();
     let ended = runtime()?.block_on(async {
-        let running = berth_proxy::start_setup(asked.setup).await?;
+        let running = berth_proxy::start_setup(asked.setup, handover::inherited()?).await?;
         if let Some(path) = &asked.pid_file {
-            std::fs::write(path, std::process::id().to_string())?;
+            std::fs::write(path, &own_id)?;
         }
-        signal::asked_to_end().await?;
-        tracing::warn!("Terminated");
-        running.stop_at_once().await;
+        if let Some(running) = until_asked_to_end(running).await? {
+            tracing::warn!("Terminated");
+            running.stop_at_once().await;
+        }
         Ok(())
     });
-    if let Some(path) = &asked.pid_file {
+    // A successor has written its own by now.
+    if let Some(path) = &asked.pid_file
+        && std::fs::read_to_string(path).is_ok_and(|text| text == own_id)
+    {
         let _ = std::fs::remove_file(path);
     }
     ended

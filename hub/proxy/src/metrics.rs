@@ -120,7 +120,7 @@ impl<F: Fn(&Metrics) -> &AtomicU64> Drop for Held<F> {
 }
 
 /// Accepts readers of the metrics until the proxy ends.
-pub async fn accept(listener: Listener, shared: Arc<Shared>) {
+pub async fn accept(listener: Arc<Listener>, shared: Arc<Shared>) {
     let going = shared.going.subscribe();
     loop {
         let accepted = tokio::select! {

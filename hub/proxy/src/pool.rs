@@ -13,8 +13,15 @@ use crate::body::RequestBody;
 /// One connection to an upstream, able to carry requests one after the other.
 pub type Sender = SendRequest<RequestBody>;
 
-/// JupyterLab opens six connections at once over HTTP/1.1, and a download or two.
+/// What is kept while a burst of requests lasts.
+const BURST_MAX: usize = 64;
+
+/// What is kept behind a burst: JupyterLab opens six connections at once over HTTP/1.1, and a
+/// download or two.
 const IDLE_MAX: usize = 8;
+
+/// A burst is over for a connection that has not been used for so long.
+pub const BURST: Duration = Duration::from_secs(2);
 
 /// tornado closes idle connections after an hour; the agent's table may change any minute.
 pub const IDLE: Duration = Duration::from_secs(30);
@@ -33,7 +40,7 @@ impl Pool {
     /// The connection used last, if one is ready. It may still be broken when it is written to.
     pub fn take(&self) -> Option<Sender> {
         let mut idle = self.lock();
-        idle.connections.retain(|(sender, _)| !sender.is_closed());
+        // The last one mostly is; one that was given back a moment ago may not be yet.
         let ready = idle.connections.iter().rposition(|(sender, _)| sender.is_ready())?;
         idle.connections.remove(ready).map(|(sender, _)| sender)
     }
@@ -44,7 +51,7 @@ impl Pool {
         if idle.closed || sender.is_closed() {
             return;
         }
-        if idle.connections.len() >= IDLE_MAX {
+        if idle.connections.len() >= BURST_MAX {
             idle.connections.pop_front();
         }
         idle.connections.push_back((sender, Instant::now()));
@@ -53,8 +60,16 @@ impl Pool {
     /// Closes what has been idle for too long.
     pub fn sweep(&self, now: Instant) {
         let mut idle = self.lock();
-        idle.connections
-            .retain(|(sender, since)| !sender.is_closed() && now.duration_since(*since) < IDLE);
+        let mut left = idle.connections.len();
+        idle.connections.retain(|(sender, since)| {
+            let limit = if left > IDLE_MAX { BURST } else { IDLE };
+            let kept = !sender.is_closed() && now.duration_since(*since) < limit;
+            left = left.saturating_sub(usize::from(!kept));
+            kept
+        });
+        if idle.connections.len() <= IDLE_MAX {
+            idle.connections.shrink_to_fit();
+        }
         if idle.connections.is_empty() {
             idle.connections = VecDeque::new();
         }

@@ -20,10 +20,14 @@ pub struct Setup {
     pub front: Vec<Place>,
     /// TLS of the front.
     pub front_tls: Option<Files>,
+    /// Whether it has TLS; `front_tls` goes to the listener.
+    pub front_is_tls: bool,
     /// Where the hub posts routes.
     pub api: Place,
     /// TLS of the API.
     pub api_tls: Option<Files>,
+    /// Whether it has TLS.
+    pub api_is_tls: bool,
     /// Where metrics are read.
     pub metrics: Option<Place>,
     /// A plain listener that sends browsers to this port's `https`.
@@ -65,8 +69,10 @@ impl Setup {
         Ok(Self {
             front: config.listen.iter().map(|address| (*address).into()).collect(),
             front_tls: None,
+            front_is_tls: false,
             api: (&config.api).into(),
             api_tls: None,
+            api_is_tls: false,
             metrics: None,
             redirect: None,
             root: Some(Record::of_url(&config.hub)?),

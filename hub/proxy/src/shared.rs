@@ -2,14 +2,16 @@
 
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, mpsc, watch};
 
 use crate::credentials::Credentials;
+use crate::handover::Line;
 use crate::hub_away::HubAway;
 use crate::metrics::Metrics;
+use crate::route::Route;
 use crate::rules::Rules;
 use crate::setup::Setup;
 use crate::table::Table;
@@ -37,7 +39,9 @@ pub struct Shared {
     /// Counters.
     pub metrics: Metrics,
     /// While a successor takes over, the API changes nothing: it would be lost.
-    pub frozen: AtomicBool,
+    frozen: AtomicBool,
+    /// Lines for the process before, which still carries websockets.
+    before: Mutex<Option<mpsc::UnboundedSender<Line>>>,
     /// Turns true when a successor accepts in our place; what is open here goes on.
     pub draining: watch::Sender<bool>,
     /// Turns true when the proxy ends.
@@ -59,6 +63,7 @@ impl Shared {
             rules: setup.rules,
             metrics: Metrics::default(),
             frozen: AtomicBool::new(false),
+            before: Mutex::default(),
             draining: watch::Sender::new(false),
             going: watch::Sender::new(false),
         }
@@ -69,9 +74,50 @@ impl Shared {
         self.table.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The table, to change; whoever does tells `changed`.
-    pub fn table_mut(&self) -> RwLockWriteGuard<'_, Table> {
+    /// The table, to change; whoever does calls `after_change`. `None` while a successor takes over.
+    pub fn table_mut(&self) -> Option<RwLockWriteGuard<'_, Table>> {
+        let table = self.write();
+        (!self.frozen.load(Ordering::Relaxed)).then_some(table)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Table> {
         self.table.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// From now on nobody changes the table, or again somebody may.
+    pub fn freeze(&self, frozen: bool) {
+        let _nobody_else = self.write();
+        self.frozen.store(frozen, Ordering::Relaxed);
+    }
+
+    /// What a change of the table brings with it: an end for what it replaced, here and in the
+    /// processes before, and a save.
+    pub fn after_change(&self, ended: impl IntoIterator<Item = Arc<Route>>) {
+        for route in ended {
+            route.live.end();
+            self.tell_before(Line::End(route.key.clone(), route.record.generation));
+        }
+        self.changed.notify_one();
+        berth_process::crash_point!("proxy.table.changed");
+    }
+
+    /// In a draining process: the younger one has ended a route.
+    pub fn end_here(&self, key: &str, up_to: Option<u64>) {
+        let ended = self.write().remove(key, up_to).ok().flatten();
+        self.after_change(ended);
+    }
+
+    /// Where lines for the process before go.
+    pub fn set_before(&self, lines: mpsc::UnboundedSender<Line>) {
+        *self.before.lock().unwrap_or_else(PoisonError::into_inner) = Some(lines);
+    }
+
+    /// Tells the process before, if there is one.
+    pub fn tell_before(&self, line: Line) {
+        let mut before = self.before.lock().unwrap_or_else(PoisonError::into_inner);
+        if before.as_ref().is_some_and(|lines| lines.send(line).is_err()) {
+            *before = None;
+        }
     }
 }
 

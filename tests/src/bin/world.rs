@@ -31,7 +31,11 @@ fn main() -> ExitCode {
     let seconds = begun.elapsed().as_secs_f64();
     let years = all.simulated_ms as f64 / 1000.0 / 86_400.0 / 365.25;
     println!("{seeds} seeds, {:.4} simulated years, {} events", years, all.events);
-    println!("{:.0} events/s, {:.0} times real time", all.events as f64 / seconds, all.simulated_ms as f64 / 1000.0 / seconds);
+    println!(
+        "{:.0} events/s, {:.0} times real time",
+        all.events as f64 / seconds,
+        all.simulated_ms as f64 / 1000.0 / seconds
+    );
     println!("faults: {}", all.faults.values().sum::<u64>());
     for (kind, count) in &all.faults {
         println!("  {count:>9}  {kind}");

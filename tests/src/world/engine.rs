@@ -308,7 +308,8 @@ impl Engine {
         let now = nature.schedule.now();
         let silent = nature.engine_fault("never answers", |plan| plan.never_answers);
         let late = nature.engine_fault("answers late", |plan| plan.answers_late);
-        let wait = nature.span_us(if late { 40_000_000..=90_000_000 } else { 1_000_000..=8_000_000 });
+        let wait =
+            nature.span_us(if late { 40_000_000..=90_000_000 } else { 1_000_000..=8_000_000 });
         if nature.engine_fault("ends at once", |plan| plan.ends_at_once) {
             let wait = nature.span_us(10_000..=9_000_000);
             nature.schedule.after_us(wait, Happening::ContainerExits { host, number, code: 1 });

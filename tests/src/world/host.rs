@@ -115,8 +115,7 @@ impl Machine {
         }
         let process = nature.process_starts(self.index);
         let incarnation = Incarnation(nature.chance.bits());
-        let keeper =
-            Keeper::new(incarnation, boot_id(self.boot), STARTS_AT_ONCE, self.epoch_file);
+        let keeper = Keeper::new(incarnation, boot_id(self.boot), STARTS_AT_ONCE, self.epoch_file);
         nature.say(|| format!("{}: the agent starts", self.id));
         self.agent = Some(Agent {
             keeper,
@@ -372,7 +371,11 @@ impl Machine {
             judge(nature, &self.engine, agent, &operation, &act);
             nature.say(|| {
                 let name = act.name().unwrap_or("examine");
-                format!("{}: {name} {}", self.id, server_word(&operation.server, operation.generation))
+                format!(
+                    "{}: {name} {}",
+                    self.id,
+                    server_word(&operation.server, operation.generation)
+                )
             });
             self.engine.call(nature, host, process, operation, act);
         }
@@ -467,7 +470,11 @@ fn judge(nature: &mut Nature, engine: &Engine, agent: &Agent, operation: &Operat
     });
     match act {
         Act::Create { .. } | Act::Start { .. } if !runs => {
-            let found = format!("{} {} without a Run", act.name().unwrap_or(""), server_word(server, *generation));
+            let found = format!(
+                "{} {} without a Run",
+                act.name().unwrap_or(""),
+                server_word(server, *generation)
+            );
             nature.history.violated("A5-verdict", found);
         }
         Act::Create { .. } | Act::Start { .. } | Act::Examine { .. } => {}
@@ -479,7 +486,11 @@ fn judge(nature: &mut Nature, engine: &Engine, agent: &Agent, operation: &Operat
                         && matches!(desired.what, Verdict::Stop { .. })
             });
             if made.runs() && made.answered && !named {
-                let found = format!("{} {}", act.name().unwrap_or(""), server_word(server, made.generation));
+                let found = format!(
+                    "{} {}",
+                    act.name().unwrap_or(""),
+                    server_word(server, made.generation)
+                );
                 nature.history.violated("S15-verdict", found);
             }
             if made.generation < *generation {
@@ -510,15 +521,6 @@ fn bent(
             containers.retain(|container| {
                 container.state != ContainerState::Created || agent.made.contains(&container.id)
             });
-            Ok(containers)
-        }
-        (Some(Bug::IgnoresGeneration), Ok(mut containers)) => {
-            for container in &mut containers {
-                let wanted = agent.in_force.as_ref().and_then(|s| s.servers.get(&container.server));
-                if let Some(wanted) = wanted {
-                    container.generation = wanted.generation;
-                }
-            }
             Ok(containers)
         }
         (_, answer) => answer,

@@ -5,9 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Write;
 use std::sync::Arc;
 
-use berth_common::link::{
-    Desired, DesiredSet, ObservedState, Origin, Report, RunSpec, Verdict,
-};
+use berth_common::link::{Desired, DesiredSet, ObservedState, Origin, Report, RunSpec, Verdict};
 use berth_common::{Epoch, HostId, Reason, Revision, ServerId, Timestamp};
 use berth_core::event::{Effect, ReplyTo, Row};
 use berth_core::fleet::{HostState, Phase, StopOrder};
@@ -18,12 +16,15 @@ use berth_core::{Event, Fleet, Host, Outcome, Server, Settings, step};
 use crate::world::faults::Bug;
 use crate::world::nature::{Happening, Nature};
 use crate::world::network::arrivals;
-use crate::world::transcript::server_word;
 use crate::world::people::Caller;
+use crate::world::transcript::server_word;
 
 /// As in production.
 const BATCH: usize = 256;
 const STOP_GRACE_S: u32 = 10;
+
+/// A fleet that changed without saying so is judged after this many batches at the latest.
+const SELDOM: u64 = 32;
 
 /// The hub: its disk outlives its process.
 #[derive(Debug)]
@@ -49,6 +50,7 @@ pub struct Reign {
     pub published: Arc<Fleet>,
     queue: VecDeque<(Event, Option<Caller>)>,
     awake: bool,
+    batches: u64,
     in_flight: Option<Vec<Effect>>,
     waiting: BTreeMap<ReplyTo, Caller>,
     next_reply: ReplyTo,
@@ -99,7 +101,7 @@ impl Store for Disk {
     }
 }
 
-/// A server as its row holds it: every field is named, so that a new one must say whether it lasts.
+/// A server as its row holds it: what production marks to be skipped is lost.
 fn saved_server(server: &Server) -> Server {
     let mut saved = server.clone();
     saved.activity_saved = Timestamp::default();
@@ -112,6 +114,7 @@ fn saved_server(server: &Server) -> Server {
     saved
 }
 
+/// A host as its row holds it: every field is named, so that a new one must say whether it lasts.
 fn saved_host(host: &Host) -> Host {
     let Host { id, boot_id, address, heard: _, seq: _, session: _, doubled_at: _ } = host;
     Host { boot_id: boot_id.clone(), address: address.clone(), ..Host::new(id.clone()) }
@@ -158,6 +161,13 @@ impl Hub {
                 server.generation.0 = server.generation.0.saturating_sub(1);
             }
         }
+        if nature.bug == Some(Bug::ForgetsStops) {
+            for server in &mut servers {
+                if let Phase::Placed(placement) = &mut server.phase {
+                    placement.stop = None;
+                }
+            }
+        }
         let hosts: Vec<Host> = self.disk.hosts.values().cloned().collect();
         let fleet = Fleet::restore(self.disk.epoch, Arc::clone(&self.settings), hosts, servers);
         self.reign = Some(Reign {
@@ -165,6 +175,7 @@ impl Hub {
             fleet,
             queue: VecDeque::new(),
             awake: false,
+            batches: 0,
             in_flight: None,
             waiting: BTreeMap::new(),
             next_reply: 1,
@@ -249,7 +260,12 @@ impl Hub {
             effects.append(&mut step(&mut reign.fleet, now, with_reply(event, reply)));
         }
         nature.transcript.mix(effects.len() as u64);
-        nature.history.judge(&reign.fleet);
+        // Most heartbeats change nothing, and judging the whole fleet costs more than they do.
+        let changes = effects.iter().any(|effect| !matches!(effect, Effect::Tell(_)));
+        reign.batches += 1;
+        if changes || reign.batches % SELDOM == 0 {
+            nature.history.judge(&reign.fleet);
+        }
         if !effects.iter().any(|effect| matches!(effect, Effect::Save(_))) {
             reign.published = Arc::new(reign.fleet.clone());
             self.let_out(nature, effects, usize::MAX);
@@ -440,12 +456,8 @@ fn tell(nature: &mut Nature, reign: &mut Reign, host: &HostId, index: usize) {
 /// Bends an event as the planted bug wants it, and notes rare paths.
 fn prepare(nature: &mut Nature, reign: &Reign, event: Event, now: Timestamp) -> Event {
     let Event::Reported { host, session, mut report } = event else { return event };
-    match nature.bug {
-        Some(Bug::IgnoresApplied) => {
-            report.applied = Revision { epoch: reign.fleet.epoch, seq: u64::MAX };
-        }
-        Some(Bug::ForgetsPending) => report.pending.clear(),
-        _ => {}
+    if nature.bug == Some(Bug::IgnoresApplied) {
+        report.applied = Revision { epoch: reign.fleet.epoch, seq: u64::MAX };
     }
     if let Some(record) = reign.fleet.hosts.get(&host) {
         if session < record.session {

@@ -95,7 +95,8 @@ impl History {
     /// A container begins to run.
     pub fn runs(&mut self, server: &ServerId, generation: Generation, host: usize) {
         if self.released.get(server).is_some_and(|released| generation <= *released) {
-            let found = format!("start {generation} of {server} runs on host {host} after its release");
+            let found =
+                format!("start {generation} of {server} runs on host {host} after its release");
             self.violated("S13-final", found);
         }
     }
@@ -120,7 +121,8 @@ impl History {
         let highest = self.obeyed.entry(host).or_default();
         if revision <= before || revision.epoch < *highest {
             let highest = *highest;
-            let found = format!("process {process} obeys {revision} after {before}, reign {highest}");
+            let found =
+                format!("process {process} obeys {revision} after {before}, reign {highest}");
             self.violated("S9-older", found);
         } else {
             *highest = revision.epoch;
@@ -265,8 +267,10 @@ impl History {
                 let host = placement.host.to_string();
                 let first = self.placed.entry(start).or_insert_with(|| host.clone());
                 if *first != host {
-                    let found =
-                        format!("start {} of {} is on {host} after {first}", server.generation, server.id);
+                    let found = format!(
+                        "start {} of {} is on {host} after {first}",
+                        server.generation, server.id
+                    );
                     self.violated("S8-one-host", found);
                 }
                 Generation(server.generation.0.saturating_sub(1))

@@ -48,7 +48,8 @@ pub fn play(text: &str) -> Result<String, BadScenario> {
         let words: Vec<&str> = line.split([' ', ',']).filter(|word| !word.is_empty()).collect();
         match words.as_slice() {
             [hosts, "hosts", people, "people"] => {
-                let plan = Plan::calm(number(hosts).ok_or_else(bad)?, number(people).ok_or_else(bad)?);
+                let plan =
+                    Plan::calm(number(hosts).ok_or_else(bad)?, number(people).ok_or_else(bad)?);
                 let mut calm = World::new(plan, Chance::new(1), None, true);
                 calm.begin();
                 world = Some(calm);

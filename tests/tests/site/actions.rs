@@ -10,6 +10,7 @@ async fn a_double_click_starts_one_container() {
     let site = Site::running();
     let person = site.user("clicker", 21_001).await;
     let path = "/hub/api/users/clicker/server";
+    let before = person.generation().await;
     let (one, two, three) = tokio::join!(
         person.call(Method::POST, path, Some(json!({}))),
         person.call(Method::POST, path, Some(json!({}))),
@@ -26,7 +27,7 @@ async fn a_double_click_starts_one_container() {
     let record = person.record().await;
     let id = record["id"].as_str().unwrap();
     assert_eq!(site.containers(id).len(), 1, "{record}");
-    assert_eq!(record["generation"], json!(1), "one start, one generation: {record}");
+    assert_eq!(person.generation().await, before + 1, "one start, one generation: {record}");
     person.stop().await;
     assert_eq!(site.containers(id), Vec::<String>::new());
 }
@@ -36,6 +37,7 @@ async fn two_tabs_that_press_start_get_the_same_server() {
     let site = Site::running();
     let person = site.user("tabber", 21_002).await;
     let (mut one, mut two) = (person.log_in().await, person.log_in().await);
+    let before = person.generation().await;
     let form = one.get(&site, "/hub/spawn").await.text().await.unwrap();
     let (xsrf_one, xsrf_two) = (
         hidden_field(&form, "_xsrf"),
@@ -54,7 +56,7 @@ async fn two_tabs_that_press_start_get_the_same_server() {
     person.ready().await;
     let record = person.record().await;
     assert_eq!(site.containers(record["id"].as_str().unwrap()).len(), 1);
-    assert_eq!(record["generation"], json!(1), "{record}");
+    assert_eq!(person.generation().await, before + 1, "{record}");
     person.stop().await;
 }
 
@@ -64,6 +66,7 @@ async fn a_start_during_a_stop_never_gives_two() {
     let person = site.user("restless", 21_003).await;
     person.start(json!({})).await;
     let id = person.record().await["id"].as_str().unwrap().to_owned();
+    let before = person.generation().await;
     let path = "/hub/api/users/restless/server";
     let (status, _) = person.call(Method::DELETE, path, None).await;
     assert!(status.is_success());
@@ -85,7 +88,7 @@ async fn a_start_during_a_stop_never_gives_two() {
     person.ready().await;
     assert!(most <= 1, "{most} containers lived at once");
     assert_eq!(site.containers(&id).len(), 1);
-    assert_eq!(person.record().await["generation"], json!(2));
+    assert_eq!(person.generation().await, before + 1);
     person.stop().await;
 }
 
@@ -102,13 +105,11 @@ async fn servers_spread_over_all_three_hosts_and_each_decision_says_why() {
         let record = person.record().await;
         hosts.insert(record["host"].to_string());
         let decision = format!("/hub/api/berth/decisions/{}", record["decision"].as_str().unwrap());
-        let (status, decision) = person.call(Method::GET, &decision, None).await;
-        assert_eq!(status, StatusCode::OK, "{decision}");
-        assert_eq!(
-            decision["hosts"].as_array().unwrap().len(),
-            3,
-            "every host is named: {decision}"
-        );
+        // The hosts by name are for administrators.
+        let (status, answer) = site.admin(Method::GET, &decision, None).await;
+        assert_eq!(status, StatusCode::OK, "{answer}");
+        let named = answer["decision"]["hosts"].as_array().unwrap().len();
+        assert!(named >= 3, "every host is named: {answer}");
         people.push(person);
     }
     assert_eq!(hosts.len(), 3, "{hosts:?}");

@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use fantoccini::elements::Element;
 use fantoccini::{Client, ClientBuilder, Locator};
@@ -92,11 +93,18 @@ impl Browser {
 
     /// Waits until the address contains a part.
     pub async fn at(&self, part: &str) {
-        until(&format!("the address contains {part}"), async || {
-            let url = self.page.current_url().await.ok()?;
-            url.as_str().contains(part).then_some(())
-        })
-        .await;
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let url = self.page.current_url().await.map(String::from).unwrap_or_default();
+            if url.contains(part) {
+                return;
+            }
+            if Instant::now() > end {
+                self.shot("failed").await;
+                panic!("the address is {url}, without {part}; the page says\n{}", self.text().await)
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 
     /// The page's visible text.
@@ -131,7 +139,7 @@ impl Browser {
         self.page.goto(&format!("{}/hub/login", site.url)).await.unwrap();
         self.fill("username", user).await;
         self.fill("password", password).await;
-        self.see("button[type='submit'], form button").await.click().await.unwrap();
+        self.see("main form button[type='submit']").await.click().await.unwrap();
         self.at("/hub/home").await;
     }
 

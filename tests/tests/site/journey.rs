@@ -11,6 +11,8 @@ use crate::kernel::Kernel;
 use crate::site::{Person, Site, until};
 
 const NOTEBOOK: &str = "who.ipynb";
+/// Shift down, Enter, Shift up, as WebDriver writes them: runs a cell.
+const SHIFT_ENTER: &str = "\u{e008}\u{e007}\u{e008}";
 
 /// A notebook with one cell that prints who runs it.
 fn notebook(kernel: &str) -> String {
@@ -31,6 +33,7 @@ async fn a_physicist_gets_to_work_and_comes_back() {
     std::os::unix::fs::chown(&person.home, Some(21_040), Some(21_040)).unwrap();
     put(&person, NOTEBOOK, &notebook("python3"));
 
+    let before = person.generation().await;
     let browser = Browser::open().await;
     browser.page.goto(&format!("{}/hub/login", site.url)).await.unwrap();
     browser.see("[name='username']").await;
@@ -41,12 +44,7 @@ async fn a_physicist_gets_to_work_and_comes_back() {
     // Start, see where it goes and why; JupyterLab opens by itself.
     browser.page.goto(&format!("{}/hub/spawn", site.url)).await.unwrap();
     browser.shot("03-new-server").await;
-    browser
-        .see("form[action*='spawn'] button, form button[type='submit']")
-        .await
-        .click()
-        .await
-        .unwrap();
+    browser.see("main form button[type='submit']").await.click().await.unwrap();
     browser.at("/spawn-pending/").await;
     browser.see_text("laptop").await;
     browser.shot("04-starting").await;
@@ -54,7 +52,7 @@ async fn a_physicist_gets_to_work_and_comes_back() {
     browser.see("#jp-main-dock-panel, .jp-LabShell, #main").await;
 
     run_notebook(&browser, &site).await;
-    terminal(&browser, &site).await;
+    terminal(&browser, &person).await;
     own_kernel(&person).await;
     nobody_else(&site, &person).await;
 
@@ -67,10 +65,10 @@ async fn a_physicist_gets_to_work_and_comes_back() {
     browser.page.goto(&format!("{}/user/curie/lab", site.url)).await.unwrap();
     browser.see_text("not running").await;
     browser.shot("08-stopped").await;
-    browser.see("form button").await.click().await.unwrap();
+    browser.see("main form button[type='submit']").await.click().await.unwrap();
     browser.at("/user/curie/").await;
     person.ready().await;
-    assert_eq!(person.record().await["generation"], json!(2));
+    assert_eq!(person.generation().await, before + 2);
     person.stop().await;
     browser.close().await;
 }
@@ -83,13 +81,9 @@ async fn run_notebook(browser: &Browser, site: &Site) {
     // The kernel must be there before the cell can run.
     let idle = ".jp-Notebook-ExecutionIndicator[data-status='idle']";
     browser.see(idle).await;
-    browser.see(".jp-Notebook .jp-CodeCell .cm-content").await.click().await.unwrap();
-    browser
-        .see("[data-command='notebook:run-cell-and-select-next'], button[data-command*='run-cell']")
-        .await
-        .click()
-        .await
-        .unwrap();
+    let cell = browser.see(".jp-Notebook .jp-CodeCell .cm-content").await;
+    cell.click().await.unwrap();
+    cell.send_keys(SHIFT_ENTER).await.unwrap();
     let output = until("the cell has printed", async || {
         let found = browser.page.find(Locator::Css(".jp-OutputArea-output")).await.ok()?;
         let text = found.text().await.ok()?;
@@ -106,21 +100,23 @@ async fn run_notebook(browser: &Browser, site: &Site) {
     }
 }
 
-/// Opens a terminal and sees its prompt.
-async fn terminal(browser: &Browser, site: &Site) {
-    let response = browser
-        .page
-        .execute(
-            "const xsrf = document.cookie.split('; ').find(c => c.startsWith('_xsrf='));
-             const options = { method: 'POST', headers: { 'X-XSRFToken': xsrf ? xsrf.slice(6) : '' } };
-             return fetch('/user/curie/api/terminals', options).then(r => r.json()).then(t => t.name);",
-            Vec::new(),
-        )
-        .await
-        .unwrap();
-    let name = response.as_str().expect("a terminal").to_owned();
-    browser.page.goto(&format!("{}/user/curie/lab/../terminals/{name}", site.url)).await.unwrap();
-    browser.see(".jp-Terminal .xterm, .xterm").await;
+/// Opens a terminal from the launcher and types into it. What it shows is a picture, so the
+/// command leaves its answer in HOME.
+async fn terminal(browser: &Browser, person: &Person<'_>) {
+    let answer = person.home.join("terminal.txt");
+    let _ = std::fs::remove_file(&answer);
+    let page = format!("{}/user/curie/lab?reset", person.site.url);
+    browser.page.goto(&page).await.unwrap();
+    browser.see(".jp-LauncherCard[title*='terminal']").await.click().await.unwrap();
+    browser.see(".jp-Terminal .xterm-screen").await;
+    let input = browser.see(".xterm-helper-textarea").await;
+    until("the terminal has answered", async || {
+        // A terminal that is not connected yet drops what is typed.
+        input.send_keys("echo $(whoami) $(id -u) > terminal.txt\n").await.ok()?;
+        let text = std::fs::read_to_string(&answer).ok()?;
+        (text.trim() == "curie 21040").then_some(())
+    })
+    .await;
     browser.shot("06-terminal").await;
 }
 

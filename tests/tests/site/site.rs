@@ -11,7 +11,7 @@ use reqwest::{Client, Method, Response, StatusCode};
 use serde_json::{Value, json};
 
 /// Longest wait for anything that a test waits for.
-pub const PATIENCE: Duration = Duration::from_secs(90);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The site under test.
 pub struct Site {
@@ -29,7 +29,8 @@ impl Site {
     pub fn running() -> Self {
         let port = std::env::var("BERTH_PORT")
             .expect("BERTH_PORT is not set: these tests need a running site; use `tests/run site`");
-        let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..");
+        let root =
+            PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().expect("the repository").to_owned();
         let state = std::env::var_os("BERTH_STATE")
             .map_or_else(|| root.join("examples/laptop/.state"), PathBuf::from);
         let admin_token = std::fs::read_to_string(state.join("admin-token"))
@@ -104,7 +105,18 @@ impl Site {
         assert_eq!(response.status(), StatusCode::CREATED, "no token for {name}");
         let token: Value = response.json().await.unwrap();
         let token = token["token"].as_str().expect("a token").to_owned();
-        Person { site: self, name: name.to_owned(), password: password.to_owned(), token, home }
+        let person = Person {
+            site: self,
+            name: name.to_owned(),
+            password: password.to_owned(),
+            token,
+            home,
+        };
+        // An earlier run may have failed in the middle.
+        if person.server().await.is_some_and(|server| server["stopped"] != json!(true)) {
+            person.stop().await;
+        }
+        person
     }
 
     /// The process id of one of the site's processes, as its keeper wrote it down.
@@ -247,6 +259,14 @@ impl Person<'_> {
             .cloned()
             .next()
             .unwrap_or_else(|| panic!("{} has no server: {list}", self.name))
+    }
+
+    /// Number of the default server's newest start; 0 before the first.
+    pub async fn generation(&self) -> u64 {
+        if self.server().await.is_none() {
+            return 0;
+        }
+        self.record().await["generation"].as_u64().unwrap()
     }
 
     /// Logs in as a browser without JavaScript would, and returns the cookies.

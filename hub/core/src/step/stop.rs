@@ -66,9 +66,8 @@ pub fn remove(fleet: &mut Fleet, id: &ServerId, to: Option<ReplyTo>, out: &mut V
     Arc::make_mut(&mut fleet.by_name).remove(&key);
     Arc::make_mut(&mut fleet.removed).insert(id.clone());
     // A host may still be told to end what is left of it; without it the set says less.
-    let seen_on = |host: &Arc<Host>| {
-        host.heard.as_ref().is_some_and(|heard| heard.observed.contains_key(id))
-    };
+    let seen_on =
+        |host: &Arc<Host>| host.heard.as_ref().is_some_and(|heard| heard.observed.contains_key(id));
     let hosts: Vec<_> =
         fleet.hosts.values().filter(|host| seen_on(host)).map(|host| host.id.clone()).collect();
     for host in hosts {

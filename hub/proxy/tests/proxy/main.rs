@@ -5,8 +5,10 @@
 mod api;
 mod forward;
 mod hub_away;
+mod program;
 mod restart;
 mod smuggling;
 mod tunnel;
+mod upgrade;
 mod websocket;
 mod world;

@@ -35,6 +35,16 @@ pub fn run<F: Future<Output = ()>>(test: F) {
     });
 }
 
+/// For tests whose `BERTH_LONG=1` form takes minutes.
+pub fn run_long<F: Future<Output = ()>>(test: F) {
+    let limit = if std::env::var_os("BERTH_LONG").is_some() { 3600 } else { 60 };
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(async {
+        tokio::time::timeout(Duration::from_secs(limit), test).await.expect("the test hangs");
+    });
+}
+
 pub struct World {
     pub folder: TempDir,
     pub hub: Upstream,

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
+use axum::body::Body;
 use axum::extract::{FromRequest, Request};
 use axum::http::StatusCode;
-use axum::http::header::CONTENT_LENGTH;
-use http_body_util::{BodyExt, Limited};
+use http_body_util::BodyExt;
 use serde_json::{Map, Value};
 
 use crate::site::Hub;
@@ -13,6 +13,8 @@ use crate::web::error::ApiError;
 
 /// No call of the API needs more.
 pub const LARGEST: usize = 1 << 20;
+/// What is read and dropped of a body that is too large.
+const DROPPED: usize = 64 << 20;
 
 /// A JSON object, or nothing.
 #[derive(Debug)]
@@ -22,13 +24,7 @@ impl FromRequest<Arc<Hub>> for JsonBody {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _: &Arc<Hub>) -> Result<Self, ApiError> {
-        let announced = request.headers().get(CONTENT_LENGTH);
-        let announced = announced.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-        if announced.is_some_and(|length| length > LARGEST as u64) {
-            return Err(too_large());
-        }
-        let body = Limited::new(request.into_body(), LARGEST).collect().await;
-        let bytes = body.map_err(|_| too_large())?.to_bytes();
+        let bytes = read(request.into_body()).await?;
         if bytes.trim_ascii().is_empty() {
             return Ok(Self(None));
         }
@@ -39,6 +35,24 @@ impl FromRequest<Arc<Hub>> for JsonBody {
             Err(_) => Err(ApiError::bad_request("Invalid JSON in body of request")),
         }
     }
+}
+
+/// Reads a body of a bounded size. What is too much is read on and dropped, up to a second bound:
+/// a client that is still sending when the connection closes never sees the answer.
+async fn read(mut body: Body) -> Result<Vec<u8>, ApiError> {
+    let mut bytes = Vec::new();
+    let mut size: usize = 0;
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| ApiError::bad_request("The body broke off."))?;
+        let Some(data) = frame.data_ref() else { continue };
+        size = size.saturating_add(data.len());
+        if size > DROPPED {
+            break;
+        } else if size <= LARGEST {
+            bytes.extend_from_slice(data);
+        }
+    }
+    if size > LARGEST { Err(too_large()) } else { Ok(bytes) }
 }
 
 impl JsonBody {
