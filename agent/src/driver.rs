@@ -142,7 +142,7 @@ pub async fn run<R: Runtime>(
 
 impl<R: Runtime> Driver<R> {
     fn take(&mut self, input: Input) {
-        let now = clock::now();
+        let now = clock::steady();
         match input {
             Input::Desired(set) => self.obey(set),
             Input::Connected => self.publish_at = Some(Instant::now()),
@@ -254,7 +254,7 @@ impl<R: Runtime> Driver<R> {
 
     /// What follows from what is known now.
     fn act(&mut self) {
-        let steps = self.keeper.steps(clock::now());
+        let steps = self.keeper.steps(clock::steady());
         // Before a container ends or another starts, which may get its address: the tunnel must
         // not lead anybody there any more.
         self.outlets.feed.publish(self.keeper.tunnel_table());
@@ -305,7 +305,7 @@ impl<R: Runtime> Driver<R> {
     fn report(&self) -> Report {
         let claimed = self.work.config.agent.memory;
         let capacity = report::capacity(claimed, &self.meters);
-        self.keeper.report(clock::now(), capacity, self.facts.clone(), &self.meters.used)
+        self.keeper.report(clock::steady(), capacity, self.facts.clone(), &self.meters.used)
     }
 
     fn publish(&mut self) {
@@ -386,7 +386,7 @@ mod tests {
             let set = DesiredSet {
                 revision: Revision { epoch: Epoch(1), seq: self.seq },
                 incarnation: Incarnation(7),
-                echo: clock::now(),
+                echo: clock::steady(),
                 servers: servers.iter().map(one).collect(),
             };
             self.inputs.send(Input::Desired(set)).await.unwrap();

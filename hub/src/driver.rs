@@ -187,15 +187,8 @@ impl Driver {
 
     fn reload(&mut self) -> Result<(), StorageError> {
         let former = std::mem::take(&mut self.fleet);
-        self.fleet = restore(&self.storage, former.epoch, former.settings)?;
-        for (id, host) in &mut self.fleet.hosts {
-            // Numbers of desired sets must go on growing within the reign.
-            if let Some(before) = former.hosts.get(id) {
-                let host = Arc::make_mut(host);
-                host.seq = before.seq.saturating_add(1);
-                host.session = before.session;
-            }
-        }
+        let (hosts, servers) = self.storage.read(|reader| Ok((reader.hosts()?, reader.servers()?)))?;
+        self.fleet = Fleet::resume(&former, hosts, servers);
         self.publish.send_replace(Arc::new(self.fleet.clone()));
         Ok(())
     }

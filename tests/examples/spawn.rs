@@ -37,6 +37,7 @@ struct Site {
     token: String,
     state: PathBuf,
     http: Client,
+    copies: tempfile::TempDir,
 }
 
 impl Site {
@@ -49,7 +50,14 @@ impl Site {
         let token = std::fs::read_to_string(state.join("admin-token"))
             .expect("no site is running: examples/laptop/up");
         let http = Client::builder().no_proxy().build().expect("a client");
-        Self { url: format!("http://127.0.0.1:{port}"), token: token.trim().into(), state, http }
+        let copies = tempfile::tempdir().expect("a folder");
+        Self {
+            url: format!("http://127.0.0.1:{port}"),
+            token: token.trim().into(),
+            state,
+            http,
+            copies,
+        }
     }
 
     async fn call(&self, method: Method, path: &str, body: Option<Value>) -> (u16, Value) {
@@ -144,7 +152,13 @@ impl Site {
         }
         for mount in host["Mounts"].as_array().into_iter().flatten() {
             let read_only = if mount["ReadOnly"] == json!(true) { ",readonly" } else { "" };
-            let (source, target) = (text(&mount["Source"]), text(&mount["Target"]));
+            let (mut source, target) = (text(&mount["Source"]), text(&mount["Target"]));
+            if PathBuf::from(&source).is_file() {
+                // The agent takes its own passwd and group away with the server.
+                let copy = self.copies.path().join(target.replace('/', "_"));
+                std::fs::copy(&source, &copy).expect("a copy");
+                source = copy.display().to_string();
+            }
             arguments.push(format!("--mount=type=bind,source={source},target={target}{read_only}"));
         }
         arguments.push(text(&config["Image"]));

@@ -1,6 +1,7 @@
 //! The wall clock: the one place that asks the system what time it is.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::OnceLock;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use berth_common::Timestamp;
 
@@ -9,4 +10,14 @@ use berth_common::Timestamp;
 pub fn now() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+}
+
+/// Now, as the wall clock stood when this process first asked, plus the time since: it never
+/// jumps when somebody sets the clock. For limits and retries, where an hour's jump would give up
+/// what is healthy or wait for ever.
+pub fn steady() -> Timestamp {
+    static FIRST: OnceLock<(Timestamp, Instant)> = OnceLock::new();
+    let (wall, instant) = FIRST.get_or_init(|| (now(), Instant::now()));
+    let since = i64::try_from(instant.elapsed().as_micros()).unwrap_or(i64::MAX);
+    Timestamp(wall.0.saturating_add(since))
 }

@@ -33,10 +33,22 @@ pub struct Config {
     /// For how many hours a token that the hub confirmed is good while the hub is away.
     #[serde(default = "hub_away_hours")]
     pub hub_away_hours: u32,
+    /// The certificate with its chain, when the proxy itself speaks TLS. Read anew when it changes.
+    #[serde(default)]
+    pub certificate: Option<PathBuf>,
+    /// Its key.
+    #[serde(default)]
+    pub key: Option<PathBuf>,
+    /// A plain address from which browsers are sent to the first of `listen`.
+    #[serde(default)]
+    pub redirect: Option<SocketAddr>,
+    /// Where Prometheus reads `/metrics`, and others `/healthz`.
+    #[serde(default)]
+    pub metrics: Option<ApiAddress>,
 }
 
 /// The names of [`Config`]'s fields, to guess what a misspelt one was meant to be.
-const NAMES: [&str; 9] = [
+const NAMES: [&str; 13] = [
     "version",
     "listen",
     "hub",
@@ -46,6 +58,10 @@ const NAMES: [&str; 9] = [
     "trusted_proxies",
     "origins",
     "hub_away_hours",
+    "certificate",
+    "key",
+    "redirect",
+    "metrics",
 ];
 
 /// A day and a half: a hub that breaks in the evening is repaired the next day.
@@ -150,6 +166,14 @@ fn parse(text: &str) -> Result<Config, (usize, String)> {
         let error = error.to_string().replace("target", "hub");
         return Err((at("hub"), format!("{error}; write such as \"http://127.0.0.1:8081\"")));
     }
+    match (&config.certificate, &config.key) {
+        (Some(_), None) => return Err((at("certificate"), "give key with it".into())),
+        (None, Some(_)) => return Err((at("key"), "give certificate with it".into())),
+        (None, None) if config.redirect.is_some() => {
+            return Err((at("redirect"), "there is no certificate, so no https to go to".into()));
+        }
+        _ => {}
+    }
     for origin in &config.origins {
         if !(origin.starts_with("https://") || origin.starts_with("http://"))
             || origin.matches('/').count() != 2
@@ -206,7 +230,7 @@ credentials = "/var/lib/berth/proxy"
             (
                 "state",
                 "qwertyuiop",
-                "5: unknown key 'qwertyuiop'; known are version, listen, hub, api, state, credentials, trusted_proxies, origins, hub_away_hours",
+                "5: unknown key 'qwertyuiop'; known are version, listen, hub, api, state, credentials, trusted_proxies, origins, hub_away_hours, certificate, key, redirect, metrics",
             ),
             ("version = 1", "version = 2", "1: version is 2, this proxy reads 1"),
             (
@@ -229,6 +253,14 @@ credentials = "/var/lib/berth/proxy"
             ),
         ] {
             let (line, what) = parse(&GOOD.replace(from, to)).unwrap_err();
+            assert_eq!(format!("{line}: {what}"), expected);
+        }
+        for (lines, expected) in [
+            ("key = \"/k\"\n", "7: give certificate with it"),
+            ("certificate = \"/c\"\n", "7: give key with it"),
+            ("redirect = \"[::]:80\"\n", "7: there is no certificate, so no https to go to"),
+        ] {
+            let (line, what) = parse(&format!("{GOOD}{lines}")).unwrap_err();
             assert_eq!(format!("{line}: {what}"), expected);
         }
         let origins = format!("{GOOD}origins = [\"*\"]\n");

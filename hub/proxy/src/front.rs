@@ -18,7 +18,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
 use crate::forward::{self, From};
-use crate::guard::{FIELDS_MAX, Gate, Guarded};
+use crate::guard::{Gate, Guarded};
 use crate::listen::{self, Listener, Place, Stream, of_one_connection};
 use crate::metrics::Held;
 use crate::page;
@@ -152,7 +152,6 @@ async fn serve(
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(idle)
-        .max_headers(FIELDS_MAX)
         .max_buf_size(BUFFER_MAX)
         .serve_connection(TokioIo::new(guarded), service)
         .with_upgrades();

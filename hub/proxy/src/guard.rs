@@ -20,8 +20,9 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// What is handed to the HTTP library instead of a refused head: it answers 400 and closes.
 const REFUSED: &[u8] = b"\0\r\n\r\n";
 
-/// The most fields that a head may have: the HTTP library answers 431 to more.
-pub const FIELDS_MAX: usize = 256;
+/// The most fields that a head may have: the HTTP library answers 431 to more. It is the library's
+/// own limit, for which it has room on its stack; any other costs an allocation each request.
+pub const FIELDS_MAX: usize = 100;
 
 /// Where the service tells the guarded stream whether another protocol follows a request.
 #[derive(Debug, Clone, Default)]

@@ -62,8 +62,10 @@ const CLAIMS: [&str; 8] = [
 /// Makes the fields of a request ready to go up: hop-by-hop and claimed ones dropped, ours set.
 pub fn prepare_request(headers: &mut HeaderMap, client: &Client) {
     prepare_framing(headers);
-    for name in CLAIMS {
-        headers.remove(name);
+    if headers.keys().any(|name| CLAIMS.contains(&name.as_str())) {
+        for name in CLAIMS {
+            headers.remove(name);
+        }
     }
     drop_ours(headers);
     let mut set = |name: &'static str, value: &str| {
@@ -95,6 +97,9 @@ pub fn prepare_response(headers: &mut HeaderMap) {
 }
 
 fn drop_ours(headers: &mut HeaderMap) {
+    if !headers.keys().any(|name| name.as_str().starts_with("x-berth-")) {
+        return;
+    }
     let ours: Vec<HeaderName> =
         headers.keys().filter(|name| name.as_str().starts_with("x-berth-")).cloned().collect();
     for name in ours {
@@ -105,6 +110,9 @@ fn drop_ours(headers: &mut HeaderMap) {
 /// Drops the fields that concern one connection only, and those that `Connection` names, save the
 /// ones that a client must not be able to take away.
 pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    if !headers.keys().any(is_hop_by_hop) {
+        return;
+    }
     let named: Vec<HeaderName> = headers
         .get_all(CONNECTION)
         .iter()
@@ -122,6 +130,12 @@ pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
     for name in ["keep-alive", "proxy-connection", "proxy-authenticate", "proxy-authorization"] {
         headers.remove(name);
     }
+}
+
+fn is_hop_by_hop(name: &HeaderName) -> bool {
+    [CONNECTION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE].contains(name)
+        || name == "keep-alive"
+        || name.as_str().starts_with("proxy-")
 }
 
 /// Whether a list field holds a word, in any case: `Connection: keep-alive, Upgrade`.

@@ -66,15 +66,24 @@ impl Setup {
     /// When an address or a file in it cannot be used.
     pub fn of_config(config: &Config) -> Result<Self, SetupError> {
         let outward: ClientConfig = tls::client_config(None, None, false)?;
+        let front_tls = match (&config.key, &config.certificate) {
+            (Some(key), Some(certificate)) => Some(Files {
+                key: key.clone(),
+                certificate: certificate.clone(),
+                ..Files::default()
+            }),
+            _ => None,
+        };
+        let port = config.listen.first().map_or(443, |address| address.port());
         Ok(Self {
             front: config.listen.iter().map(|address| (*address).into()).collect(),
-            front_tls: None,
-            front_is_tls: false,
+            front_is_tls: front_tls.is_some(),
+            front_tls,
             api: (&config.api).into(),
             api_tls: None,
             api_is_tls: false,
-            metrics: None,
-            redirect: None,
+            metrics: config.metrics.as_ref().map(Place::from),
+            redirect: config.redirect.map(|address| (address.into(), port)),
             root: Some(Record::of_url(&config.hub)?),
             state: Some(config.state.clone()),
             credentials: Credentials::new(&config.credentials, outward),

@@ -201,8 +201,7 @@ async fn connection(
     stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
     live: &Arc<Live>,
 ) -> Result<Sender, UpstreamError> {
-    let (sender, connection) =
-        http1::Builder::new().max_headers(256).handshake(TokioIo::new(stream)).await?;
+    let (sender, connection) = http1::Builder::new().handshake(TokioIo::new(stream)).await?;
     let ended = live.watch_end();
     tokio::spawn(async move {
         tokio::select! {

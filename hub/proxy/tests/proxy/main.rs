@@ -3,10 +3,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod api;
+mod chp;
 mod forward;
 mod hub_away;
 mod program;
 mod restart;
+mod secure;
 mod smuggling;
 mod tunnel;
 mod upgrade;

@@ -83,6 +83,10 @@ impl World {
             trusted_proxies: Vec::new(),
             origins: Vec::new(),
             hub_away_hours: 36,
+            certificate: None,
+            key: None,
+            redirect: None,
+            metrics: None,
         };
         let proxy = berth_proxy::start(&config).await.unwrap();
         Self { folder, hub, proxy, config, authority }
