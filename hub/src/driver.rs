@@ -187,7 +187,8 @@ impl Driver {
 
     fn reload(&mut self) -> Result<(), StorageError> {
         let former = std::mem::take(&mut self.fleet);
-        let (hosts, servers) = self.storage.read(|reader| Ok((reader.hosts()?, reader.servers()?)))?;
+        let (hosts, servers) =
+            self.storage.read(|reader| Ok((reader.hosts()?, reader.servers()?)))?;
         self.fleet = Fleet::resume(&former, hosts, servers);
         self.publish.send_replace(Arc::new(self.fleet.clone()));
         Ok(())

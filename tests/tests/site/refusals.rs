@@ -243,7 +243,7 @@ impl<'a> Extra<'a> {
              [limits]\nusers = \"hub\"\n{}\nimages = [\"berth/\"]\n",
             line("hub ="),
             folder.display(),
-            api_url(&site, &port),
+            api_url(site, &port),
             line("mount_sources ="),
         );
         let file = folder.join("agent.toml");

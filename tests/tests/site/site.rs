@@ -256,8 +256,8 @@ impl Person<'_> {
         assert_eq!(status, StatusCode::OK, "{list}");
         let mine = list["servers"].as_array().expect("servers").iter();
         mine.filter(|server| server["user"] == json!(self.name) && server["name"] == json!(""))
-            .cloned()
             .next()
+            .cloned()
             .unwrap_or_else(|| panic!("{} has no server: {list}", self.name))
     }
 
