@@ -94,6 +94,11 @@ pub fn hash(secret: &str) -> [u8; 32] {
     Sha256::digest(secret.as_bytes()).into()
 }
 
+/// A fresh API token. Its beginning says what it is, should it be found in a log or a repository.
+pub fn api_token() -> String {
+    format!("berth_pat_{}", secret())
+}
+
 /// A fresh secret of 256 bits, fit for URLs and cookies.
 pub fn secret() -> String {
     URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>())

@@ -418,10 +418,13 @@ fn synchronise(shared: &Shared, body: &[u8]) -> Answer {
     drop(table);
     match done {
         Ok((done, ended)) => {
-            tracing::info!(
-                %revision, added = done.added.len(), changed = done.changed.len(),
-                same = done.same, "routes synchronised"
-            );
+            // The hub repeats the whole table every half minute: news only is worth a line.
+            if !done.added.is_empty() || !done.changed.is_empty() || !done.unknown.is_empty() {
+                tracing::info!(
+                    %revision, added = done.added.len(), changed = done.changed.len(),
+                    same = done.same, "routes synchronised"
+                );
+            }
             let unknown = done.unknown.len() as u64;
             shared.metrics.unknown_routes.store(unknown, Ordering::Relaxed);
             for unknown in &done.unknown {

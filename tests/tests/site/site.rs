@@ -254,9 +254,9 @@ impl Person<'_> {
     pub async fn record(&self) -> Value {
         let (status, list) = self.call(Method::GET, "/hub/api/berth/servers", None).await;
         assert_eq!(status, StatusCode::OK, "{list}");
-        let mine = list["servers"].as_array().expect("servers").iter();
-        mine.filter(|server| server["user"] == json!(self.name) && server["name"] == json!(""))
-            .next()
+        let mut servers = list["servers"].as_array().expect("servers").iter();
+        servers
+            .find(|server| server["user"] == json!(self.name) && server["name"] == json!(""))
             .cloned()
             .unwrap_or_else(|| panic!("{} has no server: {list}", self.name))
     }

@@ -22,8 +22,6 @@ use crate::web::api::path::Names;
 use crate::web::api::{find_user, model};
 use crate::web::error::ApiError;
 
-/// Marks our tokens, so that one found in a log or a repository is known for what it is.
-const PREFIX: &str = "berth_pat_";
 /// More than this is a mistake; it is also what the calendar can bear.
 const LONGEST_LIFE: Seconds = Seconds(100 * 366 * 86_400);
 /// Notes are for people.
@@ -110,7 +108,7 @@ pub async fn create(
         .ok_or_else(not_allowed)?;
     body::only(&body, &["note", "expires_in", "scopes", "roles", "auth"])?;
     let token = draft(&caller, &user, &body, now())?;
-    let text = format!("{PREFIX}{}", keys::secret());
+    let text = keys::api_token();
     let hash = keys::hash(&text);
     let saved = token.clone();
     let id = hub.storage.write(move |database| database.add_token(&hash, &saved)).await?;

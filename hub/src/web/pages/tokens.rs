@@ -19,8 +19,6 @@ use crate::web::pages::login::NoFields;
 use crate::web::pages::shell::{Here, Shell, page};
 use crate::web::pages::words::{self, Moment};
 
-/// Marks our tokens, so that one found in a file or a log is known for what it is.
-const PREFIX: &str = "berth_pat_";
 /// Longest note kept.
 const LONGEST_NOTE: usize = 200;
 /// More tokens than this nobody keeps in order.
@@ -76,7 +74,7 @@ pub async fn create(
     if hub.storage.read(|reader| reader.tokens_of(name))?.len() >= MOST_TOKENS {
         return view(&hub, &visitor, None);
     }
-    let secret = format!("{PREFIX}{}", keys::secret());
+    let secret = keys::api_token();
     let (hash, at) = (keys::hash(&secret), now());
     let token = Token {
         id: 0,
