@@ -201,3 +201,18 @@ async fn wrong_passwords_are_slowed_by_sender() {
     let reply = log_in(&site, &cookie, &huge, &from("10.0.0.2")).await;
     assert_eq!(reply.status, StatusCode::PAYLOAD_TOO_LARGE);
 }
+
+#[tokio::test]
+async fn a_new_password_ends_all_sessions_that_the_old_one_began() {
+    let site = Site::new().await;
+    let browser = site.browser("alice").await;
+    assert_eq!(browser.get("/hub/home").await.status, StatusCode::OK);
+    site.add_user("warden", 9_001, true).await;
+    let admin = site.program("warden").await;
+    let body = r#"{"password": "another horse entirely"}"#;
+    let set = admin.json("POST", "/hub/api/berth/users/alice/password", body).await;
+    assert_eq!(set.status, StatusCode::OK, "{}", set.text);
+    let reply = browser.get("/hub/home").await;
+    assert_eq!(reply.status, StatusCode::FOUND, "logged out");
+    assert!(reply.location().starts_with("/hub/login"), "{}", reply.location());
+}

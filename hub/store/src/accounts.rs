@@ -126,6 +126,15 @@ impl Database {
         Ok(())
     }
 
+    /// Ends all sessions of one person: whoever learnt an old password is out.
+    ///
+    /// # Errors
+    /// SQLite's own.
+    pub fn end_sessions_of(&mut self, user: &Username) -> Result<(), StoreError> {
+        self.connection.execute("DELETE FROM sessions WHERE user = ?1", [user.as_str()])?;
+        Ok(())
+    }
+
     /// Ends a session.
     ///
     /// # Errors

@@ -167,6 +167,7 @@ pub async fn set_password(
             // Read again: the row may have changed while the hash was computed.
             let Some(user) = database.reader()?.user(&name)? else { return Ok(false) };
             database.save_user(&User { password, ..user })?;
+            database.end_sessions_of(&name)?;
             Ok(true)
         })
         .await?;
