@@ -66,6 +66,8 @@ pub struct Docker {
     host: HostId,
     socket: PathBuf,
     client: Arc<Mutex<Option<Client>>>,
+    /// Held while the network is looked up or made: the engine would make two of one name.
+    network: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// Why a call has no result.
@@ -88,7 +90,7 @@ impl std::fmt::Display for Trouble {
 impl Docker {
     /// Names the socket and the host whose containers are seen. Connects with the first call.
     pub fn new(host: HostId, socket: &Path) -> Self {
-        Self { host, socket: socket.to_owned(), client: Arc::default() }
+        Self { host, socket: socket.to_owned(), client: Arc::default(), network: Arc::default() }
     }
 
     /// The name of this host's network, and the beginning of its containers' names.
@@ -138,6 +140,7 @@ impl Docker {
     }
 
     async fn try_network(&self) -> Result<Network, Trouble> {
+        let _one_at_a_time = self.network.lock().await;
         let client = self.client().await?;
         let name = self.network_name();
         let filters = HashMap::from([("name", vec![name.clone()])]);
