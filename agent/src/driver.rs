@@ -212,11 +212,6 @@ impl<R: Runtime> Driver<R> {
             self.facts_due = Instant::now() + FACTS_EVERY;
             let work = self.work.clone();
             tokio::spawn(async move {
-                // The network before anybody starts: its gateway is where the hub's API is served,
-                // and somebody may have removed it by hand.
-                if let Err(trouble) = work.runtime.network().await {
-                    tracing::warn!("the servers' network is not there: {trouble}");
-                }
                 let facts = work.runtime.facts().await;
                 let _ = work.inputs.send(Input::Facts(facts)).await;
             });

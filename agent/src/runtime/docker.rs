@@ -149,7 +149,14 @@ impl Docker {
         // Names are not unique and the filter finds parts of them: the smallest id of the exact
         // name is the same for everybody who asks.
         let exact = found.into_iter().filter(|network| network.name.as_ref() == Some(&name));
-        let id = match exact.filter_map(|network| network.id).min() {
+        let mut ids: Vec<String> = exact.filter_map(|network| network.id).collect();
+        ids.sort_unstable();
+        for twin in ids.iter().skip(1) {
+            // An agent that died while it made one leaves a second behind, and the engine starts
+            // nothing in a network whose name is ambiguous. One in use refuses to go.
+            let _ = within(QUESTION, client.remove_network(twin)).await;
+        }
+        let id = match ids.into_iter().next() {
             Some(id) => id,
             None => {
                 crash_point!("engine.network.before");
