@@ -2,6 +2,8 @@
 //! in a real JupyterLab under one's own uid, open a terminal, use a kernel of one's own, stop,
 //! start again. Nobody else gets in.
 
+use std::time::Duration;
+
 use fantoccini::Locator;
 use reqwest::{Method, StatusCode};
 use serde_json::json;
@@ -81,11 +83,13 @@ async fn run_notebook(browser: &Browser, site: &Site) {
     // The kernel must be there before the cell can run.
     let idle = ".jp-Notebook-ExecutionIndicator[data-status='idle']";
     browser.see(idle).await;
-    let cell = browser.see(".jp-Notebook .jp-CodeCell .cm-content").await;
-    cell.click().await.unwrap();
-    cell.send_keys(SHIFT_ENTER).await.unwrap();
     let output = until("the cell has printed", async || {
-        let found = browser.page.find(Locator::Css(".jp-OutputArea-output")).await.ok()?;
+        // JupyterLab drops keys while it still arranges the page: press again until it took them.
+        let cell = browser.page.find(Locator::Css(".jp-CodeCell .cm-content")).await.ok()?;
+        cell.click().await.ok()?;
+        cell.send_keys(SHIFT_ENTER).await.ok()?;
+        let wait = browser.page.wait().at_most(Duration::from_secs(5));
+        let found = wait.for_element(Locator::Css(".jp-OutputArea-output")).await.ok()?;
         let text = found.text().await.ok()?;
         text.contains("groups").then_some(text)
     })
