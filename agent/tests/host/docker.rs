@@ -360,3 +360,18 @@ async fn an_engine_that_is_not_there_is_unknown_and_not_empty() {
     report.await;
     assert!(!host.run().join("tunnel.table").exists(), "an unknown table is not an empty one");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tasks_that_ask_at_once_get_one_network() {
+    use berth_agent::runtime::Runtime;
+    let (_hub, host) = site().await;
+    let name = host.name.parse().unwrap();
+    let engine =
+        berth_agent::runtime::docker::Docker::new(name, std::path::Path::new("/run/docker.sock"));
+    let (a, b, c, d) =
+        tokio::join!(engine.network(), engine.network(), engine.network(), engine.network());
+    let ids: std::collections::BTreeSet<_> = [a, b, c, d].map(|network| network.unwrap().id).into();
+    assert_eq!(ids.len(), 1, "{ids:?}");
+    let filter = format!("name=^berth-{}$", host.name);
+    assert_eq!(docker(&["network", "ls", "-q", "--filter", &filter]).lines().count(), 1);
+}
