@@ -414,6 +414,7 @@ mod tests {
                 server_name: "".parse().unwrap(),
                 profile: "small".into(),
                 memory: ByteCount(1 << 30),
+                gpus: Vec::new(),
                 decision: None,
             },
             account: Account {

@@ -615,6 +615,7 @@ impl Keeper {
             applied: self.applied,
             engine,
             pending: pending.collect(),
+            gpus: Vec::new(),
             capacity,
             facts,
         }

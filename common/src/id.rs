@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -14,13 +15,14 @@ pub struct BadId {
     rule: &'static str,
 }
 
-/// Declares a checked text id: `Display`, `FromStr`, serde as a plain string.
+/// Declares a checked text id: `Display`, `FromStr`, serde as a plain string. Shared text: the
+/// snapshots of a fleet copy ids by the thousand.
 macro_rules! text_id {
     ($(#[$doc:meta])* $name:ident, $kind:literal, $check:expr, $rule:literal) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
-        pub struct $name(Box<str>);
+        pub struct $name(Arc<str>);
 
         impl $name {
             /// The id as text.
@@ -46,7 +48,7 @@ macro_rules! text_id {
 
         impl From<$name> for String {
             fn from(id: $name) -> String {
-                id.0.into()
+                id.0.as_ref().to_owned()
             }
         }
 
@@ -183,6 +185,14 @@ macro_rules! counter {
         }
     };
 }
+
+text_id!(
+    /// A GPU as NVML names it, `GPU-` and a UUID, or `MIG-` and one: the same after every reboot.
+    GpuId,
+    "a GPU id",
+    |text| (1..=100).contains(&text.len()) && all(text, |c| c.is_ascii_alphanumeric() || "-/_".contains(c)),
+    "is 1 to 100 letters, digits, -, / and _"
+);
 
 counter!(
     /// Number of a server's start: +1 at every start, on any host, never reused.

@@ -10,10 +10,10 @@ pub mod time;
 pub mod unit;
 
 pub use id::{
-    BootId, DecisionId, Epoch, Generation, HostId, Incarnation, Revision, ServerId, ServerName,
-    Username,
+    BootId, DecisionId, Epoch, Generation, GpuId, HostId, Incarnation, Revision, ServerId,
+    ServerName, Username,
 };
 pub use reason::Reason;
-pub use resources::Resources;
+pub use resources::{GpuPart, Resources};
 pub use time::{Seconds, Timestamp};
 pub use unit::ByteCount;

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    BootId, ByteCount, DecisionId, Epoch, Generation, Incarnation, Reason, Revision, ServerId,
-    ServerName, Timestamp, Username,
+    BootId, ByteCount, DecisionId, Epoch, Generation, GpuId, GpuPart, Incarnation, Reason,
+    Revision, ServerId, ServerName, Timestamp, Username,
 };
 
 /// One heartbeat of an agent: everything it knows, every time.
@@ -29,6 +29,8 @@ pub struct Report {
     pub pending: Vec<Pending>,
     /// What the host has.
     pub capacity: Capacity,
+    /// Its GPUs.
+    pub gpus: Vec<GpuDevice>,
     /// Versions and images, for people and for placement.
     pub facts: HostFacts,
 }
@@ -42,6 +44,19 @@ pub struct Capacity {
     pub memory_free: ByteCount,
     /// Processors.
     pub cpus: u32,
+}
+
+/// One GPU of a host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GpuDevice {
+    /// Which.
+    pub gpu: GpuId,
+    /// NVML's name of the model.
+    pub model: String,
+    /// Its memory.
+    pub memory: ByteCount,
+    /// Why it is set aside: sick, or used by somebody else. `None`: it can be given.
+    pub trouble: Option<String>,
 }
 
 /// Slowly changing facts about a host.
@@ -85,6 +100,8 @@ pub struct Origin {
     pub profile: String,
     /// The container's memory limit.
     pub memory: ByteCount,
+    /// The GPUs it holds.
+    pub gpus: Vec<GpuPart>,
     /// The decision that placed it.
     pub decision: Option<DecisionId>,
 }

@@ -42,20 +42,41 @@ macro_rules! reasons {
 reasons! {
     PlacedNow "placed.now" "A host has room." "";
     PlacedFromQueue "placed.from_queue" "A host had room when the request's turn came." "";
+    PlacedOverflow "placed.overflow" "A host of the training's pool is down; another pool helps out." "";
 
     RefusedAccountUnknown "refused.account.unknown" "This account is not known here." "Ask the administrators to create it.";
-    RefusedProfile "refused.access.profile" "There is no such profile." "Choose one of the profiles on the New server page.";
-    RefusedMemoryChoice "refused.too_big" "More memory than this profile gives." "Ask for less, or choose another profile.";
+    RefusedDenied "refused.access.denied" "This account may not start servers here." "Ask the contact of your group.";
+    RefusedProfile "refused.profile.unknown" "There is no such profile or choice." "Choose one of the profiles on the New server page.";
+    RefusedAccess "refused.access.profile" "This profile is given to certain people only." "Ask for access, or choose another profile.";
+    RefusedPoolClosed "refused.access.pool_closed" "The pool is open only while a training is on." "Come back when the training is on, or choose another profile.";
+    RefusedTooBig "refused.too_big" "More than this profile gives." "Ask for less, or choose another profile.";
     RefusedNeverFits "refused.never_fits" "No host of this pool is that large." "Ask for less memory.";
     RefusedServers "refused.quota.servers" "The limit of servers for one person is reached." "Stop one of your servers first.";
+    RefusedMemory "refused.quota.memory" "The limit of memory for one person is reached." "Stop one of your servers, or ask for less.";
+    RefusedGpus "refused.quota.gpu" "The limit of GPUs for one person is reached." "Stop a server that holds a GPU first.";
+    RefusedGpuHours "refused.budget.gpu_hours" "The GPU hours of this period are used up." "Wait until the period has moved on, or use a profile without GPU.";
+    RefusedGibHours "refused.budget.gib_hours" "The memory hours of this period are used up." "Wait until the period has moved on.";
+    RefusedNotClaimed "refused.queue.not_claimed" "Its place was held, and nobody came." "Start it again and keep its page open.";
+    RefusedMaxWait "refused.queue.max_wait" "It waited as long as the site lets a request wait." "Ask again, perhaps for less.";
 
     WaitMemoryReserved "wait.memory.reserved" "All memory is promised to running servers." "It starts by itself as soon as somebody stops; asking for less memory may start sooner.";
     WaitMemoryUsed "wait.memory.used" "The memory really free is too little." "It starts by itself as soon as memory becomes free.";
+    WaitMemoryGrowth "wait.memory.growth" "The servers there could not all grow any more." "It starts by itself as soon as memory becomes free.";
+    WaitKeptForGpus "wait.memory.kept_for_gpus" "What is left there is kept for servers with a GPU." "It starts by itself as soon as somebody stops.";
+    WaitCpu "wait.cpu" "All processors are promised to running servers." "It starts by itself as soon as somebody stops.";
+    WaitGpuBusy "wait.gpu.busy" "All suitable GPUs are in use." "It starts by itself as soon as one is given back.";
     WaitNoHost "wait.host.none_ready" "No host is ready." "The administrators see this too; it starts by itself when a host is back.";
     WaitOrder "wait.order" "Others asked first." "It starts by itself in its turn.";
+    WaitPlaceHeld "wait.place_held" "A place is held for its owner." "Open its page: it starts at once.";
 
     HostJoining "host.joining" "The host has not reported yet." "Check berth-agent on that host.";
     HostCordoned "host.cordoned" "The host takes nothing new." "";
+    HostDraining "host.draining" "The host is being emptied." "";
+    HostDrained "host.drained" "The host was emptied." "";
+    HostNotAllowed "host.not_allowed" "A rule sends this person's servers elsewhere." "";
+    HostNoGpu "host.no_gpu" "The host has no suitable GPU." "";
+    HostForGpus "host.for_gpus" "The host is for servers with a GPU." "";
+    GpuBroken "gpu.broken" "A GPU of the host is set aside." "Look at that GPU: it is sick, or used by something else.";
     HostLost "host.lost" "The host does not report." "Check berth-agent and the network on that host.";
     HostEngineDown "host.engine_down" "Docker does not answer on the host." "Check dockerd on that host.";
     HostNotInPool "host.not_in_pool" "The host serves another pool." "";
@@ -72,6 +93,7 @@ reasons! {
 
     StoppedUser "stopped.user" "Stopped by its owner." "";
     StoppedAdmin "stopped.admin" "Stopped by an administrator." "";
+    StoppedDrain "stopped.drain" "Stopped because its host is being emptied." "Start it again; it will run on another host.";
     StoppedCrash "stopped.crash" "The server ended by itself." "Start it again; if it happens again, tell the administrators.";
     StoppedOom "stopped.oom" "The server used all its memory and was ended." "Start it again with more memory.";
     StoppedHostRestarted "stopped.host_lost" "The host was restarted." "Start it again; it may run on another host.";

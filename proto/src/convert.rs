@@ -3,10 +3,10 @@
 
 use berth_common::id::BadId;
 use berth_common::link::{
-    Account, Capacity, Desired, DesiredSet, Ending, Group, HostFacts, Observed, ObservedState,
-    Origin, Pending, Report, RunSpec, StartStep, StepDone, Verdict,
+    Account, Capacity, Desired, DesiredSet, Ending, GpuDevice, Group, HostFacts, Observed,
+    ObservedState, Origin, Pending, Report, RunSpec, StartStep, StepDone, Verdict,
 };
-use berth_common::{ByteCount, Epoch, Generation, Incarnation, Revision, Timestamp};
+use berth_common::{ByteCount, Epoch, Generation, GpuPart, Incarnation, Revision, Timestamp};
 
 use crate::link as wire;
 
@@ -76,6 +76,7 @@ impl From<Report> for wire::Heartbeat {
             agent_version: report.facts.agent_version,
             engine_version: report.facts.engine_version,
             images: report.facts.images,
+            gpus: report.gpus.into_iter().map(Into::into).collect(),
         }
     }
 }
@@ -115,12 +116,54 @@ impl TryFrom<wire::Heartbeat> for Report {
                 memory_free: ByteCount(capacity.memory_free),
                 cpus: capacity.cpus,
             },
+            gpus: message.gpus.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
             facts: HostFacts {
                 agent_version: text(message.agent_version),
                 engine_version: text(message.engine_version),
                 images: message.images.into_iter().map(text).collect(),
             },
         })
+    }
+}
+
+impl From<GpuDevice> for wire::Gpu {
+    fn from(device: GpuDevice) -> Self {
+        Self {
+            id: device.gpu.to_string(),
+            model: device.model,
+            memory: device.memory.0,
+            trouble: device.trouble.unwrap_or_default(),
+        }
+    }
+}
+
+impl TryFrom<wire::Gpu> for GpuDevice {
+    type Error = BadMessage;
+
+    fn try_from(message: wire::Gpu) -> Result<Self, BadMessage> {
+        Ok(Self {
+            gpu: message.id.parse()?,
+            model: text(message.model),
+            memory: ByteCount(message.memory),
+            trouble: Some(text(message.trouble)).filter(|trouble| !trouble.is_empty()),
+        })
+    }
+}
+
+impl From<GpuPart> for wire::GpuPart {
+    fn from(part: GpuPart) -> Self {
+        Self { id: part.gpu.to_string(), milli: part.milli }
+    }
+}
+
+impl TryFrom<wire::GpuPart> for GpuPart {
+    type Error = BadMessage;
+
+    fn try_from(message: wire::GpuPart) -> Result<Self, BadMessage> {
+        match message.milli {
+            milli @ 1..=1000 => Ok(Self { gpu: message.id.parse()?, milli }),
+            _ => Err(BadMessage::Unknown("part of a GPU")),
+        }
     }
 }
 
@@ -158,6 +201,7 @@ impl From<Observed> for wire::Observed {
                 profile: observed.origin.profile,
                 memory: observed.origin.memory.0,
                 decision: observed.origin.decision.map(String::from).unwrap_or_default(),
+                gpus: observed.origin.gpus.into_iter().map(Into::into).collect(),
             }),
         }
     }
@@ -202,6 +246,7 @@ impl TryFrom<wire::Observed> for Observed {
                 server_name: origin.server_name.parse()?,
                 profile: text(origin.profile),
                 memory: ByteCount(origin.memory),
+                gpus: origin.gpus.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
                 decision: match origin.decision.as_str() {
                     "" => None,
                     id => Some(id.parse()?),
@@ -276,6 +321,7 @@ impl From<RunSpec> for wire::Run {
             profile: spec.origin.profile,
             pool: spec.pool,
             decision: spec.origin.decision.map(String::from).unwrap_or_default(),
+            gpus: spec.origin.gpus.into_iter().map(Into::into).collect(),
             prefix: spec.prefix,
             port: spec.port.into(),
         }
@@ -293,6 +339,7 @@ impl TryFrom<wire::Run> for RunSpec {
                 server_name: run.server_name.parse()?,
                 profile: run.profile,
                 memory: ByteCount(run.memory),
+                gpus: run.gpus.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
                 decision: match run.decision.as_str() {
                     "" => None,
                     id => Some(id.parse()?),

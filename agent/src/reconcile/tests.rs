@@ -43,6 +43,7 @@ fn origin() -> Origin {
         server_name: "".parse().unwrap(),
         profile: "small".into(),
         memory: ByteCount(1 << 30),
+        gpus: Vec::new(),
         decision: None,
     }
 }

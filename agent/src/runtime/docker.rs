@@ -496,6 +496,7 @@ fn container(host: &HostId, summary: &ContainerSummary) -> Option<Container> {
             server_name: label("berth.server_name")?.parse().ok()?,
             profile: label("berth.profile")?.to_owned(),
             memory: ByteCount(number("berth.memory")?),
+            gpus: Vec::new(),
             decision: label("berth.decision")?.parse().ok(),
         },
         prefix: label("berth.prefix")?.to_owned(),

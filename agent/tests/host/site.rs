@@ -479,6 +479,7 @@ pub fn spec(image: &str, home: &str) -> RunSpec {
             server_name: "".parse().unwrap(),
             profile: "small".into(),
             memory: ByteCount(64 << 20),
+            gpus: Vec::new(),
             decision: None,
         },
         account: Account {
