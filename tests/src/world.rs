@@ -12,8 +12,9 @@ use berth_common::{ByteCount, HostId, Seconds, ServerId};
 use berth_core::Settings;
 use berth_core::event::Event;
 use berth_core::fleet::Phase;
-use berth_core::placement::place;
-use berth_core::settings::{Cite, HostSettings, Image, Pool, Profile, Strategy};
+use berth_core::placement::{Look, Need, place};
+use berth_core::queue::waiters;
+use berth_core::settings::{Cite, HostSettings, Image, Pool, Profile, Quota, Quotas, Strategy};
 
 mod chance;
 mod engine;
@@ -577,9 +578,14 @@ impl World {
                     }
                 }
                 Phase::Waiting { .. } => {
-                    let ask = &server.ask;
-                    let first = fleet.queue().first().map(|first| &first.id) == Some(&server.id);
-                    if first && place(fleet, Some(server), "cpu", ask, now).choice.is_ok() {
+                    let first = waiters(fleet, now).into_iter().next();
+                    let first = first.filter(|first| first.server.id == server.id);
+                    let need = first.and_then(|first| first.checked.ok());
+                    let fits = |need: &Need| {
+                        let look = &mut Look::Only(fleet.rows());
+                        place(look, need, None, None).choice.is_ok()
+                    };
+                    if need.as_ref().is_some_and(fits) {
                         return broken("L1-waiting", format!("{} waits in vain", server.id));
                     }
                 }
@@ -658,12 +664,14 @@ fn settings(hosts: &[HostId], strategy: Strategy) -> Settings {
         images: vec!["base".into(), "other".into()],
         default: true,
         cite: cite.clone(),
+        ..Profile::default()
     };
     let host = |id: &HostId| {
         let settings = HostSettings {
             pool: "cpu".into(),
             memory: None,
             keep_free: KEEP_FREE,
+            gpus: None,
             address: format!("{id}:8600"),
             cite: Cite::default(),
         };
@@ -671,10 +679,14 @@ fn settings(hosts: &[HostId], strategy: Strategy) -> Settings {
     };
     Settings {
         hosts: hosts.iter().map(host).collect(),
-        pools: BTreeMap::from([("cpu".to_owned(), Pool { strategy })]),
+        pools: BTreeMap::from([("cpu".to_owned(), Pool { strategy, ..Pool::default() })]),
         profiles: BTreeMap::from([("notebook".to_owned(), profile)]),
         images: BTreeMap::from([image("base"), image("other")]),
-        servers_per_person: 2,
+        quotas: Quotas {
+            default: Quota { servers: Some(2), ..Quota::default() },
+            ..Quotas::default()
+        },
         lost_after: Seconds(15),
+        ..Settings::default()
     }
 }

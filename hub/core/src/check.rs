@@ -1,11 +1,14 @@
 //! Named invariants of a fleet, checked after every step in simulation and by `berth doctor` in
 //! production.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+
+use berth_common::GpuId;
 
 use crate::fleet::{Fleet, Phase};
 use crate::route::routes;
+use crate::settings::MemoryRule;
 
 /// An invariant that does not hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +31,7 @@ pub fn violations(fleet: &Fleet) -> Vec<Violation> {
     let mut say = |invariant, text: String| found.push(Violation { invariant, found: text });
     names(fleet, &mut say);
     reservations(fleet, &mut say);
+    gpus(fleet, &mut say);
     generations(fleet, &mut say);
     current_routes(fleet, &mut say);
     found
@@ -53,15 +57,39 @@ fn names(fleet: &Fleet, say: &mut Say<'_>) {
 }
 
 /// S3: what is promised on a host that reports fits into it. Adopted servers are exempt: they run
-/// already, whatever we would have decided.
+/// already, whatever we would have decided; so are pools that admit on what is really used, since
+/// use changes after a decision.
 fn reservations(fleet: &Fleet, say: &mut Say<'_>) {
     for host in fleet.hosts.values() {
         let adopted = fleet.placed_on(&host.id).any(|(server, _)| server.account.is_none());
-        let reported = host.heard.is_some() && fleet.host_settings(&host.id).is_some();
+        let by_limits = fleet.host_settings(&host.id).is_none_or(|declared| {
+            let pool = fleet.settings.pools.get(&declared.pool);
+            pool.is_none_or(|pool| pool.memory_rule == MemoryRule::Limits)
+        });
+        let reported = by_limits && host.heard.is_some() && fleet.host_settings(&host.id).is_some();
         let reserved = fleet.reserved_on(&host.id);
         if reported && !adopted && !reserved.fits(&fleet.usable_on(host)) {
             say("S3-capacity", format!("{}: {} reserved", host.id, reserved.memory));
         }
+    }
+}
+
+/// S4: nobody holds a part of a GPU that another holds.
+fn gpus(fleet: &Fleet, say: &mut Say<'_>) {
+    let mut held: BTreeMap<&GpuId, u32> = BTreeMap::new();
+    for server in fleet.servers.values() {
+        let placed = server.placement().map(|placement| &placement.gpus);
+        let promised = match &server.phase {
+            Phase::Waiting { place: Some(place), .. } => Some(&place.gpus),
+            _ => None,
+        };
+        for part in placed.or(promised).into_iter().flatten() {
+            let sum = held.entry(&part.gpu).or_default();
+            *sum = sum.saturating_add(part.milli);
+        }
+    }
+    for (gpu, milli) in held.into_iter().filter(|(_, milli)| *milli > 1000) {
+        say("S4-gpu", format!("{gpu} is given {milli} thousandths of"));
     }
 }
 

@@ -7,8 +7,11 @@ use berth_common::link::{Account, Report};
 use berth_common::{ByteCount, DecisionId, HostId, Reason, ServerId, ServerName, Timestamp};
 
 use crate::decision::Decision;
-use crate::fleet::{Host, Server};
+use crate::fleet::{Host, Intent, Server};
+use crate::floor::FloorHost;
+use crate::packing::Prices;
 use crate::settings::Settings;
+use crate::usage::UsageDay;
 
 /// Names the caller that waits for an answer; the driver keeps the way back to it.
 pub type ReplyTo = u64;
@@ -52,6 +55,20 @@ pub enum Event {
         /// When.
         at: Timestamp,
     },
+    /// The owner of a waiting server looks at its page.
+    Watched {
+        /// Which server.
+        server: ServerId,
+    },
+    /// An administrator wants something else with a host.
+    Intend {
+        /// Which.
+        host: HostId,
+        /// What.
+        intent: Intent,
+        /// Who waits for the answer.
+        reply: Option<ReplyTo>,
+    },
     /// Time has passed. Sent every second.
     Tick,
 }
@@ -69,6 +86,9 @@ pub struct StartRequest {
     pub name: ServerName,
     /// What is wished for; what is not said comes from the last start or the profile.
     pub wish: Wish,
+    /// Whether a person asks who will look at the page: their turn in the queue is held for them
+    /// while they do not. What a program asked for starts by itself.
+    pub watched: bool,
     /// The client's options, a JSON object; `None` keeps those of the last start.
     pub user_options: Option<String>,
     /// Who waits for the answer.
@@ -84,6 +104,8 @@ pub struct Wish {
     pub memory: Option<ByteCount>,
     /// The image's name, or the profile's first.
     pub image: Option<String>,
+    /// GPUs, or the profile's default.
+    pub gpus: Option<u32>,
     /// Whether a wish that says nothing repeats the server's last start.
     pub as_before: bool,
 }
@@ -109,6 +131,10 @@ pub enum Answer {
     Removed,
     /// There is no such server.
     NoSuchServer,
+    /// The host's intent is saved.
+    Intended,
+    /// There is no such host.
+    NoSuchHost,
 }
 
 /// An act that leaves the core. Rows are saved first; everything else happens only after that.
@@ -139,4 +165,19 @@ pub enum Row {
     Host(Arc<Host>),
     /// A decision.
     Decision(Arc<Decision>),
+    /// Hosts as placement sees them from this moment on: what decisions are made from.
+    Floor {
+        /// The floor's version.
+        version: u64,
+        /// The moment.
+        at: Timestamp,
+        /// The hosts that changed since the last such row.
+        hosts: Vec<Arc<FloorHost>>,
+    },
+    /// The site's files, as a version that decisions name.
+    Settings(Arc<Settings>),
+    /// What leftovers are worth, as a version that decisions name.
+    Prices(Arc<Prices>),
+    /// A day of a person's use.
+    Usage(UsageDay),
 }

@@ -6,13 +6,23 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use berth_common::{Epoch, HostId, Resources, Revision, ServerId, ServerName, Timestamp, Username};
+use berth_common::{
+    ByteCount, Epoch, HostId, Resources, Revision, Seconds, ServerId, ServerName, Timestamp,
+    Username,
+};
+
+use crate::floor::{Floor, FloorHost, before_reign};
+use crate::memory;
+use crate::packing::Prices;
+use crate::placement::{Demand, Rows};
+use crate::queue::{KeptFor, Lives};
+use crate::usage::Usage;
 
 pub mod host;
 pub mod server;
 
-pub use host::{Heard, Host, HostState};
-pub use server::{Ask, End, Phase, Placement, Server, ServerState, StopOrder};
+pub use host::{Heard, Host, HostState, Intent, Order};
+pub use server::{Ask, End, HeldPlace, Phase, Placement, Server, ServerState, StopOrder};
 
 use crate::settings::{HostSettings, Settings};
 
@@ -32,6 +42,49 @@ pub struct Fleet {
     /// Servers removed in this reign: a report that still shows one is older than its end, and
     /// must not make it known again.
     pub(crate) removed: Arc<BTreeSet<ServerId>>,
+    /// What people used over time.
+    pub usage: Usage,
+    /// The peaks of servers that have ended: what to expect of the next ones.
+    pub(crate) history: Arc<memory::History>,
+    /// How long servers live, for estimates.
+    pub lives: Lives,
+    /// What placement looks at, as of the last step.
+    pub floor: Floor,
+    /// The same under the site's rules.
+    pub(crate) rows: Rows,
+    /// What leftovers are worth to the mix of requests.
+    pub prices: Arc<Prices>,
+    /// What was asked for lately, for these prices.
+    pub(crate) demand: Demand,
+    /// What is derived from the records above, so that no step has to look at all of them.
+    pub(crate) index: Index,
+}
+
+/// Which servers hold room where, which wait, and which hosts look otherwise than the floor says.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Index {
+    holding: BTreeMap<HostId, BTreeSet<ServerId>>,
+    waiting: BTreeSet<ServerId>,
+    changed: BTreeSet<HostId>,
+    /// Moments at which time alone changes a host.
+    due: BTreeSet<(Timestamp, HostId)>,
+    due_of: BTreeMap<HostId, Timestamp>,
+    /// The floor's version for which the queue was last served.
+    pub(crate) served: u64,
+    /// When that was.
+    pub(crate) served_at: Timestamp,
+    /// When the floor was last saved.
+    pub(crate) floor_saved: Timestamp,
+    /// Whether the queue itself has changed since.
+    pub(crate) queue_changed: bool,
+    /// By pool: what is kept for the first in its queue.
+    pub(crate) kept: BTreeMap<String, KeptFor>,
+    /// Whether prices were made before hosts or settings changed.
+    pub(crate) unpriced: bool,
+    /// When prices were last made.
+    pub(crate) priced_at: Timestamp,
+    /// Hosts that changed since the floor was last saved.
+    unsaved: BTreeSet<HostId>,
 }
 
 impl Fleet {
@@ -48,7 +101,19 @@ impl Fleet {
         for server in servers {
             fleet.insert(server);
         }
+        // What is expected of the next servers is known from the last run of each.
+        for server in fleet.servers.values().filter(|server| server.placement().is_none()) {
+            let highest = server.peaks.as_ref().map(|peaks| peaks.highest(server.last_activity));
+            let Some(peak) = highest.filter(|peak| *peak > ByteCount::ZERO) else { continue };
+            let ask = &server.ask;
+            Arc::make_mut(&mut fleet.history).add(&server.owner, &ask.image, &ask.profile, peak);
+        }
+        // One reign's versions come after those of the one before.
+        fleet.floor.version = before_reign(epoch);
+        fleet.prices = Arc::new(Prices { version: before_reign(epoch), ..Prices::default() });
         fleet.declare_hosts();
+        // Nobody has reported: every host is joining, at whatever moment.
+        fleet.settle(Timestamp::default());
         fleet
     }
 
@@ -62,6 +127,13 @@ impl Fleet {
     ) -> Self {
         let settings = Arc::clone(&former.settings);
         let mut fleet = Self::restore(former.epoch, settings, hosts, servers);
+        // A version that a decision names never stands for another floor.
+        fleet.floor.version = former.floor.version.saturating_add(1);
+        // Nor for other prices: those of before may not have been saved.
+        let version = former.prices.version.saturating_add(1);
+        fleet.prices = Arc::new(Prices { version, ..Prices::default() });
+        fleet.demand = former.demand.clone();
+        fleet.lives = former.lives.clone();
         fleet.removed = Arc::clone(&former.removed);
         for (id, before) in &former.hosts {
             let host =
@@ -71,6 +143,8 @@ impl Fleet {
             host.session = before.session;
             host.doubled_at = before.doubled_at;
         }
+        // Some of them the store does not know.
+        fleet.look_at_all();
         for server in fleet.servers.values_mut() {
             let Some(host) = server.placement().map(|placement| &placement.host) else { continue };
             let seq = fleet.hosts.get(host).map_or(0, |host| host.seq);
@@ -99,13 +173,169 @@ impl Fleet {
                 Arc::make_mut(host).address = declared.address.clone();
             }
         }
+        self.look_at_all();
     }
 
     /// Adds a server under its id and its name.
     pub(crate) fn insert(&mut self, server: Server) {
         let key = (server.owner.clone(), server.name.clone());
         Arc::make_mut(&mut self.by_name).insert(key, server.id.clone());
-        self.servers.insert(server.id.clone(), Arc::new(server));
+        let id = server.id.clone();
+        self.servers.insert(id.clone(), Arc::new(server));
+        self.enter(&id);
+    }
+
+    /// A server to be changed. Whoever may change its phase says so to [`Self::enter`] after it.
+    pub(crate) fn server_mut(&mut self, id: &ServerId) -> Option<&mut Server> {
+        self.servers.get_mut(id).map(Arc::make_mut)
+    }
+
+    /// Gives a server another phase.
+    pub(crate) fn set_phase(&mut self, id: &ServerId, phase: Phase) -> Option<Phase> {
+        self.leave(id);
+        let before = self.server_mut(id).map(|server| std::mem::replace(&mut server.phase, phase));
+        self.enter(id);
+        before
+    }
+
+    /// Takes a server out of the index.
+    pub(crate) fn leave(&mut self, id: &ServerId) {
+        let Some(server) = self.servers.get(id) else { return };
+        self.index.queue_changed |= self.index.waiting.remove(id);
+        if let Some(host) = server.holds_on() {
+            if let Some(holding) = self.index.holding.get_mut(host) {
+                holding.remove(id);
+            }
+            self.index.changed.insert(host.clone());
+        }
+    }
+
+    fn enter(&mut self, id: &ServerId) {
+        let Some(server) = self.servers.get(id) else { return };
+        if matches!(server.phase, Phase::Waiting { .. }) {
+            self.index.queue_changed |= self.index.waiting.insert(id.clone());
+        }
+        if let Some(host) = server.holds_on() {
+            self.index.holding.entry(host.clone()).or_default().insert(id.clone());
+            self.index.changed.insert(host.clone());
+        }
+    }
+
+    /// Notes that placement may see this host otherwise.
+    pub(crate) fn changed(&mut self, host: &HostId) {
+        self.index.changed.insert(host.clone());
+    }
+
+    fn look_at_all(&mut self) {
+        self.index.changed = self.hosts.keys().cloned().collect();
+        self.rows = Rows::default();
+    }
+
+    /// Brings the floor up to date with the records and with the moment.
+    pub(crate) fn settle(&mut self, now: Timestamp) {
+        while let Some((due, host)) = self.index.due.first().cloned().filter(|(due, _)| *due <= now)
+        {
+            self.index.due.remove(&(due, host.clone()));
+            self.index.changed.insert(host);
+        }
+        let changed = std::mem::take(&mut self.index.changed);
+        if changed.is_empty() {
+            return;
+        }
+        let mut known = true;
+        for id in changed {
+            let Some(host) = self.hosts.get(&id).cloned() else { continue };
+            self.plan_next_look(&host, now);
+            let entry = FloorHost::of(self, &host, now);
+            let Some(position) = self.floor.position(&id) else {
+                self.floor.hosts.push(Arc::new(entry));
+                self.floor.hosts.sort_by(|a, b| a.host.cmp(&b.host));
+                self.floor.version = self.floor.version.saturating_add(1);
+                self.index.unsaved.insert(id);
+                known = false;
+                continue;
+            };
+            let Some(old) = self.floor.hosts.get_mut(position).filter(|old| ***old != entry) else {
+                continue;
+            };
+            *old = Arc::new(entry);
+            self.floor.version = self.floor.version.saturating_add(1);
+            self.rows.update(position, old);
+            self.index.unsaved.insert(id);
+        }
+        if !known || self.rows.hosts().len() != self.floor.hosts.len() {
+            self.rows = Rows::of(&self.floor, &self.settings, &self.prices);
+            self.index.unpriced = true;
+        }
+    }
+
+    /// The hosts whose entries changed since they were last taken, to be saved.
+    pub(crate) fn take_unsaved(&mut self) -> Vec<Arc<FloorHost>> {
+        let unsaved = std::mem::take(&mut self.index.unsaved);
+        unsaved.iter().filter_map(|host| self.floor.host(host)).cloned().collect()
+    }
+
+    /// The floor under the site's rules.
+    pub fn rows(&self) -> &Rows {
+        &self.rows
+    }
+
+    /// What a server of this person will probably use at most.
+    pub fn expected_peak(&self, owner: &Username, ask: &Ask) -> ByteCount {
+        self.history.expected(owner, &ask.image, &ask.profile, memory::Floor::default(), ask.memory)
+    }
+
+    /// Whether that comes from enough servers before it.
+    pub fn knows_peak(&self, owner: &Username, ask: &Ask) -> bool {
+        self.history.knows(owner, &ask.image, &ask.profile)
+    }
+
+    /// What a server of the same owner will probably use once this one has ended, and whether that
+    /// is known.
+    pub(crate) fn expected_after(
+        &self,
+        server: &Server,
+        now: Timestamp,
+        ask: &Ask,
+    ) -> (ByteCount, bool) {
+        let mut history = memory::History::clone(&self.history);
+        let was = &server.ask;
+        if let Some(peak) =
+            server.peaks.as_ref().map(|peaks| peaks.highest(now)).filter(|peak| peak.0 > 0)
+        {
+            history.add(&server.owner, &was.image, &was.profile, peak);
+        }
+        let owner = &server.owner;
+        let expected =
+            history.expected(owner, &ask.image, &ask.profile, memory::Floor::default(), ask.memory);
+        (expected, history.knows(owner, &ask.image, &ask.profile))
+    }
+
+    /// What a server of this image and profile will probably use at most, whoever asks.
+    pub(crate) fn usual_peak(&self, ask: &Ask) -> ByteCount {
+        self.history.usual(&ask.image, &ask.profile, memory::Floor::default(), ask.memory)
+    }
+
+    /// How far back the peaks of servers on this host are looked up.
+    pub(crate) fn peak_window(&self, host: &HostId) -> Seconds {
+        let declared = self.settings.hosts.get(host);
+        let pool = declared.and_then(|declared| self.settings.pools.get(&declared.pool));
+        pool.map_or(memory::PEAK_WINDOW, |pool| pool.peak_window)
+    }
+
+    /// The peaks of servers that have ended, to be added to.
+    pub fn history_mut(&mut self) -> &mut memory::History {
+        Arc::make_mut(&mut self.history)
+    }
+
+    fn plan_next_look(&mut self, host: &Host, now: Timestamp) {
+        if let Some(due) = self.index.due_of.remove(&host.id) {
+            self.index.due.remove(&(due, host.id.clone()));
+        }
+        if let Some(due) = FloorHost::next_change(self, host, now) {
+            self.index.due.insert((due, host.id.clone()));
+            self.index.due_of.insert(host.id.clone(), due);
+        }
     }
 
     /// The server of this owner and name.
@@ -127,10 +357,13 @@ impl Fleet {
         &'a self,
         host: &'a HostId,
     ) -> impl Iterator<Item = (&'a Server, &'a Placement)> {
-        self.servers.values().filter_map(move |server| {
-            let placement = server.placement().filter(|placement| placement.host == *host)?;
-            Some((server.as_ref(), placement))
-        })
+        self.holding_on(host).filter_map(|server| Some((server, server.placement()?)))
+    }
+
+    /// The same, with those that are promised a place there.
+    pub fn holding_on<'a>(&'a self, host: &HostId) -> impl Iterator<Item = &'a Server> {
+        let ids = self.index.holding.get(host).into_iter().flatten();
+        ids.filter_map(|id| self.servers.get(id)).map(AsRef::as_ref)
     }
 
     /// What is promised on this host.
@@ -138,20 +371,15 @@ impl Fleet {
         self.placed_on(host).map(|(_, placement)| placement.reservation).sum()
     }
 
-    /// The waiting servers in the order in which they will be served.
-    pub fn queue(&self) -> Vec<&Arc<Server>> {
-        let mut waiting: Vec<_> = self
-            .servers
-            .values()
-            .filter(|server| matches!(server.phase, Phase::Waiting { .. }))
-            .collect();
-        waiting.sort_by_key(|server| (server.waiting_since(), server.id.clone()));
-        waiting
+    /// The servers that wait, in the order of their ids.
+    pub fn waiting(&self) -> impl Iterator<Item = &Arc<Server>> {
+        self.index.waiting.iter().filter_map(|id| self.servers.get(id))
     }
 
     /// A host's state at this moment, with the first reason that keeps it from taking servers.
     pub fn host_state(&self, host: &Host, now: Timestamp) -> HostState {
-        host.state(self.host_settings(&host.id), self.settings.lost_after, now)
+        let empty = self.index.holding.get(&host.id).is_none_or(BTreeSet::is_empty);
+        host.state(self.host_settings(&host.id), self.settings.lost_after, empty, now)
     }
 
     /// What the files declare for a host.
@@ -166,7 +394,8 @@ impl Fleet {
         let Some(settings) = self.host_settings(&host.id) else { return Resources::default() };
         let total = heard.capacity.memory_total;
         let total = settings.memory.map_or(total, |declared| declared.min(total));
-        Resources { memory: total.minus(settings.keep_free) }
+        let cpu_milli = heard.capacity.cpus.saturating_mul(1000);
+        Resources { memory: total.minus(settings.keep_free), cpu_milli }
     }
 
     /// A server's state at this moment, as people read it.
@@ -183,6 +412,7 @@ impl Fleet {
     /// Changes a host in place, and gives its next desired set a new number.
     pub(crate) fn bump(&mut self, host: &HostId) -> Revision {
         let epoch = self.epoch;
+        self.changed(host);
         let host =
             self.hosts.entry(host.clone()).or_insert_with(|| Arc::new(Host::new(host.clone())));
         let host = Arc::make_mut(host);

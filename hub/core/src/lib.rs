@@ -6,14 +6,22 @@
 
 pub mod check;
 pub mod decision;
+pub mod drain;
 pub mod event;
 pub mod fleet;
+pub mod floor;
+pub mod memory;
+pub mod nearest;
+pub mod packing;
 pub mod placement;
+pub mod queue;
 pub mod reconcile;
 pub mod route;
+pub mod rules;
 pub mod settings;
 pub mod step;
 pub mod store;
+pub mod usage;
 
 pub use decision::{Decision, Outcome};
 pub use event::{Answer, Effect, Event, StartRequest};

@@ -1,26 +1,83 @@
-//! Placement: filter → score → reserve → explain, as plain functions over an immutable fleet.
+//! Placement: which host a request goes to, as plain functions over the floor.
 //!
-//! Every host is looked at, none is sampled. The explanation is made from the same values that
-//! decided, so it cannot tell another story.
+//! Every host is looked at, none is sampled. What decides is one row a host, made of the floor and
+//! the site's rules; the explanation is made from the same rows, so it cannot tell another story.
 
-use berth_common::{ByteCount, HostId, Reason, Resources, Timestamp};
-
-use crate::decision::{HostLine, HostVerdict};
-use crate::fleet::{Ask, Fleet, Server};
-
-mod filter;
+mod demand;
+mod explain;
+mod need;
+mod room;
+mod row;
+mod rows;
 mod score;
 
-pub use filter::Room;
+pub use demand::Demand;
+pub use explain::lines;
+pub use need::Need;
+pub use room::{Ask as AskInNumbers, Fail};
+pub use row::Row;
+pub use rows::{Kept, Rows, parts};
 pub use score::Score;
 
-/// Where a request would go, and why.
-#[derive(Debug, Clone)]
+use berth_common::{HostId, Reason};
+use serde::{Deserialize, Serialize};
+
+use crate::decision::{Excluded, Term};
+use crate::packing::Worth;
+
+/// Where a request would go.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Verdict {
-    /// The chosen host, or why there is none and whether waiting can help.
-    pub choice: Result<HostId, NoHost>,
-    /// Every host of the site: possible ones in the order of preference, then excluded ones.
-    pub hosts: Vec<HostLine>,
+    /// The chosen host, or why there is none.
+    pub choice: Result<Chosen, NoHost>,
+    /// The best of the others.
+    pub runner_up: Option<Scored>,
+    /// How many hosts are possible.
+    pub possible: u32,
+    /// The others, by the first rule that excludes them.
+    pub excluded: Vec<Excluded>,
+}
+
+/// A host for a request.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Chosen {
+    /// The host with its score.
+    pub scored: Scored,
+    /// Its devices that the server gets, as indices in the host's list.
+    pub gpus: Vec<u16>,
+    /// Whether it serves the pool that only helps out.
+    pub overflow: bool,
+}
+
+/// A possible host and its score.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Scored {
+    /// The host.
+    pub host: HostId,
+    /// Its score.
+    pub score: Score,
+    /// What the placement wastes, term by term; in pools that are packed.
+    #[serde(default)]
+    pub worth: Option<Worth>,
+}
+
+impl Scored {
+    /// The terms in words, in the order in which they decide; below what is wasted, what that is
+    /// made of.
+    pub fn terms(&self) -> Vec<Term> {
+        let mut terms = self.score.terms();
+        let Some(worth) = &self.worth else { return terms };
+        let parts = [
+            ("  worth that is lost", worth.value_lost),
+            ("  GPU that becomes unusable", worth.fragmentation),
+            ("  scarcity", worth.scarcity),
+            ("  place in the filling order", worth.consolidation),
+        ];
+        let at = terms.iter().position(|term| term.name == score::WASTE).map_or(0, |at| at + 1);
+        let parts = parts.map(|(name, cost)| Term { name: name.into(), value: cost.to_string() });
+        terms.splice(at..at, parts);
+        terms
+    }
 }
 
 /// Why no host can take a request now.
@@ -32,87 +89,53 @@ pub enum NoHost {
     Never,
 }
 
-/// Looks for the best host for a server that asks for this much in this pool.
-pub fn place(
-    fleet: &Fleet,
-    server: Option<&Server>,
-    pool: &str,
-    ask: &Ask,
-    now: Timestamp,
-) -> Verdict {
-    let wanted = Resources { memory: ask.memory };
-    let image = fleet.settings.images.get(&ask.image);
-    let mut possible = Vec::new();
-    let mut excluded = Vec::new();
-    let mut could_ever = false;
-    let mut obstacle: Option<Reason> = None;
-    for host in fleet.hosts.values() {
-        match filter::room(fleet, host, pool, &wanted, now) {
-            Ok(room) => possible.push((Score::of(fleet, host, pool, &room, image, server), host)),
-            Err(no) => {
-                could_ever |= no.could_ever;
-                // Being full says more to the person who asks than another host being down.
-                if no.could_ever && obstacle.is_none_or(|known| rank(no.reason) < rank(known)) {
-                    obstacle = Some(no.reason);
-                }
-                excluded.push(HostLine {
-                    host: host.id.clone(),
-                    verdict: HostVerdict::Excluded { reason: no.reason, detail: no.detail },
-                });
-            }
+/// How the rows are looked at: in a step answers are remembered; a snapshot remembers nothing.
+#[derive(Debug)]
+pub enum Look<'a> {
+    /// In a step.
+    Remember(&'a mut Rows),
+    /// On a snapshot.
+    Only(&'a Rows),
+}
+
+impl Look<'_> {
+    /// The rows.
+    pub fn rows(&self) -> &Rows {
+        match self {
+            Self::Remember(rows) => rows,
+            Self::Only(rows) => rows,
         }
     }
-    possible.sort_by(|(a, _), (b, _)| a.cmp(b));
-    let choice = match possible.first() {
-        Some((_, host)) => Ok(host.id.clone()),
-        None if could_ever => Err(NoHost::Now(obstacle.map_or(Reason::WaitNoHost, waiting_reason))),
-        None => Err(NoHost::Never),
-    };
-    let mut hosts: Vec<_> = possible
-        .into_iter()
-        .enumerate()
-        .map(|(position, (score, host))| {
-            let terms = score.terms();
-            let verdict = if position == 0 {
-                HostVerdict::Chosen { terms }
-            } else {
-                HostVerdict::Possible { terms }
-            };
-            HostLine { host: host.id.clone(), verdict }
-        })
-        .collect();
-    hosts.append(&mut excluded);
-    Verdict { choice, hosts }
-}
 
-/// The largest of the offered amounts below `ask` that would start now: what to try instead.
-pub fn nearest_memory(
-    fleet: &Fleet,
-    pool: &str,
-    ask: &Ask,
-    choices: &[ByteCount],
-    now: Timestamp,
-) -> Option<ByteCount> {
-    let mut smaller: Vec<_> =
-        choices.iter().copied().filter(|choice| *choice < ask.memory).collect();
-    smaller.sort_unstable();
-    smaller.into_iter().rev().find(|memory| {
-        let wanted = Resources { memory: *memory };
-        fleet.hosts.values().any(|host| filter::room(fleet, host, pool, &wanted, now).is_ok())
-    })
-}
-
-fn rank(reason: Reason) -> u8 {
-    match reason {
-        Reason::WaitMemoryReserved => 0,
-        Reason::WaitMemoryUsed => 1,
-        _ => 2,
+    fn best(&mut self, need: &Need, last: Option<&HostId>, kept: Kept) -> Verdict {
+        match self {
+            Self::Remember(rows) => rows.best(need, last, kept),
+            Self::Only(rows) => rows.look(need, last, kept),
+        }
     }
 }
 
-fn waiting_reason(obstacle: Reason) -> Reason {
-    match obstacle {
-        Reason::WaitMemoryReserved | Reason::WaitMemoryUsed => obstacle,
-        _ => Reason::WaitNoHost,
+/// Looks for the best host, in the request's pool first, and in the one that helps out if a host of
+/// the first is down. `kept` is a host that others wait for.
+pub fn place(look: &mut Look<'_>, need: &Need, last: Option<&HostId>, kept: Kept) -> Verdict {
+    let verdict = look.best(need, last, kept);
+    match elsewhere(look.rows(), need, &verdict) {
+        Some(elsewhere) => helped_out(verdict, look.best(&elsewhere, last, kept)),
+        None => verdict,
     }
+}
+
+/// The need in the pool that helps out, if it is that pool's turn.
+fn elsewhere(rows: &Rows, need: &Need, verdict: &Verdict) -> Option<Need> {
+    let overflow = need.overflow.as_ref().filter(|_| verdict.choice.is_err())?;
+    let helps = rows.has_a_host_down(&need.pool);
+    helps.then(|| Need { pool: overflow.clone(), overflow: None, ..need.clone() })
+}
+
+fn helped_out(first: Verdict, mut second: Verdict) -> Verdict {
+    match &mut second.choice {
+        Ok(chosen) => chosen.overflow = true,
+        Err(_) => return first,
+    }
+    second
 }

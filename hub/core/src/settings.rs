@@ -1,11 +1,24 @@
 //! What the site's files say, as the planner needs it. Read and checked by the hub's loader; a
-//! new value replaces the old one whole.
+//! new value replaces the old one whole. Serialisable, so that an old decision can be made again
+//! with the settings of its day.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use berth_common::{ByteCount, HostId, Seconds};
 use serde::{Deserialize, Serialize};
+
+mod access;
+mod pool;
+mod profile;
+mod quota;
+mod training;
+
+pub use access::{Access, Allow, Deny, Named, People, Place};
+pub use pool::{CpuServers, GpuSharing, MemoryRule, Pool, Strategy};
+pub use profile::{GpuChoice, Profile};
+pub use quota::{Budget, Merge, Metered, Quota, Quotas, WhenOver};
+pub use training::{Training, Window};
 
 /// The place in the site's files that gave a rule, so that every answer can cite it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -23,24 +36,32 @@ impl fmt::Display for Cite {
 }
 
 /// Everything the planner takes from the configuration.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settings {
+    /// Names this content: equal numbers are equal settings. Zero: not numbered.
+    pub version: u64,
     /// Declared hosts. A host that is not here gets nothing new and is never emptied by force.
     pub hosts: BTreeMap<HostId, HostSettings>,
     /// Pools by name.
     pub pools: BTreeMap<String, Pool>,
-    /// Profiles by name.
+    /// Profiles by name; each training brings one under its own name.
     pub profiles: BTreeMap<String, Profile>,
     /// Images by name.
     pub images: BTreeMap<String, Image>,
-    /// How many servers one person may have at a time, the default one included.
-    pub servers_per_person: u32,
+    /// Who may use what, and where.
+    pub access: Access,
+    /// How much each person may hold.
+    pub quotas: Quotas,
+    /// Courses by name.
+    pub trainings: BTreeMap<String, Training>,
+    /// How the queue is served.
+    pub queue: QueueSettings,
     /// A host silent for this long is lost: it gets nothing new and nothing else changes.
     pub lost_after: Seconds,
 }
 
 /// One declared host.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HostSettings {
     /// The pool it serves.
     pub pool: String,
@@ -48,55 +69,28 @@ pub struct HostSettings {
     pub memory: Option<ByteCount>,
     /// Memory kept for the system, Docker and the page cache.
     pub keep_free: ByteCount,
+    /// The GPUs it should report. Others it reports are used as well; the pages show a difference.
+    #[serde(default)]
+    pub gpus: Option<DeclaredGpus>,
     /// Where the proxy reaches its tunnel, `name:port`.
     pub address: String,
     /// Where it is declared.
     pub cite: Cite,
 }
 
-/// A set of hosts with one placement policy.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Pool {
-    /// Fill hosts one after the other, or all alike.
-    pub strategy: Strategy,
-}
-
-/// How a pool is filled.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Strategy {
-    /// The fullest host that has room: whole hosts stay free for large requests and drains.
-    #[default]
-    Pack,
-    /// The emptiest host: everybody gets the most air.
-    Spread,
-}
-
-/// What a person can pick.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Profile {
-    /// What the tile says.
-    pub title: String,
-    /// One line of what it is good for.
-    pub use_case: String,
-    /// The pool that serves it.
-    pub pool: String,
-    /// Memory when nothing is chosen.
-    pub memory_default: ByteCount,
-    /// Memory amounts offered as buttons.
-    pub memory_choices: Vec<ByteCount>,
-    /// The most that may be asked for.
-    pub memory_max: ByteCount,
-    /// Image names offered, the default one first; at least one.
-    pub images: Vec<String>,
-    /// Chosen when nothing is said.
-    pub default: bool,
-    /// Where it is defined.
-    pub cite: Cite,
+/// The GPUs that a host is declared to have.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeclaredGpus {
+    /// NVML's name of the model, e.g. `Tesla K80`.
+    pub model: String,
+    /// Devices as NVML counts them: a K80 board is two.
+    pub count: u32,
+    /// Memory of one device.
+    pub memory: ByteCount,
 }
 
 /// A notebook image.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Image {
     /// Name with tag or digest, as the engine knows it.
     pub reference: String,
@@ -104,6 +98,34 @@ pub struct Image {
     pub title: String,
     /// Where it is defined.
     pub cite: Cite,
+}
+
+/// How the queue is served.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueueSettings {
+    /// Whose turn comes first.
+    pub order: Order,
+    /// How long a place is held for a person who is not looking when their turn comes.
+    pub hold: Seconds,
+    /// A request that has waited this long is refused.
+    pub max_wait: Seconds,
+}
+
+impl Default for QueueSettings {
+    fn default() -> Self {
+        Self { order: Order::Fair, hold: Seconds(900), max_wait: Seconds(86_400) }
+    }
+}
+
+/// The order of the queue.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Order {
+    /// Who used little lately comes earlier, by at most an hour; so nobody starves.
+    #[default]
+    Fair,
+    /// Who asked first.
+    Fifo,
 }
 
 impl Settings {

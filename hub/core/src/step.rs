@@ -9,13 +9,19 @@ use berth_common::{Seconds, ServerId, Timestamp};
 
 use crate::event::{Answer, Effect, Event, ReplyTo, Row};
 use crate::fleet::{Fleet, Phase, Server};
+use crate::packing::Prices;
+use crate::rules;
 use crate::settings::Settings;
 
 mod admit;
+mod claim;
+mod drain;
+mod intend;
 mod report;
 mod start;
 mod stop;
 
+pub use drain::{plan as drain_plan, preview as drain_preview};
 pub use start::dry_run;
 
 /// Activity is saved at most this late: a crash may lose half a minute of it and nothing else.
@@ -24,10 +30,17 @@ const ACTIVITY_SAVED_AFTER: Seconds = Seconds(30);
 /// Takes one event in and returns what must leave.
 pub fn step(fleet: &mut Fleet, now: Timestamp, event: Event) -> Vec<Effect> {
     let mut out = Vec::new();
+    fleet.settle(now);
+    // What time alone has changed may be somebody's turn.
+    admit::admit_waiting(fleet, now, &mut out);
     match event {
         Event::SettingsChanged(settings) => settings_changed(fleet, settings, &mut out),
         Event::Reported { host, session, report } => {
             report::reported(fleet, now, &host, session, *report, &mut out);
+        }
+        Event::Watched { server } => claim::watched(fleet, now, &server, &mut out),
+        Event::Intend { host, intent, reply } => {
+            intend::intend(fleet, &host, intent, reply, &mut out);
         }
         Event::Start(request) => start::start(fleet, now, *request, &mut out),
         Event::Stop { server, reason, reply } => {
@@ -35,13 +48,61 @@ pub fn step(fleet: &mut Fleet, now: Timestamp, event: Event) -> Vec<Effect> {
         }
         Event::Remove { server, reply } => stop::remove(fleet, &server, reply, &mut out),
         Event::Activity { server, at } => activity(fleet, &server, at.min(now)),
-        Event::Tick => save_activity(fleet, now, &mut out),
+        Event::Tick => tick(fleet, now, &mut out),
     }
+    fleet.settle(now);
     admit::admit_waiting(fleet, now, &mut out);
     out
 }
 
+/// The floor is saved at least this often while it changes: the hosts can then be seen as they were
+/// at any minute.
+const FLOOR_SAVED_EVERY: Seconds = Seconds(60);
+
+fn tick(fleet: &mut Fleet, now: Timestamp, out: &mut Vec<Effect>) {
+    save_activity(fleet, now, out);
+    claim::pass_on(fleet, now, out);
+    drain::carry_out(fleet, now, out);
+    price(fleet, now, out);
+    if now >= fleet.index.floor_saved.plus(FLOOR_SAVED_EVERY) {
+        save_floor(fleet, now, out);
+    }
+}
+
+/// Prices are made anew at most this often.
+const PRICED_EVERY: Seconds = Seconds(60);
+
+/// Makes prices for what is asked for lately, off the path of decisions.
+fn price(fleet: &mut Fleet, now: Timestamp, out: &mut Vec<Effect>) {
+    let due = now >= fleet.index.priced_at.plus(PRICED_EVERY) && fleet.demand.take_new();
+    if !due && !fleet.index.unpriced {
+        return;
+    }
+    fleet.index.unpriced = false;
+    fleet.index.priced_at = now;
+    let offered: Vec<_> = rules::offered(fleet).collect();
+    let mix = fleet.demand.mix(&fleet.rows, offered.into_iter());
+    let version = fleet.prices.version.saturating_add(1);
+    let prices = Arc::new(Prices::of(version, &mix, fleet.rows.shapes()));
+    let same = Prices { version: fleet.prices.version, ..Prices::clone(&prices) } == *fleet.prices;
+    if !same {
+        fleet.rows.set_prices(&prices);
+        fleet.prices = Arc::clone(&prices);
+        out.push(Effect::Save(Row::Prices(prices)));
+    }
+}
+
+/// Saves the hosts that changed since this was last done.
+fn save_floor(fleet: &mut Fleet, now: Timestamp, out: &mut Vec<Effect>) {
+    fleet.index.floor_saved = now;
+    let hosts = fleet.take_unsaved();
+    if !hosts.is_empty() {
+        out.push(Effect::Save(Row::Floor { version: fleet.floor.version, at: now, hosts }));
+    }
+}
+
 fn settings_changed(fleet: &mut Fleet, settings: Arc<Settings>, out: &mut Vec<Effect>) {
+    out.push(Effect::Save(Row::Settings(Arc::clone(&settings))));
     fleet.settings = settings;
     let before = fleet.hosts.clone();
     fleet.declare_hosts();
@@ -91,14 +152,34 @@ fn reply(to: Option<ReplyTo>, answer: Answer, out: &mut Vec<Effect>) {
     }
 }
 
+/// Books what a server held, for budgets, and how long it lived, for estimates.
+fn book(fleet: &mut Fleet, now: Timestamp, id: &ServerId, out: &mut Vec<Effect>) {
+    let Some(server) = fleet.servers.get(id).cloned() else { return };
+    let Some(placement) = server.placement() else { return };
+    if let Some(peak) =
+        server.peaks.as_ref().map(|peaks| peaks.highest(now)).filter(|peak| peak.0 > 0)
+    {
+        let ask = &server.ask;
+        fleet.history_mut().add(&server.owner, &ask.image, &ask.profile, peak);
+    }
+    let days = fleet.usage.book(&server, now);
+    out.extend(days.into_iter().map(|day| Effect::Save(Row::Usage(day))));
+    if let Some(pool) =
+        fleet.settings.hosts.get(&placement.host).map(|declared| declared.pool.clone())
+    {
+        fleet.lives.note(&pool, Seconds(now.millis_since(placement.placed_at) / 1000));
+    }
+}
+
 /// Puts a server to rest: nothing of it exists any more.
-fn release(fleet: &mut Fleet, id: &ServerId, out: &mut Vec<Effect>) {
-    let Some(server) = fleet.servers.get_mut(id) else { return };
-    let server = Arc::make_mut(server);
-    if let Phase::Placed(placement) = std::mem::replace(&mut server.phase, Phase::Idle) {
-        server.last_host = Some(placement.host.clone());
-        if let Some(stop) = placement.stop {
-            server.last_end = Some(stop.end);
+fn release(fleet: &mut Fleet, now: Timestamp, id: &ServerId, out: &mut Vec<Effect>) {
+    book(fleet, now, id, out);
+    if let Some(Phase::Placed(placement)) = fleet.set_phase(id, Phase::Idle) {
+        if let Some(server) = fleet.server_mut(id) {
+            server.last_host = Some(placement.host.clone());
+            if let Some(stop) = placement.stop {
+                server.last_end = Some(stop.end);
+            }
         }
         fleet.bump(&placement.host);
         out.push(Effect::Tell(placement.host));

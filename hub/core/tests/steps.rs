@@ -12,9 +12,11 @@ use berth_common::{
     ByteCount, DecisionId, Epoch, Generation, HostId, Incarnation, Reason, Revision, Seconds,
     ServerId, ServerName, Timestamp, Username,
 };
+use berth_core::drain::single::AtDeadline;
 use berth_core::event::{Row, StartRequest, Wish};
+use berth_core::fleet::{Intent, Order};
 use berth_core::reconcile::orders;
-use berth_core::settings::{Cite, HostSettings, Image, Pool, Profile, Settings, Strategy};
+use berth_core::settings::{Cite, HostSettings, Image, Pool, Profile, Quota, Quotas, Settings};
 use berth_core::{Answer, Effect, Event, Fleet, Outcome, check, step};
 
 const GB: u64 = 1 << 30;
@@ -36,6 +38,7 @@ fn settings() -> Settings {
             pool: "cpu".into(),
             memory: Some(ByteCount(4 * GB)),
             keep_free: ByteCount(0),
+            gpus: None,
             address: format!("{name}:8444"),
             cite: Cite::default(),
         };
@@ -51,34 +54,67 @@ fn settings() -> Settings {
         images: vec!["default".into()],
         default: true,
         cite: cite(3),
+        ..Profile::default()
     };
     let image = Image { reference: "img:1".into(), title: "Image".into(), cite: cite(1) };
     Settings {
         hosts: BTreeMap::from([host("h1"), host("h2")]),
-        pools: BTreeMap::from([("cpu".into(), Pool { strategy: Strategy::Pack })]),
+        pools: BTreeMap::from([("cpu".into(), Pool::default())]),
         profiles: BTreeMap::from([("cpu".into(), profile)]),
         images: BTreeMap::from([("default".into(), image)]),
-        servers_per_person: 2,
+        quotas: Quotas {
+            default: Quota { servers: Some(2), ..Quota::default() },
+            ..Quotas::default()
+        },
         lost_after: Seconds(15),
+        ..Settings::default()
     }
 }
 
 impl Bench {
     fn new() -> Self {
+        let mut bench = Self::silent();
+        bench.hears("h1", &[]);
+        bench.hears("h2", &[]);
+        bench.log.clear();
+        bench
+    }
+
+    /// No host has reported yet.
+    fn silent() -> Self {
         let fleet = Fleet::restore(Epoch(1), Arc::new(settings()), [], []);
         let boot = BTreeMap::from([("h1", "boot-a"), ("h2", "boot-b")]);
-        let mut bench = Self {
+        Self {
             fleet,
             now: Timestamp(0),
             ids: 0,
             log: String::new(),
             applied: BTreeMap::new(),
             boot,
-        };
-        bench.hears("h1", &[]);
-        bench.hears("h2", &[]);
-        bench.log.clear();
-        bench
+        }
+    }
+
+    fn drains(&mut self, host: &str, in_s: u64) {
+        let host: HostId = host.parse().unwrap();
+        let by = Some(self.now.plus(Seconds(in_s)));
+        let order = Order { reason: "new kernel".into(), who: "frank".into(), at: self.now };
+        let plan = berth_core::step::drain_plan(&host, by, AtDeadline::Stop);
+        self.say(&format!("{host} is to be empty in {in_s} s"));
+        let intent = Intent::Draining { order, by, plan };
+        self.take(Event::Intend { host, intent, reply: None });
+    }
+
+    /// Another hub begins with what was saved.
+    fn reborn(&mut self) {
+        let hosts = self.fleet.hosts.values().map(|host| serde_json::to_string(&**host).unwrap());
+        let hosts: Vec<_> = hosts.map(|text| serde_json::from_str(&text).unwrap()).collect();
+        let servers = self.fleet.servers.values().map(|it| serde_json::to_string(&**it).unwrap());
+        let servers: Vec<_> = servers.map(|text| serde_json::from_str(&text).unwrap()).collect();
+        self.fleet = Fleet::restore(Epoch(2), Arc::new(settings()), hosts, servers);
+    }
+
+    fn waits(&mut self, seconds: u64) {
+        self.now = self.now.plus(Seconds(seconds));
     }
 
     fn take(&mut self, event: Event) -> Vec<Effect> {
@@ -95,6 +131,9 @@ impl Bench {
                 }
                 Effect::Save(Row::Host(_)) => line.push_str(" save-host"),
                 Effect::Save(Row::ServerGone(_)) => line.push_str(" save-gone"),
+                Effect::Save(
+                    Row::Floor { .. } | Row::Settings(_) | Row::Usage(_) | Row::Prices(_),
+                ) => {}
                 Effect::Tell(host) => {
                     let _ = write!(line, " tell-{host}");
                 }
@@ -118,6 +157,15 @@ impl Bench {
     }
 
     fn asks(&mut self, user: &str, gigabytes: u64) -> Answer {
+        self.request(user, gigabytes, false)
+    }
+
+    /// By the page, which its owner looks at until told otherwise.
+    fn asks_and_looks(&mut self, user: &str, gigabytes: u64) -> Answer {
+        self.request(user, gigabytes, true)
+    }
+
+    fn request(&mut self, user: &str, gigabytes: u64, watched: bool) -> Answer {
         self.ids += 1;
         let request = StartRequest {
             server: ServerId::from_random(self.ids),
@@ -125,6 +173,7 @@ impl Bench {
             account: account(user),
             name: ServerName::default_server(),
             wish: Wish { memory: Some(ByteCount(gigabytes * GB)), ..Wish::default() },
+            watched,
             user_options: None,
             reply: Some(1),
         };
@@ -177,6 +226,7 @@ impl Bench {
             applied: self.applied.get(host).copied().unwrap_or_default(),
             engine,
             pending,
+            gpus: Vec::new(),
             capacity: Capacity {
                 memory_total: ByteCount(4 * GB),
                 memory_free: ByteCount(4 * GB),
@@ -208,6 +258,7 @@ impl Bench {
                 server_name: ServerName::default_server(),
                 profile: "cpu".into(),
                 memory: ByteCount(GB),
+                gpus: Vec::new(),
                 decision: None,
             },
         }
@@ -272,7 +323,7 @@ fn word(answer: &Answer) -> String {
 fn outcome(outcome: &Outcome) -> String {
     match outcome {
         Outcome::Placed { host, .. } => host.to_string(),
-        Outcome::Waits { reason, ahead } => format!("waits {reason}, {ahead} ahead"),
+        Outcome::Waits { reason, ahead, .. } => format!("waits {reason}, {ahead} ahead"),
         Outcome::Refused { reason, .. } => reason.to_string(),
     }
 }
@@ -355,15 +406,133 @@ fn a_full_fleet_queues_in_order_and_the_first_holds_its_place() {
         d asks for 1 GB:  save-decision(wait.order) save-server reply-accepted(waits wait.order, 1 ahead)
         e asks for 5 GB:  save-decision(refused.never_fits) reply-refused(refused.never_fits)
         a stops:  save-server routes tell-h1 reply-StopUnderWay
-        h1 reports []:  tell-h1 routes save-server tell-h1 save-decision(placed.from_queue) save-server tell-h1 save-decision(placed.from_queue) save-server tell-h2
+        h1 reports []:  tell-h1 routes save-server tell-h1 save-decision(placed.from_queue) save-server tell-h1 save-decision(placed.from_queue) save-server tell-h1
           a#1 ended last: stopped.user
           b#1 starting on h2
           c#1 starting on h1
-          d#1 starting on h2
+          d#1 starting on h1
           order to h1: Run c#1
+          order to h1: Run d#1
           order to h2: Run b#1
-          order to h2: Run d#1
     ");
+}
+
+#[test]
+fn before_a_host_has_reported_a_request_waits_for_it() {
+    let mut bench = Bench::silent();
+    bench.asks("a", 4);
+    bench.asks("b", 5);
+    bench.hears("h1", &[]);
+    check(&bench, "
+        a asks for 4 GB:  save-decision(wait.host.none_ready) save-server reply-accepted(waits wait.host.none_ready, 0 ahead)
+        b asks for 5 GB:  save-decision(refused.never_fits) reply-refused(refused.never_fits)
+        h1 reports []:  save-host tell-h1 save-decision(placed.from_queue) save-server tell-h1
+    ");
+}
+
+#[test]
+fn a_place_is_held_for_a_person_who_looks_away_and_passed_on_when_nobody_comes() {
+    let mut bench = Bench::new();
+    bench.asks("a", 4);
+    bench.asks("b", 4);
+    bench.asks_and_looks("c", 4);
+    bench.asks("d", 4);
+    bench.waits(120);
+    bench.hears("h1", &[("a", 1, ObservedState::Ready)]);
+    bench.hears("h2", &[("b", 1, ObservedState::Ready)]);
+    bench.stops("a");
+    bench.hears("h1", &[]);
+    bench.shows();
+    bench.asks_and_looks("c", 4);
+    bench.stops("b");
+    bench.hears("h2", &[]);
+    check(&bench, "
+        a asks for 4 GB:  save-decision(placed.now) save-server tell-h1 reply-accepted(h1)
+        b asks for 4 GB:  save-decision(placed.now) save-server tell-h2 reply-accepted(h2)
+        c asks for 4 GB:  save-decision(wait.memory.reserved) save-server reply-accepted(waits wait.memory.reserved, 0 ahead)
+        d asks for 4 GB:  save-decision(wait.memory.reserved) save-server reply-accepted(waits wait.memory.reserved, 1 ahead)
+        h1 reports [a#1 ready]:  routes save-server tell-h1
+        h2 reports [b#1 ready]:  routes save-server tell-h2
+        a stops:  save-server routes tell-h1 reply-StopUnderWay
+        h1 reports []:  tell-h1 routes save-server tell-h1 save-decision(placed.from_queue) save-server
+          a#1 ended last: stopped.user
+          b#1 running on h2
+          c#0 waiting
+          d#0 waiting
+          order to h2: Keep b#1
+        c asks for 4 GB:  save-server tell-h1 reply-AlreadyPending
+        b stops:  save-server routes tell-h2 reply-StopUnderWay
+        h2 reports []:  tell-h2 routes save-server tell-h2 save-decision(placed.from_queue) save-server tell-h2
+    ");
+}
+
+#[test]
+fn a_place_that_nobody_claims_goes_to_the_next() {
+    let mut bench = Bench::new();
+    bench.asks("a", 4);
+    bench.asks("b", 4);
+    bench.asks_and_looks("c", 4);
+    bench.asks("d", 4);
+    bench.waits(120);
+    bench.stops("a");
+    bench.hears("h1", &[]);
+    bench.waits(901);
+    bench.hears("h1", &[]);
+    bench.say("a quarter of an hour later");
+    bench.take(Event::Tick);
+    bench.shows();
+    check(&bench, "
+        a asks for 4 GB:  save-decision(placed.now) save-server tell-h1 reply-accepted(h1)
+        b asks for 4 GB:  save-decision(placed.now) save-server tell-h2 reply-accepted(h2)
+        c asks for 4 GB:  save-decision(wait.memory.reserved) save-server reply-accepted(waits wait.memory.reserved, 0 ahead)
+        d asks for 4 GB:  save-decision(wait.memory.reserved) save-server reply-accepted(waits wait.memory.reserved, 1 ahead)
+        a stops:  save-server routes tell-h1 reply-StopUnderWay
+        h1 reports []:  tell-h1 routes save-server tell-h1 save-decision(placed.from_queue) save-server
+        h1 reports []:  tell-h1
+        a quarter of an hour later:  save-server save-decision(placed.from_queue) save-server tell-h1
+          a#1 ended last: stopped.user
+          b#1 unreachable on h2
+          c#0 ended last: refused.queue.not_claimed
+          d#1 starting on h1
+          order to h1: Run d#1
+          order to h2: Run b#1
+    ");
+}
+
+#[test]
+fn a_host_is_emptied_at_its_deadline_also_by_a_hub_that_was_killed() {
+    let mut bench = Bench::new();
+    bench.asks("a", 2);
+    bench.hears("h1", &[("a", 1, ObservedState::Ready)]);
+    bench.drains("h1", 3_600);
+    bench.asks("b", 2);
+    bench.say("the hub is killed");
+    bench.take(Event::Tick);
+    bench.reborn();
+    bench.waits(3_601);
+    bench.hears("h1", &[("a", 1, ObservedState::Ready)]);
+    bench.hears("h2", &[]);
+    bench.say("the deadline");
+    bench.take(Event::Tick);
+    bench.hears("h1", &[]);
+    bench.shows();
+    check(
+        &bench,
+        "
+        a asks for 2 GB:  save-decision(placed.now) save-server tell-h1 reply-accepted(h1)
+        h1 reports [a#1 ready]:  routes save-server tell-h1
+        h1 is to be empty in 3600 s:  save-host
+        b asks for 2 GB:  save-decision(placed.now) save-server tell-h2 reply-accepted(h2)
+        the hub is killed:  save-host
+        h1 reports [a#1 ready]:  tell-h1
+        h2 reports []:  tell-h2
+        the deadline:  save-server routes tell-h1 save-host
+        h1 reports []:  tell-h1 routes save-server tell-h1
+          a#1 ended last: stopped.drain
+          b#1 starting on h2
+          order to h2: Run b#1
+    ",
+    );
 }
 
 #[test]
@@ -501,7 +670,7 @@ fn a_refusal_names_its_rule_its_line_and_what_would_work() {
         "Waits in place 1: All memory is promised to running servers. A server with 2 GB would start now."
     );
     let Answer::Refused(decision) = bench.asks("e", 9) else { panic!("e is refused") };
-    let rule = decision.rules.last().expect("a rule");
+    let rule = decision.rules.iter().find(|rule| !rule.passed).expect("a rule");
     assert_eq!(rule.text, "9 GB of at most 8 GB in this profile");
     assert_eq!(rule.cite.as_ref().expect("a line").to_string(), "profiles.toml:3");
     assert_eq!(

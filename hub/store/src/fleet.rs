@@ -1,8 +1,13 @@
 //! Rows of the fleet: hosts, servers, decisions.
 
-use berth_common::{DecisionId, ServerId};
+use std::sync::Arc;
+
+use berth_common::{DecisionId, ServerId, Timestamp, Username};
 use berth_core::event::Row;
-use berth_core::{Decision, Host, Server};
+use berth_core::floor::{Floor, FloorHost, first_of_reign};
+use berth_core::packing::Prices;
+use berth_core::usage::UsageDay;
+use berth_core::{Decision, Host, Server, Settings};
 use rusqlite::{OptionalExtension, Transaction, params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -53,6 +58,34 @@ fn save(transaction: &Transaction<'_>, row: &Row) -> Result<(), StoreError> {
                 params![host.id.as_str(), json(&**host, "hosts")?],
             )?;
         }
+        Row::Floor { version, at, hosts } => {
+            let mut insert = transaction.prepare_cached(
+                "INSERT OR REPLACE INTO floor (host, version, at, body) VALUES (?1, ?2, ?3, ?4)",
+            )?;
+            for host in hosts {
+                let body = json(&**host, "floor")?;
+                insert.execute(params![host.host.as_str(), signed(*version), at.0, body])?;
+            }
+        }
+        Row::Settings(settings) => {
+            transaction.execute(
+                "INSERT OR IGNORE INTO settings (version, body) VALUES (?1, ?2)",
+                params![settings.version.cast_signed(), json(&**settings, "settings")?],
+            )?;
+        }
+        Row::Prices(prices) => {
+            transaction.execute(
+                "INSERT OR REPLACE INTO prices (version, body) VALUES (?1, ?2)",
+                params![signed(prices.version), json(&**prices, "prices")?],
+            )?;
+        }
+        Row::Usage(day) => {
+            transaction
+                .prepare_cached(
+                    "INSERT OR REPLACE INTO usage (user, day, body) VALUES (?1, ?2, ?3)",
+                )?
+                .execute(params![day.user.as_str(), day.day, json(day, "usage")?])?;
+        }
         Row::Decision(decision) => {
             transaction
                 .prepare_cached("INSERT OR REPLACE INTO decisions (id, server, at, body) VALUES (?1, ?2, ?3, ?4)")?
@@ -82,6 +115,139 @@ impl Reader {
     /// When a row cannot be read.
     pub fn servers(&self) -> Result<Vec<Server>, StoreError> {
         self.bodies("servers", "SELECT body FROM servers")
+    }
+
+    /// The floor as it was in a version: of each host the newest entry that is not newer. Each reign
+    /// begins with an entry for every host it knows, so those of earlier ones do not count: a host
+    /// that was taken out of the files meanwhile is not there any more.
+    ///
+    /// # Errors
+    /// When a row cannot be read.
+    pub fn floor(&self, version: u64) -> Result<Floor, StoreError> {
+        let mut statement = self.connection.prepare_cached(
+            "WITH RECURSIVE names (host) AS (
+                 SELECT min(host) FROM floor
+                 UNION ALL
+                 SELECT (SELECT min(host) FROM floor WHERE host > names.host) FROM names WHERE host IS NOT NULL
+             )
+             SELECT (SELECT body FROM floor WHERE host = names.host AND version BETWEEN ?1 AND ?2
+                     ORDER BY version DESC LIMIT 1)
+             FROM names WHERE host IS NOT NULL",
+        )?;
+        let range = params![signed(first_of_reign(version)), signed(version)];
+        let bodies = statement.query_map(range, |row| row.get::<_, Option<String>>(0))?;
+        let mut hosts = Vec::new();
+        for body in bodies {
+            if let Some(body) = body? {
+                hosts.push(Arc::new(parse(&body, "floor")?));
+            }
+        }
+        Ok(Floor { version, hosts })
+    }
+
+    /// The floor as it was at a moment, to the minute; without hosts if none was saved by then.
+    ///
+    /// # Errors
+    /// When a row cannot be read.
+    pub fn floor_at(&self, at: Timestamp) -> Result<Floor, StoreError> {
+        let newest: Option<i64> = self
+            .connection
+            .prepare_cached(
+                "SELECT version FROM floor WHERE at <= ?1 ORDER BY at DESC, version DESC LIMIT 1",
+            )?
+            .query_row([at.0], |row| row.get(0))
+            .optional()?;
+        newest.map_or_else(|| Ok(Floor::default()), |version| self.floor(version.unsigned_abs()))
+    }
+
+    /// What changed on the floor between two versions of one reign, saved not before a moment and
+    /// not after another; oldest first.
+    ///
+    /// # Errors
+    /// When a row cannot be read.
+    pub fn floor_changes(
+        &self,
+        (after, through): (u64, u64),
+        (from, to): (Timestamp, Timestamp),
+    ) -> Result<Vec<FloorHost>, StoreError> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT body FROM floor
+             WHERE at BETWEEN ?1 AND ?2 AND version > ?3 AND version <= ?4 ORDER BY version",
+        )?;
+        let bounds = params![from.0, to.0, signed(after), signed(through)];
+        let bodies = statement.query_map(bounds, |row| row.get::<_, String>(0))?;
+        bodies.map(|body| parse(&body?, "floor")).collect()
+    }
+
+    /// The site's files as a decision names them.
+    ///
+    /// # Errors
+    /// When the row cannot be read.
+    pub fn settings(&self, version: u64) -> Result<Option<Settings>, StoreError> {
+        let body: Option<String> = self
+            .connection
+            .prepare_cached("SELECT body FROM settings WHERE version = ?1")?
+            .query_row([version.cast_signed()], |row| row.get(0))
+            .optional()?;
+        body.map(|body| parse(&body, "settings")).transpose()
+    }
+
+    /// The prices as a decision names them; before the first ones nothing was worth anything.
+    ///
+    /// # Errors
+    /// When the row cannot be read.
+    pub fn prices(&self, version: u64) -> Result<Prices, StoreError> {
+        let body: Option<String> = self
+            .connection
+            .prepare_cached("SELECT body FROM prices WHERE version = ?1")?
+            .query_row([signed(version)], |row| row.get(0))
+            .optional()?;
+        let prices = body.map(|body| parse(&body, "prices")).transpose()?;
+        Ok(prices.unwrap_or_else(|| Prices { version, ..Prices::default() }))
+    }
+
+    /// What people used.
+    ///
+    /// # Errors
+    /// When a row cannot be read.
+    pub fn usage(&self) -> Result<Vec<UsageDay>, StoreError> {
+        self.bodies("usage", "SELECT body FROM usage")
+    }
+
+    /// Decisions since a moment, oldest first.
+    ///
+    /// # Errors
+    /// When a row cannot be read.
+    pub fn decisions_since(
+        &self,
+        since: Timestamp,
+        most: u32,
+    ) -> Result<Vec<Decision>, StoreError> {
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT body FROM decisions WHERE at >= ?1 ORDER BY at, id LIMIT ?2")?;
+        let bodies = statement.query_map(params![since.0, most], |row| row.get::<_, String>(0))?;
+        bodies.map(|body| parse(&body?, "decisions")).collect()
+    }
+
+    /// The newest decisions since a moment, of one person or of all; newest first.
+    ///
+    /// # Errors
+    /// When a row cannot be read.
+    pub fn newest_decisions(
+        &self,
+        user: Option<&Username>,
+        since: Timestamp,
+        most: u32,
+    ) -> Result<Vec<Decision>, StoreError> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT body FROM decisions
+             WHERE at >= ?1 AND (?2 IS NULL OR json_extract(body, '$.user') = ?2)
+             ORDER BY at DESC, id LIMIT ?3",
+        )?;
+        let bounds = params![since.0, user.map(Username::as_str), most];
+        let bodies = statement.query_map(bounds, |row| row.get::<_, String>(0))?;
+        bodies.map(|body| parse(&body?, "decisions")).collect()
     }
 
     /// One decision.

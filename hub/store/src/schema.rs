@@ -5,7 +5,8 @@ use rusqlite::Connection;
 use crate::StoreError;
 
 /// Each entry brings the schema from its index to the next version.
-const MIGRATIONS: &[&str] = &["
+const MIGRATIONS: &[&str] = &[
+    "
 CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;
 
 CREATE TABLE users (
@@ -86,7 +87,38 @@ CREATE TABLE join_tokens (
     host    TEXT NOT NULL,
     expires INTEGER NOT NULL
 ) STRICT;
-"];
+",
+    "
+-- What decisions were made from: each host as placement saw it, from a version on, ...
+CREATE TABLE floor (
+    host    TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    at      INTEGER NOT NULL,           -- microseconds since 1970
+    body    TEXT NOT NULL,
+    PRIMARY KEY (host, version)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX floor_by_time ON floor (at);
+CREATE INDEX decisions_by_time ON decisions (at);
+-- ... and the site's files by the number of their content.
+CREATE TABLE settings (
+    version INTEGER PRIMARY KEY,        -- 64 bits, seen as signed
+    body    TEXT NOT NULL
+) STRICT;
+
+-- What leftovers of hosts were worth, by version.
+CREATE TABLE prices (version INTEGER PRIMARY KEY, body TEXT NOT NULL) STRICT;
+
+CREATE TABLE usage (
+    user  TEXT NOT NULL,
+    day   INTEGER NOT NULL,             -- days since 1970
+    body  TEXT NOT NULL,
+    PRIMARY KEY (user, day)
+) STRICT, WITHOUT ROWID;
+
+-- Earlier decisions named no versions and had another shape.
+DELETE FROM decisions;
+",
+];
 
 /// Brings the schema to this version.
 pub fn migrate(connection: &mut Connection) -> Result<(), StoreError> {

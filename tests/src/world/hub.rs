@@ -94,7 +94,11 @@ impl Store for Disk {
                 Row::Host(host) => {
                     self.hosts.insert(host.id.clone(), saved_host(host));
                 }
-                Row::Decision(_) => {}
+                Row::Decision(_)
+                | Row::Floor { .. }
+                | Row::Settings(_)
+                | Row::Usage(_)
+                | Row::Prices(_) => {}
             }
         }
         Ok(())
@@ -116,8 +120,13 @@ fn saved_server(server: &Server) -> Server {
 
 /// A host as its row holds it: every field is named, so that a new one must say whether it lasts.
 fn saved_host(host: &Host) -> Host {
-    let Host { id, boot_id, address, heard: _, seq: _, session: _, doubled_at: _ } = host;
-    Host { boot_id: boot_id.clone(), address: address.clone(), ..Host::new(id.clone()) }
+    let Host { id, boot_id, intent, address, heard: _, seq: _, session: _, doubled_at: _ } = host;
+    Host {
+        boot_id: boot_id.clone(),
+        intent: intent.clone(),
+        address: address.clone(),
+        ..Host::new(id.clone())
+    }
 }
 
 /// What becomes of a transaction.
@@ -427,6 +436,7 @@ impl Hub {
                     applied: Revision { epoch: reign.fleet.epoch, seq: u64::MAX },
                     engine: Ok(Vec::new()),
                     pending: Vec::new(),
+                    gpus: Vec::new(),
                     capacity: heard.capacity,
                     facts: heard.facts.clone(),
                 };
@@ -584,6 +594,7 @@ fn run_spec(fleet: &Fleet, server: &Server) -> Option<RunSpec> {
             server_name: server.name.clone(),
             profile: server.ask.profile.clone(),
             memory: server.ask.memory,
+            gpus: Vec::new(),
             decision: server.decision.clone(),
         },
         account,
@@ -624,6 +635,8 @@ pub fn mark_of(row: &Row) -> Option<&'static str> {
                 .then_some("a reboot released a server")
         }
         Row::ServerGone(_) => Some("a server was removed"),
-        Row::Host(_) => None,
+        Row::Host(_) | Row::Floor { .. } | Row::Settings(_) | Row::Usage(_) | Row::Prices(_) => {
+            None
+        }
     }
 }

@@ -248,7 +248,12 @@ impl History {
                     self.released.insert(id.clone(), Generation(u64::MAX));
                     less.push(id);
                 }
-                Row::Host(_) | Row::Decision(_) => {}
+                Row::Host(_)
+                | Row::Decision(_)
+                | Row::Floor { .. }
+                | Row::Settings(_)
+                | Row::Usage(_)
+                | Row::Prices(_) => {}
             }
         }
         less

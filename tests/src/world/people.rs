@@ -97,8 +97,9 @@ impl Person {
                         profile: None,
                         memory: Some(ByteCount(memory_gb * GB)),
                         image: Some(image.into()),
-                        as_before: false,
+                        ..Choices::default()
                     },
+                    watched: false,
                     user_options: None,
                     reply: None,
                 }))
@@ -183,5 +184,7 @@ fn answer_words(answer: &Answer) -> String {
         Answer::NotRunning => "nothing runs".into(),
         Answer::Removed => "it is removed".into(),
         Answer::NoSuchServer => "there is no such server".into(),
+        Answer::Intended => "the host's intent is saved".into(),
+        Answer::NoSuchHost => "there is no such host".into(),
     }
 }

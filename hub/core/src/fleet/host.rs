@@ -1,12 +1,14 @@
 //! One host: what it last said, and what the hub holds about it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::Arc;
 
-use berth_common::link::{Capacity, HostFacts, Observed, Pending};
+use berth_common::link::{Capacity, GpuDevice, HostFacts, Observed, Pending};
 use berth_common::{BootId, HostId, Incarnation, Reason, Revision, Seconds, ServerId, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::drain::intent::Intent as Plan;
 use crate::settings::HostSettings;
 
 /// How long two agents of one name keep the host from taking new servers after the last sign.
@@ -19,6 +21,9 @@ pub struct Host {
     pub id: HostId,
     /// The boot that last reported. Another one proves that nothing of the former runs.
     pub boot_id: Option<BootId>,
+    /// What the administrators want with it.
+    #[serde(default)]
+    pub intent: Intent,
     /// Where the proxy reaches its tunnel, as last declared: a host that no file names any more
     /// keeps its routes.
     #[serde(default)]
@@ -35,6 +40,55 @@ pub struct Host {
     /// When a second agent last spoke under its name.
     #[serde(skip)]
     pub doubled_at: Option<Timestamp>,
+}
+
+/// What the administrators want with a host. It outlives the hub.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "intent", rename_all = "lowercase")]
+pub enum Intent {
+    /// It takes servers.
+    #[default]
+    Open,
+    /// It takes nothing new; what runs there goes on.
+    Cordoned(Order),
+    /// It is emptied.
+    Draining {
+        /// Who, why and since when.
+        order: Order,
+        /// When it is to be empty; `None`: whenever its servers have ended by themselves.
+        by: Option<Timestamp>,
+        /// How far that is, and what happens at the deadline.
+        plan: Plan,
+    },
+}
+
+/// An order of an administrator.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Order {
+    /// Why.
+    pub reason: String,
+    /// Who gave it.
+    pub who: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+impl Intent {
+    /// When the host will be empty; for a drain without deadline, no moment is known.
+    pub fn drains_by(&self) -> Option<Timestamp> {
+        match self {
+            Self::Draining { by, .. } => *by,
+            Self::Open | Self::Cordoned(_) => None,
+        }
+    }
+
+    /// The order behind it.
+    pub fn order(&self) -> Option<&Order> {
+        match self {
+            Self::Open => None,
+            Self::Cordoned(order) | Self::Draining { order, .. } => Some(order),
+        }
+    }
 }
 
 /// The newest heartbeat of a host.
@@ -56,12 +110,17 @@ pub struct Heard {
     pub engine_trouble: Option<String>,
     /// What it has to give.
     pub capacity: Capacity,
-    /// Versions and images.
+    /// Its GPUs.
+    pub gpus: Vec<GpuDevice>,
+    /// Names of the images on it, shared with the former heartbeat while they are the same.
+    pub images: Arc<BTreeSet<String>>,
+    /// Versions.
     pub facts: HostFacts,
 }
 
 /// A host's state with the first reason that keeps it from taking new servers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum HostState {
     /// Takes servers.
     Ready,
@@ -75,6 +134,12 @@ pub enum HostState {
     Undeclared,
     /// Two agents report under its name.
     Doubled,
+    /// Takes nothing new, by an administrator's order.
+    Cordoned,
+    /// Is being emptied.
+    Draining,
+    /// Was emptied.
+    Drained,
 }
 
 impl HostState {
@@ -87,6 +152,9 @@ impl HostState {
             Self::EngineDown => Some(Reason::HostEngineDown),
             Self::Undeclared => Some(Reason::HostUndeclared),
             Self::Doubled => Some(Reason::HostDoubled),
+            Self::Cordoned => Some(Reason::HostCordoned),
+            Self::Draining => Some(Reason::HostDraining),
+            Self::Drained => Some(Reason::HostDrained),
         }
     }
 
@@ -105,6 +173,9 @@ impl fmt::Display for HostState {
             Self::EngineDown => "engine down",
             Self::Undeclared => "undeclared",
             Self::Doubled => "doubled",
+            Self::Cordoned => "cordoned",
+            Self::Draining => "draining",
+            Self::Drained => "drained",
         })
     }
 }
@@ -115,6 +186,7 @@ impl Host {
         Self {
             id,
             boot_id: None,
+            intent: Intent::Open,
             address: String::new(),
             heard: None,
             seq: 0,
@@ -123,11 +195,31 @@ impl Host {
         }
     }
 
-    /// Its state at this moment.
+    /// Until when two agents of its name keep it from taking new servers.
+    pub fn doubled_until(&self) -> Option<Timestamp> {
+        self.doubled_at.map(|at| at.plus(DOUBLED_FOR))
+    }
+
+    /// What is said about its state: the engine's trouble, or why it takes nothing new.
+    pub fn note(&self, state: HostState) -> String {
+        let text = match state {
+            HostState::EngineDown => {
+                self.heard.as_ref().and_then(|heard| heard.engine_trouble.clone())
+            }
+            HostState::Cordoned | HostState::Draining | HostState::Drained => {
+                self.intent.order().map(|order| order.reason.clone())
+            }
+            _ => None,
+        };
+        text.unwrap_or_default()
+    }
+
+    /// Its state at this moment; `empty`: nothing holds room on it.
     pub fn state(
         &self,
         settings: Option<&HostSettings>,
         lost_after: Seconds,
+        empty: bool,
         now: Timestamp,
     ) -> HostState {
         let Some(heard) = &self.heard else { return HostState::Joining };
@@ -137,10 +229,15 @@ impl Host {
             HostState::Undeclared
         } else if heard.engine_trouble.is_some() {
             HostState::EngineDown
-        } else if self.doubled_at.is_some_and(|at| now < at.plus(DOUBLED_FOR)) {
+        } else if self.doubled_until().is_some_and(|until| now < until) {
             HostState::Doubled
         } else {
-            HostState::Ready
+            match &self.intent {
+                Intent::Open => HostState::Ready,
+                Intent::Cordoned(_) => HostState::Cordoned,
+                Intent::Draining { .. } if empty => HostState::Drained,
+                Intent::Draining { .. } => HostState::Draining,
+            }
         }
     }
 

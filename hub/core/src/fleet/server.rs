@@ -4,10 +4,12 @@ use std::fmt;
 
 use berth_common::link::{Account, StepDone};
 use berth_common::{
-    ByteCount, DecisionId, Generation, HostId, Reason, Resources, Revision, ServerId, ServerName,
-    Timestamp, Username,
+    ByteCount, DecisionId, Generation, GpuPart, HostId, Reason, Resources, Revision, ServerId,
+    ServerName, Timestamp, Username,
 };
 use serde::{Deserialize, Serialize};
+
+use crate::memory::{Member, Peaks};
 
 /// A server.
 ///
@@ -43,6 +45,9 @@ pub struct Server {
     pub created: Timestamp,
     /// The newest sign of its owner.
     pub last_activity: Timestamp,
+    /// Its use of memory since it was last placed.
+    #[serde(default)]
+    pub peaks: Option<Peaks>,
     /// Where it last ran.
     #[serde(default)]
     pub last_host: Option<HostId>,
@@ -54,7 +59,7 @@ pub struct Server {
 }
 
 /// What a person asks for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ask {
     /// The profile.
     pub profile: String,
@@ -62,6 +67,31 @@ pub struct Ask {
     pub memory: ByteCount,
     /// The image's name in the files.
     pub image: String,
+    /// GPUs.
+    #[serde(default)]
+    pub gpus: u32,
+    /// Thousandths of each GPU; 1000 = whole ones.
+    #[serde(default)]
+    pub gpu_milli: u32,
+    /// Processor time that is counted, in thousandths of a core; 0: none.
+    #[serde(default)]
+    pub cpu_milli: u32,
+}
+
+/// A place on a host that is kept for a server whose owner is not looking.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldPlace {
+    /// The host.
+    pub host: HostId,
+    /// Its GPUs that are kept.
+    pub gpus: Vec<GpuPart>,
+    /// What it will probably use at most.
+    pub expected: ByteCount,
+    /// Whether that comes from servers before it.
+    #[serde(default)]
+    pub expected_known: bool,
+    /// Until when.
+    pub until: Timestamp,
 }
 
 /// What a server does now.
@@ -76,6 +106,12 @@ pub enum Phase {
         since: Timestamp,
         /// Why it waits.
         reason: Reason,
+        /// When its owner last looked at it; `None`: a program asked, which need not look.
+        #[serde(default)]
+        watched: Option<Timestamp>,
+        /// The place that is held for it once its turn has come.
+        #[serde(default)]
+        place: Option<HeldPlace>,
     },
     /// A host holds, or may hold, its container; its resources are reserved there.
     Placed(Placement),
@@ -88,6 +124,15 @@ pub struct Placement {
     pub host: HostId,
     /// What is reserved there.
     pub reservation: Resources,
+    /// Its GPUs.
+    #[serde(default)]
+    pub gpus: Vec<GpuPart>,
+    /// What it was expected to use at most when it was placed.
+    #[serde(default)]
+    pub expected: ByteCount,
+    /// Whether that came from servers before it.
+    #[serde(default)]
+    pub expected_known: bool,
     /// When the decision was made.
     pub placed_at: Timestamp,
     /// The desired set that first said its present order, run or keep; told anew in each reign.
@@ -176,6 +221,36 @@ impl Server {
             Phase::Placed(placement) => Some(placement),
             _ => None,
         }
+    }
+
+    /// The host on which it holds room: placed, or promised a place.
+    pub fn holds_on(&self) -> Option<&HostId> {
+        match &self.phase {
+            Phase::Placed(placement) => Some(&placement.host),
+            Phase::Waiting { place: Some(place), .. } => Some(&place.host),
+            Phase::Waiting { .. } | Phase::Idle => None,
+        }
+    }
+
+    /// Its memory as the rule of placement sees it.
+    pub fn member(&self, now: Timestamp, limit: ByteCount) -> Member {
+        let (expected, known) = match &self.phase {
+            Phase::Placed(placement) => (placement.expected, placement.expected_known),
+            Phase::Waiting { place: Some(place), .. } => (place.expected, place.expected_known),
+            Phase::Waiting { .. } | Phase::Idle => (ByteCount::ZERO, false),
+        };
+        let member = match &self.peaks {
+            Some(peaks) if self.placement().is_some() => peaks.member(now, expected, limit),
+            _ => Member::newcomer(expected, limit),
+        };
+        Member { young: member.young && !known, ..member }
+    }
+
+    /// The name of its owner's main group at the last start; empty if it has none.
+    pub fn main_group(&self) -> &str {
+        let Some(account) = &self.account else { return "" };
+        let main = account.groups.iter().find(|group| group.gid == account.gid);
+        main.map_or("", |group| group.name.as_str())
     }
 
     /// Since when it waits, if it does.

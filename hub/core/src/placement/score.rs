@@ -1,82 +1,59 @@
-//! Which of the possible hosts is best. The order of the fields is the policy; the host's name is
-//! the last word, so a tie never decides by accident.
+//! Which of the possible hosts is best. The order of the fields is the policy; the place in the
+//! order of hosts is the last word, so a tie never decides by accident.
 
-use berth_common::{ByteCount, HostId};
+use serde::{Deserialize, Serialize};
 
 use crate::decision::Term;
-use crate::fleet::{Fleet, Host, Server};
-use crate::placement::filter::Room;
-use crate::settings::{Image, Strategy};
+use crate::packing::Cost;
 
 /// A host's score for one request: the smallest wins.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Score {
+    /// It will be emptied while the server may still live.
+    pub drains: bool,
+    /// A rule prefers other hosts.
+    pub not_preferred: bool,
     /// A missing image would make the person wait for it, or fail.
-    image_absent: bool,
+    pub image_absent: bool,
     /// How full the host is, as its pool's strategy counts it.
-    fill: Fill,
+    pub fill: Fill,
     /// The host used last has the warmest caches.
-    not_last: bool,
-    /// The host's name: a fixed order, so the choice is the same every time.
-    host: HostId,
+    pub not_last: bool,
+    /// Its place in the order of hosts.
+    pub position: u32,
 }
 
 /// How full a host is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Fill {
-    /// Pack: the least memory left first.
-    LeftAfter(ByteCount),
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fill {
+    /// Pack: what the placement wastes, in billionths of a GPU; see [`crate::packing`].
+    Waste(Cost),
     /// Spread: the smallest reserved part first, in thousandths.
     ReservedPart(u64),
 }
 
-impl Score {
-    /// The score of a possible host.
-    pub fn of(
-        fleet: &Fleet,
-        host: &Host,
-        pool: &str,
-        room: &Room,
-        image: Option<&Image>,
-        server: Option<&Server>,
-    ) -> Self {
-        let strategy =
-            fleet.settings.pools.get(pool).map_or(Strategy::default(), |pool| pool.strategy);
-        let fill = match strategy {
-            Strategy::Pack => Fill::LeftAfter(room.left.memory),
-            Strategy::Spread => {
-                let usable = room.usable.memory.0.max(1);
-                Fill::ReservedPart(room.reserved.memory.0.saturating_mul(1000) / usable)
-            }
-        };
-        let present = image.is_none_or(|image| {
-            host.heard.as_ref().is_some_and(|heard| heard.facts.images.contains(&image.reference))
-        });
-        let last = server.and_then(|server| server.last_host.as_ref());
-        Self {
-            image_absent: !present,
-            fill,
-            not_last: last != Some(&host.id),
-            host: host.id.clone(),
-        }
-    }
+/// The name of the term that has parts.
+pub(super) const WASTE: &str = "wasted by placing there";
 
+impl Score {
     /// The terms in words, in the order in which they decide.
     pub fn terms(&self) -> Vec<Term> {
         let yes = |it: bool| if it { "yes" } else { "no" }.to_owned();
+        let term = |name: &str, value: String| Term { name: name.into(), value };
         let fill = match self.fill {
-            Fill::LeftAfter(left) => {
-                Term { name: "memory left after placing".into(), value: left.to_string() }
+            Fill::Waste(cost) => term(WASTE, cost.to_string()),
+            Fill::ReservedPart(part) => {
+                term("memory already reserved", format!("{} %", part as f64 / 10.0))
             }
-            Fill::ReservedPart(part) => Term {
-                name: "memory already reserved".into(),
-                value: format!("{} %", part as f64 / 10.0),
-            },
         };
         vec![
-            Term { name: "image present".into(), value: yes(!self.image_absent) },
+            term("emptied while it may live", yes(self.drains)),
+            term("preferred by a rule", yes(!self.not_preferred)),
+            term("image present", yes(!self.image_absent)),
             fill,
-            Term { name: "was there last".into(), value: yes(!self.not_last) },
+            term("was there last", yes(!self.not_last)),
+            term("place in the order of hosts", self.position.saturating_add(1).to_string()),
         ]
     }
 }

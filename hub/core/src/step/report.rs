@@ -1,13 +1,15 @@
 //! A heartbeat: what a host says is compared with what should be. The only place where a server
 //! becomes ready, is found ended, or is released.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use berth_common::link::{Observed, ObservedState, Report};
-use berth_common::{HostId, Reason, Revision, ServerId, Timestamp};
+use berth_common::link::{Observed, ObservedState, Origin, Report};
+use berth_common::{ByteCount, HostId, Reason, Resources, Revision, ServerId, Timestamp};
 
 use crate::event::{Effect, Row};
 use crate::fleet::{Ask, End, Fleet, Heard, Host, Phase, Placement, Server};
+use crate::memory::Peaks;
 use crate::reconcile::leftovers;
 use crate::step::stop::order_stop;
 use crate::step::{release, save_and_show};
@@ -111,7 +113,7 @@ fn end_former_boot(
             at: now,
         };
         order_stop(fleet, &server, end, out);
-        release(fleet, &server, out);
+        release(fleet, now, &server, out);
     }
 }
 
@@ -124,7 +126,13 @@ fn leftovers_on(fleet: &Fleet, host: &HostId) -> Vec<(ServerId, berth_common::Ge
 fn hear(fleet: &mut Fleet, now: Timestamp, id: &HostId, report: Report) {
     let Some(host) = fleet.hosts.get_mut(id) else { return };
     let host = Arc::make_mut(host);
-    let known = host.heard.take().map(|heard| heard.observed);
+    let before = host.heard.take();
+    let images: BTreeSet<String> = report.facts.images.iter().cloned().collect();
+    let images = match &before {
+        Some(heard) if *heard.images == images => Arc::clone(&heard.images),
+        _ => Arc::new(images),
+    };
+    let known = before.map(|heard| heard.observed);
     let (observed, engine_trouble) = match report.engine {
         Ok(seen) => (seen.into_iter().map(|o| (o.server.clone(), o)).collect(), None),
         Err(trouble) => (known.unwrap_or_default(), Some(trouble)),
@@ -138,8 +146,33 @@ fn hear(fleet: &mut Fleet, now: Timestamp, id: &HostId, report: Report) {
         pending: report.pending,
         engine_trouble,
         capacity: report.capacity,
+        gpus: report.gpus,
+        images,
         facts: report.facts,
     });
+    fleet.changed(id);
+    note_peaks(fleet, now, id);
+}
+
+/// Notes what each server there uses.
+fn note_peaks(fleet: &mut Fleet, now: Timestamp, id: &HostId) {
+    let Some(host) = fleet.hosts.get(id).cloned() else { return };
+    for seen in host.heard.iter().flat_map(|heard| heard.observed.values()) {
+        let Some(server) = fleet.servers.get(&seen.server) else { continue };
+        if server.generation != seen.generation {
+            continue;
+        }
+        let mut peaks = server.peaks.clone();
+        if let Some(peaks) = &mut peaks {
+            peaks.record(now, seen.memory_used);
+        }
+        // Most reports of an idle server change nothing: no copy for those.
+        if server.peaks != peaks
+            && let Some(server) = fleet.server_mut(&seen.server)
+        {
+            server.peaks = peaks;
+        }
+    }
 }
 
 /// Goes through the containers that the host shows.
@@ -242,7 +275,7 @@ fn settle_absent(
         match &placement.stop {
             // H3: absent, nothing pending, and the host has taken over the set that said stop.
             Some(stop) if applied >= stop.said && applied.epoch == fleet.epoch => {
-                release(fleet, &id, out)
+                release(fleet, now, &id, out)
             }
             Some(_) => {}
             // It had answered or was adopted, and is gone without a word: somebody removed it by
@@ -270,24 +303,27 @@ fn adopt(fleet: &mut Fleet, now: Timestamp, host: &HostId, seen: &Observed, out:
         "adopted server {} of {} on {host}, which the store did not know",
         seen.server, seen.origin.user
     )));
-    let reservation = berth_common::Resources { memory: seen.origin.memory };
     let said = fleet.bump(host);
+    let window = fleet.peak_window(host);
     fleet.insert(Server {
         id: seen.server.clone(),
         owner: seen.origin.user.clone(),
         name: seen.origin.server_name.clone(),
         generation: seen.generation,
-        phase: Phase::Placed(placement(host, reservation, now, said)),
+        phase: Phase::Placed(placement(host, &seen.origin, now, said)),
         ask: Ask {
             profile: seen.origin.profile.clone(),
             memory: seen.origin.memory,
-            image: String::new(),
+            gpus: u32::try_from(seen.origin.gpus.len()).unwrap_or(u32::MAX),
+            gpu_milli: seen.origin.gpus.first().map_or(0, |part| part.milli),
+            ..Ask::default()
         },
         user_options: "{}".into(),
         account: None,
         decision: None,
         created: now,
         last_activity: now,
+        peaks: Some(Peaks::begin(now, window)),
         last_host: None,
         last_end: None,
         activity_saved: Timestamp::default(),
@@ -314,12 +350,12 @@ fn readopt(
         seen.generation, seen.server, server.generation
     )));
     let said = fleet.bump(host);
-    let Some(server) = fleet.servers.get_mut(&seen.server) else { return };
-    let reservation = berth_common::Resources { memory: seen.origin.memory };
-    let server = Arc::make_mut(server);
+    let window = fleet.peak_window(host);
+    let Some(server) = fleet.server_mut(&seen.server) else { return };
+    server.peaks = Some(Peaks::begin(now, window));
     server.generation = seen.generation;
     server.account = None;
-    server.phase = Phase::Placed(placement(host, reservation, now, said));
+    fleet.set_phase(&seen.server, Phase::Placed(placement(host, &seen.origin, now, said)));
     follow(fleet, now, seen, out);
     save_and_show(fleet, &seen.server, out);
 }
@@ -330,15 +366,13 @@ fn runs(state: &ObservedState) -> bool {
     matches!(state, ObservedState::Running | ObservedState::Ready)
 }
 
-fn placement(
-    host: &HostId,
-    reservation: berth_common::Resources,
-    now: Timestamp,
-    said: Revision,
-) -> Placement {
+fn placement(host: &HostId, origin: &Origin, now: Timestamp, said: Revision) -> Placement {
     Placement {
         host: host.clone(),
-        reservation,
+        reservation: Resources { memory: origin.memory, cpu_milli: 0 },
+        gpus: origin.gpus.clone(),
+        expected: ByteCount::ZERO,
+        expected_known: false,
         placed_at: now,
         said,
         ready_at: None,

@@ -4,39 +4,63 @@
 use std::sync::Arc;
 
 use berth_common::{
-    DecisionId, Generation, HostId, Reason, Resources, ServerId, Timestamp, Username,
+    DecisionId, Generation, GpuId, GpuPart, HostId, Reason, Resources, ServerId, Timestamp,
 };
 
-use crate::decision::{Decision, Outcome, Rule};
+use crate::decision::{Decision, Inputs, Outcome, Rule};
 use crate::event::{Answer, Effect, Row, StartRequest, Wish};
-use crate::fleet::{Ask, End, Fleet, Phase, Placement, Server};
-use crate::placement::{NoHost, nearest_memory, place};
-use crate::settings::{Cite, Profile};
-use crate::step::{reply, save_and_show};
+use crate::fleet::{Ask, End, Fleet, HeldPlace, Phase, Placement, Server};
+use crate::memory::Peaks;
+use crate::nearest::{self, Stuck, kept_in};
+use crate::placement::{Chosen, Look, Need, NoHost, Verdict, parts, place};
+use crate::queue::{self, Penalties};
+use crate::rules::{self, Passed};
+use crate::step::{claim, reply, save_and_show};
 
 /// Handles a request.
 pub fn start(fleet: &mut Fleet, now: Timestamp, request: StartRequest, out: &mut Vec<Effect>) {
     if let Some(answer) = already(fleet, &request) {
+        if let Answer::AlreadyPending(server) = &answer {
+            // Who asks again is here: a place that is held is taken.
+            claim::watched(fleet, now, server, out);
+        }
         return reply(request.reply, answer, out);
     }
-    let decision = Arc::new(decide(fleet, now, &request));
-    out.push(Effect::Save(Row::Decision(Arc::clone(&decision))));
+    let mut rows = std::mem::take(&mut fleet.rows);
+    let decision = decide(fleet, &mut Look::Remember(&mut rows), now, &request);
+    fleet.rows = rows;
+    let decision = Arc::new(decision);
+    if let Some(need) = &decision.inputs.need {
+        fleet.demand.note(need);
+    }
+    save_decision(fleet, now, &decision, out);
     let answer = match &decision.outcome {
-        Outcome::Refused { .. } => Answer::Refused(Arc::clone(&decision)),
+        Outcome::Refused { .. } => {
+            remember_refusal(fleet, now, &decision, out);
+            Answer::Refused(Arc::clone(&decision))
+        }
         Outcome::Placed { .. } | Outcome::Waits { .. } => {
             accept(fleet, now, &request, &decision, out);
             Answer::Accepted(Arc::clone(&decision))
         }
     };
-    if let Answer::Refused(_) = answer {
-        remember_refusal(fleet, now, &decision, out);
-    }
     reply(request.reply, answer, out);
 }
 
 /// What would come of a request at this moment. Changes nothing.
 pub fn dry_run(fleet: &Fleet, now: Timestamp, request: &StartRequest) -> Decision {
-    decide(fleet, now, request)
+    decide(fleet, &mut Look::Only(&fleet.rows), now, request)
+}
+
+/// Saves a decision, and the hosts as it saw them.
+pub fn save_decision(
+    fleet: &mut Fleet,
+    now: Timestamp,
+    decision: &Arc<Decision>,
+    out: &mut Vec<Effect>,
+) {
+    crate::step::save_floor(fleet, now, out);
+    out.push(Effect::Save(Row::Decision(Arc::clone(decision))));
 }
 
 /// The answer when the server is not idle: a second click starts nothing.
@@ -54,28 +78,46 @@ fn already(fleet: &Fleet, request: &StartRequest) -> Option<Answer> {
     }
 }
 
-fn decide(fleet: &Fleet, now: Timestamp, request: &StartRequest) -> Decision {
+fn decide(fleet: &Fleet, look: &mut Look<'_>, now: Timestamp, request: &StartRequest) -> Decision {
     let server = fleet.find(&request.account.name, &request.name);
     let wish = repeated(&request.wish, server.map(|server| &server.ask));
+    // A server does not count against its own quota, whatever it does now.
+    let own = server.map(|server| &server.id);
+    let checked = rules::check(fleet, now, &request.account, &wish, own);
     let mut decision = Decision {
         id: request.decision.clone(),
         at: now,
         server: server.map_or_else(|| request.server.clone(), |server| server.id.clone()),
         user: request.account.name.clone(),
+        groups: request.account.groups.iter().map(|group| group.name.clone()).collect(),
         name: request.name.clone(),
-        ask: Ask {
-            profile: String::new(),
-            memory: wish.memory.unwrap_or_default(),
-            image: String::new(),
+        ask: checked.ask.clone(),
+        outcome: Outcome::Waits { reason: Reason::WaitNoHost, ahead: 0, estimate: None },
+        rules: checked.rules.clone(),
+        inputs: Inputs {
+            settings: fleet.settings.version,
+            floor: fleet.floor.version,
+            prices: fleet.prices.version,
+            ..Inputs::default()
         },
-        outcome: Outcome::Waits { reason: Reason::WaitNoHost, ahead: 0 },
-        rules: Vec::new(),
-        hosts: Vec::new(),
-        nearest: None,
+        possible: 0,
+        excluded: Vec::new(),
+        chosen: None,
+        runner_up: None,
+        nearest: Vec::new(),
     };
-    match check_rules(fleet, request, &wish, &mut decision) {
-        Err((reason, detail)) => decision.outcome = Outcome::Refused { reason, detail },
-        Ok(profile) => choose_host(fleet, now, server.map(AsRef::as_ref), profile, &mut decision),
+    match &checked.verdict {
+        Err(refusal) => {
+            decision.outcome =
+                Outcome::Refused { reason: refusal.reason, detail: refusal.detail.clone() };
+        }
+        Ok(passed) => {
+            choose_host(fleet, look, now, server.map(AsRef::as_ref), request, passed, &mut decision)
+        }
+    }
+    if !matches!(decision.outcome, Outcome::Placed { .. }) {
+        let stuck = Stuck { account: &request.account, ask: &checked.ask, own, now };
+        decision.nearest = nearest::nearest(fleet, look, stuck, &checked);
     }
     decision
 }
@@ -87,118 +129,91 @@ fn repeated(wish: &Wish, last: Option<&Ask>) -> Wish {
             profile: wish.profile.clone().or_else(|| Some(ask.profile.clone())),
             memory: wish.memory.or(Some(ask.memory)),
             image: wish.image.clone().or_else(|| Some(ask.image.clone())),
+            gpus: wish.gpus.or(Some(ask.gpus)),
             as_before: true,
         },
         _ => wish.clone(),
     }
 }
 
-type Refusal = (Reason, String);
-
-/// Goes through the rules in order, notes each, and completes the ask.
-fn check_rules<'a>(
-    fleet: &'a Fleet,
-    request: &StartRequest,
-    wish: &Wish,
-    decision: &mut Decision,
-) -> Result<&'a Profile, Refusal> {
-    let settings = &fleet.settings;
-    let mut note = |text: String, passed, cite: Option<&Cite>| {
-        decision.rules.push(Rule { text, passed, cite: cite.cloned() });
-    };
-
-    let found = match &wish.profile {
-        Some(name) => settings.profiles.get_key_value(name),
-        None => settings.default_profile(),
-    };
-    let Some((profile_name, profile)) = found else {
-        let asked = wish.profile.clone().unwrap_or_default();
-        note(format!("profile \"{asked}\" exists"), false, None);
-        let known: Vec<_> = settings.profiles.keys().cloned().collect();
-        let detail = format!("There is no profile \"{asked}\"; there are: {}.", known.join(", "));
-        return Err((Reason::RefusedProfile, detail));
-    };
-    note(format!("profile {profile_name} is open to everybody"), true, Some(&profile.cite));
-    decision.ask.profile = profile_name.clone();
-
-    let memory = wish.memory.unwrap_or(profile.memory_default);
-    decision.ask.memory = memory;
-    let fits = memory <= profile.memory_max && memory.0 > 0;
-    note(
-        format!("{memory} of at most {} in this profile", profile.memory_max),
-        fits,
-        Some(&profile.cite),
-    );
-    if !fits {
-        let most = profile.memory_max;
-        let detail = format!(
-            "You asked for {memory}; profile {profile_name} gives {most} at most. Ask for {most} or less."
-        );
-        return Err((Reason::RefusedMemoryChoice, detail));
-    }
-
-    let image = wish.image.clone().or_else(|| profile.images.first().cloned()).unwrap_or_default();
-    let offered = profile.images.contains(&image) && settings.images.contains_key(&image);
-    note(format!("image {image} is offered by this profile"), offered, Some(&profile.cite));
-    decision.ask.image = image.clone();
-    if !offered {
-        let detail = format!(
-            "Profile {profile_name} has no image \"{image}\"; it has: {}.",
-            profile.images.join(", ")
-        );
-        return Err((Reason::RefusedProfile, detail));
-    }
-
-    let active = active_servers(fleet, &request.account.name);
-    let limit = settings.servers_per_person;
-    let below = active < limit;
-    note(format!("{active} of {limit} servers in use"), below, None);
-    if !below {
-        let detail =
-            format!("You have {active} servers and may have {limit}. Stop one of them first.");
-        return Err((Reason::RefusedServers, detail));
-    }
-    Ok(profile)
-}
-
-fn active_servers(fleet: &Fleet, owner: &Username) -> u32 {
-    let count = fleet.servers_of(owner).filter(|server| server.is_active()).count();
-    u32::try_from(count).unwrap_or(u32::MAX)
-}
-
 fn choose_host(
     fleet: &Fleet,
+    look: &mut Look<'_>,
     now: Timestamp,
     server: Option<&Server>,
-    profile: &Profile,
+    request: &StartRequest,
+    passed: &Passed,
     decision: &mut Decision,
 ) {
-    let verdict = place(fleet, server, &profile.pool, &decision.ask, now);
-    decision.hosts = verdict.hosts;
-    let ahead = waiting_for(fleet, &profile.pool);
-    decision.outcome = match verdict.choice {
-        Ok(_) if ahead > 0 => Outcome::Waits { reason: Reason::WaitOrder, ahead },
-        Ok(host) => Outcome::Placed { reason: Reason::PlacedNow, host },
-        Err(NoHost::Now(reason)) => Outcome::Waits { reason, ahead },
-        Err(NoHost::Never) => {
-            let ask = decision.ask.memory;
-            let detail =
-                format!("No host of the pool {} can ever give {ask} to one server.", profile.pool);
-            Outcome::Refused { reason: Reason::RefusedNeverFits, detail }
-        }
+    let need = &passed.need;
+    let last = server.and_then(|server| server.last_host.as_ref());
+    let own = server.map(|server| &server.id);
+    let kept = kept_in(fleet, look.rows(), &need.pool, own);
+    let verdict = place(look, need, last, kept.flatten());
+    let somebody_waits = nearest::somebody_waits(fleet, &need.pool, own);
+    let must_wait = kept.is_none() || (passed.last_in_queue && somebody_waits);
+    let waits = |reason| {
+        let group = main_group(request);
+        let turn =
+            Penalties::of(fleet, now).turn(now, group, passed.last_in_queue, &decision.server);
+        let ahead = queue::ahead(fleet, &need.pool, &turn, now);
+        Outcome::Waits { reason, ahead, estimate: queue::estimate(fleet, need, ahead, now) }
     };
-    if !matches!(decision.outcome, Outcome::Placed { .. }) && ahead == 0 {
-        decision.nearest =
-            nearest_memory(fleet, &profile.pool, &decision.ask, &profile.memory_choices, now);
-    }
+    decision.outcome = match &verdict.choice {
+        Ok(_) if must_wait => waits(Reason::WaitOrder),
+        Ok(chosen) => placed(fleet, chosen, Reason::PlacedNow),
+        Err(NoHost::Now(reason)) => waits(*reason),
+        Err(NoHost::Never) => never(need),
+    };
+    take_in(fleet, decision, need, last, kept.flatten(), verdict);
 }
 
-/// How many wait for the same pool: they come first.
-fn waiting_for(fleet: &Fleet, pool: &str) -> u32 {
-    let same_pool = |server: &&Arc<Server>| {
-        fleet.settings.profiles.get(&server.ask.profile).is_some_and(|profile| profile.pool == pool)
-    };
-    u32::try_from(fleet.queue().into_iter().filter(same_pool).count()).unwrap_or(u32::MAX)
+/// Notes in a decision what placement found.
+fn take_in(
+    fleet: &Fleet,
+    decision: &mut Decision,
+    need: &Need,
+    last: Option<&HostId>,
+    kept: Option<usize>,
+    verdict: Verdict,
+) {
+    let kept =
+        kept.and_then(|position| fleet.floor.hosts.get(position)).map(|host| host.host.clone());
+    let overflow = verdict.choice.as_ref().is_ok_and(|chosen| chosen.overflow);
+    let pool = need.overflow.as_ref().filter(|_| overflow).unwrap_or(&need.pool);
+    decision.inputs.need = Some(Need { pool: pool.clone(), ..need.clone() });
+    decision.inputs.last_host = last.cloned();
+    decision.inputs.kept = kept;
+    decision.possible = verdict.possible;
+    decision.excluded = verdict.excluded;
+    decision.runner_up = verdict.runner_up;
+    decision.chosen = verdict.choice.ok().map(|chosen| chosen.scored);
+}
+
+fn placed(fleet: &Fleet, chosen: &Chosen, reason: Reason) -> Outcome {
+    let reason = if chosen.overflow { Reason::PlacedOverflow } else { reason };
+    let host = &chosen.scored.host;
+    Outcome::Placed { reason, host: host.clone(), gpus: devices(fleet, host, chosen) }
+}
+
+fn devices(fleet: &Fleet, host: &HostId, chosen: &Chosen) -> Vec<GpuId> {
+    let Some(entry) = fleet.floor.host(host) else { return Vec::new() };
+    parts(entry, &chosen.gpus, 0).into_iter().map(|part| part.gpu).collect()
+}
+
+fn never(need: &Need) -> Outcome {
+    let mut what = need.limit.to_string();
+    if need.gpus > 0 {
+        what = format!("{what} and {} GPU{}", need.gpus, if need.gpus == 1 { "" } else { "s" });
+    }
+    let detail = format!("No host of the pool {} can ever give {what} to one server.", need.pool);
+    Outcome::Refused { reason: Reason::RefusedNeverFits, detail }
+}
+
+fn main_group(request: &StartRequest) -> &str {
+    let account = &request.account;
+    let main = account.groups.iter().find(|group| group.gid == account.gid);
+    main.map_or("", |group| group.name.as_str())
 }
 
 fn accept(
@@ -212,8 +227,7 @@ fn accept(
     if !fleet.servers.contains_key(&id) {
         fleet.insert(new_server(now, request, decision));
     }
-    if let Some(server) = fleet.servers.get_mut(&id) {
-        let server = Arc::make_mut(server);
+    if let Some(server) = fleet.server_mut(&id) {
         server.ask = decision.ask.clone();
         server.account = Some(request.account.clone());
         server.decision = Some(decision.id.clone());
@@ -224,11 +238,26 @@ fn accept(
         }
     }
     match &decision.outcome {
-        Outcome::Placed { host, .. } => put(fleet, now, &id, host, out),
+        Outcome::Placed { host, gpus, .. } => {
+            let need = decision.inputs.need.as_ref();
+            let expected = need.map(|need| need.peak).unwrap_or_default();
+            let expected_known = need.is_some_and(|need| need.peak_known);
+            let milli = decision.ask.gpu_milli;
+            let gpus = gpus.iter().map(|gpu| GpuPart { gpu: gpu.clone(), milli }).collect();
+            put(
+                fleet,
+                now,
+                &id,
+                HeldPlace { host: host.clone(), gpus, expected, expected_known, until: now },
+                out,
+            );
+        }
         Outcome::Waits { reason, .. } => {
-            if let Some(server) = fleet.servers.get_mut(&id) {
-                Arc::make_mut(server).phase = Phase::Waiting { since: now, reason: *reason };
-            }
+            let watched = request.watched.then_some(now);
+            fleet.set_phase(
+                &id,
+                Phase::Waiting { since: now, reason: *reason, watched, place: None },
+            );
             save_and_show(fleet, &id, out);
         }
         Outcome::Refused { .. } => {}
@@ -236,23 +265,35 @@ fn accept(
 }
 
 /// Reserves on a host under the next generation and tells it.
-pub fn put(fleet: &mut Fleet, now: Timestamp, id: &ServerId, host: &HostId, out: &mut Vec<Effect>) {
-    let said = fleet.bump(host);
-    if let Some(server) = fleet.servers.get_mut(id) {
-        let server = Arc::make_mut(server);
-        server.generation = server.generation.next();
-        server.phase = Phase::Placed(Placement {
-            host: host.clone(),
-            reservation: Resources { memory: server.ask.memory },
-            placed_at: now,
-            said,
-            ready_at: None,
-            steps: Vec::new(),
-            stop: None,
-        });
-    }
+pub fn put(
+    fleet: &mut Fleet,
+    now: Timestamp,
+    id: &ServerId,
+    place: HeldPlace,
+    out: &mut Vec<Effect>,
+) {
+    let host = place.host;
+    let said = fleet.bump(&host);
+    let window = fleet.peak_window(&host);
+    let Some(server) = fleet.server_mut(id) else { return };
+    server.generation = server.generation.next();
+    server.peaks = Some(Peaks::begin(now, window));
+    let reservation = Resources { memory: server.ask.memory, cpu_milli: server.ask.cpu_milli };
+    let placement = Placement {
+        host: host.clone(),
+        reservation,
+        gpus: place.gpus,
+        expected: place.expected,
+        expected_known: place.expected_known,
+        placed_at: now,
+        said,
+        ready_at: None,
+        steps: Vec::new(),
+        stop: None,
+    };
+    fleet.set_phase(id, Phase::Placed(placement));
     save_and_show(fleet, id, out);
-    out.push(Effect::Tell(host.clone()));
+    out.push(Effect::Tell(host));
 }
 
 fn new_server(now: Timestamp, request: &StartRequest, decision: &Decision) -> Server {
@@ -268,6 +309,7 @@ fn new_server(now: Timestamp, request: &StartRequest, decision: &Decision) -> Se
         decision: Some(decision.id.clone()),
         created: now,
         last_activity: now,
+        peaks: None,
         last_host: None,
         last_end: None,
         activity_saved: Timestamp::default(),
@@ -276,8 +318,7 @@ fn new_server(now: Timestamp, request: &StartRequest, decision: &Decision) -> Se
 
 /// A server that exists shows why its last start was refused.
 fn remember_refusal(fleet: &mut Fleet, now: Timestamp, decision: &Decision, out: &mut Vec<Effect>) {
-    let Some(server) = fleet.servers.get_mut(&decision.server) else { return };
-    let server = Arc::make_mut(server);
+    let Some(server) = fleet.server_mut(&decision.server) else { return };
     server.decision = Some(decision.id.clone());
     server.last_end = Some(End { reason: decision.reason(), detail: decision.sentence(), at: now });
     save_and_show(fleet, &decision.server, out);
@@ -289,27 +330,49 @@ pub fn decision_from_queue(
     now: Timestamp,
     server: &Server,
     id: DecisionId,
-) -> Option<(HostId, Decision)> {
-    let profile = fleet.settings.profiles.get(&server.ask.profile)?;
-    let verdict = place(fleet, Some(server), &profile.pool, &server.ask, now);
-    let host = verdict.choice.ok()?;
+    need: &Need,
+    verdict: Verdict,
+) -> Option<(HeldPlace, Decision)> {
+    let chosen = verdict.choice.as_ref().ok()?;
+    let host = chosen.scored.host.clone();
+    let gpus = parts(fleet.floor.host(&host)?, &chosen.gpus, need.gpu_milli);
+    let place = HeldPlace {
+        host,
+        gpus,
+        expected: need.peak,
+        expected_known: need.peak_known,
+        until: now.plus(fleet.settings.queue.hold),
+    };
     let waited = server.waiting_since().map_or(0, |since| now.millis_since(since) / 1000);
     let rule = Rule {
         text: format!("first in the queue after {}", berth_common::Seconds(waited)),
         passed: true,
+        reason: None,
         cite: None,
     };
-    let decision = Decision {
+    let account = server.account.as_ref()?;
+    let mut decision = Decision {
         id,
         at: now,
         server: server.id.clone(),
         user: server.owner.clone(),
+        groups: account.groups.iter().map(|group| group.name.clone()).collect(),
         name: server.name.clone(),
         ask: server.ask.clone(),
-        outcome: Outcome::Placed { reason: Reason::PlacedFromQueue, host: host.clone() },
+        outcome: placed(fleet, chosen, Reason::PlacedFromQueue),
         rules: vec![rule],
-        hosts: verdict.hosts,
-        nearest: None,
+        inputs: Inputs {
+            settings: fleet.settings.version,
+            floor: fleet.floor.version,
+            prices: fleet.prices.version,
+            ..Inputs::default()
+        },
+        possible: 0,
+        excluded: Vec::new(),
+        chosen: None,
+        runner_up: None,
+        nearest: Vec::new(),
     };
-    Some((host, decision))
+    take_in(fleet, &mut decision, need, server.last_host.as_ref(), None, verdict);
+    Some((place, decision))
 }

@@ -6,6 +6,7 @@ use berth_common::{Reason, ServerId, Timestamp};
 
 use crate::event::{Answer, Effect, ReplyTo, Row};
 use crate::fleet::{End, Fleet, Host, Phase, StopOrder};
+use crate::step::claim::leave_queue;
 use crate::step::{reply, save_and_show};
 
 /// Handles the wish to end a server.
@@ -17,16 +18,18 @@ pub fn stop(
     to: Option<ReplyTo>,
     out: &mut Vec<Effect>,
 ) {
-    let Some(server) = fleet.servers.get_mut(id) else {
+    let Some(server) = fleet.servers.get(id) else {
         return reply(to, Answer::NoSuchServer, out);
     };
     let answer = match &server.phase {
         Phase::Idle => Answer::NotRunning,
         Phase::Waiting { .. } => {
-            let server = Arc::make_mut(server);
-            server.phase = Phase::Idle;
-            server.last_end = Some(End { reason, detail: "It left the queue.".into(), at: now });
-            save_and_show(fleet, id, out);
+            leave_queue(
+                fleet,
+                id,
+                End { reason, detail: "It left the queue.".into(), at: now },
+                out,
+            );
             Answer::NotRunning
         }
         Phase::Placed(placement) if placement.stop.is_some() => Answer::StopUnderWay,
@@ -43,8 +46,7 @@ pub fn order_stop(fleet: &mut Fleet, id: &ServerId, end: End, out: &mut Vec<Effe
     let placement = fleet.servers.get(id).and_then(|server| server.placement());
     let Some(host) = placement.filter(|p| p.stop.is_none()).map(|p| p.host.clone()) else { return };
     let said = fleet.bump(&host);
-    if let Some(server) = fleet.servers.get_mut(id) {
-        let server = Arc::make_mut(server);
+    if let Some(server) = fleet.server_mut(id) {
         server.last_activity = server.last_activity.max(end.at);
         if let Some(placement) = server.placement_mut() {
             placement.stop = Some(StopOrder { end, said });
@@ -62,6 +64,7 @@ pub fn remove(fleet: &mut Fleet, id: &ServerId, to: Option<ReplyTo>, out: &mut V
         return reply(to, Answer::StopUnderWay, out);
     }
     let key = (server.owner.clone(), server.name.clone());
+    fleet.leave(id);
     fleet.servers.remove(id);
     Arc::make_mut(&mut fleet.by_name).remove(&key);
     Arc::make_mut(&mut fleet.removed).insert(id.clone());

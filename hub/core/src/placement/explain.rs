@@ -1,0 +1,126 @@
+//! How every host fared, in words: made of the rows that decided, at the time or years later.
+
+use std::sync::Arc;
+
+use berth_common::{HostId, Reason, Seconds, Timestamp};
+
+use crate::decision::{HostLine, HostVerdict, Inputs, Obstacle};
+use crate::floor::{Floor, FloorHost};
+use crate::memory::{Distrust, Member, Refusal};
+use crate::packing::Prices;
+use crate::placement::need::Need;
+use crate::placement::room::{Fail, all_fails};
+use crate::placement::rows::Rows;
+use crate::settings::Settings;
+
+/// Every host for one need: possible ones in the order of preference, then excluded ones in the
+/// order of names, each with all rules that exclude it.
+pub fn lines(
+    floor: &Floor,
+    settings: &Arc<Settings>,
+    prices: &Arc<Prices>,
+    inputs: &Inputs,
+    now: Timestamp,
+) -> Vec<HostLine> {
+    let Some(need) = &inputs.need else { return Vec::new() };
+    let rows = Rows::of(floor, settings, prices);
+    let ask = rows.ask(need);
+    let kept = |host: &HostId| inputs.kept.as_ref() == Some(host);
+    let ranked = rows.ranked(need, inputs.last_host.as_ref());
+    let possible = ranked.into_iter().filter(|scored| !kept(&scored.host)).enumerate();
+    let mut lines: Vec<_> = possible
+        .map(|(place, scored)| {
+            let terms = scored.terms();
+            let best = place == 0;
+            let verdict =
+                if best { HostVerdict::Best { terms } } else { HostVerdict::Possible { terms } };
+            HostLine { host: scored.host, verdict }
+        })
+        .collect();
+    for (position, host) in floor.hosts.iter().enumerate() {
+        let Some(row) = rows.row(position) else { continue };
+        let fails = all_fails(row, &ask, rows.allowed(need, position));
+        let obstacle = |fail: &Fail| Obstacle {
+            reason: fail.reason(),
+            detail: detail(*fail, host, settings, need, now),
+        };
+        let order = kept(&host.host).then(|| Obstacle {
+            reason: Reason::WaitOrder,
+            detail: "it is kept for who waits first".into(),
+        });
+        let obstacles: Vec<_> = fails.iter().map(obstacle).chain(order).collect();
+        if !obstacles.is_empty() {
+            let verdict = HostVerdict::Excluded { obstacles };
+            lines.push(HostLine { host: host.host.clone(), verdict });
+        }
+    }
+    lines
+}
+
+/// A rule's numbers in one sentence.
+fn detail(
+    fail: Fail,
+    host: &FloorHost,
+    settings: &Settings,
+    need: &Need,
+    now: Timestamp,
+) -> String {
+    match fail {
+        Fail::NotInPool => settings.hosts.get(&host.host).map_or_else(
+            || "no file declares it".into(),
+            |declared| format!("it serves the pool {}", declared.pool),
+        ),
+        Fail::State(reason) => state(reason, host, now),
+        Fail::NotAllowed => "a rule sends this person's servers to other hosts".into(),
+        Fail::ForGpus { min: None } => "it takes servers with a GPU only".into(),
+        Fail::ForGpus { min: Some(min) } => {
+            format!("without a GPU it takes servers of {min} and more")
+        }
+        Fail::KeptForGpus { limits, most } => {
+            format!("servers without a GPU would have {limits} of at most {most} there")
+        }
+        Fail::Memory(refusal) => memory(refusal, host, need, now),
+        Fail::Cpu { asked, left } => {
+            format!("{} of a processor asked, {} left", milli(asked), milli(left))
+        }
+        Fail::NoGpu { suitable, asked } => format!("{suitable} of {asked} suitable GPUs"),
+        Fail::GpuAside { aside } => {
+            let trouble =
+                host.gpus.iter().find_map(|gpu| gpu.trouble.as_deref()).unwrap_or_default();
+            format!("{aside} of its GPUs set aside: {trouble}")
+        }
+        Fail::GpuBusy { free, suitable, asked } => {
+            format!("{free} of {suitable} suitable GPUs are free; {asked} asked")
+        }
+    }
+}
+
+/// A gate of the memory rule in words; how old a report is, is known here only.
+fn memory(refusal: Refusal, host: &FloorHost, need: &Need, now: Timestamp) -> String {
+    let refusal = match (refusal, host.silent_since) {
+        (Refusal::Limits { limits, usable, distrust: Some(Distrust::Old { .. }) }, Some(since)) => {
+            let age = Seconds(now.millis_since(since) / 1000);
+            Refusal::Limits { limits, usable, distrust: Some(Distrust::Old { age }) }
+        }
+        (refusal, _) => refusal,
+    };
+    let newcomer = Member { young: !need.peak_known, ..Member::newcomer(need.peak, need.limit) };
+    let holders = host.servers.iter().map(|server| (server.owner.as_str(), &server.memory));
+    refusal.sentence(host.host.as_str(), &newcomer, holders)
+}
+
+fn state(reason: Reason, host: &FloorHost, now: Timestamp) -> String {
+    match (reason, host.drains_by) {
+        (Reason::HostDraining, Some(by)) if by > now => {
+            format!("it will be empty in {}", Seconds(by.millis_since(now) / 1000))
+        }
+        (Reason::HostLost, _) => host.silent_since.map_or_else(String::new, |since| {
+            format!("no report for {}", Seconds(now.millis_since(since) / 1000))
+        }),
+        _ => host.note.clone(),
+    }
+}
+
+fn milli(thousandths: u32) -> f64 {
+    f64::from(thousandths) / 1000.0
+}

@@ -1,0 +1,116 @@
+//! What it would take for a host to answer otherwise.
+
+use std::sync::Arc;
+
+use berth_common::{ByteCount, HostId, Reason};
+
+use super::{Kept, Rows, number_of};
+use crate::floor::FloorHost;
+use crate::placement::need::Need;
+use crate::placement::room::{Ask, Fail, all_fails, first_fail, fits_empty, suits};
+use crate::placement::row::Row;
+
+impl Rows {
+    /// The largest memory limit, in whole MiB and up to what is asked, with which some host would
+    /// take a need now, and the first such host.
+    pub fn largest_limit(&self, need: &Need, kept: Kept) -> Option<(HostId, ByteCount)> {
+        let ask = self.ask(need);
+        let (mut best, mut at) = (0, None);
+        for (position, row) in self.rows.iter().enumerate() {
+            let serves = row.pool.is_some() && row.pool == ask.pool && Some(position) != kept;
+            if !serves || row.obstacle.is_some() {
+                continue;
+            }
+            let allowed = self.allowed(need, position);
+            let takes = |mib: u64| {
+                let limit = ByteCount(mib << 20);
+                let asked = Ask { limit, peak: ask.peak.min(limit), ..ask.clone() };
+                first_fail(row, &asked, allowed).is_none()
+            };
+            // Most hosts give no more than the best so far: one question tells.
+            if !takes(best + 1) {
+                continue;
+            }
+            let (mut least, mut most) = (best + 1, ask.limit.mebibytes().max(best + 1));
+            while least < most {
+                let middle = least + (most - least).div_ceil(2);
+                if takes(middle) { least = middle } else { most = middle - 1 }
+            }
+            (best, at) = (least, self.hosts.get(position));
+        }
+        Some((at?.clone(), ByteCount(best << 20)))
+    }
+
+    /// The first host that would take a need if its state let it.
+    ///
+    /// `can` says whether that state is all that keeps it away.
+    pub fn if_it_were_back(
+        &self,
+        need: &Need,
+        can: impl Fn(&HostId, Reason) -> bool,
+    ) -> Option<(HostId, Reason)> {
+        let ask = self.ask(need);
+        self.rows.iter().zip(&self.hosts).enumerate().find_map(|(position, (row, host))| {
+            let reason = row.obstacle.filter(|reason| can(host, *reason))?;
+            let memory = Arc::new(row.memory.heard_now());
+            let back = Row { obstacle: None, memory, ..row.clone() };
+            let fits = first_fail(&back, &ask, self.allowed(need, position)).is_none();
+            fits.then(|| (host.clone(), reason))
+        })
+    }
+
+    /// All rules that exclude a host, in their order.
+    pub fn fails(&self, need: &Need, position: usize) -> Vec<Fail> {
+        let ask = self.ask(need);
+        let allowed = self.allowed(need, position);
+        self.rows.get(position).map_or_else(Vec::new, |row| all_fails(row, &ask, allowed))
+    }
+
+    /// Whether a host would take a need if it looked like this.
+    pub fn would_take(&self, need: &Need, position: usize, host: &FloorHost) -> bool {
+        let mut models = self.models.clone();
+        let row = Row::of(host, &self.settings, &mut |model| number_of(&mut models, model));
+        first_fail(&row, &self.ask(need), self.allowed(need, position)).is_none()
+    }
+
+    /// Whether a host could take a need one day: it is up, and large enough when empty.
+    pub fn could_take(&self, need: &Need, host: &HostId) -> bool {
+        let Ok(position) = self.hosts.binary_search(host) else { return false };
+        self.rows
+            .get(position)
+            .is_some_and(|row| self.missing(row, need, &self.ask(need), position).is_some())
+    }
+
+    /// The host that is nearest to taking a need: the fewest devices missing, then the least memory.
+    pub fn least_missing(&self, need: &Need) -> Option<HostId> {
+        let ask = self.ask(need);
+        let rows = self.rows.iter().enumerate();
+        let missing = rows.filter_map(|(position, row)| {
+            Some((self.missing(row, need, &ask, position)?, position))
+        });
+        self.hosts.get(missing.min()?.1).cloned()
+    }
+
+    /// What a host lacks to take a need, devices and memory; `None`: it never will, or is not up.
+    fn missing(&self, row: &Row, need: &Need, ask: &Ask, position: usize) -> Option<(u32, i128)> {
+        let possible = row.obstacle.is_none() && fits_empty(row, ask, self.allowed(need, position));
+        let free =
+            row.gpus.iter().filter(|gpu| suits(row, ask, gpu) && gpu.left_milli >= ask.gpu_milli);
+        let devices = ask.gpus.saturating_sub(u32::try_from(free.count()).unwrap_or(u32::MAX));
+        // Less used than elsewhere is nearest to having room.
+        let promised = match row.memory.rule.kind {
+            crate::memory::Kind::Limits => row.memory.sums.limits,
+            crate::memory::Kind::Peaks => row.memory.sums.need(),
+        };
+        let left =
+            i128::from(row.memory.usable().0) - i128::try_from(promised).unwrap_or(i128::MAX);
+        possible.then_some((devices, i128::from(ask.limit.0) - left))
+    }
+
+    /// Whether a host that serves this pool is not ready.
+    pub fn has_a_host_down(&self, pool: &str) -> bool {
+        let number = self.settings.pools.keys().position(|name| name == pool);
+        let number = number.and_then(|number| u16::try_from(number).ok());
+        number.is_some() && self.rows.iter().any(|row| row.pool == number && row.obstacle.is_some())
+    }
+}

@@ -1,0 +1,158 @@
+//! Carries drains out: asks the planner for the next safe step of each host that is being emptied,
+//! and takes it. The intent with all that was told lies in the host's record, saved in the same
+//! transaction, so a hub that was killed anywhere goes on as if it had not been.
+//!
+//! Servers are not restarted by us: their owners do that when it suits, and placement sends them
+//! elsewhere. Who is left at the deadline is stopped, or stays, as the order says.
+
+use std::sync::Arc;
+
+use berth_common::{HostId, Reason, Resources, Seconds, ServerId, Timestamp};
+
+use crate::drain::intent::{Goal, Intent as Plan};
+use crate::drain::next::{HostView, Outlook, ServerView, Step, View, Why, next, outlook};
+use crate::drain::single::{AtDeadline, Occupant};
+use crate::event::{Effect, Row};
+use crate::fleet::{End, Fleet, Host, HostState, Intent, Server};
+use crate::step::stop::order_stop;
+
+/// People are told at once, and this long before the deadline (product.md, lifecycle.toml).
+const LEADS: [Seconds; 3] = [Seconds(86_400), Seconds(7_200), Seconds(600)];
+/// Steps taken for one host at one moment, at most: each server can be told and stopped.
+const MOST_STEPS: usize = 10_000;
+
+/// The plan of an order to empty a host.
+pub fn plan(host: &HostId, by: Option<Timestamp>, at_deadline: AtDeadline) -> Plan {
+    Plan::new(Goal::Drain { by }, [host.clone()], LEADS.to_vec(), at_deadline, 1)
+}
+
+/// What will happen to the servers of a host that is emptied, if nothing changes: to be shown
+/// before it is ordered.
+pub fn preview(fleet: &Fleet, plan: &Plan, host: &HostId, now: Timestamp) -> Outlook {
+    outlook(plan, &view(fleet, host, now), host, now)
+}
+
+/// Takes all steps that are due.
+pub fn carry_out(fleet: &mut Fleet, now: Timestamp, out: &mut Vec<Effect>) {
+    let draining = |host: &&Arc<Host>| matches!(host.intent, Intent::Draining { .. });
+    let hosts: Vec<HostId> =
+        fleet.hosts.values().filter(draining).map(|host| host.id.clone()).collect();
+    for host in hosts {
+        go_on(fleet, now, &host, out);
+    }
+}
+
+fn go_on(fleet: &mut Fleet, now: Timestamp, id: &HostId, out: &mut Vec<Effect>) {
+    let Some(Intent::Draining { plan, .. }) = fleet.hosts.get(id).map(|host| &host.intent) else {
+        return;
+    };
+    let mut plan = plan.clone();
+    let before = plan.clone();
+    for _ in 0..MOST_STEPS {
+        let steps = next(&plan, &view(fleet, id, now), now);
+        let mut went_on = false;
+        for step in &steps {
+            went_on |= take(fleet, now, step, out);
+            plan.record(step, now);
+        }
+        if !went_on {
+            break;
+        }
+    }
+    let Some(host) = fleet.hosts.get_mut(id).filter(|_| plan != before) else { return };
+    if let Intent::Draining { plan: saved, .. } = &mut Arc::make_mut(host).intent {
+        *saved = plan;
+        out.push(Effect::Save(Row::Host(Arc::clone(host))));
+    }
+}
+
+/// Takes one step; whether the planner should be asked again.
+fn take(fleet: &mut Fleet, now: Timestamp, step: &Step, out: &mut Vec<Effect>) -> bool {
+    match step {
+        Step::Begin { .. } | Step::Empty { .. } | Step::Finish { .. } => true,
+        Step::Tell { server, .. } => {
+            out.push(Effect::Changed(server.clone()));
+            true
+        }
+        Step::Stop { server, why } => {
+            stop(fleet, now, server, *why, out);
+            true
+        }
+        // Its owner restarts it; at the deadline nobody is waited for any more.
+        Step::Restart(handover) => {
+            let passed = deadline(fleet, &handover.from).is_some_and(|by| by <= now);
+            if passed {
+                stop(fleet, now, &handover.server, Why::Deadline, out);
+            }
+            passed
+        }
+    }
+}
+
+fn deadline(fleet: &Fleet, host: &HostId) -> Option<Timestamp> {
+    fleet.hosts.get(host)?.intent.drains_by()
+}
+
+fn stop(fleet: &mut Fleet, now: Timestamp, server: &ServerId, why: Why, out: &mut Vec<Effect>) {
+    let host = fleet
+        .servers
+        .get(server)
+        .and_then(|server| server.placement())
+        .map(|placement| placement.host.clone());
+    let host = host.map_or_else(String::new, |host| host.to_string());
+    let detail = match why {
+        Why::Idle => format!("It was idle, and {host} is being emptied."),
+        Why::Deadline => format!("{host} had to be empty."),
+    };
+    order_stop(fleet, server, End { reason: Reason::StoppedDrain, detail, at: now }, out);
+}
+
+/// The fleet as the planner of one host's drain sees it.
+fn view(fleet: &Fleet, own: &HostId, now: Timestamp) -> View {
+    let host = |host: &Arc<Host>| {
+        let kind = pool_number(fleet, &host.id);
+        let state = fleet.host_state(host, now);
+        let seen = HostView {
+            room: fleet.usable_on(host),
+            takes: kind.into_iter().collect(),
+            // Its own order is the only one that the planner knows of.
+            open: state == HostState::Ready || (host.id == *own && state.is_reporting()),
+            boot: host.boot_id.clone(),
+        };
+        (host.id.clone(), seen)
+    };
+    let server = |server: &Arc<Server>| {
+        let placement = server.placement()?;
+        let seen = ServerView {
+            host: placement.host.clone(),
+            moving_to: None,
+            stopping: placement.stop.is_some(),
+            about: occupant(fleet, server, placement.reservation, now),
+        };
+        Some((server.id.clone(), seen))
+    };
+    View {
+        hosts: fleet.hosts.values().map(host).collect(),
+        servers: fleet.servers.values().filter_map(server).collect(),
+    }
+}
+
+fn occupant(fleet: &Fleet, server: &Server, need: Resources, now: Timestamp) -> Occupant {
+    let profile = fleet.settings.profiles.get(&server.ask.profile);
+    let pool = profile
+        .and_then(|profile| fleet.settings.pools.keys().position(|name| *name == profile.pool));
+    Occupant {
+        need,
+        kind: pool.and_then(|pool| u32::try_from(pool).ok()).unwrap_or(u32::MAX),
+        busy: Vec::new(),
+        idle_since: Some(server.last_activity.min(now)),
+        idle_limit: profile.and_then(|profile| profile.idle_limit),
+        may_restart: false,
+    }
+}
+
+fn pool_number(fleet: &Fleet, host: &HostId) -> Option<u32> {
+    let declared = fleet.settings.hosts.get(host)?;
+    let number = fleet.settings.pools.keys().position(|name| *name == declared.pool)?;
+    u32::try_from(number).ok()
+}

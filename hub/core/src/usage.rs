@@ -1,0 +1,165 @@
+//! What people used over time: hours of GPUs and of memory held, by day. Budgets and the fair order
+//! of the queue are counted from it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use berth_common::{Seconds, Timestamp, Username};
+use serde::{Deserialize, Serialize};
+
+use crate::fleet::{Fleet, Placement, Server};
+use crate::settings::Metered;
+
+const DAY_S: u64 = 86_400;
+/// Longer windows than this are not counted: rows older than it are dropped.
+pub const KEPT_DAYS: u32 = 400;
+
+/// Amounts held, integrated over time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Amount {
+    /// Thousandths of a GPU times seconds.
+    pub gpu_milli_s: u64,
+    /// MiB of memory limit times seconds.
+    pub mib_s: u64,
+}
+
+impl Amount {
+    fn add(&mut self, other: Self) {
+        self.gpu_milli_s = self.gpu_milli_s.saturating_add(other.gpu_milli_s);
+        self.mib_s = self.mib_s.saturating_add(other.mib_s);
+    }
+
+    /// Whole hours of a resource, rounded down.
+    pub fn hours(&self, resource: Metered) -> u64 {
+        match resource {
+            Metered::GpuHours => self.gpu_milli_s / 1000 / 3600,
+            Metered::GibHours => self.mib_s / 1024 / 3600,
+        }
+    }
+
+    /// One number to compare people by: a GPU weighs like the 32 GiB of memory that a host has for
+    /// each of its GPUs.
+    pub fn weight(&self) -> u64 {
+        self.mib_s.saturating_add(self.gpu_milli_s.saturating_mul(32 * 1024 / 1000))
+    }
+}
+
+/// One day of one person, numbered from 1970.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UsageDay {
+    /// Who.
+    pub user: Username,
+    /// The day.
+    pub day: u32,
+    /// The person's main group on that day.
+    pub group: String,
+    /// What was held on it by servers that have ended.
+    pub amount: Amount,
+}
+
+/// All of it, as far as it is over.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Usage {
+    days: Arc<BTreeMap<(Username, u32), Booked>>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Booked {
+    group: String,
+    amount: Amount,
+}
+
+impl Usage {
+    /// As the store holds it.
+    pub fn of(days: impl IntoIterator<Item = UsageDay>) -> Self {
+        let days = days
+            .into_iter()
+            .map(|day| ((day.user, day.day), Booked { group: day.group, amount: day.amount }))
+            .collect();
+        Self { days: Arc::new(days) }
+    }
+
+    /// Books what a server held until now; the days that changed.
+    pub fn book(&mut self, server: &Server, now: Timestamp) -> Vec<UsageDay> {
+        let mut changed = Vec::new();
+        let Some(placement) = server.placement() else { return changed };
+        let (user, group) = (&server.owner, server.main_group());
+        for (day, amount) in by_day(placement, placement.placed_at, now) {
+            let days = Arc::make_mut(&mut self.days);
+            let booked = days.entry((user.clone(), day)).or_default();
+            booked.amount.add(amount);
+            booked.group = group.to_owned();
+            changed.push(UsageDay {
+                user: user.clone(),
+                day,
+                group: group.to_owned(),
+                amount: booked.amount,
+            });
+        }
+        changed
+    }
+
+    /// What a person used in the window that ends now, running servers included. Days count whole.
+    pub fn of_person(fleet: &Fleet, user: &Username, window: Seconds, now: Timestamp) -> Amount {
+        let first = day_of(Timestamp(now.0.saturating_sub(micros(window))));
+        let mut sum = Amount::default();
+        let days = fleet.usage.days.range((user.clone(), first)..=(user.clone(), u32::MAX));
+        days.for_each(|(_, booked)| sum.add(booked.amount));
+        for server in fleet.servers_of(user) {
+            let Some(placement) = server.placement() else { continue };
+            let from = placement.placed_at.max(Timestamp(now.0.saturating_sub(micros(window))));
+            by_day(placement, from, now).for_each(|(_, amount)| sum.add(amount));
+        }
+        sum
+    }
+}
+
+/// What each group used in the window that ends now, as [`Amount::weight`].
+pub fn by_group(fleet: &Fleet, window: Seconds, now: Timestamp) -> BTreeMap<&str, u64> {
+    let start = Timestamp(now.0.saturating_sub(micros(window)));
+    let first = day_of(start);
+    let mut groups: BTreeMap<&str, u64> = BTreeMap::new();
+    let mut add = |group, amount: Amount| {
+        let sum = groups.entry(group).or_default();
+        *sum = sum.saturating_add(amount.weight());
+    };
+    for ((_, day), booked) in fleet.usage.days.iter() {
+        if *day >= first {
+            add(booked.group.as_str(), booked.amount);
+        }
+    }
+    for server in fleet.servers.values() {
+        let Some(placement) = server.placement() else { continue };
+        for (_, amount) in by_day(placement, placement.placed_at.max(start), now) {
+            add(server.main_group(), amount);
+        }
+    }
+    groups
+}
+
+fn micros(span: Seconds) -> i64 {
+    i64::try_from(span.0).unwrap_or(i64::MAX).saturating_mul(1_000_000)
+}
+
+fn day_of(moment: Timestamp) -> u32 {
+    let second = u64::try_from(moment.0 / 1_000_000).unwrap_or(0);
+    u32::try_from(second / DAY_S).unwrap_or(u32::MAX)
+}
+
+/// What a placement holds between two moments, day by day.
+fn by_day(
+    placement: &Placement,
+    from: Timestamp,
+    to: Timestamp,
+) -> impl Iterator<Item = (u32, Amount)> {
+    let second = |moment: Timestamp| u64::try_from(moment.0 / 1_000_000).unwrap_or(0);
+    let (from, to) = (second(from), second(to));
+    let milli: u64 = placement.gpus.iter().map(|part| u64::from(part.milli)).sum();
+    let mib = placement.reservation.memory.mebibytes();
+    let days = from / DAY_S..=to.max(from) / DAY_S;
+    days.filter_map(move |day| {
+        let seconds = to.min((day + 1) * DAY_S).saturating_sub(from.max(day * DAY_S));
+        let amount = Amount { gpu_milli_s: milli * seconds, mib_s: mib * seconds };
+        (seconds > 0).then_some((u32::try_from(day).unwrap_or(u32::MAX), amount))
+    })
+}
