@@ -78,8 +78,11 @@ async fn run() -> ExitCode {
             }
         }
         Command::Config { command: ConfigCommand::Check { config } } => {
-            match berth_hub::config::load(&config) {
-                Ok(_) => {
+            match berth_hub::config::load(&config, berth_process::clock::now()) {
+                Ok((_, warnings)) => {
+                    if !warnings.0.is_empty() {
+                        eprintln!("{warnings}");
+                    }
                     println!("{}: all files are good", config.display());
                     ExitCode::SUCCESS
                 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use berth_core::Event;
+use berth_process::clock::now;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::{self, HubConfig};
@@ -46,13 +47,14 @@ pub async fn follow(hub: Arc<Hub>, folder: PathBuf) -> std::io::Result<()> {
 }
 
 async fn reload(hub: &Hub, folder: &Path) {
-    match config::load(folder) {
-        Ok(fresh) => {
+    match config::load(folder, now()) {
+        Ok((fresh, warnings)) => {
             let keep = hub.config().hub.clone();
             warn_of_restart(&keep, &fresh.hub);
             let settings = Arc::new(fresh.settings.clone());
             hub.config.store(Arc::new(config::Config { hub: keep, ..fresh }));
             hub.fleet.send(Event::SettingsChanged(settings)).await;
+            warnings.log();
             tracing::info!("configuration reloaded");
         }
         Err(diagnostics) => tracing::error!("configuration not reloaded:\n{diagnostics}"),

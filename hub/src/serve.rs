@@ -8,7 +8,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use arc_swap::ArcSwap;
 use axum::Extension;
-use berth_process::{file, signal};
+use berth_process::{clock, file, signal};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{mpsc, watch};
 
@@ -58,7 +58,8 @@ pub async fn open(config: Config) -> anyhow::Result<Parts> {
 /// # Errors
 /// When the configuration is wrong, or something it needs cannot be opened.
 pub async fn run(folder: &Path) -> anyhow::Result<()> {
-    let config = config::load(folder)?;
+    let (config, warnings) = config::load(folder, clock::now())?;
+    warnings.log();
     let addresses = config.hub.clone();
     let pages = TcpListener::bind(addresses.listen).await.with_context(|| {
         format!("hub.toml: cannot listen on {}: is another hub running?", addresses.listen)

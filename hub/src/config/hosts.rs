@@ -1,65 +1,105 @@
-//! Names and addresses of hosts, as `hosts.d` writes them.
+//! `hosts.d`: the machines, their pools, and what they are declared to have.
 
 use berth_common::HostId;
+use berth_core::settings::{DeclaredGpus, HostSettings};
+use serde::Deserialize;
+use toml::Spanned;
 
-/// Most names one entry may stand for.
-const MOST: u32 = 10_000;
+use super::draft::Draft;
+use super::host_range;
+use super::sources::{File, Version};
+use super::value::Written;
 
-/// Expands `ccjn0[1-5]` to five names; a plain name stands for itself. Leading zeros of the lower
-/// bound are kept: `n[01-12]`.
-pub fn expand(pattern: &str) -> Result<Vec<HostId>, String> {
-    let Some((before, rest)) = pattern.split_once('[') else { return Ok(vec![name(pattern)?]) };
-    let wrong = || format!("\"{pattern}\" is no range of hosts, write e.g. \"ccjn0[1-5]\"");
-    let (range, after) = rest.split_once(']').ok_or_else(wrong)?;
-    let (low, high) = range.split_once('-').ok_or_else(wrong)?;
-    let (first, last): (u32, u32) =
-        (low.parse().map_err(|_| wrong())?, high.parse().map_err(|_| wrong())?);
-    if first > last || last - first >= MOST {
-        return Err(wrong());
-    }
-    (first..=last)
-        .map(|n| name(&format!("{before}{n:0width$}{after}", width = low.len())))
-        .collect()
+/// The tunnel's port where a host's address names none.
+const TUNNEL_PORT: u16 = 8444;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HostsToml {
+    #[serde(rename = "version")]
+    _version: Version,
+    #[serde(default)]
+    host: Vec<HostToml>,
 }
 
-/// Where a host's tunnel listens: the given address, or the host's own name; with the default
-/// port where none is given.
-pub fn address(given: Option<&str>, host: &HostId, port: u16) -> String {
-    let given = given.unwrap_or(host.as_str());
-    let has_port = given.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
-    if has_port { given.to_owned() } else { format!("{given}:{port}") }
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HostToml {
+    names: Spanned<String>,
+    pool: Spanned<String>,
+    memory: Option<Spanned<Written>>,
+    keep_free: Option<Spanned<Written>>,
+    gpus: Option<GpusToml>,
+    address: Option<String>,
 }
 
-fn name(text: &str) -> Result<HostId, String> {
-    text.parse().map_err(|error| format!("\"{text}\": {error}"))
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GpusToml {
+    model: String,
+    count: Spanned<u32>,
+    memory: Spanned<Written>,
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn names(pattern: &str) -> String {
-        match expand(pattern) {
-            Ok(names) => names.iter().map(HostId::as_str).collect::<Vec<_>>().join(" "),
-            Err(why) => why,
+/// Reads all hosts.
+pub fn take(draft: &mut Draft) {
+    for (file, toml) in draft.sources.all::<HostsToml>("hosts") {
+        for entry in toml.host {
+            take_entry(draft, file, &entry);
         }
     }
+}
 
-    #[test]
-    fn ranges_expand_and_keep_leading_zeros() {
-        assert_eq!(names("wn1"), "wn1");
-        assert_eq!(names("ccjn0[1-3]"), "ccjn01 ccjn02 ccjn03");
-        assert_eq!(names("n[08-10].x"), "n08.x n09.x n10.x");
-        for bad in ["n[3-1]", "n[1-", "n[a-b]", "n[1]", "n[0-99999]"] {
-            assert!(names(bad).contains("no range of hosts"), "{bad}: {}", names(bad));
+fn take_entry(draft: &mut Draft, file: File, entry: &HostToml) {
+    let sources = &mut draft.sources;
+    let memory = entry.memory.as_ref().and_then(|text| sources.bytes(file, text));
+    let keep_free = entry.keep_free.as_ref().and_then(|text| sources.bytes(file, text));
+    if let (Some(memory), Some(keep_free), Some(text)) = (memory, keep_free, &entry.keep_free)
+        && keep_free >= memory
+    {
+        let message = format!("keep_free leaves nothing of the host's {memory}: write less");
+        sources.bad_value(&file.at(text), message);
+    }
+    let gpus = entry.gpus.as_ref().and_then(|gpus| take_gpus(draft, file, gpus));
+    let place = file.at(&entry.names);
+    draft.sources.expect_name("pool", entry.pool.get_ref(), file.at(&entry.pool));
+    let names = draft.sources.parsed(place.clone(), entry.names.get_ref(), host_range::expand);
+    let mut clashes = Vec::new();
+    for name in names.unwrap_or_default() {
+        let host = HostSettings {
+            pool: entry.pool.get_ref().clone(),
+            memory,
+            keep_free: keep_free.unwrap_or_default(),
+            gpus: gpus.clone(),
+            address: host_range::address(entry.address.as_deref(), &name, TUNNEL_PORT),
+            cite: draft.sources.cite(&place),
+        };
+        match draft.settings.hosts.get(&name) {
+            Some(other) => clashes.push(clash(&name, other, &host)),
+            None => _ = draft.settings.hosts.insert(name, host),
         }
     }
-
-    #[test]
-    fn addresses_get_the_default_port() {
-        let host: HostId = "wn1".parse().unwrap();
-        assert_eq!(address(None, &host, 8444), "wn1:8444");
-        assert_eq!(address(Some("10.0.0.1"), &host, 8444), "10.0.0.1:8444");
-        assert_eq!(address(Some("10.0.0.1:9"), &host, 8444), "10.0.0.1:9");
+    if let [first, more @ ..] = clashes.as_slice() {
+        let more =
+            if more.is_empty() { String::new() } else { format!(", and {} more", more.len()) };
+        draft.sources.error(&place, "config.duplicate", format!("{first}{more}"));
     }
+}
+
+fn take_gpus(draft: &mut Draft, file: File, toml: &GpusToml) -> Option<DeclaredGpus> {
+    if *toml.count.get_ref() == 0 {
+        let message = "a host without a GPU has no gpus: remove the key".to_owned();
+        draft.sources.bad_value(&file.at(&toml.count), message);
+    }
+    let memory = draft.sources.bytes(file, &toml.memory)?;
+    Some(DeclaredGpus { model: toml.model.clone(), count: *toml.count.get_ref(), memory })
+}
+
+fn clash(name: &HostId, first: &HostSettings, second: &HostSettings) -> String {
+    let pools = if first.pool == second.pool {
+        "is declared twice".to_owned()
+    } else {
+        format!("is in two pools, \"{}\" and \"{}\"", first.pool, second.pool)
+    };
+    format!("host {name} {pools}; first in {}", first.cite)
 }

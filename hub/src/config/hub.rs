@@ -1,0 +1,127 @@
+//! `hub.toml`: addresses and folders of this process.
+
+use std::path::PathBuf;
+
+use jiff::tz::TimeZone;
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::HubConfig;
+use super::draft::Draft;
+use super::sources::{File, Version};
+use super::value::Written;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HubToml {
+    #[serde(rename = "version")]
+    _version: Version,
+    hub: HubSection,
+    #[serde(default)]
+    agents: AgentsSection,
+    #[serde(default)]
+    proxy: ProxySection,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HubSection {
+    public_url: Spanned<String>,
+    #[serde(default = "default_listen")]
+    listen: Spanned<String>,
+    #[serde(default = "default_state")]
+    state: PathBuf,
+    #[serde(default = "default_admin_socket")]
+    admin_socket: PathBuf,
+    api_url: Option<String>,
+    #[serde(default)]
+    insecure_cookies: bool,
+    timezone: Option<Spanned<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AgentsSection {
+    #[serde(default = "default_agents_listen")]
+    listen: Spanned<String>,
+    lost_after: Option<Spanned<Written>>,
+}
+
+impl Default for AgentsSection {
+    fn default() -> Self {
+        Self { listen: default_agents_listen(), lost_after: None }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ProxySection {
+    api: String,
+}
+
+impl Default for ProxySection {
+    fn default() -> Self {
+        Self { api: "unix:/run/berth/proxy.sock".into() }
+    }
+}
+
+fn default_listen() -> Spanned<String> {
+    Spanned::new(0..0, "127.0.0.1:8081".into())
+}
+
+fn default_agents_listen() -> Spanned<String> {
+    Spanned::new(0..0, "0.0.0.0:8443".into())
+}
+
+fn default_state() -> PathBuf {
+    "/var/lib/berth".into()
+}
+
+fn default_admin_socket() -> PathBuf {
+    "/run/berth/admin.sock".into()
+}
+
+/// Reads `hub.toml`; if it is not good, that is noted.
+pub fn take(draft: &mut Draft) -> Option<HubConfig> {
+    let (file, toml) = draft.sources.one::<HubToml>("hub")?;
+    if let Some(text) = &toml.hub.timezone {
+        let zone = draft.sources.parsed(file.at(text), text.get_ref(), |name| match name {
+            // Known without the system's database.
+            "UTC" => Ok(TimeZone::UTC),
+            name => TimeZone::get(name)
+                .map_err(|_| "no such time zone here, write e.g. \"Europe/Paris\""),
+        });
+        draft.zone = zone.unwrap_or(TimeZone::UTC);
+    }
+    if let Some(text) = &toml.agents.lost_after
+        && let Some(after) = draft.sources.duration(file, text)
+    {
+        draft.settings.lost_after = after;
+    }
+    addresses(draft, file, toml)
+}
+
+fn addresses(draft: &mut Draft, file: File, toml: HubToml) -> Option<HubConfig> {
+    let public_url = toml.hub.public_url.get_ref().trim_end_matches('/').to_owned();
+    if !(public_url.starts_with("http://") || public_url.starts_with("https://")) {
+        let message = "public_url must begin with https:// or http://".to_owned();
+        draft.sources.bad_value(&file.at(&toml.hub.public_url), message);
+    }
+    let mut address = |text: &Spanned<String>| {
+        draft.sources.parsed(file.at(text), text.get_ref(), |text| {
+            text.parse().map_err(|_| "not an address, write e.g. \"127.0.0.1:8081\"")
+        })
+    };
+    let (listen, agents_listen) = (address(&toml.hub.listen), address(&toml.agents.listen));
+    let api_url = toml.hub.api_url.unwrap_or_else(|| format!("{public_url}/hub/api"));
+    Some(HubConfig {
+        listen: listen?,
+        agents_listen: agents_listen?,
+        api_url: api_url.trim_end_matches('/').to_owned(),
+        public_url,
+        state: toml.hub.state,
+        admin_socket: toml.hub.admin_socket,
+        insecure_cookies: toml.hub.insecure_cookies,
+        proxy_api: toml.proxy.api,
+    })
+}

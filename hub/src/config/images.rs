@@ -1,0 +1,45 @@
+//! `images.toml`: what people can run.
+
+use std::collections::BTreeMap;
+
+use berth_core::settings::Image;
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::draft::Draft;
+use super::sources::Version;
+use super::value::Text;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ImagesToml {
+    #[serde(rename = "version")]
+    _version: Version,
+    #[serde(default)]
+    image: BTreeMap<Spanned<String>, ImageToml>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ImageToml {
+    #[serde(rename = "ref")]
+    reference: String,
+    title: Option<Text>,
+}
+
+/// Reads all images.
+pub fn take(draft: &mut Draft) {
+    for (file, toml) in draft.sources.all::<ImagesToml>("images") {
+        for (name, ImageToml { reference, title }) in toml.image {
+            let place = file.at(&name);
+            let name = name.into_inner();
+            if let Some(first) = draft.settings.images.get(&name) {
+                draft.sources.duplicate(&place, &format!("image \"{name}\""), &first.cite);
+                continue;
+            }
+            let title = title.map_or_else(|| name.clone(), |title| title.0);
+            let image = Image { reference, title, cite: draft.sources.cite(&place) };
+            draft.settings.images.insert(name, image);
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! What the files mean, once they are read.
+
+use berth_common::{ByteCount, Seconds};
+use berth_core::settings::{
+    CpuServers, GpuSharing, MemoryRule, Merge, Metered, Order, Pool, Settings, Strategy, WhenOver,
+    Window,
+};
+
+use crate::folder::Folder;
+
+fn gb(n: u64) -> ByteCount {
+    ByteCount(n << 30)
+}
+
+fn sample() -> Settings {
+    let (settings, warnings) = Folder::sample().load().unwrap();
+    assert_eq!(warnings.0, [], "{warnings}");
+    settings
+}
+
+fn text<T: ToString>(all: impl IntoIterator<Item = T>) -> String {
+    all.into_iter().map(|one| one.to_string()).collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn hosts_and_pools_are_as_written() {
+    let settings = sample();
+    assert_eq!(settings.hosts.len(), 16);
+    let host = &settings.hosts[&"ccjngpu3".parse().unwrap()];
+    assert_eq!((host.pool.as_str(), host.memory, host.keep_free), ("gpu", Some(gb(130)), gb(6)));
+    let gpus = host.gpus.as_ref().unwrap();
+    assert_eq!((gpus.model.as_str(), gpus.count, gpus.memory), ("Tesla K80", 4, gb(12)));
+    assert_eq!(host.cite.to_string(), "hosts.d/30-gpu.toml:3");
+    assert_eq!(host.address, "ccjngpu3:8444");
+
+    let cpu = &settings.pools["cpu"];
+    assert_eq!((cpu.strategy, cpu.memory_rule), (Strategy::Pack, MemoryRule::Peaks));
+    assert_eq!((cpu.oversubscribe_milli, cpu.used_ceiling_milli), (1500, 850));
+    assert_eq!((cpu.peak_window, cpu.trainings_only), (Seconds(7 * 86_400), false));
+    assert_eq!(cpu.cite.to_string(), "pools.toml:3");
+    let training = &settings.pools["training"];
+    assert_eq!((training.strategy, training.trainings_only), (Strategy::Spread, true));
+    let gpu = &settings.pools["gpu"];
+    assert_eq!(gpu.gpu_sharing, GpuSharing::Exclusive);
+    assert_eq!(gpu.cpu_servers, CpuServers { min: Some(gb(32)), keep: gb(60) });
+    let queue = &settings.queue;
+    assert_eq!(
+        (queue.order, queue.hold, queue.max_wait),
+        (Order::Fair, Seconds(900), Seconds(86_400))
+    );
+}
+
+#[test]
+fn profiles_are_as_written() {
+    let settings = sample();
+    assert_eq!(text(settings.profiles.keys()), "bigmem cpu gpu root-school");
+    let bigmem = &settings.profiles["bigmem"];
+    assert_eq!((bigmem.title.as_str(), bigmem.cpu_milli), ("CPU, large memory", 1500));
+    assert_eq!(bigmem.use_case, "When 28 GB is not enough");
+    assert_eq!(bigmem.memory_choices, [gb(48), gb(64)]);
+    let gpu = &settings.profiles["gpu"];
+    let choice = gpu.gpus.as_ref().unwrap();
+    assert_eq!((choice.default, choice.max, choice.share_milli), (1, 1, 1000));
+    assert_eq!((choice.models.concat(), choice.memory), ("Tesla K80".into(), gb(12)));
+    assert_eq!((gpu.memory_default, gpu.memory_max), (gb(28), gb(56)));
+    assert_eq!(gpu.ask_access.as_deref(), Some("https://support.example.org/new?subject=GPU"));
+    assert_eq!(settings.default_profile().unwrap().0, "cpu");
+}
+
+#[test]
+fn access_is_as_written() {
+    let access = sample().access;
+    let allow = &access.allow[0];
+    assert_eq!((allow.profile.as_str(), allow.note.as_deref()), ("gpu", Some("ticket 7713")));
+    assert_eq!(
+        (text(&allow.people.users), text(&allow.people.groups)),
+        ("bob".into(), "euclid lsst".into())
+    );
+    // A rule that holds until a day holds on that day.
+    assert_eq!(allow.until, Some("2027-01-01T00:00:00Z".parse().unwrap()));
+    assert_eq!(allow.cite.to_string(), "access.toml:3");
+    assert_eq!(text(&access.allow[1].people.except_users), "student01");
+    assert_eq!(text(&*access.place[0].prefer), "ccjn06 ccjn07");
+    assert_eq!(text(&*access.place[1].require), "ccjngpu1 ccjngpu4 ccjngpu5");
+    let deny = &access.deny[0];
+    assert_eq!(
+        (&deny.profile, deny.reason.as_str()),
+        (&None, "Account closed, ask your group's contact")
+    );
+}
+
+#[test]
+fn quotas_are_as_written() {
+    let quotas = sample().quotas;
+    assert_eq!(quotas.merge, Merge::Max);
+    let default = &quotas.default;
+    assert_eq!((default.servers, default.memory, default.gpus), (Some(2), Some(gb(16)), Some(0)));
+    let euclid = &quotas.groups["euclid"];
+    assert_eq!((euclid.servers, euclid.memory, euclid.gpus), (None, Some(gb(64)), Some(1)));
+    let bob = &quotas.users[&"bob".parse().unwrap()];
+    assert_eq!(bob.until, Some("2026-10-01T00:00:00Z".parse().unwrap()));
+    assert_eq!(bob.cite.to_string(), "quotas.toml:11");
+    let budget = &quotas.budgets[0];
+    assert_eq!((budget.resource, budget.limit_hours), (Metered::GpuHours, 200));
+    assert_eq!((budget.window, budget.when_over), (Seconds(30 * 86_400), WhenOver::QueueLast));
+}
+
+#[test]
+fn a_training_brings_its_profile_and_lets_its_people_in() {
+    let settings = sample();
+    let training = &settings.trainings["root-school"];
+    let day = |day: u32| Window {
+        from: format!("2026-05-{day}T06:00:00Z").parse().unwrap(),
+        to: format!("2026-05-{day}T17:00:00Z").parse().unwrap(),
+    };
+    assert_eq!(training.windows, [day(12), day(13), day(14)]);
+    assert_eq!((training.expected, training.stop_after), (30, Seconds(7200)));
+    assert_eq!((training.quota.servers, training.quota.memory), (Some(1), Some(gb(4))));
+    let profile = &settings.profiles["root-school"];
+    assert_eq!((profile.title.as_str(), profile.pool.as_str()), ("ROOT school", "training"));
+    assert_eq!((profile.memory_default, profile.memory_max), (gb(3), gb(3)));
+    assert_eq!(profile.images, ["root-6.30"]);
+    assert_eq!(profile.start_url.as_deref(), Some("/lab/tree/school/intro.ipynb"));
+    assert_eq!(profile.training.as_deref(), Some("root-school"));
+    assert_eq!(profile.overflow.as_deref(), Some("cpu"));
+    let allows: Vec<_> =
+        settings.access.allow.iter().filter(|allow| allow.profile == "root-school").collect();
+    assert_eq!(text(&allows[0].people.groups), "school-root-2026");
+    assert_eq!(text(&allows[1].people.users), "carol dave");
+}
+
+#[test]
+fn what_is_not_said_has_the_defaults_of_the_types() {
+    let folder = Folder::of(&[
+        ("pools.toml", "[pool.cpu]\n"),
+        ("images.toml", "[image.py]\nref = \"nb:py\"\n"),
+        (
+            "profiles.toml",
+            "[profile.small]\npool = \"cpu\"\nmemory = { default = \"1 GB\" }\nimages = [\"py\"]\n",
+        ),
+        ("hosts.toml", "host = [ { names = \"wn1\", pool = \"cpu\" } ]\n"),
+    ]);
+    let (settings, warnings) = folder.load().unwrap();
+    assert_eq!(warnings.0, []);
+    let pool = settings.pools["cpu"].clone();
+    assert_eq!(pool, Pool { cite: pool.cite.clone(), ..Pool::default() });
+    let host = &settings.hosts[&"wn1".parse().unwrap()];
+    assert_eq!((host.memory, host.keep_free, &host.gpus), (None, ByteCount::ZERO, &None));
+    let profile = &settings.profiles["small"];
+    assert_eq!((profile.title.as_str(), profile.cpu_milli, &profile.gpus), ("small", 0, &None));
+    assert_eq!(settings.quotas.default.servers, Some(5));
+    assert_eq!(settings.access, Default::default());
+}
+
+#[test]
+fn fragments_add_up_and_may_not_say_the_same_twice() {
+    let folder = Folder::sample();
+    folder.write(
+        "access.d/10.toml",
+        "version = 1\n[[deny]]\nusers = [\"mallory\"]\nreason = \"Closed\"\n",
+    );
+    folder.write("quotas.d/10.toml", "version = 1\n[user]\ncarol = { servers = 4 }\n");
+    let (settings, _) = folder.load().unwrap();
+    assert_eq!(settings.access.deny.len(), 2);
+    assert_eq!(settings.access.deny[1].cite.to_string(), "access.d/10.toml:2");
+    assert_eq!(settings.quotas.users.len(), 2);
+
+    folder
+        .write("quotas.d/20.toml", "version = 1\nmerge = \"sum\"\n[group]\nlsst = { gpus = 2 }\n");
+    folder.write("pools.d/20.toml", "version = 1\nqueue = { order = \"fifo\" }\n[pool.cpu]\n");
+    folder.write("images.d/20.toml", "version = 1\n[image.default]\nref = \"x\"\n");
+    folder.write(
+        "profiles.d/20.toml",
+        "version = 1\n[profile.cpu]\npool = \"cpu\"\nmemory = { default = \"1 GB\" }\n\
+         images = [\"default\"]\n",
+    );
+    folder.write(
+        "trainings.d/20.toml",
+        "version = 1\n[training.gpu]\npool = \"training\"\nfrom = 2026-06-01\nto = 2026-06-02\n\
+         participants = { users = [\"erin\"], expected = 1 }\n\
+         profile = { memory = \"1 GB\", image = \"default\" }\n",
+    );
+    let told = folder.load().unwrap_err();
+    let places = text(told.0.iter().map(|one| format!("{}:{}", one.file, one.line)));
+    assert_eq!(
+        places,
+        "images.d/20.toml:2 pools.d/20.toml:2 pools.d/20.toml:3 profiles.d/20.toml:2 \
+         quotas.d/20.toml:2 quotas.d/20.toml:4 trainings.d/20.toml:2",
+        "{told}"
+    );
+    assert!(told.0.iter().all(|one| one.code == "config.duplicate"), "{told}");
+    assert!(told.to_string().contains("first in pools.toml:3"), "{told}");
+}
+
+#[test]
+fn whole_days_of_a_training_are_those_of_the_site() {
+    let folder = Folder::sample();
+    let file = "trainings.d/2026-05-root-school.toml";
+    folder.change(file, "2026-05-12T08:00:00+02:00", "2026-05-12");
+    folder.change(file, "2026-05-14T19:00:00+02:00", "2026-05-13");
+    folder.change(file, "daily = \"08:00-19:00\"", "");
+    let windows = &folder.load().unwrap().0.trainings["root-school"].windows;
+    let moment = |text: &str| text.parse().unwrap();
+    let window =
+        Window { from: moment("2026-05-12T00:00:00Z"), to: moment("2026-05-14T00:00:00Z") };
+    assert_eq!(*windows, [window]);
+}
+
+#[test]
+fn hosts_that_are_not_declared_fully_are_not_judged() {
+    let folder = Folder::sample();
+    folder.change("profiles.toml", "\"64 GB\"], max = \"64 GB\"", "\"96 GB\"], max = \"96 GB\"");
+    assert!(folder.load().is_err());
+    folder
+        .write("hosts.d/40.toml", "version = 1\nhost = [ { names = \"new1\", pool = \"gpu\" } ]\n");
+    folder.load().unwrap();
+}
+
+#[test]
+fn two_trainings_share_a_pool_only_as_far_as_it_goes() {
+    let folder = Folder::sample();
+    let second = |from: &str, people: u32| {
+        let text = format!(
+            "version = 1\n[training.second]\npool = \"training\"\nfrom = {from}\nto = 2026-05-20\n\
+             participants = {{ groups = [\"second\"], expected = {people} }}\n\
+             profile = {{ memory = \"10 GB\", image = \"default\" }}\n"
+        );
+        folder.write("trainings.d/second.toml", &text);
+        text_of(folder.load().unwrap().1)
+    };
+    // Per host 29 GB: two of 10 GB and three of 3 GB; of 30 small ones 12 stay beside 8 large.
+    assert_eq!(second("2026-05-13", 2), "");
+    let told = second("2026-05-13", 8);
+    assert!(
+        told.contains("38 people are expected for \"second\" and \"root-school\", and 18 of them"),
+        "{told}"
+    );
+    assert_eq!(second("2026-05-15", 8), "");
+    assert!(
+        second("2026-05-15", 9).contains("9 people are expected for \"second\", and 1 of them")
+    );
+}
+
+fn text_of(warnings: berth_hub::config::Diagnostics) -> String {
+    if warnings.0.is_empty() { String::new() } else { warnings.to_string() }
+}
+
+#[test]
+fn quotas_that_have_ended_no_longer_count() {
+    let folder = Folder::sample();
+    folder.change("quotas.toml", "euclid = { memory = \"64 GB\", gpus = 1 }", "");
+    folder.change("quotas.toml", "lsst = { servers = 3, memory = \"64 GB\", gpus = 1 }", "");
+    let told = |now: &str| text_of(folder.load_at(now).unwrap().1);
+    assert!(!told("2026-09-30T12:00:00Z").contains("bob may use"));
+    let after = told("2026-10-01T00:00:00Z");
+    assert!(after.contains("bob may use profile \"gpu\""), "{after}");
+    assert!(after.contains("config.warning.until"), "{after}");
+}
+
+#[test]
+fn a_person_whose_group_may_hold_enough_is_not_warned_of() {
+    let folder = Folder::sample();
+    folder.change("access.toml", "users = [\"bob\"], until", "users = [\"erin\"], until");
+    assert_eq!(text_of(folder.load().unwrap().1), "");
+    folder.change("quotas.toml", "lsst = { servers = 3, memory = \"64 GB\", gpus = 1 }", "");
+    folder.change("quotas.toml", "euclid = { memory = \"64 GB\", gpus = 1 }", "");
+    let told = text_of(folder.load().unwrap().1);
+    assert!(told.contains("erin may use profile \"gpu\", which takes at least 1 GPU"), "{told}");
+    assert!(told.contains("the quota is 0 (quotas.toml:3)"), "{told}");
+}
