@@ -3,13 +3,13 @@
 use berth_common::link::Account;
 use berth_common::{DecisionId, Reason, ServerId, ServerName};
 use berth_core::event::{Event, StartRequest, Wish};
-use berth_core::{Answer, Decision};
+use berth_core::{Answer, Decision, Fleet};
 use berth_process::clock::now;
 
 use crate::driver::NotSaved;
 use crate::site::Hub;
 
-/// Asks for a server. The answer comes once it is durable; a second click gets the first one's.
+/// Asks for a server; `watched`: a person who will look at its page does. The answer comes once it is durable; a second click gets the first one's.
 ///
 /// # Errors
 /// When nothing was changed because it could not be saved.
@@ -19,15 +19,20 @@ pub async fn start(
     name: ServerName,
     wish: Wish,
     user_options: Option<String>,
+    watched: bool,
 ) -> Result<Answer, NotSaved> {
-    let request = request(account, name, wish, user_options);
+    let request = StartRequest { watched, ..request(account, name, wish, user_options) };
     hub.fleet.ask(Event::Start(Box::new(request))).await
 }
 
 /// What would come of asking for a server now. Changes nothing.
 pub fn dry_run(hub: &Hub, account: Account, name: ServerName, wish: Wish) -> Decision {
-    let request = request(account, name, wish, None);
-    berth_core::step::dry_run(&hub.fleet.fleet(), now(), &request)
+    dry_run_on(&hub.fleet.fleet(), account, name, wish)
+}
+
+/// The same on a snapshot that the caller goes on to look at.
+pub fn dry_run_on(fleet: &Fleet, account: Account, name: ServerName, wish: Wish) -> Decision {
+    berth_core::step::dry_run(fleet, now(), &request(account, name, wish, None))
 }
 
 /// Ends a server, or takes a waiting one out of the queue.
@@ -58,6 +63,7 @@ fn request(
         account,
         name,
         wish,
+        watched: false,
         user_options,
         reply: None,
     }

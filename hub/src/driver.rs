@@ -10,8 +10,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use berth_common::{Epoch, HostId, ServerId};
-use berth_core::event::{Effect, Event, ReplyTo};
-use berth_core::store::commit_then_release;
+use berth_core::event::{Effect, Event, ReplyTo, Row};
+use berth_core::store::{Store, commit_then_release};
+use berth_core::usage::Usage;
 use berth_core::{Answer, Fleet, Settings, step};
 use berth_process::clock::now;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
@@ -69,6 +70,11 @@ impl FleetHandle {
         let _ = self.events.send((event, None)).await;
     }
 
+    /// Sends an event that may be lost when the hub is busy.
+    pub fn try_send(&self, event: Event) {
+        let _ = self.events.try_send((event, None));
+    }
+
     /// Sends an event and waits for its answer, which comes once it is durable.
     ///
     /// # Errors
@@ -86,6 +92,8 @@ impl FleetHandle {
 /// When the store cannot be read, or the new reign not saved.
 pub async fn start(storage: Storage, settings: Arc<Settings>) -> Result<FleetHandle, StorageError> {
     let epoch = storage.write(berth_store::Database::next_epoch).await?;
+    let row = Row::Settings(Arc::clone(&settings));
+    storage.write(move |database| database.commit(&[row])).await?;
     let fleet = restore(&storage, epoch, settings)?;
     let (events, queue) = mpsc::channel(QUEUE);
     let (publish, published) = watch::channel(Arc::new(fleet.clone()));
@@ -112,8 +120,11 @@ fn restore(
     epoch: Epoch,
     settings: Arc<Settings>,
 ) -> Result<Fleet, StorageError> {
-    let (hosts, servers) = storage.read(|reader| Ok((reader.hosts()?, reader.servers()?)))?;
-    Ok(Fleet::restore(epoch, settings, hosts, servers))
+    let (hosts, servers, usage) =
+        storage.read(|reader| Ok((reader.hosts()?, reader.servers()?, reader.usage()?)))?;
+    let mut fleet = Fleet::restore(epoch, settings, hosts, servers);
+    fleet.usage = Usage::of(usage);
+    Ok(fleet)
 }
 
 async fn tick(handle: FleetHandle) {
@@ -187,9 +198,11 @@ impl Driver {
 
     fn reload(&mut self) -> Result<(), StorageError> {
         let former = std::mem::take(&mut self.fleet);
-        let (hosts, servers) =
-            self.storage.read(|reader| Ok((reader.hosts()?, reader.servers()?)))?;
+        let (hosts, servers, usage) = self
+            .storage
+            .read(|reader| Ok((reader.hosts()?, reader.servers()?, reader.usage()?)))?;
         self.fleet = Fleet::resume(&former, hosts, servers);
+        self.fleet.usage = Usage::of(usage);
         self.publish.send_replace(Arc::new(self.fleet.clone()));
         Ok(())
     }
@@ -229,6 +242,7 @@ fn with_reply(event: Event, to: Option<ReplyTo>) -> Event {
         }
         Event::Stop { server, reason, .. } => Event::Stop { server, reason, reply: to },
         Event::Remove { server, .. } => Event::Remove { server, reply: to },
+        Event::Intend { host, intent, .. } => Event::Intend { host, intent, reply: to },
         other => other,
     }
 }

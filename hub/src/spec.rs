@@ -57,18 +57,23 @@ fn desired(
 fn run_spec(fleet: &Fleet, server: &Server, config: &HubConfig, keys: &Keys) -> Option<RunSpec> {
     let account = server.account.clone()?;
     let image = fleet.settings.images.get(&server.ask.image)?.reference.clone();
-    let pool = fleet.settings.profiles.get(&server.ask.profile)?.pool.clone();
+    let profile = fleet.settings.profiles.get(&server.ask.profile)?;
     let token = keys.server_token(&server.id, server.generation);
+    let mut env = environment(server, &account.home, &image, &token, config);
+    if let Some(url) = &profile.start_url {
+        env.insert("JUPYTERHUB_DEFAULT_URL".into(), url.clone());
+    }
     Some(RunSpec {
         origin: Origin {
             user: server.owner.clone(),
             server_name: server.name.clone(),
             profile: server.ask.profile.clone(),
             memory: server.ask.memory,
+            gpus: Vec::new(),
             decision: server.decision.clone(),
         },
-        pool,
-        env: environment(server, &account.home, &image, &token, config),
+        pool: profile.pool.clone(),
+        env,
         image,
         // The single-user server's own command: an image with another default still serves.
         command: vec!["jupyterhub-singleuser".into()],

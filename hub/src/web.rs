@@ -10,7 +10,7 @@ pub mod response;
 use std::sync::Arc;
 
 use axum::extract::DefaultBodyLimit;
-use axum::routing::{any, get, post};
+use axum::routing::{any, get, post, put};
 use axum::{Extension, Router, middleware};
 
 use crate::auth::Gate;
@@ -61,9 +61,17 @@ fn berth() -> Router<Arc<Hub>> {
         .route("/hub/api/berth/hosts", get(berth::hosts::list))
         .route("/hub/api/berth/hosts/{host}", get(berth::hosts::show))
         .route("/hub/api/berth/hosts/{host}/join-token", post(berth::hosts::join_token))
+        .route("/hub/api/berth/hosts/{host}/explain", get(berth::room::of_host))
+        .route("/hub/api/berth/hosts/{host}/intent", put(berth::intents::change))
+        .route("/hub/api/berth/floor", get(berth::floor::at))
+        .route("/hub/api/berth/queue", get(berth::queue::list))
+        .route("/hub/api/berth/plan", post(berth::plans::hosts))
+        .route("/hub/api/berth/plan/config", post(berth::plans::config))
         .route("/hub/api/berth/servers", get(berth::servers::list))
         .route("/hub/api/berth/servers/{id}", get(berth::servers::show))
         .route("/hub/api/berth/servers/{id}/decisions", get(berth::decisions::of_server))
+        .route("/hub/api/berth/servers/{id}/why-not/{host}", get(berth::why_not::show))
+        .route("/hub/api/berth/decisions", get(berth::decisions::list))
         .route("/hub/api/berth/decisions/{id}", get(berth::decisions::show))
         .route("/hub/api/berth/explain", post(berth::decisions::explain))
         .route("/hub/api/berth/profiles", get(berth::profiles::list))

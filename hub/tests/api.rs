@@ -2,10 +2,14 @@
 
 mod site;
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use berth_common::Reason;
-use berth_common::link::{Ending, ObservedState};
+use berth_common::link::{Ending, ObservedState, Verdict};
+use berth_core::Event;
+use berth_hub::spec::desired_set;
 use serde_json::json;
 use site::Site;
 
@@ -140,12 +144,28 @@ async fn two_starts_are_one() {
 }
 
 #[tokio::test]
+async fn a_profile_may_open_a_page_of_its_own() {
+    let site = Site::new().await;
+    let mut settings = site.hub.config().settings.clone();
+    let page = "/lab/tree/school/intro.ipynb";
+    settings.profiles.get_mut("cpu").unwrap().start_url = Some(page.into());
+    site.hub.fleet.send(Event::SettingsChanged(Arc::new(settings))).await;
+    site.program("alice").await.json("POST", "/hub/api/users/alice/server", "").await;
+    let server = site.server("alice", "");
+    let host = "wn1".parse().unwrap();
+    let fleet = site.hub.fleet.fleet();
+    let told = desired_set(&fleet, &host, &site.hub.config().hub, &site.hub.keys).unwrap();
+    let Verdict::Run(run) = &told.servers[&server.id].what else { panic!("{told:?}") };
+    assert_eq!(run.env["JUPYTERHUB_DEFAULT_URL"], page);
+}
+
+#[tokio::test]
 async fn a_refusal_is_a_400_with_its_reason() {
     let site = Site::new().await;
     let client = site.program("alice").await;
     let path = "/hub/api/users/alice/server";
     for (body, code) in [
-        (r#"{"profile": "none"}"#, "refused.access.profile"),
+        (r#"{"profile": "none"}"#, "refused.profile.unknown"),
         (r#"{"memory": "65 GB"}"#, "refused.too_big"),
         (r#"{"user_options": {"memory": ["64 GB"]}}"#, "refused.never_fits"),
     ] {

@@ -179,13 +179,16 @@ pub async fn begin(
 /// When it could not be saved.
 pub async fn end(hub: &Arc<Hub>, headers: &HeaderMap) -> Result<Vec<HeaderValue>, StorageError> {
     if let Some(live) = find(hub, headers)? {
-        let hashes = hub
+        let session = live.hash.to_vec();
+        let mut hashes = hub
             .storage
             .write(move |database| {
                 database.end_session(&live.hash)?;
                 database.delete_session_tokens(&live.user.account.name, &live.id)
             })
             .await?;
+        // The proxy knows a websocket by the session cookie that its handshake showed.
+        hashes.push(session);
         hub.forget_tokens(hashes);
     }
     let names = CookieNames::of(&hub.config().hub).unwrap_or(CookieNames::Plain);

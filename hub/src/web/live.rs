@@ -106,6 +106,7 @@ pub async fn server(
     let next = query_value(&uri, "next");
     let next = next.and_then(|it| Next::parse(&it, &hub.config().hub.public_url));
     let owner = visitor.user.account.name.clone();
+    let watched = Mutex::new(Instant::now() - WATCHED_EVERY);
     let render = move |hub: &Hub| {
         let fleet = hub.fleet.fleet();
         let Some(server) = fleet.servers.get(&id) else { return Part::Gone };
@@ -124,6 +125,10 @@ pub async fn server(
             Stage::Ready => Part::Ready,
             Stage::Ended { .. } => Part::Gone,
             _ => {
+                if matches!(progress.stage, Stage::Waits { .. }) && is_due(&watched) {
+                    // The person is here: a place that is held for them is taken.
+                    hub.fleet.try_send(berth_core::Event::Watched { server: id.clone() });
+                }
                 let spoken = progress.spoken();
                 Part::of(&progress, spoken)
             }
@@ -174,6 +179,18 @@ pub async fn hosts(
 ) -> Response {
     let render = |hub: &Hub| Part::of(&HostTable::of(&hub.fleet.fleet(), now()), String::new());
     stream(&hub, &streams, &visitor.user.account.name, render)
+}
+
+/// How often the hub is told that somebody looks at a waiting server.
+const WATCHED_EVERY: Duration = Duration::from_secs(20);
+
+fn is_due(last: &Mutex<Instant>) -> bool {
+    let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+    let due = last.elapsed() >= WATCHED_EVERY;
+    if due {
+        *last = Instant::now();
+    }
+    due
 }
 
 fn stream(

@@ -18,7 +18,7 @@ use berth_common::link::{
 use berth_common::{
     BootId, ByteCount, Incarnation, Reason, Revision, Seconds, ServerId, Timestamp,
 };
-use berth_core::settings::{Cite, HostSettings, Image, Pool, Profile, Settings};
+use berth_core::settings::{Cite, HostSettings, Image, Pool, Profile, Quota, Quotas, Settings};
 use berth_core::{Event, Server};
 use berth_hub::ca::Ca;
 use berth_hub::config::{Config, HubConfig};
@@ -107,6 +107,7 @@ impl Site {
             applied: Revision { epoch: fleet.epoch, seq },
             engine: Ok(engine),
             pending: Vec::new(),
+            gpus: Vec::new(),
             capacity: Capacity {
                 memory_total: ByteCount(32 << 30),
                 memory_free: ByteCount(32 << 30),
@@ -145,6 +146,7 @@ impl Site {
                 server_name: server.name.clone(),
                 profile: server.ask.profile.clone(),
                 memory: server.ask.memory,
+                gpus: Vec::new(),
                 decision: server.decision.clone(),
             },
         }
@@ -168,7 +170,7 @@ impl Site {
         let account = self.hub.storage.read(|reader| reader.user(&owner.parse().unwrap()));
         let account = account.unwrap().unwrap().account;
         let wish = berth_core::event::Wish::default();
-        actions::start(&self.hub, account, name.parse().unwrap(), wish, None).await.unwrap();
+        actions::start(&self.hub, account, name.parse().unwrap(), wish, None, false).await.unwrap();
         self.make_ready(owner, name).await;
         self.server(owner, name)
     }
@@ -355,6 +357,7 @@ fn settings() -> Settings {
         pool: "cpu".into(),
         memory: None,
         keep_free: ByteCount(2 << 30),
+        gpus: None,
         address: "wn1:8444".into(),
         cite: cite.clone(),
     };
@@ -368,6 +371,7 @@ fn settings() -> Settings {
         images: vec!["base".into()],
         default: true,
         cite: cite.clone(),
+        ..Profile::default()
     };
     let image = Image { reference: "nb:1".into(), title: "Base".into(), cite };
     Settings {
@@ -375,7 +379,11 @@ fn settings() -> Settings {
         pools: BTreeMap::from([("cpu".to_owned(), Pool::default())]),
         profiles: BTreeMap::from([("cpu".to_owned(), profile)]),
         images: BTreeMap::from([("base".to_owned(), image)]),
-        servers_per_person: 3,
+        quotas: Quotas {
+            default: Quota { servers: Some(3), ..Quota::default() },
+            ..Quotas::default()
+        },
         lost_after: Seconds(3_600),
+        ..Settings::default()
     }
 }

@@ -1,14 +1,22 @@
 //! Our own API: JSON with a schema version, stable names, bytes as integers, moments as ISO 8601.
 
 pub mod decisions;
+pub mod floor;
 pub mod hosts;
+pub mod intents;
+pub mod plans;
 pub mod profiles;
+pub mod queue;
+pub mod room;
 pub mod servers;
 pub mod users;
+pub mod why_not;
 
 use axum::Json;
-use berth_common::Reason;
+use berth_common::{HostId, Reason, Timestamp};
 use serde_json::{Value, json};
+
+use crate::web::error::ApiError;
 
 /// Raised when a field changes its meaning or goes.
 const SCHEMA_VERSION: u32 = 1;
@@ -26,4 +34,19 @@ fn reason(reason: Option<Reason>) -> Value {
             json!({ "code": reason.code(), "text": reason.text(), "remedy": reason.remedy() })
         }
     }
+}
+
+/// A moment under a name.
+fn moment(name: &str, text: &str) -> Result<Timestamp, ApiError> {
+    let malformed = |error| ApiError::bad_request(format!("{name}: {error}"));
+    text.parse().map_err(malformed)
+}
+
+/// A host's name.
+fn host_id(text: &str) -> Result<HostId, ApiError> {
+    text.parse().map_err(|error: berth_common::id::BadId| ApiError::bad_request(error.to_string()))
+}
+
+fn no_host(id: &HostId) -> ApiError {
+    ApiError::not_found(format!("There is no host {id}."))
 }

@@ -39,6 +39,7 @@ pub fn read(body: Option<Map<String, Value>>) -> Result<Options, ApiError> {
         profile: text("profile", find("profile"))?,
         memory: memory(find("memory"))?,
         image: text("image", find("image"))?,
+        gpus: number("gpus", find("gpus"))?,
         as_before: options.is_none(),
     };
     let user_options = options.map(|options| Value::Object(options).to_string());
@@ -47,6 +48,16 @@ pub fn read(body: Option<Map<String, Value>>) -> Result<Options, ApiError> {
 
 fn as_before() -> Options {
     Options { wish: Wish { as_before: true, ..Wish::default() }, user_options: None }
+}
+
+/// A whole number, also as the text that forms send.
+fn number(name: &str, value: Option<&Value>) -> Result<Option<u32>, ApiError> {
+    let Some(value) = value else { return Ok(None) };
+    let number = match value {
+        Value::String(text) => text.parse().ok(),
+        value => value.as_u64().and_then(|number| u32::try_from(number).ok()),
+    };
+    number.map(Some).ok_or_else(|| ApiError::bad_request(format!("{name} must be a whole number")))
 }
 
 /// Forms send each field as a list of texts.

@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 use berth_common::link::StartStep;
 use berth_common::{ServerId, ServerName};
 use berth_core::fleet::End;
-use berth_core::{Fleet, Phase, Placement, Server};
+use berth_core::{Fleet, Phase, Placement, Server, queue};
 use bytes::Bytes;
 use futures::stream;
 use serde_json::{Value, json};
@@ -188,12 +188,8 @@ fn placed(hub: &Hub, server: &Server) -> Vec<Value> {
 }
 
 /// The server's place among those that wait for the same pool, from 1.
-pub fn place_in_queue(fleet: &Fleet, server: &Server) -> usize {
-    let pool = |server: &Server| {
-        fleet.settings.profiles.get(&server.ask.profile).map(|profile| &profile.pool)
-    };
-    let same = fleet.queue().into_iter().filter(|other| pool(other) == pool(server));
-    same.take_while(|other| other.id != server.id).count().saturating_add(1)
+pub fn place_in_queue(fleet: &Fleet, server: &Server) -> u32 {
+    queue::place_of(fleet, server, berth_process::clock::now()).unwrap_or(1)
 }
 
 fn event(progress: u8, message: &str) -> Value {

@@ -105,7 +105,7 @@ async fn start(
     let options = options::read(body.0)?;
     let full_name = format!("{}/{name}", user.account.name);
     let account = user.account;
-    match actions::start(hub, account, name, options.wish, options.user_options).await? {
+    match actions::start(hub, account, name, options.wish, options.user_options, false).await? {
         Answer::Accepted(decision) => accepted(hub, &decision).await,
         Answer::AlreadyPending(_) => Ok(plain(StatusCode::ACCEPTED)),
         Answer::AlreadyRunning(id) if !is_open(hub, &id) => Ok(plain(StatusCode::ACCEPTED)),
@@ -120,7 +120,12 @@ async fn start(
         Answer::Refused(decision) => {
             Err(ApiError::bad_request(decision.sentence()).because(decision.reason()))
         }
-        Answer::StopUnderWay | Answer::NotRunning | Answer::Removed | Answer::NoSuchServer => {
+        Answer::StopUnderWay
+        | Answer::NotRunning
+        | Answer::Removed
+        | Answer::NoSuchServer
+        | Answer::Intended
+        | Answer::NoSuchHost => {
             Err(ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "The start was not understood."))
         }
     }

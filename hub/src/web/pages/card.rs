@@ -2,7 +2,7 @@
 
 use berth_common::{ByteCount, Timestamp};
 use berth_core::fleet::End;
-use berth_core::{Fleet, Phase, Server, ServerState};
+use berth_core::{Fleet, Phase, Server, ServerState, queue};
 
 use crate::web::pages::bar::Bar;
 use crate::web::pages::ending::{Ending, more_memory};
@@ -101,7 +101,7 @@ impl Card {
             open: server.is_ready().then(|| server.prefix()),
             follow: pending.then(|| format!("/hub/spawn-pending/{path}")),
             silent_for: (!reachable).then(|| silence(fleet, server, now)).flatten(),
-            waiting: waiting(fleet, server),
+            waiting: waiting(fleet, server, now),
             end: end.map(Ending::of),
             more: more_memory(fleet, server),
             can_stop: server.is_active() && state != ServerState::Stopping,
@@ -126,18 +126,10 @@ pub fn used(fleet: &Fleet, server: &Server) -> Option<Used> {
 }
 
 /// The place of a waiting server among those that wait for the same pool.
-pub fn waiting(fleet: &Fleet, server: &Server) -> Option<Waiting> {
+pub fn waiting(fleet: &Fleet, server: &Server, now: Timestamp) -> Option<Waiting> {
     let Phase::Waiting { reason, .. } = &server.phase else { return None };
-    let pool = |server: &Server| {
-        fleet.settings.profiles.get(&server.ask.profile).map(|profile| profile.pool.as_str())
-    };
-    let before = fleet
-        .queue()
-        .into_iter()
-        .filter(|other| pool(other) == pool(server))
-        .take_while(|other| other.id != server.id)
-        .count();
-    Some(Waiting { place: before.saturating_add(1), why: reason.text(), remedy: reason.remedy() })
+    let place = usize::try_from(queue::place_of(fleet, server, now).unwrap_or(1)).unwrap_or(1);
+    Some(Waiting { place, why: reason.text(), remedy: reason.remedy() })
 }
 
 /// How long the host of a server has been silent.

@@ -6,11 +6,12 @@ use askama::Template;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use berth_common::{ByteCount, DecisionId};
-use berth_core::decision::{HostLine, HostVerdict, Rule, Term};
+use berth_common::{ByteCount, DecisionId, Reason};
+use berth_core::decision::{Excluded, HostLine, HostVerdict, Nearest, Obstacle, Rule, Term};
 use berth_core::{Decision, Outcome};
 
 use crate::auth::Visitor;
+use crate::explanation;
 use crate::site::Hub;
 use crate::web::pages::card::profile_title;
 use crate::web::pages::error::PageError;
@@ -27,19 +28,28 @@ struct DecisionPage {
     at: Moment,
     user: String,
     server: String,
-    path: String,
     profile: String,
     memory: ByteCount,
+    gpus: u32,
     image: String,
     class: &'static str,
     word: &'static str,
     code: &'static str,
     sentence: String,
     remedy: &'static str,
-    /// In words, and as a form sends it.
-    nearest: Option<(ByteCount, String)>,
+    nearest: Vec<Way>,
     rules: Vec<Rule>,
+    possible: u32,
+    /// Hosts by the first rule that excludes them.
+    excluded: Vec<Excluded>,
     hosts: Vec<Line>,
+}
+
+/// Something with which it would have started.
+struct Way {
+    text: String,
+    /// Where to ask for that.
+    link: Option<String>,
 }
 
 /// One host's line.
@@ -47,9 +57,8 @@ struct Line {
     host: String,
     class: &'static str,
     word: &'static str,
-    code: &'static str,
-    reason: &'static str,
-    detail: String,
+    /// All rules that exclude it.
+    obstacles: Vec<Obstacle>,
     terms: Vec<Term>,
 }
 
@@ -64,11 +73,14 @@ pub async fn show(
     let decision = decision.filter(|decision| may_act(&visitor, &decision.user));
     let decision = decision.ok_or(PageError::NotFound)?;
     let profile = profile_title(&hub.fleet.fleet(), &decision.ask.profile);
-    Ok(page(StatusCode::OK, &view(Shell::of(&visitor, "Why?", Here::Nowhere), decision, profile)))
+    let lines = explanation::lines(&hub, &decision)?;
+    let shell = Shell::of(&visitor, "Why?", Here::Nowhere);
+    Ok(page(StatusCode::OK, &view(shell, decision, lines, profile)))
 }
 
-fn view(shell: Shell, decision: Decision, profile: String) -> DecisionPage {
+fn view(shell: Shell, decision: Decision, lines: Vec<HostLine>, profile: String) -> DecisionPage {
     let reason = decision.reason();
+    let admin = shell.who.as_ref().is_some_and(|who| who.admin);
     let word = match &decision.outcome {
         Outcome::Placed { .. } => "placed",
         Outcome::Waits { .. } => "waits",
@@ -80,40 +92,56 @@ fn view(shell: Shell, decision: Decision, profile: String) -> DecisionPage {
         at: Moment::from(decision.at),
         user: decision.user.to_string(),
         server: words::server_title(&decision.name).to_owned(),
-        path: words::server_path(&decision.user, &decision.name),
         profile,
         memory: decision.ask.memory,
+        gpus: decision.ask.gpus,
         image: decision.ask.image.clone(),
         class: outcome_class(&decision.outcome),
         word,
         code: reason.code(),
         sentence: decision.sentence(),
         remedy: reason.remedy(),
-        nearest: decision.nearest.map(|memory| (memory, words::form_amount(memory))),
+        nearest: decision.nearest.iter().map(|it| way(it, &decision)).collect(),
+        hosts: lines.into_iter().map(|it| line(it, &decision, admin)).collect(),
         rules: decision.rules,
-        hosts: decision.hosts.into_iter().map(line).collect(),
+        possible: decision.possible,
+        excluded: decision.excluded,
     }
 }
 
-fn line(line: HostLine) -> Line {
-    let host = line.host.to_string();
-    let possible = |class, word, terms| Line {
-        host: host.clone(),
-        class,
-        word,
-        code: "",
-        reason: "",
-        detail: String::new(),
-        terms,
+/// Something that would help, with the form that asks for it where there is one.
+fn way(nearest: &Nearest, decision: &Decision) -> Way {
+    let path = words::server_path(&decision.user, &decision.name);
+    let form = |field: &str, value: &str| Some(format!("/hub/spawn/{path}?{field}={value}"));
+    let link = match nearest {
+        Nearest::Memory(memory) => form("opt-memory", &words::form_amount(*memory)),
+        Nearest::Profile(profile) => form("profile", profile),
+        Nearest::Gpus(_) | Nearest::Stop(_) | Nearest::From(_) | Nearest::HostBack { .. } => None,
     };
-    match line.verdict {
-        HostVerdict::Chosen { terms } => possible("is-good", "chosen", terms),
-        HostVerdict::Possible { terms } => possible("is-busy", "possible", terms),
-        HostVerdict::Excluded { reason, detail } => Line {
-            code: reason.code(),
-            reason: reason.text(),
-            detail,
-            ..possible("", "excluded", Vec::new())
-        },
+    Way { text: nearest.sentence(), link }
+}
+
+/// Whose server would have to grow is for administrators.
+fn without_names(obstacle: &mut Obstacle) {
+    if obstacle.reason == Reason::WaitMemoryReserved {
+        obstacle.detail.clear();
     }
+}
+
+fn line(line: HostLine, decision: &Decision, admin: bool) -> Line {
+    let chosen = decision.host() == Some(&line.host);
+    let host = line.host.to_string();
+    let (class, word, terms, obstacles) = match line.verdict {
+        HostVerdict::Best { terms } if chosen => ("is-good", "chosen", terms, Vec::new()),
+        HostVerdict::Best { terms } | HostVerdict::Possible { terms } => {
+            ("is-busy", "possible", terms, Vec::new())
+        }
+        HostVerdict::Excluded { mut obstacles } => {
+            if !admin {
+                obstacles.iter_mut().for_each(without_names);
+            }
+            ("", "excluded", Vec::new(), obstacles)
+        }
+    };
+    Line { host, class, word, obstacles, terms }
 }

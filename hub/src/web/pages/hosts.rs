@@ -80,7 +80,7 @@ impl HostTable {
             ready: fleet.hosts.values().filter(ready).count(),
             hosts: rows.len(),
             servers: fleet.servers.values().filter(|server| server.placement().is_some()).count(),
-            waiting: fleet.queue().len(),
+            waiting: fleet.waiting().count(),
             reserved: sum(|row| row.reserved),
             usable: sum(|row| row.usable),
             used: sum(|row| row.used),
@@ -185,7 +185,7 @@ fn one(fleet: &Fleet, host: &Host, shell: Shell, now: Timestamp) -> HostPage {
         cpus: heard.map(|heard| heard.capacity.cpus),
         boot: host.boot_id.as_ref().map(ToString::to_string).unwrap_or_default(),
         pending: pending.iter().map(|it| format!("{} {}", it.operation, it.server)).collect(),
-        images: heard.map(|heard| heard.facts.images.clone()).unwrap_or_default(),
+        images: heard.map(|heard| heard.images.iter().cloned().collect()).unwrap_or_default(),
         servers: servers.collect(),
     }
 }

@@ -3,8 +3,12 @@
 
 use askama::Template;
 use berth_common::link::{StartStep, StepDone};
-use berth_common::{ByteCount, Resources, Timestamp};
-use berth_core::{Decision, Fleet, Phase, Placement, Server, ServerState, placement};
+use berth_common::{ByteCount, Timestamp};
+use berth_core::decision::Nearest;
+use berth_core::nearest::{self, Stuck};
+use berth_core::placement::Look;
+use berth_core::queue::again;
+use berth_core::{Decision, Fleet, Phase, Placement, Server, ServerState, rules};
 
 use crate::web::pages::card::{self, Waiting};
 use crate::web::pages::ending::Ending;
@@ -139,7 +143,7 @@ fn stage(fleet: &Fleet, server: &Server, is_open: bool, now: Timestamp) -> Stage
     let failure =
         |end: &berth_core::fleet::End, settled| Stage::Failed { end: Ending::of(end), settled };
     match (&server.phase, fleet.server_state(server, now)) {
-        (Phase::Waiting { since, .. }, _) => match card::waiting(fleet, server) {
+        (Phase::Waiting { since, .. }, _) => match card::waiting(fleet, server, now) {
             Some(waiting) => Stage::Waits {
                 nearest: nearest(fleet, server, waiting.place, now),
                 since: words::span(*since, now),
@@ -171,13 +175,16 @@ fn nearest(
     place: usize,
     now: Timestamp,
 ) -> Option<(ByteCount, String)> {
-    let profile = fleet.settings.profiles.get(&server.ask.profile).filter(|_| place == 1)?;
-    let choices = &profile.memory_choices;
-    let memory = placement::nearest_memory(fleet, &profile.pool, &server.ask, choices, now)?;
-    let wanted = Resources { memory };
-    wanted
-        .fits(&Resources { memory: server.ask.memory })
-        .then(|| (memory, words::form_amount(memory)))
+    let account = server.account.as_ref().filter(|_| place == 1)?;
+    let own = Some(&server.id);
+    let checked = rules::check(fleet, now, account, &again(&server.ask), own);
+    let stuck = Stuck { account, ask: &server.ask, own, now };
+    nearest::nearest(fleet, &mut Look::Only(fleet.rows()), stuck, &checked).iter().find_map(
+        |nearest| match nearest {
+            Nearest::Memory(memory) => Some((*memory, words::form_amount(*memory))),
+            _ => None,
+        },
+    )
 }
 
 fn steps(server: &Server, decision: Option<&Decision>, stage: &Stage, now: Timestamp) -> Vec<Step> {

@@ -48,7 +48,7 @@ pub async fn start(
     let account = target::account(&hub, &visitor, &server.owner)?;
     let target = Target { owner: server.owner.clone(), name: server.name.clone() };
     let wish = Wish { as_before: true, ..Wish::default() };
-    let answer = actions::start(&hub, account, server.name.clone(), wish, None).await?;
+    let answer = actions::start(&hub, account, server.name.clone(), wish, None, true).await?;
     let next = Next::parse(&form.next, &hub.config().hub.public_url);
     Ok(after_start(&answer, &target, next.as_ref()))
 }

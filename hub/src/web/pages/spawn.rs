@@ -93,7 +93,7 @@ impl Choices {
         let memory = said(&self.memory).map(|text| text.parse::<ByteCount>()).transpose();
         let memory = memory.map_err(|error| PageError::BadForm(format!("Memory: {error}")))?;
         let (profile, image) = (said(&self.profile), said(&self.image));
-        Ok(Wish { profile, memory, image, as_before: self.says_nothing() })
+        Ok(Wish { profile, memory, image, gpus: None, as_before: self.says_nothing() })
     }
 
     /// A bare press of Start repeats the last start.
@@ -162,7 +162,7 @@ pub async fn start(
     let next = Next::parse(&choices.next, &hub.config().hub.public_url);
     let (wish, options) = (choices.wish()?, choices.user_options());
     let options = (!choices.says_nothing()).then_some(options);
-    let answer = actions::start(&hub, account, target.name.clone(), wish, options).await?;
+    let answer = actions::start(&hub, account, target.name.clone(), wish, options, true).await?;
     match &answer {
         Answer::Refused(decision) => {
             let alert = Alert::of(decision);

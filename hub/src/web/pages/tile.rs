@@ -89,10 +89,10 @@ impl Verdict {
         let class = outcome_class(&decision.outcome);
         let kind = match &decision.outcome {
             Outcome::Placed { host, .. } => Kind::Now { host: host.to_string() },
-            Outcome::Waits { reason, ahead } => Kind::Waits {
+            Outcome::Waits { reason, ahead, .. } => Kind::Waits {
                 place: ahead.saturating_add(1),
                 why: reason.text(),
-                nearest: decision.nearest,
+                nearest: decision.nearest_memory(),
             },
             Outcome::Refused { reason, detail } => {
                 let why = if detail.is_empty() { reason.text() } else { detail };
@@ -144,7 +144,7 @@ impl Tile {
             .cloned();
         let verdict = |memory| {
             let (profile, memory) = (Some(key.to_owned()), Some(memory));
-            let wish = Wish { profile, memory, image: image.clone(), as_before: false };
+            let wish = Wish { profile, memory, image: image.clone(), ..Wish::default() };
             Verdict::of(&dry_run(wish))
         };
         let mut amounts = profile.memory_choices.clone();

@@ -87,7 +87,11 @@ pub fn host_class(state: HostState) -> &'static str {
         HostState::Ready => "is-good",
         HostState::Joining => "is-busy",
         HostState::Lost | HostState::EngineDown => "is-bad",
-        HostState::Undeclared | HostState::Doubled => "is-warn",
+        HostState::Undeclared
+        | HostState::Doubled
+        | HostState::Cordoned
+        | HostState::Draining
+        | HostState::Drained => "is-warn",
     }
 }
 

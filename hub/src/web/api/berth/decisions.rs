@@ -3,16 +3,20 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::State;
-use berth_common::DecisionId;
-use berth_core::decision::{Decision, HostVerdict, Outcome, Term};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
+use berth_common::{DecisionId, HostId, Reason, Timestamp};
+use berth_core::decision::{Decision, HostLine, HostVerdict, Nearest, Obstacle, Outcome, Term};
 use berth_core::event::Wish;
+use berth_process::clock::now;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::actions;
 use crate::auth::Caller;
+use crate::explanation::{self, Kind, PoolRoom, Recorded};
 use crate::site::Hub;
-use crate::web::api::berth::{answer, reason, servers};
+use crate::web::api::berth::{answer, moment, reason, servers};
 use crate::web::api::body::{self, JsonBody};
 use crate::web::api::path::Names;
 use crate::web::api::{find_user, options, server_name};
@@ -20,6 +24,10 @@ use crate::web::error::ApiError;
 
 /// Decisions of one server in an answer.
 const MOST: u32 = 50;
+/// Decisions in one answer, whatever is asked.
+const MOST_LISTED: u32 = 1_000;
+/// How far back a list goes if nothing is said.
+const WEEK_MICROS: i64 = 7 * 86_400 * 1_000_000;
 
 /// `GET servers/:id/decisions`, newest first.
 pub async fn of_server(
@@ -30,7 +38,64 @@ pub async fn of_server(
     let fleet = hub.fleet.fleet();
     let server = servers::find(&hub, &fleet, &caller, &id)?.id.clone();
     let decisions = hub.storage.read(|reader| reader.decisions_of(&server, MOST))?;
-    let decisions: Vec<_> = decisions.iter().map(|decision| describe(&caller, decision)).collect();
+    let described = decisions.iter().map(|decision| -> Result<_, ApiError> {
+        let recorded = match caller.scopes.hold("admin-ui") {
+            true => explanation::recorded(&hub, decision)?,
+            false => None,
+        };
+        Ok(describe(&caller, decision, recorded.as_ref()))
+    });
+    let decisions: Vec<_> = described.collect::<Result<_, _>>()?;
+    Ok(answer("decisions", json!(decisions)))
+}
+
+/// What `GET decisions` can be asked.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Which {
+    user: Option<String>,
+    since: Option<String>,
+    limit: Option<u32>,
+}
+
+/// `GET decisions?user=&since=&limit=`, newest first, without hosts: those of the last week that the
+/// caller may read.
+pub async fn list(
+    State(hub): State<Arc<Hub>>,
+    caller: Caller,
+    which: Result<Query<Which>, QueryRejection>,
+) -> Result<Json<Value>, ApiError> {
+    caller.require("read:servers")?;
+    let Query(which) = which.map_err(|error| ApiError::bad_request(error.body_text()))?;
+    let since = match &which.since {
+        Some(text) => moment("since", text)?,
+        None => Timestamp(now().0.saturating_sub(WEEK_MICROS)),
+    };
+    let limit = which.limit.unwrap_or(MOST).min(MOST_LISTED);
+    let all = caller.scopes.hold_for_all("read:servers");
+    let own = caller.user.as_ref().map(|user| user.account.name.to_string());
+    let name = which.user.or_else(|| own.filter(|_| !all));
+    let user = match &name {
+        Some(name) => {
+            let known = find_user(&hub, name)?;
+            // Decisions outlive accounts; they are the administrators' then.
+            let account = known.as_ref().map(|user| user.account.name.clone());
+            let user = account.or_else(|| name.parse().ok()).ok_or_else(ApiError::no_resource)?;
+            Some((user, known))
+        }
+        None if all => None,
+        None => return Err(ApiError::no_resource()),
+    };
+    let may_read = |decision: &Decision| {
+        let known = user.as_ref().and_then(|(_, known)| known.as_ref());
+        all || known.is_some_and(|known| {
+            caller.scopes.reach_server("read:servers", &known.account, &decision.name)
+        })
+    };
+    let name = user.as_ref().map(|(name, _)| name);
+    let decisions = hub.storage.read(|reader| reader.newest_decisions(name, since, limit))?;
+    let decisions: Vec<_> =
+        decisions.iter().filter(|decision| may_read(decision)).map(brief).collect();
     Ok(answer("decisions", json!(decisions)))
 }
 
@@ -50,7 +115,8 @@ pub async fn show(
     if !may_read {
         return Err(ApiError::no_resource());
     }
-    Ok(answer("decision", describe(&caller, &decision)))
+    let recorded = explanation::recorded(&hub, &decision)?;
+    Ok(answer("decision", whole(&caller, &decision, recorded.as_ref())))
 }
 
 /// `POST explain`: a dry run. Changes nothing.
@@ -60,7 +126,7 @@ pub async fn explain(
     body: JsonBody,
 ) -> Result<Json<Value>, ApiError> {
     let body = body.or_empty();
-    body::only(&body, &["user", "server", "profile", "memory", "image"])?;
+    body::only(&body, &["user", "server", "profile", "memory", "image", "gpus"])?;
     let name: Option<String> = body::field(&body, "user")?;
     let own = caller.user.as_ref().map(|user| user.account.name.to_string());
     let name = name.or(own).ok_or_else(|| ApiError::bad_request("user: say for whom"))?;
@@ -71,29 +137,87 @@ pub async fn explain(
         profile: body::field(&body, "profile")?,
         memory: options::memory(body.get("memory").filter(|memory| !memory.is_null()))?,
         image: body::field(&body, "image")?,
+        gpus: body::field(&body, "gpus")?,
         as_before: false,
     };
-    let decision = actions::dry_run(&hub, user.account, server, wish);
-    Ok(answer("decision", describe(&caller, &decision)))
+    let fleet = hub.fleet.fleet();
+    let decision = actions::dry_run_on(&fleet, user.account, server, wish);
+    Ok(answer("decision", whole(&caller, &decision, Some(&Recorded::present(&fleet)))))
+}
+
+/// A decision with all that is known about it: beside the rest, the room in the pool it went to.
+/// Which hosts have it is for administrators.
+fn whole(caller: &Caller, decision: &Decision, recorded: Option<&Recorded>) -> Value {
+    let mut described = describe(caller, decision, recorded);
+    let need = recorded.and_then(|recorded| decision.need(&recorded.settings));
+    if let Some((recorded, need)) = recorded.zip(need) {
+        let room = PoolRoom::of(recorded, &need);
+        described["room"] = pool_room(&room, caller.scopes.hold("admin-ui"));
+    }
+    described
+}
+
+fn pool_room(room: &PoolRoom, with_hosts: bool) -> Value {
+    let host = |host: &HostId| Some(host.clone()).filter(|_| with_hosts);
+    let kind = |kind| match kind {
+        Kind::Asked => "asked",
+        Kind::Used => "used",
+    };
+    json!({
+        "pool": room.pool,
+        "hosts": room.hosts,
+        "ready": room.ready,
+        "free_by_limits": room.free_by_limits,
+        "free_by_used": room.free_by_used,
+        "free_gpus": room.free_gpus,
+        "largest_piece": room.largest.as_ref().map(|(name, memory)| {
+            json!({ "host": host(name), "memory": memory })
+        }),
+        "missing": room.missing.as_ref().map(|it| json!({
+            "host": host(&it.host),
+            "memory": it.memory,
+            "gpus": it.gpus,
+            "because_of": kind(it.kind),
+        })),
+    })
 }
 
 /// A decision as everybody sees it. How each host fared is for administrators; other people get
 /// the outcome and the rules.
-pub fn describe(caller: &Caller, decision: &Decision) -> Value {
-    let (outcome, ahead, detail) = match &decision.outcome {
-        Outcome::Placed { .. } => ("placed", None, None),
-        Outcome::Waits { ahead, .. } => ("waits", Some(*ahead), None),
-        Outcome::Refused { detail, .. } => ("refused", None, Some(detail.as_str())),
+pub fn describe(caller: &Caller, decision: &Decision, recorded: Option<&Recorded>) -> Value {
+    let mut described = brief(decision);
+    if caller.scopes.hold("admin-ui") {
+        let lines = recorded.map_or_else(Vec::new, |recorded| recorded.lines(decision));
+        described["hosts"] = lines.iter().map(|line| host_line(line, decision)).collect();
+    }
+    described
+}
+
+/// A decision without hosts.
+fn brief(decision: &Decision) -> Value {
+    let (outcome, ahead, detail, estimate) = match &decision.outcome {
+        Outcome::Placed { .. } => ("placed", None, None, None),
+        Outcome::Waits { ahead, estimate, .. } => ("waits", Some(*ahead), None, *estimate),
+        Outcome::Refused { detail, .. } => ("refused", None, Some(detail.as_str()), None),
     };
     let rules: Vec<_> = decision
         .rules
         .iter()
         .map(|rule| {
             let cite = rule.cite.as_ref().map(ToString::to_string);
-            json!({ "text": rule.text, "passed": rule.passed, "cite": cite })
+            json!({
+                "text": rule.text,
+                "passed": rule.passed,
+                "reason": rule.reason.map(Reason::code),
+                "cite": cite,
+            })
         })
         .collect();
-    let mut described = json!({
+    let excluded = decision
+        .excluded
+        .iter()
+        .map(|group| json!({ "reason": reason(Some(group.reason)), "hosts": group.hosts }));
+    json!({
         "id": decision.id,
         "at": decision.at.to_string(),
         "server": decision.server,
@@ -103,6 +227,7 @@ pub fn describe(caller: &Caller, decision: &Decision) -> Value {
             "profile": decision.ask.profile,
             "memory": decision.ask.memory,
             "image": decision.ask.image,
+            "gpus": decision.ask.gpus,
         },
         "outcome": outcome,
         "reason": reason(Some(decision.reason())),
@@ -110,31 +235,54 @@ pub fn describe(caller: &Caller, decision: &Decision) -> Value {
         "host": decision.host(),
         "ahead": ahead,
         "detail": detail,
-        "nearest_memory": decision.nearest,
+        "estimate_s": estimate.map(|estimate| [estimate.from.0, estimate.to.0]),
+        "nearest_memory": decision.nearest_memory(),
+        "nearest": decision.nearest.iter().map(nearest).collect::<Vec<_>>(),
         "rules": rules,
-    });
-    if caller.scopes.hold("admin-ui") {
-        described["hosts"] = decision.hosts.iter().map(host_line).collect();
-    }
+        "possible_hosts": decision.possible,
+        "excluded_hosts": excluded.collect::<Vec<_>>(),
+    })
+}
+
+/// What would help, as data and in words.
+fn nearest(nearest: &Nearest) -> Value {
+    let mut described = match nearest {
+        Nearest::Memory(memory) => json!({ "change": "memory", "memory": memory }),
+        Nearest::Gpus(gpus) => json!({ "change": "gpus", "gpus": gpus }),
+        Nearest::Profile(profile) => json!({ "change": "profile", "profile": profile }),
+        Nearest::Stop(server) => json!({ "change": "stop", "server": server }),
+        Nearest::From(moment) => json!({ "change": "from", "from": moment.to_string() }),
+        Nearest::HostBack { host, reason: why } => {
+            json!({ "change": "host", "host": host, "reason": reason(Some(*why)) })
+        }
+    };
+    described["text"] = json!(nearest.sentence());
     described
 }
 
-fn host_line(line: &berth_core::decision::HostLine) -> Value {
+/// How one host fared.
+pub fn host_line(line: &HostLine, decision: &Decision) -> Value {
     let terms = |terms: &[Term]| -> Vec<Value> {
         terms.iter().map(|term| json!({ "name": term.name, "value": term.value })).collect()
     };
     match &line.verdict {
-        HostVerdict::Chosen { terms: score } => {
+        HostVerdict::Best { terms: score } if decision.host() == Some(&line.host) => {
             json!({ "host": line.host, "verdict": "chosen", "terms": terms(score) })
         }
-        HostVerdict::Possible { terms: score } => {
+        HostVerdict::Best { terms: score } | HostVerdict::Possible { terms: score } => {
             json!({ "host": line.host, "verdict": "possible", "terms": terms(score) })
         }
-        HostVerdict::Excluded { reason: why, detail } => json!({
-            "host": line.host,
-            "verdict": "excluded",
-            "reason": reason(Some(*why)),
-            "detail": detail,
-        }),
+        HostVerdict::Excluded { obstacles } => {
+            let first = obstacles.first();
+            let described =
+                |it: &Obstacle| json!({ "reason": reason(Some(it.reason)), "detail": it.detail });
+            json!({
+                "host": line.host,
+                "verdict": "excluded",
+                "reason": reason(first.map(|it| it.reason)),
+                "detail": first.map(|it| it.detail.as_str()),
+                "also": obstacles.iter().skip(1).map(described).collect::<Vec<_>>(),
+            })
+        }
     }
 }

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::actions;
 use crate::auth::Caller;
+use crate::explanation::Recorded;
 use crate::site::Hub;
 use crate::web::api::berth::{answer, decisions};
 use crate::web::error::ApiError;
@@ -19,12 +20,13 @@ pub async fn list(State(hub): State<Arc<Hub>>, caller: Caller) -> Result<Json<Va
     caller.require("read:servers")?;
     let fleet = hub.fleet.fleet();
     let default = fleet.settings.default_profile().map(|(name, _)| name.clone());
+    let present = Recorded::present(&fleet);
     let profiles = fleet.settings.profiles.iter().map(|(name, profile)| {
         let verdict = caller.user.as_ref().map(|user| {
             let wish = Wish { profile: Some(name.clone()), ..Wish::default() };
             let account = user.account.clone();
-            let decision = actions::dry_run(&hub, account, ServerName::default_server(), wish);
-            decisions::describe(&caller, &decision)
+            let decision = actions::dry_run_on(&fleet, account, ServerName::default_server(), wish);
+            decisions::describe(&caller, &decision, Some(&present))
         });
         let images: Vec<_> = profile
             .images
@@ -49,6 +51,9 @@ pub async fn list(State(hub): State<Arc<Hub>>, caller: Caller) -> Result<Json<Va
                 "choices": profile.memory_choices,
                 "max": profile.memory_max,
             },
+            "gpus": profile.gpus.as_ref().map(|gpus| {
+                json!({ "default": gpus.default, "max": gpus.max, "models": gpus.models })
+            }),
             "images": images,
             "declared_at": profile.cite.to_string(),
             "verdict": verdict,
