@@ -6,12 +6,17 @@ use crate::args::Common;
 use crate::problem::{Exit, Problem};
 
 mod completion;
+mod confirm;
+mod decision;
 mod explain;
 mod host;
 mod login;
 mod logout;
+mod plan;
 mod profile;
+mod queue;
 mod server;
+mod simulate;
 mod token;
 mod user;
 mod whoami;
@@ -48,6 +53,15 @@ enum Noun {
     /// Why something is where it is, waits or is refused
     #[command(subcommand)]
     Explain(explain::Verb),
+    /// What was decided lately
+    #[command(subcommand)]
+    Decision(decision::Verb),
+    /// Who waits (administrators)
+    #[command(subcommand)]
+    Queue(queue::Verb),
+    /// What if; nothing is changed (administrators)
+    #[command(subcommand)]
+    Plan(plan::Verb),
     /// Tokens for programs
     #[command(subcommand)]
     Token(token::Verb),
@@ -57,6 +71,9 @@ enum Noun {
     /// Accounts (administrators)
     #[command(subcommand)]
     User(user::Verb),
+    /// Replays of traces through the scheduling code; no hub is asked
+    #[command(subcommand)]
+    Simulate(simulate::Verb),
     /// Completion for a shell, to be sourced
     Completion(completion::Args),
 }
@@ -75,9 +92,13 @@ pub async fn run(line: &CommandLine) -> Result<Exit, Problem> {
         Noun::Ls(args) => server::list::run(args, common).await,
         Noun::Profile(verb) => profile::run(verb, common).await,
         Noun::Explain(verb) => explain::run(verb, common).await,
+        Noun::Decision(verb) => decision::run(verb, common).await,
+        Noun::Queue(verb) => queue::run(verb, common).await,
+        Noun::Plan(verb) => plan::run(verb, common).await,
         Noun::Token(verb) => token::run(verb, common).await,
         Noun::Host(verb) => host::run(verb, common).await,
         Noun::User(verb) => user::run(verb, common).await,
+        Noun::Simulate(verb) => simulate::run(verb, common),
         Noun::Completion(args) => completion::run(args),
     }
 }

@@ -6,6 +6,10 @@
 //! administrators' socket), `down` (nothing listens there). `BERTH_BLESS=1` writes the files anew;
 //! then read them as a tired administrator would.
 
+#[path = "golden/decisions.rs"]
+mod decisions;
+#[path = "golden/fleet.rs"]
+mod fleet;
 #[path = "golden/site.rs"]
 mod site;
 #[path = "golden/stub.rs"]
@@ -26,9 +30,7 @@ fn check(name: &str) {
     let path = format!("{FOLDER}/{name}.txt");
     let written = std::fs::read_to_string(&path).unwrap();
     let stub = Stub::start();
-    let home = tempfile::tempdir().unwrap();
-    std::fs::write(home.path().join("password"), "correct horse\n").unwrap();
-    std::fs::write(home.path().join("wrong"), "wrong\n").unwrap();
+    let home = home();
     let mut found = String::new();
     for line in written.lines() {
         match line.split_once("$ berth ") {
@@ -44,6 +46,20 @@ fn check(name: &str) {
     }
     let written = std::fs::read_to_string(&path).unwrap();
     assert!(found == written, "{path}: expected\n{written}\nfound\n{found}");
+}
+
+/// A folder with what the commands read.
+fn home() -> tempfile::TempDir {
+    let home = tempfile::tempdir().unwrap();
+    std::fs::write(home.path().join("password"), "correct horse\n").unwrap();
+    std::fs::write(home.path().join("wrong"), "wrong\n").unwrap();
+    for (folder, pool) in [("berth.new", "cpu"), ("berth.wrong", "cpuu")] {
+        let folder = home.path().join(folder);
+        std::fs::create_dir_all(folder.join("hosts.d")).unwrap();
+        std::fs::write(folder.join("pools.toml"), format!("version = 1\n[pool.{pool}]\n")).unwrap();
+        std::fs::write(folder.join("hosts.d/10-cpu.toml"), "version = 1\n").unwrap();
+    }
+    home
 }
 
 /// One command's output as the transcript has it.
@@ -132,6 +148,21 @@ fn explanations() {
 }
 
 #[test]
+fn plans() {
+    check("plans");
+}
+
+#[test]
+fn queues() {
+    check("queues");
+}
+
+#[test]
+fn intents() {
+    check("intents");
+}
+
+#[test]
 fn tokens() {
     check("tokens");
 }
@@ -178,8 +209,7 @@ fn is_header(line: &str) -> bool {
 #[test]
 fn what_is_asked_for_is_sent() {
     let stub = Stub::start();
-    let home = tempfile::tempdir().unwrap();
-    std::fs::write(home.path().join("password"), "correct horse\n").unwrap();
+    let home = home();
     let sent = |who: &str, args: &str| {
         stub.asked.lock().unwrap().clear();
         run(&stub, home.path(), who, args);
@@ -221,6 +251,45 @@ fn what_is_asked_for_is_sent() {
         sent("", "explain request --user alice --profile gpu --memory 28G"),
         "POST /hub/api/berth/explain as admin \
          {\"memory\":30064771072,\"profile\":\"gpu\",\"user\":\"alice\"}"
+    );
+    assert_eq!(
+        sent("", "explain request --gpus 2 --profile gpu"),
+        "POST /hub/api/berth/explain as admin {\"gpus\":2,\"profile\":\"gpu\"}"
+    );
+    assert_eq!(
+        sent("", "server start --user alice --gpus 2 --no-wait"),
+        "POST /hub/api/berth/explain as admin {\"gpus\":2,\"user\":\"alice\"}\n\
+         POST /hub/api/users/alice/server as admin {\"user_options\":{\"gpus\":2}}\n\
+         GET /hub/api/users/alice/server/progress as admin"
+    );
+    // Every host is looked at before the first is changed.
+    assert_eq!(
+        sent("", "host cordon ccjn0[1-2] --reason kernel --yes"),
+        [("ccjn01", true), ("ccjn02", true), ("ccjn01", false), ("ccjn02", false)]
+            .map(|(host, dry)| format!(
+                "PUT /hub/api/berth/hosts/{host}/intent as admin \
+                 {{\"dry_run\":{dry},\"intent\":\"cordoned\",\"reason\":\"kernel\"}}"
+            ))
+            .join("\n")
+    );
+    assert_eq!(
+        sent(
+            "",
+            "host drain ccjn01 --by 2026-05-15T18:00Z --at-deadline hold --reason x --dry-run"
+        ),
+        "PUT /hub/api/berth/hosts/ccjn01/intent as admin {\"at_deadline\":\"hold\",\
+         \"by\":\"2026-05-15T18:00:00.000000Z\",\"dry_run\":true,\"intent\":\"draining\",\
+         \"reason\":\"x\"}"
+    );
+    assert_eq!(
+        sent("", "plan add-host --like cpu --memory 64G --count 2"),
+        "POST /hub/api/berth/plan as admin \
+         {\"add_hosts\":[{\"count\":2,\"like\":\"cpu\",\"memory\":68719476736}]}"
+    );
+    assert_eq!(
+        sent("", "plan config berth.new"),
+        "POST /hub/api/berth/plan/config as admin {\"files\":{\"hosts.d/10-cpu.toml\":\
+         \"version = 1\\n\",\"pools.toml\":\"version = 1\\n[pool.cpu]\\n\"}}"
     );
     assert_eq!(
         sent("", "server stop 8f2d"),

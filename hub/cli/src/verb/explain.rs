@@ -1,11 +1,11 @@
 //! `berth explain`: the record of a decision, rule by rule and host by host.
 
-use berth_common::{ByteCount, ServerName, Timestamp};
+use berth_common::{ByteCount, Seconds, ServerName, Timestamp};
 use clap::Subcommand;
 use comfy_table::Cell as TableCell;
 use http::Method;
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::api::{self, ReasonText};
 use crate::args::{Common, Wish};
@@ -15,8 +15,10 @@ use crate::problem::{Exit, Problem};
 use crate::text;
 use crate::verb::server::title;
 
-mod decision;
+pub mod decision;
+mod host;
 mod request;
+mod room;
 mod server;
 
 /// The verbs.
@@ -28,6 +30,8 @@ pub enum Verb {
     Server(server::Args),
     /// One decision
     Decision(decision::Args),
+    /// Why a host takes nothing, or what it would take and who holds it (administrators)
+    Host(host::Args),
 }
 
 /// Does what the verb says.
@@ -36,6 +40,7 @@ pub async fn run(verb: &Verb, common: &Common) -> Result<Exit, Problem> {
         Verb::Request(args) => request::run(args, common).await,
         Verb::Server(args) => server::run(args, common).await,
         Verb::Decision(args) => decision::run(args, common).await,
+        Verb::Host(args) => host::run(args, common).await,
     }
 }
 
@@ -57,8 +62,16 @@ pub struct Decision {
     pub sentence: String,
     host: Option<String>,
     ahead: Option<u64>,
-    nearest_memory: Option<ByteCount>,
+    /// A quarter of such waits ends before the first, a quarter after the second.
+    estimate_s: Option<[u64; 2]>,
+    #[serde(default)]
+    nearest: Vec<Nearest>,
     rules: Vec<Rule>,
+    #[serde(default)]
+    possible_hosts: u64,
+    #[serde(default)]
+    excluded_hosts: Vec<Excluded>,
+    room: Option<room::Room>,
     /// Told to administrators only.
     hosts: Option<Vec<HostLine>>,
 }
@@ -68,12 +81,28 @@ struct Ask {
     profile: String,
     memory: ByteCount,
     image: String,
+    #[serde(default)]
+    gpus: u32,
+}
+
+/// Something with which it would start.
+#[derive(Debug, Clone, Deserialize)]
+struct Nearest {
+    change: String,
+    text: String,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+struct Excluded {
+    reason: ReasonText,
+    hosts: u64,
 }
 
 #[derive(Debug, Clone, Deserialize)]
 struct Rule {
     text: String,
     passed: bool,
+    reason: Option<String>,
     cite: Option<String>,
 }
 
@@ -85,6 +114,17 @@ struct HostLine {
     terms: Vec<Term>,
     reason: Option<ReasonText>,
     detail: Option<String>,
+    /// The other rules that exclude it.
+    #[serde(default)]
+    also: Vec<Obstacle>,
+}
+
+/// A rule that excludes a host.
+#[derive(Debug, Clone, Deserialize)]
+struct Obstacle {
+    reason: ReasonText,
+    #[serde(default)]
+    detail: String,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -120,21 +160,12 @@ pub async fn dry_run(
     name: &ServerName,
     wish: &Wish,
 ) -> Result<(Answer, Decision), Problem> {
-    let mut body = Map::new();
+    let mut body = wish.choices();
     if let Some(user) = user {
         body.insert("user".into(), json!(user));
     }
     if !name.is_default() {
         body.insert("server".into(), json!(name));
-    }
-    if let Some(profile) = &wish.profile {
-        body.insert("profile".into(), json!(profile));
-    }
-    if let Some(memory) = wish.memory {
-        body.insert("memory".into(), json!(memory));
-    }
-    if let Some(image) = &wish.image {
-        body.insert("image".into(), json!(image));
     }
     let path = api::path(&["berth", "explain"]);
     let answer = api::send(hub, what, Method::POST, &path, Some(&Value::Object(body))).await?;
@@ -162,13 +193,17 @@ fn outcome(decision: &Decision, dry: bool) -> (&'static str, String) {
         }
         ("waits", _) => {
             let (place, why) = (decision.place(), &decision.reason.text);
-            ("WAITS", format!("place {place}: {why} [{code}]"))
+            let span = |from, to| {
+                format!(" Half of such waits last {} to {}.", Seconds(from), Seconds(to))
+            };
+            let estimate = decision.estimate_s.map_or(String::new(), |[from, to]| span(from, to));
+            ("WAITS", format!("place {place}: {why}{estimate} [{code}]"))
         }
         // The nearest request that would start has a line of its own.
         _ => {
-            let sentence = decision.sentence.as_str();
-            let end = sentence.find(" A server with ").unwrap_or(sentence.len());
-            ("REFUSED", format!("{} [{code}]", sentence.get(..end).unwrap_or(sentence)))
+            let nearest = decision.nearest.first().map_or("", |nearest| nearest.text.as_str());
+            let sentence = decision.sentence.strip_suffix(nearest).unwrap_or(&decision.sentence);
+            ("REFUSED", format!("{} [{code}]", sentence.trim_end()))
         }
     }
 }
@@ -192,9 +227,13 @@ fn print(style: Style, decision: &Decision, answer: &Answer, dry: bool) -> Resul
         _ => Tone::Bad,
     };
     section(style, vec![vec![Cell::text(label(word)).toned(tone), Cell::text(text)]])?;
-    let Ask { profile, memory, image } = &decision.ask;
+    let Ask { profile, memory, image, gpus } = &decision.ask;
     let who = title(&decision.user, &decision.name);
-    let mut asked = vec![who, profile.clone(), memory.to_string(), image.clone()];
+    let devices = match gpus {
+        0 => String::new(),
+        gpus => format!("{gpus} GPU{}", text::plural(*gpus as usize)),
+    };
+    let mut asked = vec![who, profile.clone(), memory.to_string(), devices, image.clone()];
     // A refusal for want of a profile comes before memory and image are known.
     asked.retain(|part| !part.is_empty() && *part != ByteCount::ZERO.to_string());
     section(style, vec![vec![Cell::text(label("asked")), Cell::text(asked.join(", "))]])?;
@@ -204,14 +243,11 @@ fn print(style: Style, decision: &Decision, answer: &Answer, dry: bool) -> Resul
         Some(hosts) if hosts.is_empty() => {
             section(style, labelled("hosts", std::iter::once(vec![Cell::text("not looked at")])))?;
         }
-        Some(hosts) => section(style, labelled("hosts", hosts.iter().map(host)))?,
+        Some(hosts) => section(style, labelled("hosts", host_rows(style, hosts).into_iter()))?,
     }
+    section(style, labelled("room", room::sentences(decision).into_iter().map(|it| vec![it])))?;
+    section(style, labelled("nearest", decision.nearest.iter().map(nearest)))?;
     let mut last = Vec::new();
-    if let Some(nearest) = decision.nearest_memory {
-        let text =
-            format!("a server with {nearest} {} now", if dry { "starts" } else { "would start" });
-        last.push(vec![Cell::text(label("nearest")), Cell::text(text)]);
-    }
     if !decision.reason.remedy.is_empty() {
         last.push(vec![Cell::text(label("remedy")), Cell::text(&decision.reason.remedy)]);
     }
@@ -232,26 +268,74 @@ fn label(text: &str) -> String {
 fn rule(rule: &Rule) -> Vec<Cell> {
     let verdict = match rule.passed {
         true => Cell::text("ok").toned(Tone::Good),
-        false => Cell::text("no").toned(Tone::Bad),
+        false => Cell::text("failed").toned(Tone::Bad),
     };
-    vec![Cell::text(&rule.text), verdict, Cell::text(rule.cite.clone().unwrap_or_default())]
+    let cite = Cell::text(rule.cite.clone().unwrap_or_default());
+    let code = Cell::text(rule.reason.clone().unwrap_or_default());
+    vec![Cell::text(&rule.text), verdict, cite, code]
 }
 
-fn host(line: &HostLine) -> Vec<Cell> {
-    let name = Cell::text(&line.host);
-    match &line.reason {
-        Some(reason) => {
-            let detail = line.detail.as_deref().filter(|detail| !detail.is_empty());
-            let code = Cell::text(&reason.code).toned(Tone::Bad);
-            vec![name, code, Cell::text(detail.unwrap_or(&reason.text))]
-        }
-        None => {
-            let tone = if line.verdict == "chosen" { Tone::Good } else { Tone::Plain };
-            let terms = line.terms.iter().map(|term| format!("{}: {}", term.name, term.value));
-            let terms = terms.collect::<Vec<_>>().join("; ");
-            vec![name, Cell::text(&line.verdict).toned(tone), Cell::text(terms)]
+/// What would help. An administrator can bring a host back; the rest is the person's own choice.
+fn nearest(nearest: &Nearest) -> Vec<Cell> {
+    let who = if nearest.change == "host" { " <- an administrator can do this" } else { "" };
+    vec![Cell::text(format!("{}{who}", nearest.text))]
+}
+
+/// Possible hosts that are shown one by one.
+const POSSIBLE_SHOWN: usize = 4;
+
+/// All hosts with `-o wide`; else those that fared alike together, and the best of the possible.
+fn host_rows(style: Style, hosts: &[HostLine]) -> Vec<Vec<Cell>> {
+    let wide = style.format == Format::Wide;
+    let (excluded, possible): (Vec<_>, Vec<_>) =
+        hosts.iter().partition(|line| line.reason.is_some());
+    let shown = if wide { possible.len() } else { possible.len().min(POSSIBLE_SHOWN) };
+    let mut rows: Vec<_> = possible.iter().take(shown).map(|line| possible_row(line)).collect();
+    if shown < possible.len() {
+        let more = format!("{} more are possible", possible.len() - shown);
+        rows.push(vec![Cell::text("..."), Cell::text("possible"), Cell::text(more)]);
+    }
+    let mut alike: Vec<(&HostLine, usize)> = Vec::new();
+    for line in excluded {
+        let before = alike.iter_mut().find(|(other, _)| !wide && same_obstacles(line, other));
+        match before {
+            Some((_, more)) => *more += 1,
+            None => alike.push((line, 0)),
         }
     }
+    rows.extend(alike.into_iter().map(|(line, more)| excluded_row(line, more, wide)));
+    rows
+}
+
+fn same_obstacles(line: &HostLine, other: &HostLine) -> bool {
+    let code = |line: &HostLine| line.reason.as_ref().map(|reason| reason.code.clone());
+    let also =
+        |line: &HostLine| -> Vec<_> { line.also.iter().map(|it| it.reason.code.clone()).collect() };
+    code(line) == code(other) && line.detail == other.detail && also(line) == also(other)
+}
+
+fn possible_row(line: &HostLine) -> Vec<Cell> {
+    let tone = if line.verdict == "chosen" { Tone::Good } else { Tone::Plain };
+    let terms = line.terms.iter().map(|term| format!("{}: {}", term.name, term.value));
+    let terms = terms.collect::<Vec<_>>().join("; ");
+    vec![Cell::text(&line.host), Cell::text(&line.verdict).toned(tone), Cell::text(terms)]
+}
+
+/// A host that is not possible, with all rules that exclude it.
+fn excluded_row(line: &HostLine, more: usize, wide: bool) -> Vec<Cell> {
+    let name = if more == 0 { line.host.clone() } else { format!("{} +{more}", line.host) };
+    let (code, text) = line.reason.as_ref().map_or(("", ""), |it| (&*it.code, &*it.text));
+    let detail = line.detail.as_deref().filter(|detail| !detail.is_empty());
+    let mut why = detail.unwrap_or(text).to_owned();
+    let also = line.also.iter().map(|it| match (wide, it.detail.as_str()) {
+        (false, _) | (true, "") => it.reason.code.clone(),
+        (true, detail) => format!("{} ({detail})", it.reason.code),
+    });
+    let also: Vec<_> = also.collect();
+    if !also.is_empty() {
+        why = format!("{}; also {}", why.trim_end_matches('.'), also.join(", "));
+    }
+    vec![Cell::text(name), Cell::text(code).toned(Tone::Bad), Cell::text(why)]
 }
 
 /// Rows of which the first has the label.

@@ -11,6 +11,9 @@ use crate::problem::{Exit, Problem};
 use crate::text;
 
 mod add;
+mod cordon;
+mod drain;
+mod intent;
 mod list;
 mod show;
 
@@ -23,6 +26,14 @@ pub enum Verb {
     List(list::Args),
     /// Show one host and its servers
     Show(show::Args),
+    /// Let hosts take nothing new; what runs there goes on
+    Cordon(cordon::Args),
+    /// Let hosts take servers again
+    Uncordon(cordon::OpenArgs),
+    /// Empty hosts by a moment
+    Drain(drain::Args),
+    /// Let hosts that are emptied take servers again
+    Undrain(cordon::OpenArgs),
 }
 
 /// Does what the verb says.
@@ -31,6 +42,10 @@ pub async fn run(verb: &Verb, common: &Common) -> Result<Exit, Problem> {
         Verb::Add(args) => add::run(args, common).await,
         Verb::List(args) => list::run(args, common).await,
         Verb::Show(args) => show::run(args, common).await,
+        Verb::Cordon(args) => cordon::run(args, common).await,
+        Verb::Uncordon(args) => cordon::open(args, "uncordon", common).await,
+        Verb::Drain(args) => drain::run(args, common).await,
+        Verb::Undrain(args) => cordon::open(args, "undrain", common).await,
     }
 }
 

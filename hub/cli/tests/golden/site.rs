@@ -3,7 +3,11 @@
 
 use serde_json::{Value, json};
 
-const GB: u64 = 1 << 30;
+use crate::decisions::{decision_of, explain, placed, refused, seen_by, waits};
+use crate::fleet;
+
+/// Bytes.
+pub const GB: u64 = 1 << 30;
 
 /// An answer of the stub.
 pub struct Answer {
@@ -43,10 +47,10 @@ pub fn answer(who: &str, call: &str, sent: &Value, before: usize) -> Answer {
     }
     let admin = matches!(who, "admin" | "socket");
     if !admin && matches!(parts.as_slice(), ["berth", "hosts" | "users", ..]) {
-        let scope = if parts[1] == "hosts" { "admin-ui" } else { "admin:users" };
-        let message =
-            format!("Action is not authorized with current scopes; requires any of [{scope}]");
-        return refusal(403, message);
+        return because_of(if parts[1] == "hosts" { "admin-ui" } else { "admin:users" });
+    }
+    if let Some(answer) = fleet::answer(who, method, &parts, sent) {
+        return answer;
     }
     match (method, parts.as_slice()) {
         ("GET", ["user"]) => ok(whoami(who)),
@@ -99,7 +103,7 @@ pub fn answer(who: &str, call: &str, sent: &Value, before: usize) -> Answer {
     }
 }
 
-fn ok(body: Value) -> Answer {
+pub fn ok(body: Value) -> Answer {
     Answer { status: 200, headers: Vec::new(), body: body.to_string() }
 }
 
@@ -115,9 +119,16 @@ fn page(status: u16, body: &str) -> Answer {
     Answer { status, headers: vec![("content-type", "text/html".into())], body: body.into() }
 }
 
-fn refusal(status: u16, message: impl Into<Value>) -> Answer {
+pub fn refusal(status: u16, message: impl Into<Value>) -> Answer {
     let message: Value = message.into();
     Answer { status, ..ok(json!({ "status": status, "message": message })) }
+}
+
+/// The refusal for want of a scope.
+pub fn because_of(scope: &str) -> Answer {
+    let message =
+        format!("Action is not authorized with current scopes; requires any of [{scope}]");
+    refusal(403, message)
 }
 
 fn because(mut answer: Answer, code: &str) -> Answer {
@@ -125,11 +136,11 @@ fn because(mut answer: Answer, code: &str) -> Answer {
     answer
 }
 
-fn part(name: &str, value: Value) -> Value {
+pub fn part(name: &str, value: Value) -> Value {
     json!({ "schema_version": 1, name: value })
 }
 
-fn reason(code: &str) -> Value {
+pub fn reason(code: &str) -> Value {
     let known: berth_common::Reason = code.parse().unwrap();
     json!({ "code": code, "text": known.text(), "remedy": known.remedy() })
 }
@@ -271,108 +282,6 @@ fn servers() -> Vec<Value> {
         "at": "2026-05-08T17:12:00.000000Z",
     });
     vec![carol, alice, second, bob, dave]
-}
-
-fn rules(user: &str, profile: &str, memory: &str, last: bool) -> Value {
-    let line = if profile == "gpu" { 14 } else { 3 };
-    let cite = format!("profiles.toml:{line}");
-    json!([
-        { "text": format!("profile {profile} is open to everybody"), "passed": true, "cite": cite },
-        { "text": format!("{memory} of at most 32 GB in this profile"), "passed": true, "cite": cite },
-        { "text": "image base is offered by this profile", "passed": true, "cite": cite },
-        { "text": if user == "erin" { "5 of 5 servers in use" } else { "1 of 5 servers in use" },
-          "passed": last, "cite": null },
-    ])
-}
-
-fn terms(present: &str, left: &str, last: &str) -> Value {
-    json!([
-        { "name": "image present", "value": present },
-        { "name": "memory left after placing", "value": left },
-        { "name": "was there last", "value": last },
-    ])
-}
-
-fn excluded(host: &str, code: &str, detail: &str) -> Value {
-    json!({ "host": host, "verdict": "excluded", "reason": reason(code), "detail": detail })
-}
-
-fn placed(user: &str, ask: Value) -> Value {
-    json!({
-        "id": "d1d1d1d1d1d1d1d1", "at": "2026-05-11T09:41:00.000000Z",
-        "server": "8f2c4e0000000000", "user": user, "name": "", "ask": ask,
-        "outcome": "placed", "reason": reason("placed.now"),
-        "sentence": "Placed on ccjn01: image present yes there, no on ccjn02.",
-        "host": "ccjn01", "ahead": null, "detail": null, "nearest_memory": null,
-        "rules": rules(user, "cpu", "8 GB", true),
-        "hosts": [
-            { "host": "ccjn01", "verdict": "chosen", "terms": terms("yes", "1.9 GB", "no") },
-            { "host": "ccjn02", "verdict": "possible", "terms": terms("no", "17.1 GB", "yes") },
-            excluded("ccjn03", "host.engine_down", "cannot connect to the Docker daemon"),
-            excluded("ccjngpu3", "host.not_in_pool", "it serves the pool gpu"),
-        ],
-    })
-}
-
-fn waits(user: &str, ask: Value) -> Value {
-    json!({
-        "id": "d2d2d2d2d2d2d2d2", "at": "2026-05-11T13:20:00.000000Z",
-        "server": "1a77000000000000", "user": user, "name": "", "ask": ask,
-        "outcome": "waits", "reason": reason("wait.memory.reserved"),
-        "sentence": "Waits in place 3: All memory is promised to running servers. A server with 4 GB would start now.",
-        "host": null, "ahead": 2, "detail": null, "nearest_memory": 4 * GB,
-        "rules": rules(user, "gpu", "28 GB", true),
-        "hosts": [
-            excluded("ccjngpu1", "wait.memory.reserved", "112 GB of 124 GB are reserved; 28 GB more do not fit"),
-            excluded("ccjngpu3", "host.lost", "no report for 3m 10s"),
-            excluded("ccjn08", "host.joining", ""),
-        ],
-    })
-}
-
-fn refused(user: &str, ask: Value) -> Value {
-    json!({
-        "id": "d3d3d3d3d3d3d3d3", "at": "2026-05-11T14:03:00.000000Z",
-        "server": "5555000000000000", "user": user, "name": "", "ask": ask,
-        "outcome": "refused", "reason": reason("refused.quota.servers"),
-        "sentence": "You have 5 servers and may have 5. Stop one of them first.",
-        "host": null, "ahead": null,
-        "detail": "You have 5 servers and may have 5. Stop one of them first.",
-        "nearest_memory": null, "rules": rules(user, "cpu", "4 GB", false), "hosts": [],
-    })
-}
-
-fn decision_of(id: &str, admin: bool) -> Option<Value> {
-    let ask =
-        |profile: &str, gb: u64| json!({ "profile": profile, "memory": gb * GB, "image": "base" });
-    let decision = match id {
-        "d1d1d1d1d1d1d1d1" => placed("alice", ask("cpu", 8)),
-        "d2d2d2d2d2d2d2d2" => waits("bob", ask("gpu", 28)),
-        _ => return None,
-    };
-    Some(seen_by(admin, decision))
-}
-
-fn explain(user: &str, sent: &Value, admin: bool) -> Value {
-    let ask = json!({
-        "profile": sent["profile"].as_str().unwrap_or("cpu"),
-        "memory": sent["memory"].as_u64().unwrap_or(4 * GB),
-        "image": "base",
-    });
-    let decision = match (user, sent["profile"].as_str()) {
-        ("erin", _) => refused(user, ask),
-        (_, Some("gpu")) => waits(user, ask),
-        _ => placed(user, ask),
-    };
-    seen_by(admin, decision)
-}
-
-/// How each host fared is for administrators.
-fn seen_by(admin: bool, mut decision: Value) -> Value {
-    if !admin {
-        decision.as_object_mut().unwrap().remove("hosts");
-    }
-    decision
 }
 
 fn profiles(admin: bool) -> Value {

@@ -1,13 +1,15 @@
-//! `berth explain server ID [--why-not HOST]`.
+//! `berth explain server ID [--why-not HOST [COUNT]]`.
 
-use berth_common::HostId;
+use berth_common::ByteCount;
+use serde::Deserialize;
 
-use super::{Decision, HostLine, Term, print, read};
+use super::{HostLine, Obstacle, Term, print, read};
 use crate::api;
 use crate::args::{Common, ServerRef};
+use crate::connection::Connection;
 use crate::print::{Cell, Style, Tone, cell, lines_of, say};
 use crate::problem::{Exit, Problem, plain};
-use crate::verb::server::{self, Server};
+use crate::verb::server::{self, Server, title};
 
 /// Options.
 #[derive(Debug, clap::Args)]
@@ -15,9 +17,9 @@ pub struct Args {
     /// An id or its beginning, USER, or USER/NAME
     #[arg(value_name = "SERVER")]
     server: ServerRef,
-    /// Why it is not on this host
-    #[arg(long, value_name = "HOST")]
-    why_not: Option<HostId>,
+    /// Why it is not on this host, and whether one like it, or COUNT of them, would start there now
+    #[arg(long, num_args = 1..=2, value_names = ["HOST", "COUNT"])]
+    why_not: Vec<String>,
 }
 
 /// Asks for the newest decision about it and prints that.
@@ -26,6 +28,11 @@ pub async fn run(args: &Args, common: &Common) -> Result<Exit, Problem> {
     let hub = common.connection()?;
     let servers = server::all(&hub, what).await?;
     let server = servers.find(&args.server, what)?;
+    let style = common.style();
+    if let Some((host, count)) = args.why_not.split_first() {
+        why_not(&hub, style, server, host, count.first().map(String::as_str)).await?;
+        return Ok(Exit::Done);
+    }
     let Some(id) = &server.decision else {
         let why = format!("no decision about {} is kept", server.title());
         let advice = "Its next start will have one.";
@@ -33,62 +40,142 @@ pub async fn run(args: &Args, common: &Common) -> Result<Exit, Problem> {
     };
     let answer = api::get(&hub, what, &api::path(&["berth", "decisions", id])).await?;
     let decision = read(what, &answer.body)?;
-    let style = common.style();
-    match &args.why_not {
-        Some(host) if !style.is_for_programs() => why_not(style, server, &decision, host)?,
-        _ => print(style, &decision, &answer, false)?,
-    }
+    print(style, &decision, &answer, false)?;
     Ok(Exit::Done)
 }
 
-fn why_not(
+/// Why a server is not on a host, as our own API gives it.
+#[derive(Debug, Deserialize)]
+struct WhyNot {
+    user: String,
+    name: String,
+    ask: Ask,
+    on: Option<String>,
+    host: String,
+    decision: Option<Then>,
+    now: Option<Now>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Ask {
+    profile: String,
+    memory: ByteCount,
+}
+
+/// When it was decided.
+#[derive(Debug, Deserialize)]
+struct Then {
+    chosen: Option<HostLine>,
+    line: Option<HostLine>,
+}
+
+/// What would come of such a server there now.
+#[derive(Debug, Deserialize)]
+struct Now {
+    count: u32,
+    fits: u32,
+    obstacles: Vec<Obstacle>,
+}
+
+async fn why_not(
+    hub: &Connection,
     style: Style,
     server: &Server,
-    decision: &Decision,
-    host: &HostId,
+    host: &str,
+    count: Option<&str>,
 ) -> Result<(), Problem> {
     let what = format!("tell why {} is not on {host}", server.title());
-    let Some(hosts) = &decision.hosts else {
-        let why = "how each host fared is for administrators";
-        let advice = "Ask an administrator, or leave out --why-not.";
-        return Err(Problem::new(Exit::NotAllowed, format!("cannot {what}"), why, advice));
-    };
-    let Some(line) = hosts.iter().find(|line| line.host == host.as_str()) else {
-        let why = format!("{host} was not looked at when this was decided");
-        let advice = "Look at the hosts of then: berth explain server, without --why-not.";
-        return Err(Problem::new(Exit::NotFound, format!("cannot {what}"), why, advice));
-    };
-    let chosen = hosts.iter().find(|line| line.verdict == "chosen");
-    let ask = &decision.ask;
-    let subject = format!("{} ({}, {})", server.title(), ask.profile, ask.memory);
-    for sentence in sentences(&subject, line, chosen) {
-        say(&plain(&sentence))?;
+    let count = count.map(|count| {
+        count.parse::<u32>().map_err(|_| {
+            let why = format!("\"{count}\" is no number of servers");
+            Problem::new(
+                Exit::Usage,
+                format!("cannot {what}"),
+                why,
+                "Write e.g. --why-not ccjn01 3.",
+            )
+        })
+    });
+    let mut path = api::path(&["berth", "servers", &server.id, "why-not", host]);
+    if let Some(count) = count.transpose()? {
+        path.push_str(&format!("?count={count}"));
     }
-    match chosen {
-        Some(chosen) if line.verdict == "possible" => compare(style, chosen, line),
-        _ => Ok(()),
+    let answer = api::get(hub, &what, &path).await?;
+    if style.is_for_programs() {
+        return style.value(&answer.body);
+    }
+    let told: WhyNot =
+        api::read(&what, answer.body.get("why_not").unwrap_or(&serde_json::Value::Null))?;
+    let ask = &told.ask;
+    let subject = format!("{} ({}, {})", title(&told.user, &told.name), ask.profile, ask.memory);
+    say(&plain(&place(&subject, &told)))?;
+    if let Some(Then { chosen, line: Some(line) }) = &told.decision {
+        say(&plain(&there(line)))?;
+        if let Some(chosen) = chosen.as_ref().filter(|_| line.verdict == "possible") {
+            compare(style, chosen, line)?;
+        }
+    } else if told.on.as_deref() != Some(&told.host) {
+        say(&plain(&format!("{} was not looked at when this was decided.", told.host)))?;
+    }
+    match &told.now {
+        Some(now) => say(&plain(&present(now, told.on.as_deref() == Some(&told.host)))),
+        None => Ok(()),
     }
 }
 
-/// Where it was placed, and what was with the host asked about.
-fn sentences(subject: &str, line: &HostLine, chosen: Option<&HostLine>) -> [String; 2] {
+/// Where it was placed.
+fn place(subject: &str, told: &WhyNot) -> String {
+    let chosen = told.decision.as_ref().and_then(|then| then.chosen.as_ref());
+    match (chosen, &told.on) {
+        (Some(chosen), _) => format!("{subject} was placed on {}.", chosen.host),
+        (None, Some(on)) => format!("{subject} runs on {on}; no decision about it is kept."),
+        (None, None) => format!("{subject} got no host."),
+    }
+}
+
+/// What was with the host asked about.
+fn there(line: &HostLine) -> String {
     let host = &line.host;
-    let place = match chosen {
-        Some(chosen) => format!("{subject} was placed on {}.", chosen.host),
-        None => format!("{subject} got no host."),
+    let Some(reason) = &line.reason else {
+        return match line.verdict.as_str() {
+            "chosen" => "That is the host you ask about.".to_owned(),
+            _ => {
+                format!("{host} was possible but came later. The first line that differs decides:")
+            }
+        };
     };
-    let there = match (&line.reason, line.verdict.as_str()) {
-        (Some(reason), _) => {
-            let detail = line.detail.as_deref().filter(|detail| !detail.is_empty());
-            let detail = detail.unwrap_or(&reason.text).trim_end_matches('.');
-            format!("{host} was not possible: {detail} [{}].", reason.code)
+    let detail = line.detail.as_deref().filter(|detail| !detail.is_empty());
+    let first = sentence(&reason.code, detail.unwrap_or(&reason.text));
+    let also: Vec<_> = line.also.iter().map(of_obstacle).collect();
+    match also.is_empty() {
+        true => format!("{host} was not possible: {first}."),
+        false => format!("{host} was not possible: {first}; also {}.", also.join("; ")),
+    }
+}
+
+fn of_obstacle(obstacle: &Obstacle) -> String {
+    let Obstacle { reason, detail } = obstacle;
+    sentence(&reason.code, if detail.is_empty() { &reason.text } else { detail })
+}
+
+fn sentence(code: &str, text: &str) -> String {
+    format!("{} [{code}]", text.trim_end_matches('.'))
+}
+
+/// What would come of it at this moment.
+fn present(now: &Now, is_there: bool) -> String {
+    let Now { count, fits, obstacles } = now;
+    let beside = if is_there { ", counted with this one" } else { "" };
+    let why: Vec<_> = obstacles.iter().map(of_obstacle).collect();
+    match (count, fits) {
+        (_, 0) if !why.is_empty() => format!("Now it would not start there: {}.", why.join("; ")),
+        (1, 0) => "Now it would not start there.".to_owned(),
+        (1, _) => "Now it would start there.".to_owned(),
+        (count, fits) if fits == count => {
+            format!("Now {count} such servers would start there{beside}.")
         }
-        (None, "chosen") => "That is the host you ask about.".to_owned(),
-        (None, _) => {
-            format!("{host} was possible but came later. The first line that differs decides:")
-        }
-    };
-    [place, there]
+        (count, fits) => format!("Now {fits} of {count} such servers would start there{beside}."),
+    }
 }
 
 fn compare(style: Style, chosen: &HostLine, line: &HostLine) -> Result<(), Problem> {

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use berth_common::{Reason, ServerName};
 use http::{Method, StatusCode};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::{all, title};
 use crate::api;
@@ -87,7 +87,7 @@ async fn would_wait(
     args: &Args,
 ) -> Result<bool, Problem> {
     let mut wish = args.wish.clone();
-    if wish.profile.is_none() && wish.memory.is_none() && wish.image.is_none() {
+    if wish.choices().is_empty() {
         let servers = all(hub, what).await?;
         let wanted = crate::args::ServerRef::of(user, &args.name);
         if let Some(last) = wanted.and_then(|wanted| servers.find(&wanted, what).ok()) {
@@ -133,17 +133,8 @@ async fn follow(start: &mut Start<'_>, args: &Args) -> Result<Followed, Problem>
 }
 
 fn body(wish: &Wish) -> Option<Value> {
-    let mut options = Map::new();
-    if let Some(profile) = &wish.profile {
-        options.insert("profile".into(), json!(profile));
-    }
-    if let Some(memory) = wish.memory {
-        options.insert("memory".into(), json!(memory));
-    }
-    if let Some(image) = &wish.image {
-        options.insert("image".into(), json!(image));
-    }
-    (!options.is_empty()).then(|| json!({ "user_options": options }))
+    let choices = wish.choices();
+    (!choices.is_empty()).then(|| json!({ "user_options": choices }))
 }
 
 fn problem(start: &Start<'_>, answer: &Answer) -> Problem {

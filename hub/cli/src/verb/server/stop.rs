@@ -1,7 +1,5 @@
 //! `berth server stop ID|USER[/NAME]`.
 
-use std::io::{self, BufRead, IsTerminal, Write};
-
 use http::{Method, StatusCode};
 
 use super::{Server, all};
@@ -10,6 +8,7 @@ use crate::args::{Common, ServerRef};
 use crate::connection::Connection;
 use crate::print::{note, say};
 use crate::problem::{Exit, Problem};
+use crate::verb::confirm::confirm;
 
 /// The hub waits ten seconds a call; a stop takes longer only if its host is in trouble.
 const CALLS: usize = 6;
@@ -49,7 +48,8 @@ pub async fn run(args: &Args, common: &Common) -> Result<Exit, Problem> {
         return Ok(Exit::Done);
     }
     if !args.yes {
-        confirm(&found)?;
+        let question = format!("Stop {found}? What is not saved there is lost.");
+        confirm(&question, "nothing was stopped")?;
     }
     stop(&hub, server, common).await
 }
@@ -78,21 +78,6 @@ async fn stop(hub: &Connection, server: &Server, common: &Common) -> Result<Exit
     }
     note(&format!("{title} is not stopped yet; the stop goes on: berth server show {title}"));
     Ok(Exit::Continues)
-}
-
-/// Asks on the terminal. Without one nobody can answer, and scripts have always meant it.
-fn confirm(found: &str) -> Result<(), Problem> {
-    if !io::stdin().is_terminal() {
-        return Ok(());
-    }
-    let _ = write!(io::stderr(), "Stop {found}? What is not saved there is lost. [y/N] ");
-    let mut line = String::new();
-    let _ = io::stdin().lock().read_line(&mut line);
-    if matches!(line.trim(), "y" | "Y" | "yes") {
-        return Ok(());
-    }
-    let advice = "Answer y, or use --yes.";
-    Err(Problem::new(Exit::Failed, "nothing was stopped", "it was not confirmed", advice))
 }
 
 fn tell(common: &Common, line: &str) -> Result<(), Problem> {

@@ -1,0 +1,64 @@
+//! `berth host drain HOST... (--by TIME | --no-deadline) --reason WHY`.
+
+use berth_common::Timestamp;
+use clap::ValueEnum;
+use serde_json::json;
+
+use super::intent::{self, Change, Outcome, Which};
+use crate::args::{Common, Moment};
+use crate::problem::{Exit, Problem};
+use crate::text;
+
+/// What happens to servers that are left at the deadline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum AtDeadline {
+    Stop,
+    Hold,
+}
+
+/// Options.
+#[derive(Debug, clap::Args)]
+#[command(group(clap::ArgGroup::new("end").required(true).args(["by", "no_deadline"])))]
+pub struct Args {
+    #[command(flatten)]
+    which: Which,
+    /// When it must be empty: "friday 18:00", 2026-05-15T18:00, or in 90m, 2d
+    #[arg(long, value_name = "TIME")]
+    by: Option<Moment>,
+    /// Whenever its servers have ended by themselves
+    #[arg(long)]
+    no_deadline: bool,
+    /// What happens then to what is left
+    #[arg(long, value_enum, default_value = "stop", value_name = "stop|hold")]
+    #[arg(hide_possible_values = true)]
+    at_deadline: AtDeadline,
+    /// Why; people whose servers are there read it
+    #[arg(long, value_name = "WHY")]
+    reason: String,
+}
+
+/// Empties hosts.
+pub async fn run(args: &Args, common: &Common) -> Result<Exit, Problem> {
+    let now = Timestamp::from_millis(jiff::Timestamp::now().as_millisecond());
+    let mut body = json!({ "intent": "draining", "reason": args.reason });
+    if let Some(by) = &args.by {
+        body["by"] = json!(by.after(now).to_string());
+        body["at_deadline"] = json!(match args.at_deadline {
+            AtDeadline::Stop => "stop",
+            AtDeadline::Hold => "hold",
+        });
+    }
+    let change = Change { verb: "drain", body, sentence };
+    intent::run(&args.which, &change, common).await
+}
+
+fn sentence(outcome: &Outcome, now: Timestamp) -> String {
+    let Outcome { host, intent, dry_run, .. } = outcome;
+    let takes = if *dry_run { "would take" } else { "takes" };
+    let when = match intent.by {
+        Some(by) => format!("is to be empty by {}", text::local(by, now)),
+        None => "is empty when its servers have ended".to_owned(),
+    };
+    let undo = if *dry_run { "" } else { " 'berth host undrain' takes it back." };
+    format!("{host} {takes} nothing new from now on, and {when}.{undo}")
+}

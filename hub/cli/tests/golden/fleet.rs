@@ -1,0 +1,258 @@
+//! The small site's answers about rooms, queue, plans and intents.
+
+use serde_json::{Value, json};
+
+use crate::decisions::decision_of;
+use crate::site::{Answer, GB, because_of, ok, part, reason, refusal};
+
+/// The answer to a call, if it is one of these.
+pub fn answer(who: &str, method: &str, parts: &[&str], sent: &Value) -> Option<Answer> {
+    let admin = matches!(who, "admin" | "socket");
+    let for_administrators =
+        matches!(parts, ["berth", "queue" | "plan", ..] | ["berth", "servers", _, "why-not", _]);
+    if for_administrators && !admin {
+        return Some(because_of("admin-ui"));
+    }
+    Some(match (method, parts) {
+        ("GET", ["berth", "hosts", "ccjn01", "explain"]) => ok(part("host", ready())),
+        ("GET", ["berth", "hosts", "ccjngpu2", "explain"]) => ok(part("host", cordoned())),
+        ("PUT", ["berth", "hosts", name, "intent"]) => intent(name, sent),
+        ("GET", ["berth", "servers", id, "why-not", host]) => why_not(id, host),
+        ("GET", ["berth", "queue"]) => ok(part("queue", queue())),
+        ("GET", ["berth", "decisions"]) => ok(part("decisions", decisions(admin))),
+        ("POST", ["berth", "plan"]) => plan(sent),
+        ("POST", ["berth", "plan", "config"]) => ok(plan_config(sent)),
+        ("GET", ["berth", "hosts", name, "explain"]) => {
+            refusal(404, format!("There is no host {name}."))
+        }
+        _ => return None,
+    })
+}
+
+fn held(id: &str, user: &str, profile: &str, gb: [f64; 3], gpus: usize) -> Value {
+    let [limit, peak, used] = gb.map(|gb| (gb * GB as f64) as u64);
+    let gpus: Vec<_> =
+        (0..gpus).map(|n| json!({ "gpu": format!("GPU-{n}"), "milli": 1000 })).collect();
+    json!({
+        "id": id, "user": user, "name": "", "profile": profile,
+        "memory": { "limit": limit, "peak": peak, "used": used }, "cpu_milli": 0, "gpus": gpus,
+    })
+}
+
+fn ready() -> Value {
+    json!({
+        "name": "ccjn01", "pool": "cpu", "state": "ready", "reason": null, "detail": "",
+        "intent": { "intent": "open", "reason": null, "who": null, "since": null, "by": null, "at_deadline": null },
+        "takes": { "memory": 13 * GB, "memory_with_gpu": null },
+        "would_take": { "memory": 13 * GB, "memory_with_gpu": null },
+        "memory": {
+            "usable": 29 * GB, "live": 26 * GB, "rule": "limits", "limits": 16 * GB,
+            "limits_most": 29 * GB, "peaks": 5 * GB, "headroom": 6 * GB, "used": 4 * GB,
+        },
+        "gpus": [],
+        "servers": [
+            held("8f2c4e0000000000", "alice", "cpu", [8.0, 3.0, 1.2], 0),
+            held("8f2d000000000000", "bob", "cpu", [8.0, 2.0, 2.8], 0),
+        ],
+        "declared_at": "hosts.d/10-cpu.toml:4",
+    })
+}
+
+fn cordoned() -> Value {
+    json!({
+        "name": "ccjngpu2", "pool": "gpu", "state": "draining", "reason": reason("host.draining"),
+        "detail": "driver 470.256",
+        "intent": {
+            "intent": "draining", "reason": "driver 470.256", "who": "erin",
+            "since": "2026-05-11T12:02:00.000000Z", "by": "2026-05-15T18:00:00.000000Z",
+            "at_deadline": "stop",
+        },
+        "takes": { "memory": null, "memory_with_gpu": null },
+        "would_take": { "memory": 68 * GB, "memory_with_gpu": 68 * GB },
+        "memory": {
+            "usable": 124 * GB, "live": 124 * GB, "rule": "peaks", "limits": 56 * GB,
+            "limits_most": 186 * GB, "peaks": 30 * GB, "headroom": 26 * GB, "used": 22 * GB,
+        },
+        "gpus": [
+            { "model": "Tesla K80", "trouble": null, "users": ["carol"] },
+            { "model": "Tesla K80", "trouble": "xid 79", "users": [] },
+            { "model": "Tesla K80", "trouble": null, "users": [] },
+        ],
+        "servers": [held("9c01000000000000", "carol", "gpu", [28.0, 28.0, 21.4], 1)],
+        "declared_at": "hosts.d/30-gpu.toml:2",
+    })
+}
+
+fn intent(name: &str, sent: &Value) -> Answer {
+    if !matches!(name, "ccjn01" | "ccjn02" | "ccjngpu2") {
+        return refusal(404, format!("There is no host {name}."));
+    }
+    let word = sent["intent"].as_str().unwrap();
+    let dry = sent["dry_run"] == true;
+    let state = match (dry, word) {
+        (true, _) | (false, "open") => "ready",
+        (false, word) => word,
+    };
+    let fate =
+        |id: &str, user: &str, gb: [f64; 2], active: &str, end: &str, at: Value, place: Value| {
+            let [limit, used] = gb.map(|gb| (gb * GB as f64) as u64);
+            json!({
+                "id": id, "user": user, "name": "", "memory": { "limit": limit, "used": used },
+                "last_activity": active, "end": end, "at": at, "place": place,
+            })
+        };
+    let by = &sent["by"];
+    let end = if by.is_null() { "held" } else { "stopped" };
+    let outlook = json!({
+        "empty_at": by, "without_place": 1,
+        "servers": [
+            fate("1a77000000000000", "bob", [28.0, 0.2], "2026-05-10T18:02:00.000000Z", "idle",
+                 json!("2026-05-11T18:02:00.000000Z"), json!("ccjngpu5")),
+            fate("9c01000000000000", "carol", [28.0, 21.4], "2026-05-11T14:02:00.000000Z", end,
+                 by.clone(), Value::Null),
+        ],
+    });
+    ok(json!({
+        "schema_version": 1, "host": name, "state": state, "dry_run": dry,
+        "servers": if name == "ccjn02" { 0 } else { 2 },
+        "intent": {
+            "intent": word, "reason": sent["reason"], "who": "erin",
+            "since": "2026-05-11T14:03:00.000000Z", "by": by, "at_deadline": sent["at_deadline"],
+        },
+        "outlook": if word == "draining" { outlook } else { Value::Null },
+    }))
+}
+
+fn why_not(id: &str, host: &str) -> Answer {
+    let known = ["ccjn01", "ccjn02", "ccjn03", "ccjngpu1"];
+    if !known.contains(&host) {
+        return refusal(404, format!("There is no host {host}."));
+    }
+    let bob = id.starts_with("1a77");
+    let decision = decision_of(if bob { "d2d2d2d2d2d2d2d2" } else { "d1d1d1d1d1d1d1d1" }, true);
+    let decision = decision.unwrap();
+    let lines = decision["hosts"].as_array().unwrap();
+    let find = |name: &str| lines.iter().find(|line| line["host"] == name).cloned();
+    let line = find(host);
+    let obstacles = match &line {
+        Some(line) if line["verdict"] == "excluded" => json!([
+            { "reason": line["reason"], "detail": line["detail"] }
+        ]),
+        _ => json!([]),
+    };
+    let fits = if obstacles == json!([]) { 1 } else { 0 };
+    ok(part(
+        "why_not",
+        json!({
+            "server": id, "user": decision["user"], "name": "", "ask": decision["ask"],
+            "on": decision["host"], "host": host,
+            "decision": {
+                "id": decision["id"], "at": decision["at"],
+                "chosen": find(decision["host"].as_str().unwrap_or("")), "line": line,
+            },
+            "now": { "count": 1, "fits": fits, "obstacles": obstacles },
+        }),
+    ))
+}
+
+fn queue() -> Value {
+    let waiter = |server: &str, user: &str, place: Value, code: &str, since: &str| {
+        json!({
+            "server": server, "user": user, "name": "", "pool": "gpu", "place": place,
+            "ask": { "profile": "gpu", "memory": 28 * GB, "image": "base", "gpus": 1 },
+            "reason": reason(code), "since": since, "estimate_s": null, "held": null,
+            "decision": "d2d2d2d2d2d2d2d2",
+        })
+    };
+    let mut held =
+        waiter("77aa000000000000", "frank", Value::Null, "wait.place_held", "2026-05-11T12:00:00Z");
+    held["held"] = json!({ "host": "ccjngpu4", "until": "2026-05-11T14:15:00.000000Z" });
+    held["pool"] = Value::Null;
+    let mut bob =
+        waiter("1a77000000000000", "bob", json!(1), "wait.gpu.busy", "2026-05-11T13:20:00Z");
+    bob["estimate_s"] = json!([1500, 4200]);
+    let last = waiter("2b88000000000000", "grace", json!(2), "wait.order", "2026-05-11T14:01:00Z");
+    json!([held, bob, last])
+}
+
+fn decisions(admin: bool) -> Value {
+    let mut all = Vec::new();
+    for id in ["d2d2d2d2d2d2d2d2", "d1d1d1d1d1d1d1d1"] {
+        let mut decision = decision_of(id, false).unwrap();
+        decision.as_object_mut().unwrap().remove("room");
+        if admin || decision["user"] == "alice" {
+            all.push(decision);
+        }
+    }
+    json!(all)
+}
+
+fn replay() -> Value {
+    let verdict = |outcome: &str, code: &str, cite: Value| json!({ "outcome": outcome, "reason": reason(code), "cite": cite });
+    json!({
+        "requests": 1284, "same": 1283, "now_accepted": 0, "now_refused": 1, "now_starts": 0,
+        "now_waits": 0, "refused_otherwise": 0,
+        "others": [{
+            "decision": "d4d4d4d4d4d4d4d4", "at": "2026-05-08T10:02:00.000000Z", "user": "erin",
+            "ask": { "profile": "gpu", "memory": 28 * GB, "gpus": 1 },
+            "before": verdict("placed", "placed.now", Value::Null),
+            "after": verdict("refused", "refused.quota.gpu", json!("quotas.toml:4")),
+        }],
+    })
+}
+
+fn plan(sent: &Value) -> Answer {
+    if sent["add_hosts"][0]["like"] == "moon" {
+        return refusal(404, "add_hosts: there is no declared host or pool moon");
+    }
+    let removed = sent["remove_hosts"].as_array().cloned().unwrap_or_default();
+    let server = |id: &str, user: &str, by_limits: Value| {
+        json!({
+            "id": id, "user": user, "name": "", "host": "ccjn01", "pool": "cpu",
+            "memory": { "limit": 8 * GB, "peak": 3 * GB, "used": GB }, "gpus": 0,
+            "by_limits": by_limits, "by_used": "ccjn02", "by_rule": by_limits,
+        })
+    };
+    let starting = if removed.is_empty() { 1 } else { 0 };
+    let (servers, fit, then) = if removed.is_empty() {
+        (json!([]), [0, 0], 61 * GB)
+    } else if removed[0] == "ccjn03" {
+        (json!([]), [0, 0], 29 * GB)
+    } else {
+        let servers = json!([
+            server("8f2c4e0000000000", "alice", json!("ccjn02")),
+            server("8f2d000000000000", "dave", Value::Null),
+        ]);
+        (servers, [2, 1], 6 * GB)
+    };
+    let added = if removed.is_empty() { json!(["new-1", "new-2"]) } else { json!([]) };
+    ok(json!({
+        "schema_version": 1, "removed": removed, "added": added, "servers": servers,
+        "fit": { "of": fit[0], "by_limits": fit[1], "by_used": fit[0], "by_rule": fit[1] },
+        "pools": [
+            { "pool": "cpu", "largest_now": 29 * GB, "largest_then": then,
+              "largest_with_gpu_now": null, "largest_with_gpu_then": null },
+            { "pool": "gpu", "largest_now": 12 * GB, "largest_then": 12 * GB,
+              "largest_with_gpu_now": 4 * GB, "largest_with_gpu_then": 4 * GB },
+        ],
+        "queue": { "waiting": 2, "start_now": 0, "would_start": starting },
+        "replay": if sent["replay_since"].is_null() { Value::Null } else { replay() },
+    }))
+}
+
+fn plan_config(sent: &Value) -> Value {
+    let pools = sent["files"]["pools.toml"].as_str().unwrap_or("");
+    if !pools.contains("[pool.cpu]") {
+        return json!({
+            "schema_version": 1, "valid": false, "replay": null,
+            "errors": [{
+                "file": "profiles.toml", "line": 3, "code": "config.unknown_name",
+                "message": "pool \"cpu\" is not defined; did you mean \"cpuu\"?",
+            }],
+        });
+    }
+    json!({
+        "schema_version": 1, "valid": true, "errors": [], "same_as_running": false,
+        "replay": replay(),
+    })
+}
