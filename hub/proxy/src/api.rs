@@ -19,16 +19,16 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsAcceptor;
 
 use crate::body::ResponseBody;
 use crate::hub_away::hash_of_hex;
-use crate::listen::{Listener, Stream, of_one_connection};
+use crate::io::Io;
+use crate::listen::{self, Listener, Stream};
 use crate::metrics::count;
 use crate::route::{Record, Route, iso_millis};
-use crate::shared::{Shared, turned};
+use crate::shared::Shared;
 use crate::table::{Put, Refusal};
 use crate::tls::Terminator;
 use crate::{keep, page, path};
@@ -55,46 +55,24 @@ type Answer = Response<ResponseBody>;
 
 /// Accepts calls until the proxy ends or a successor accepts in its place.
 pub async fn accept(listener: Arc<Listener>, tls: Option<Arc<Terminator>>, shared: Arc<Shared>) {
-    let (mut going, mut draining) =
-        (pin!(turned(shared.going.subscribe())), pin!(turned(shared.draining.subscribe())));
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = &mut going => return,
-            () = &mut draining => return,
-        };
-        match accepted {
-            Ok(Stream::Tcp(stream, _)) => {
-                let _ = stream.set_nodelay(true);
-                tokio::spawn(connection(stream, tls.clone(), shared.clone()));
-            }
-            Ok(Stream::Unix(stream)) => {
-                tokio::spawn(connection(stream, tls.clone(), shared.clone()));
-            }
-            Err(error) if of_one_connection(&error) => {}
-            Err(error) => {
-                tracing::error!(%error, "cannot accept connections of the API");
-                tokio::time::sleep(Duration::from_secs(1)).await;
-            }
-        }
-    }
+    listen::each(&listener, &shared, "the API", |stream| {
+        tokio::spawn(connection(stream, tls.clone(), shared.clone()));
+    })
+    .await;
 }
 
-async fn connection(
-    stream: impl AsyncRead + AsyncWrite + Unpin,
-    tls: Option<Arc<Terminator>>,
-    shared: Arc<Shared>,
-) {
+async fn connection(stream: Stream, tls: Option<Arc<Terminator>>, shared: Arc<Shared>) {
+    let Ok(stream) = stream.into_io() else { return };
     let Some(tls) = tls else { return serve(stream, shared).await };
     match timeout(HANDSHAKE, TlsAcceptor::from(tls.config()).accept(stream)).await {
-        Ok(Ok(stream)) => serve(stream, shared).await,
+        Ok(Ok(stream)) => serve(Io::accepted(stream), shared).await,
         Ok(Err(error)) => tracing::debug!(%error, "tls handshake of the API failed"),
         Err(_) => tracing::debug!("tls handshake of the API timed out"),
     }
 }
 
-async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, shared: Arc<Shared>) {
-    let going = shared.going.subscribe();
+async fn serve(stream: Io, shared: Arc<Shared>) {
+    let going = shared.going.turned();
     let shared = &shared;
     let service =
         service_fn(|request| async move { Ok::<_, Infallible>(answer(shared, request).await) });
@@ -105,7 +83,7 @@ async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, shared: Arc<Shared>)
     let mut connection = pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
-        () = turned(going) => {
+        () = going => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }
@@ -337,7 +315,7 @@ fn word(put: Put) -> &'static str {
     }
 }
 
-fn delete(shared: &Shared, key: &str, query: &str) -> Answer {
+fn delete(shared: &Arc<Shared>, key: &str, query: &str) -> Answer {
     let up_to = match argument(query, "generation").map(|text| text.parse::<u64>()) {
         None => None,
         Some(Ok(generation)) => Some(generation),
@@ -346,12 +324,17 @@ fn delete(shared: &Shared, key: &str, query: &str) -> Answer {
         }
     };
     let Some(mut table) = shared.table_mut() else { return frozen() };
+    shared.wave().before(Instant::now(), table.posted());
     let done = table.remove(key, up_to);
     drop(table);
     match done {
         Ok(None) => text(StatusCode::NOT_FOUND, ""),
         Ok(ended) => {
             tracing::info!(path = key, "route removed");
+            let before = shared.wave().deleted(Instant::now());
+            if let Some(before) = before {
+                keep::save_before_wave(shared, before);
+            }
             shared.after_change(ended);
             text(StatusCode::NO_CONTENT, "")
         }
@@ -446,7 +429,7 @@ struct Revoked {
     tokens: Vec<String>,
 }
 
-/// Forgets tokens. They are gone from the disk before the answer, or a restart would know them.
+/// Forgets tokens and sessions, and closes the websockets that were opened with them. They are gone from the disk before the answer, or a restart would know them.
 async fn revoke(shared: &Arc<Shared>, body: &[u8]) -> Answer {
     let given: Revoked = match serde_json::from_slice(body) {
         Ok(given) => given,
@@ -460,6 +443,7 @@ async fn revoke(shared: &Arc<Shared>, body: &[u8]) -> Answer {
         return text(StatusCode::BAD_REQUEST, "a token is not a SHA-256 of 64 hexadecimal digits");
     };
     let dropped = shared.hub_away.revoke(&hashes);
+    let closed = shared.revoke_sockets(&hashes);
     if dropped > 0 {
         let saving = shared.clone();
         let saved = tokio::task::spawn_blocking(move || keep::save_hub_users(&saving));
@@ -473,5 +457,5 @@ async fn revoke(shared: &Arc<Shared>, body: &[u8]) -> Answer {
             return text(StatusCode::INTERNAL_SERVER_ERROR, "cannot save");
         }
     }
-    page::json(StatusCode::OK, json!({"dropped": dropped}).to_string())
+    page::json(StatusCode::OK, json!({"dropped": dropped, "closed": closed}).to_string())
 }

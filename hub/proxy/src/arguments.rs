@@ -10,6 +10,7 @@ use clap::{ArgAction, Parser};
 use hyper::header::{HeaderName, HeaderValue};
 
 use crate::credentials::Credentials;
+use crate::limits::Numbers;
 use crate::listen::Place;
 use crate::route::{Live, Record, Route};
 use crate::rules::{ErrorPages, Rules};
@@ -321,6 +322,9 @@ impl Arguments {
             origins: Vec::new(),
             hub_away_hours: 36,
             rules: Some(rules),
+            limits: Numbers::default(),
+            drain_memory_mib: crate::config::drain_memory_mib(),
+            access: None,
         };
         Ok(Asked { setup, pid_file: self.pid_file, warnings, notes })
     }

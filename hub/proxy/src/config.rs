@@ -7,6 +7,9 @@ use std::str::FromStr;
 
 use serde::Deserialize;
 
+use crate::access;
+use crate::limits::Numbers;
+
 /// Everything the proxy is told by its administrator.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -45,28 +48,26 @@ pub struct Config {
     /// Where Prometheus reads `/metrics`, and others `/healthz`.
     #[serde(default)]
     pub metrics: Option<ApiAddress>,
+    /// How much memory the processes may have that an upgrade has left to drain, in MiB; above it
+    /// the oldest of them closes its websockets, one by one.
+    #[serde(default = "drain_memory_mib")]
+    pub drain_memory_mib: u64,
+    /// How much may be open at once.
+    #[serde(default)]
+    pub limits: Numbers,
+    /// Where answers are noted, if they are.
+    #[serde(default)]
+    pub access_log: Option<access::Settings>,
 }
-
-/// The names of [`Config`]'s fields, to guess what a misspelt one was meant to be.
-const NAMES: [&str; 13] = [
-    "version",
-    "listen",
-    "hub",
-    "api",
-    "state",
-    "credentials",
-    "trusted_proxies",
-    "origins",
-    "hub_away_hours",
-    "certificate",
-    "key",
-    "redirect",
-    "metrics",
-];
 
 /// A day and a half: a hub that breaks in the evening is repaired the next day.
 fn hub_away_hours() -> u32 {
     36
+}
+
+/// Forty thousand idle websockets through the tunnel.
+pub fn drain_memory_mib() -> u64 {
+    1024
 }
 
 /// Where the API listens.
@@ -174,6 +175,9 @@ fn parse(text: &str) -> Result<Config, (usize, String)> {
         }
         _ => {}
     }
+    if config.access_log.as_ref().is_some_and(|log| !(0.0..=1.0).contains(&log.sample)) {
+        return Err((at("sample"), "sample is a share from 0 to 1".into()));
+    }
     for origin in &config.origins {
         if !(origin.starts_with("https://") || origin.starts_with("http://"))
             || origin.matches('/').count() != 2
@@ -188,16 +192,20 @@ fn parse(text: &str) -> Result<Config, (usize, String)> {
 
 /// Adds what was probably meant to a message about an unknown key.
 fn hint(message: &str) -> String {
-    let unknown = message.strip_prefix("unknown field `").and_then(|rest| rest.split('`').next());
-    let Some(unknown) = unknown else { return message.to_owned() };
-    let nearest = NAMES
+    // The library names the unknown key, then all that it knows there.
+    let mut quoted = message.split('`').skip(1).step_by(2);
+    let (true, Some(unknown)) = (message.starts_with("unknown field"), quoted.next()) else {
+        return message.to_owned();
+    };
+    let known: Vec<&str> = quoted.collect();
+    let nearest = known
         .iter()
         .map(|name| (strsim::damerau_levenshtein(unknown, name), name))
         .filter(|(distance, name)| *distance <= name.len() / 2)
         .min();
     match nearest {
         Some((_, name)) => format!("unknown key '{unknown}'; did you mean '{name}'?"),
-        None => format!("unknown key '{unknown}'; known are {}", NAMES.join(", ")),
+        None => format!("unknown key '{unknown}'; known are {}", known.join(", ")),
     }
 }
 
@@ -224,13 +232,33 @@ credentials = "/var/lib/berth/proxy"
     }
 
     #[test]
+    fn the_packaged_file_can_be_used_as_it_is_and_with_all_it_offers() {
+        let text = include_str!("../../../packaging/proxy.toml");
+        let plain = parse(text).unwrap();
+        assert_eq!(plain.limits, Numbers::default());
+        let offered: String = text
+            .lines()
+            .map(|line| match line.strip_prefix('#') {
+                Some(rest) if !rest.starts_with(' ') => format!("{rest}\n"),
+                _ => format!("{line}\n"),
+            })
+            .collect();
+        let all = parse(&offered).unwrap();
+        let defaults = Numbers { connections: Some(100_000), ..Numbers::default() };
+        assert_eq!(all.limits, defaults, "the file shows the defaults");
+        assert_eq!(all.drain_memory_mib, plain.drain_memory_mib);
+        assert_eq!(all.hub_away_hours, plain.hub_away_hours);
+        assert_eq!(all.access_log.unwrap().sample, 0.1);
+    }
+
+    #[test]
     fn a_bad_file_is_refused_with_its_line() {
         for (from, to, expected) in [
             ("listen", "lisen", "2: unknown key 'lisen'; did you mean 'listen'?"),
             (
                 "state",
                 "qwertyuiop",
-                "5: unknown key 'qwertyuiop'; known are version, listen, hub, api, state, credentials, trusted_proxies, origins, hub_away_hours, certificate, key, redirect, metrics",
+                "5: unknown key 'qwertyuiop'; known are version, listen, hub, api, state, credentials, trusted_proxies, origins, hub_away_hours, certificate, key, redirect, metrics, drain_memory_mib, limits, access_log",
             ),
             ("version = 1", "version = 2", "1: version is 2, this proxy reads 1"),
             (
@@ -258,6 +286,11 @@ credentials = "/var/lib/berth/proxy"
         for (lines, expected) in [
             ("key = \"/k\"\n", "7: give certificate with it"),
             ("certificate = \"/c\"\n", "7: give key with it"),
+            (
+                "[limits]\nroute_request = 1\n",
+                "8: unknown key 'route_request'; did you mean 'route_requests'?",
+            ),
+            ("[access_log]\npath = \"-\"\nsample = 2.0\n", "9: sample is a share from 0 to 1"),
             ("redirect = \"[::]:80\"\n", "7: there is no certificate, so no https to go to"),
         ] {
             let (line, what) = parse(&format!("{GOOD}{lines}")).unwrap_err();

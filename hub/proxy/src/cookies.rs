@@ -56,6 +56,23 @@ pub fn strip_response(headers: &mut HeaderMap, owner: Owner<'_>) -> usize {
     dropped
 }
 
+/// The values of the hub's own session cookies in a request.
+pub fn sessions(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
+    headers
+        .get_all(COOKIE)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b';'))
+        .filter_map(|pair| {
+            let value =
+                pair.get(pair.iter().position(|byte| *byte == b'=')?.saturating_add(1)..)?;
+            is_session(name_of(pair)).then_some(value.trim_ascii())
+        })
+}
+
+fn is_session(name: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(b"__Host-berth") || name.eq_ignore_ascii_case(b"berth-session")
+}
+
 fn may_pass(name: &[u8], owner: Owner<'_>) -> bool {
     if is_hubs(name) {
         return false;

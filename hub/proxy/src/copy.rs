@@ -22,6 +22,11 @@ pub struct Copy {
 }
 
 impl Copy {
+    /// Begins with bytes that were read before.
+    pub fn of(held: Vec<u8>) -> Self {
+        Self { held, ..Self::default() }
+    }
+
     /// Copies until nothing more can be read or written. Ready when the source has ended and the
     /// sink was told. `seen` gets each piece read.
     ///

@@ -27,14 +27,13 @@ const BODY_MAX: usize = 1024 * 1024;
 /// Kept as they are in a query's value.
 const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'*');
 
-/// The answer for what went wrong. `asked` is the request's path and query.
+/// The answer for what went wrong. Of the request: its path and query, what it can
+/// make use of, whether it is a websocket's handshake.
 pub async fn answer(
     shared: &Shared,
     rules: &Rules,
     wrong: Page,
-    asked: &Uri,
-    wants: Wants,
-    handshake: bool,
+    (asked, wants, handshake): (&Uri, Wants, bool),
 ) -> Response<ResponseBody> {
     let status = match wrong.status() {
         StatusCode::FORBIDDEN => StatusCode::NOT_FOUND,

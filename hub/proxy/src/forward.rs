@@ -5,12 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use berth_process::clock;
-use http_body_util::{BodyExt, Limited};
 use hyper::body::{Body, Incoming};
-use hyper::header::{
-    ACCEPT_ENCODING, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, EXPECT, HOST, HeaderMap,
-    HeaderName, HeaderValue, UPGRADE,
-};
+use hyper::header::{CONNECTION, EXPECT, HOST, HeaderMap, HeaderValue, UPGRADE};
 use hyper::http::request::Parts;
 use hyper::http::uri::PathAndQuery;
 use hyper::upgrade::OnUpgrade;
@@ -21,21 +17,18 @@ use tokio::time::{Instant, timeout};
 use crate::body::{Relay, RequestBody, ResponseBody};
 use crate::cookies::{self, Owner};
 use crate::headers::{self, Client};
-use crate::hub_away::{self, BODY_MAX, TokenHash};
+use crate::limits::{self, Excess, Passage};
 use crate::metrics::count;
 use crate::page::{self, Page, Wants};
 use crate::pool::Sender;
 use crate::route::{Route, Target};
 use crate::shared::Shared;
 use crate::upstream::{self, HUB_PATIENCE, TUNNEL_PATIENCE, UpstreamError};
-use crate::{errors, http2, path, websocket};
+use crate::worker::Share;
+use crate::{access, errors, http2, hub_user, path, shield, sockets, websocket};
 
 /// Asked by load balancers, before any routing.
 const HEALTH: &str = "/_chp_healthz";
-
-/// A hub that takes longer for a token's owner is as good as away: with socket activation
-/// connects succeed while nobody listens.
-const HUB_ANSWER: Duration = Duration::from_secs(3);
 
 /// What a request needs of its connection.
 #[derive(Debug, Clone)]
@@ -44,15 +37,26 @@ pub struct From {
     pub peer: IpAddr,
     /// Whether the connection is TLS.
     pub secure: bool,
-    /// Held by what outlives the request.
+    /// What its connection holds.
+    pub held: Arc<Held>,
+}
+
+/// What a connection holds until it and all that came of it has ended.
+#[derive(Debug)]
+pub struct Held {
+    /// Closed everywhere, it lets the process end.
     pub alive: mpsc::Sender<()>,
+    /// Of its worker.
+    pub share: Option<Share>,
+    /// Its place among those that may be open.
+    pub connection: limits::Connection,
 }
 
 /// What is kept of a request for the case that it fails.
-struct Asked {
-    uri: Uri,
-    wants: Wants,
-    handshake: bool,
+pub(crate) struct Asked {
+    pub uri: Uri,
+    pub wants: Wants,
+    pub handshake: bool,
 }
 
 /// Answers one request. Never fails: what goes wrong is an answer.
@@ -64,6 +68,9 @@ pub async fn answer(
     if request.uri().path() == HEALTH && request.uri().query().is_none() {
         return page::json(StatusCode::OK, r#"{"status":"OK"}"#);
     }
+    let noted = shared.access.as_ref().map(|log| (log, access::Asked::of(&request)));
+    let trusted = shared.trusts(from.peer);
+    let client = headers::client(from.peer, request.headers(), trusted, from.secure);
     let handshake = websocket::is_handshake(&request);
     let metrics = &shared.metrics;
     count(if handshake { &metrics.requests_ws } else { &metrics.requests_web });
@@ -72,33 +79,21 @@ pub async fn answer(
     metrics.find_target.since(begun);
     let asked =
         Asked { uri: request.uri().clone(), wants: Wants::of(request.headers()), handshake };
-    let route = match found {
-        Ok(route) => route,
-        Err(page) => return failed(shared, page, &asked).await,
-    };
-    let expects = request.headers().get(EXPECT);
-    if expects.is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
-        return failed(shared, Page::UnknownExpectation, &asked).await;
-    }
-    let trusted = !shared.trusted_proxies.is_empty()
-        && shared.trusted_proxies.contains(&from.peer.to_canonical());
-    let client = headers::client(from.peer, request.headers(), trusted, from.secure);
-    if handshake
-        && shared.rules.is_none()
-        && !websocket::origin_allowed(&request, &client, &shared.origins)
-    {
-        return failed(shared, Page::ForeignOrigin, &asked).await;
-    }
-    let upgrade = handshake.then(|| hyper::upgrade::on(&mut request));
-    let (parts, body) = request.into_parts();
     let way = Way { shared, from, client: &client, asked: &asked };
-    if route.is_hub() && shared.state.is_some() {
-        return match token_question(&route, &parts) {
-            Some(token) if body.is_end_stream() => way.user_of_token(&route, parts, token).await,
-            _ => way.to_hub(&route, parts, body, upgrade).await,
-        };
+    let route = found.as_ref().ok().map(|route| route.key.as_str());
+    let mut response = match &found {
+        Ok(route) => way.to(route, request, trusted).await,
+        Err(page) => failed(shared, *page, &asked).await,
+    };
+    if shared.rules.is_none() {
+        let status = response.status();
+        shield::protect(response.headers_mut(), status, &client);
     }
-    way.to_server(&route, parts, body, upgrade).await
+    if let Some((log, noted)) = noted {
+        let status = response.status();
+        response.body_mut().ends.entry = log.entry(noted, client.address, route, status);
+    }
+    response
 }
 
 /// Answers one request of HTTP/2, as the same request of HTTP/1.1 would be.
@@ -127,56 +122,141 @@ fn find(shared: &Shared, request: &mut Request<Incoming>) -> Result<Arc<Route>, 
         Page::BadRequest
     };
     let Some(rules) = &shared.rules else {
-        let segments = path::segments(request.uri().path()).map_err(refused)?;
-        return shared.table().find(&segments).ok_or(Page::NotFound);
+        let path = path::matched(request.uri().path()).map_err(refused)?;
+        return shared.table().find(&path).ok_or(Page::NotFound);
     };
     if let Some(path) = path::normalised(request.uri().path()) {
         let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
         let uri = format!("{path}{query}").parse::<PathAndQuery>();
         *request.uri_mut() = uri.map(Uri::from).map_err(|_| Page::BadRequest)?;
     }
-    let mut segments = path::lenient_segments(request.uri().path()).map_err(refused)?;
-    if rules.host_routing {
-        let host = request.headers().get(HOST).map(HeaderValue::as_bytes).unwrap_or_default();
-        let name = host.split(|byte| *byte == b':').next().unwrap_or_default();
-        segments.insert(0, name.to_vec().into());
+    let path = path::leniently_matched(request.uri().path()).map_err(refused)?;
+    if !rules.host_routing {
+        return shared.table().find(&path).ok_or(Page::NotFound);
     }
-    shared.table().find(&segments).ok_or(Page::NotFound)
+    let host = request.headers().get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let name = host.split(':').next().unwrap_or_default();
+    shared.table().find(&format!("/{name}{path}")).ok_or(Page::NotFound)
 }
 
-/// Says what went wrong.
-async fn failed(shared: &Shared, wrong: Page, asked: &Asked) -> Response<ResponseBody> {
+/// Says what went wrong. What is rare is boxed, here and below: the library moves the whole of a
+/// request's future about, so that its size is a cost of every request.
+pub(crate) async fn failed(shared: &Shared, wrong: Page, asked: &Asked) -> Response<ResponseBody> {
     match &shared.rules {
         None => {
             shared.metrics.requests_proxy.add(wrong.status());
             wrong.answer(asked.wants)
         }
         Some(rules) => {
-            errors::answer(shared, rules, wrong, &asked.uri, asked.wants, asked.handshake).await
+            let asked = (&asked.uri, asked.wants, asked.handshake);
+            Box::pin(errors::answer(shared, rules, wrong, asked)).await
         }
     }
 }
 
 /// What all steps of a request's way need.
-struct Way<'a> {
-    shared: &'a Arc<Shared>,
-    from: &'a From,
-    client: &'a Client,
-    asked: &'a Asked,
+pub(crate) struct Way<'a> {
+    pub shared: &'a Arc<Shared>,
+    pub from: &'a From,
+    pub client: &'a Client,
+    pub asked: &'a Asked,
+}
+
+/// What a handshake brings with it.
+pub(crate) struct Handshake {
+    upgrade: OnUpgrade,
+    passage: Passage,
+    entry: sockets::Entry,
 }
 
 impl Way<'_> {
+    /// Through the gates, then to the route's target.
+    async fn to(
+        &self,
+        route: &Arc<Route>,
+        mut request: Request<Incoming>,
+        trusted: bool,
+    ) -> Response<ResponseBody> {
+        if let Err(page) = self.may_pass(route, &request) {
+            return failed(self.shared, page, self.asked).await;
+        }
+        let passage = match self.passage(route, trusted) {
+            Ok(passage) => passage,
+            Err(excess) => {
+                count(&self.shared.metrics.refused_by_limit);
+                return failed(self.shared, Page::of_excess(excess), self.asked).await;
+            }
+        };
+        let (passage, handshake) = if self.asked.handshake {
+            let shown =
+                websocket::shown(request.headers(), request.uri().query().unwrap_or_default());
+            if self.shared.hub_away.is_revoked(&shown) {
+                return failed(self.shared, Page::Revoked, self.asked).await;
+            }
+            let entry = self.shared.sockets.enter(&route.live, shown);
+            let upgrade = hyper::upgrade::on(&mut request);
+            (None, Some(Handshake { upgrade, passage, entry }))
+        } else {
+            (Some(passage), None)
+        };
+        let (parts, body) = request.into_parts();
+        let mut response = if route.is_hub() && self.shared.state.is_some() {
+            match hub_user::question(route, &parts) {
+                Some(token) if body.is_end_stream() => {
+                    Box::pin(self.user_of_token(route, parts, token)).await
+                }
+                _ => self.to_hub(route, parts, body, handshake).await,
+            }
+        } else {
+            self.to_server(route, parts, body, handshake).await
+        };
+        response.body_mut().ends.passage = passage;
+        response
+    }
+
+    fn may_pass(&self, route: &Route, request: &Request<Incoming>) -> Result<(), Page> {
+        let expects = request.headers().get(EXPECT);
+        if expects.is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
+            return Err(Page::UnknownExpectation);
+        }
+        if self.shared.rules.is_some() {
+            return Ok(());
+        }
+        let origins = &self.shared.origins;
+        if self.asked.handshake && !websocket::origin_allowed(request, self.client, origins) {
+            return Err(Page::ForeignOrigin);
+        }
+        let base = route.key.strip_suffix('/').unwrap_or(&route.key);
+        if route.is_hub() && !shield::may_change_the_hub(request.method(), request.headers(), base)
+        {
+            return Err(Page::ForeignPage);
+        }
+        Ok(())
+    }
+
+    fn passage(&self, route: &Route, trusted: bool) -> Result<Passage, Excess> {
+        let limits = &self.shared.limits;
+        let of_client;
+        let client = if trusted {
+            of_client = limits.client(self.client.address);
+            &of_client
+        } else {
+            &self.from.held.connection.client
+        };
+        limits.pass(client, &route.live, self.asked.handshake)
+    }
+
     async fn to_hub(
         &self,
         route: &Arc<Route>,
         parts: Parts,
         body: Incoming,
-        upgrade: Option<OnUpgrade>,
+        handshake: Option<Handshake>,
     ) -> Response<ResponseBody> {
-        let body = RequestBody::of(body, &route.live);
-        let parts = self.prepared(route, parts, upgrade.is_some());
+        let body = RequestBody::of(body, &route.live, self.shared.limits.body_bytes_per_second());
+        let parts = self.prepared(route, parts, handshake.is_some());
         match self.exchange(route, parts, body, HUB_PATIENCE).await {
-            Ok((response, sender)) => self.relay(route, response, sender, upgrade),
+            Ok((response, sender)) => self.relay(route, response, sender, handshake),
             Err(error) => {
                 say(route, &error);
                 failed(self.shared, Page::HubAway, self.asked).await
@@ -189,7 +269,7 @@ impl Way<'_> {
         route: &Arc<Route>,
         parts: Parts,
         body: Incoming,
-        upgrade: Option<OnUpgrade>,
+        handshake: Option<Handshake>,
     ) -> Response<ResponseBody> {
         // A page that finds its server gone is the hub's: it offers to start the server.
         let page = self.shared.rules.is_none()
@@ -197,19 +277,19 @@ impl Way<'_> {
             && self.asked.wants.page
             && body.is_end_stream();
         let page_headers = page.then(|| parts.headers.clone());
-        let body = RequestBody::of(body, &route.live);
+        let body = RequestBody::of(body, &route.live, self.shared.limits.body_bytes_per_second());
         let patience = match route.record.target {
             Target::Tunnel(_) => TUNNEL_PATIENCE,
             Target::Http(_) => Duration::ZERO,
         };
-        let parts = self.prepared(route, parts, upgrade.is_some());
+        let parts = self.prepared(route, parts, handshake.is_some());
         let error = match self.exchange(route, parts, body, patience).await {
-            Ok((response, sender)) => return self.relay(route, response, sender, upgrade),
+            Ok((response, sender)) => return self.relay(route, response, sender, handshake),
             Err(error) => error,
         };
         say(route, &error);
         match (&error, page_headers) {
-            (UpstreamError::Gone, Some(headers)) => self.hubs_page(headers).await,
+            (UpstreamError::Gone, Some(headers)) => Box::pin(self.hubs_page(headers)).await,
             _ => failed(self.shared, page_of(&error), self.asked).await,
         }
     }
@@ -230,7 +310,7 @@ impl Way<'_> {
     }
 
     /// One exchange with a route's target, under the policy's limit of time.
-    async fn exchange(
+    pub(crate) async fn exchange(
         &self,
         route: &Route,
         parts: Parts,
@@ -252,6 +332,7 @@ fn page_of(error: &UpstreamError) -> Page {
     match error {
         UpstreamError::NotReady | UpstreamError::WrongGeneration => Page::NotReady,
         UpstreamError::Gone => Page::NotRunning,
+        UpstreamError::Slow => Page::SlowBody,
         UpstreamError::Broken(_) => Page::NoAnswer,
         UpstreamError::Refused
         | UpstreamError::Unreachable(_)
@@ -261,7 +342,7 @@ fn page_of(error: &UpstreamError) -> Page {
 }
 
 /// Logs a route's trouble, once a minute: stale tabs ask every few seconds.
-fn say(route: &Route, error: &UpstreamError) {
+pub(crate) fn say(route: &Route, error: &UpstreamError) {
     if !route.live.may_say(clock::now()) {
         return;
     }
@@ -276,7 +357,7 @@ fn say(route: &Route, error: &UpstreamError) {
 
 impl Way<'_> {
     /// The head that goes up.
-    fn prepared(&self, route: &Route, mut parts: Parts, handshake: bool) -> Parts {
+    pub(crate) fn prepared(&self, route: &Route, mut parts: Parts, handshake: bool) -> Parts {
         let target = &route.record.target;
         match &self.shared.rules {
             None => {
@@ -330,7 +411,7 @@ impl Way<'_> {
         route: &Arc<Route>,
         mut response: Response<Incoming>,
         sender: Sender,
-        upgrade: Option<OnUpgrade>,
+        handshake: Option<Handshake>,
     ) -> Response<ResponseBody> {
         let shared = self.shared;
         let switching = response.status() == StatusCode::SWITCHING_PROTOCOLS;
@@ -352,12 +433,14 @@ impl Way<'_> {
             None => {}
         }
         parts.version = Version::HTTP_11;
-        match (server, upgrade) {
-            (Some(server), Some(client)) => {
+        match (server, handshake) {
+            (Some(server), Some(Handshake { upgrade: client, passage, entry })) => {
                 parts.headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
                 parts.headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
-                let (live, alive) = (route.live.clone(), self.from.alive.clone());
-                tokio::spawn(websocket::carry(client, server, live, shared.clone(), alive));
+                let live = route.live.clone();
+                let held = (self.from.held.clone(), Some(passage));
+                let accepted = websocket::Accepted { client, server, live, held, entry };
+                tokio::spawn(websocket::carry(accepted, shared.clone()));
                 Response::from_parts(parts, ResponseBody::text(""))
             }
             // A switch that nobody asked for.
@@ -368,113 +451,10 @@ impl Way<'_> {
                 }
                 let counts = parts.status.as_u16() < 300;
                 let body = Relay::new(incoming, route.live.clone(), sender, counts);
-                Response::from_parts(parts, ResponseBody::Upstream(body))
+                Response::from_parts(parts, ResponseBody::upstream(body))
             }
         }
     }
-}
-
-/// The token of exactly `GET {base}/hub/api/user`, the one question that is answered for a hub
-/// that is away.
-fn token_question(route: &Route, parts: &Parts) -> Option<TokenHash> {
-    let base = if route.key == "/" { "" } else { &route.key };
-    let exactly = parts.uri.path().strip_prefix(base) == Some("/hub/api/user")
-        && parts.uri.query().is_none()
-        && parts.method == Method::GET;
-    if exactly { hub_away::token_of(&parts.headers) } else { None }
-}
-
-impl Way<'_> {
-    async fn user_of_token(
-        &self,
-        route: &Arc<Route>,
-        mut parts: Parts,
-        token: TokenHash,
-    ) -> Response<ResponseBody> {
-        let memory = &self.shared.hub_away;
-        let recall = || memory.recall(&token, hub_away::boot_time_s());
-        if memory.is_away()
-            && let Some(remembered) = recall()
-        {
-            return remembered_answer(self.shared, &token, remembered);
-        }
-        // A remembered answer needs no waiting; without one, a hub that is just starting is worth
-        // it.
-        let patience = if recall().is_some() { Duration::ZERO } else { HUB_PATIENCE };
-        parts.headers.remove(ACCEPT_ENCODING);
-        let parts = self.prepared(route, parts, false);
-        let empty = RequestBody::Empty;
-        let credentials = &self.shared.credentials;
-        let exchange = upstream::exchange(route, credentials, parts, empty, patience);
-        let asked_hub = timeout(HUB_ANSWER + patience, async {
-            let (response, sender) = exchange.await?;
-            hub_answer(self.shared, route, response, sender, token).await
-        });
-        match asked_hub.await {
-            Ok(Ok(response)) => {
-                memory.note_back();
-                response
-            }
-            broken => {
-                if let Ok(Err(error)) = &broken {
-                    say(route, error);
-                }
-                memory.note_away();
-                match recall() {
-                    Some(remembered) => remembered_answer(self.shared, &token, remembered),
-                    None => failed(self.shared, Page::HubAway, self.asked).await,
-                }
-            }
-        }
-    }
-}
-
-/// The hub's answer about a token, remembered if it is good, forgotten if the token is not.
-async fn hub_answer(
-    shared: &Shared,
-    route: &Arc<Route>,
-    response: Response<Incoming>,
-    sender: Sender,
-    token: TokenHash,
-) -> Result<Response<ResponseBody>, UpstreamError> {
-    let (mut parts, incoming) = response.into_parts();
-    headers::prepare_response(&mut parts.headers);
-    if matches!(parts.status, StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED) {
-        shared.hub_away.forget(&token);
-    }
-    let small = incoming.size_hint().upper().is_some_and(|size| size <= BODY_MAX as u64);
-    let plain = !parts.headers.contains_key(CONTENT_ENCODING);
-    if parts.status != StatusCode::OK || !small || !plain {
-        let body = Relay::new(incoming, route.live.clone(), sender, false);
-        return Ok(Response::from_parts(parts, ResponseBody::Upstream(body)));
-    }
-    let collected = Limited::new(incoming, BODY_MAX).collect().await;
-    let body = collected
-        .map_err(|error| UpstreamError::Unreachable(format!("the hub broke off: {error}")))?
-        .to_bytes();
-    route.live.pool.put(sender);
-    let content_type = parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let content_type = content_type.unwrap_or("application/json").to_owned();
-    shared.hub_away.remember(token, body.clone(), content_type, hub_away::boot_time_s());
-    Ok(Response::from_parts(parts, ResponseBody::text(body)))
-}
-
-fn remembered_answer(
-    shared: &Shared,
-    token: &TokenHash,
-    remembered: hub_away::Remembered,
-) -> Response<ResponseBody> {
-    count(&shared.metrics.answered_for_hub);
-    let short = crate::persist::hex(token.get(..4).unwrap_or_default());
-    tracing::info!(token = short, age_s = remembered.age_s, "answered for the hub, which is away");
-    let mut response = page::own(StatusCode::OK, remembered.body);
-    let headers = response.headers_mut();
-    if let Ok(value) = HeaderValue::from_str(&remembered.content_type) {
-        headers.insert(CONTENT_TYPE, value);
-    }
-    headers
-        .insert(HeaderName::from_static("x-berth-from-cache"), HeaderValue::from(remembered.age_s));
-    response
 }
 
 #[cfg(test)]

@@ -10,8 +10,11 @@ pub struct Frames {
     missing: u64,
 }
 
-/// A close frame of a server with code 1001, going away.
-pub const GOING_AWAY: [u8; 4] = [0x88, 0x02, 0x03, 0xe9];
+/// A server's close frame with this code (RFC 6455, 5.5.1).
+pub fn close(code: u16) -> [u8; 4] {
+    let [high, low] = code.to_be_bytes();
+    [0x88, 0x02, high, low]
+}
 
 impl Frames {
     /// Passes bytes.

@@ -149,7 +149,7 @@ fn chunks(chunk: &mut Chunk, bytes: &[u8], scanned: usize) -> (Step, bool) {
             }
             Ok(None) => (Step::More, false),
             Ok(Some(end)) => {
-                let fields = bytes.get(..end.saturating_sub(4)).unwrap_or_default();
+                let fields = bytes.get(..end.saturating_sub(2)).unwrap_or_default();
                 match lines(fields).find_map(|line| field(line).err()) {
                     Some(reason) => (Step::Refuse(reason), false),
                     None => (Step::Pass(end), true),
@@ -195,14 +195,16 @@ fn find_end(bytes: &[u8], scanned: usize) -> Result<Option<usize>, &'static str>
     Ok(None)
 }
 
+/// Lines without their ends. `find_end` has seen a CR before each LF; any other CR is left, to be
+/// refused.
 fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
-    // find_end has seen a CR before each LF, so the CR belongs to the line end.
-    text.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line))
+    text.split_inclusive(|byte| *byte == b'\n')
+        .map(|line| line.strip_suffix(b"\r\n").unwrap_or(line))
 }
 
 /// Checks a whole head and says what follows it.
 fn head(head: &[u8]) -> Result<State, &'static str> {
-    let head = head.strip_suffix(b"\r\n\r\n").ok_or("the head has no end")?;
+    let head = head.strip_suffix(b"\r\n").ok_or("the head has no end")?;
     let mut lines = lines(head);
     let request = request_line(lines.next().unwrap_or_default())?;
     let mut host: Option<&[u8]> = None;
@@ -381,6 +383,11 @@ mod tests {
             (
                 with("Content-Length: 1\r\nTransfer-Encoding: chunked\r\n"),
                 "Transfer-Encoding and Content-Length",
+            ),
+            (with("Transfer-Encoding: chunked\r\r\n"), "a field holds a control byte"),
+            (
+                with("Transfer-Encoding: chunked\r\n") + "0\r\nX: 1\r\r\n\r\n",
+                "a field holds a control byte",
             ),
             (
                 with("Transfer-Encoding: chunked\r\nContent-Length: 1\r\n"),

@@ -1,30 +1,36 @@
 //! Where users' connections come in: listeners, and one task a connection.
 
 use std::convert::Infallible;
+use std::future::poll_fn;
+use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
-use hyper::StatusCode;
 use hyper::header::{CONNECTION, HOST, HeaderValue, LOCATION};
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode, body::Incoming};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
-use crate::forward::{self, From};
+use crate::body::ResponseBody;
+use crate::forward::{self, From, Held};
 use crate::guard::{Gate, Guarded};
-use crate::listen::{self, Listener, Place, Stream, of_one_connection};
-use crate::metrics::Held;
+use crate::io::Io;
+use crate::limits;
+use crate::listen::{self, Listener, Place, Stream};
+use crate::metrics::{self, count};
 use crate::page;
-use crate::shared::{Shared, turned};
-use crate::socket;
+use crate::shared::Shared;
+use crate::switch::Ear;
 use crate::tls::Terminator;
+use crate::worker::{Share, Workers};
 
 /// Between two requests: longer than browsers keep an idle connection, so they close first.
 const IDLE: Duration = Duration::from_secs(75);
@@ -37,6 +43,9 @@ const TRY_AGAIN: Duration = Duration::from_secs(1);
 
 /// More than the guard lets through, so that the guard's limit is the one that counts.
 const BUFFER_MAX: usize = 256 * 1024;
+
+/// Between two requests to the plain port.
+const REDIRECT_IDLE: Duration = Duration::from_secs(30);
 
 /// The protocols offered, by preference.
 pub const ALPN: [&[u8]; 2] = [b"h2", b"http/1.1"];
@@ -72,77 +81,79 @@ pub async fn accept(
     tls: Option<Arc<Terminator>>,
     shared: Arc<Shared>,
     alive: mpsc::Sender<()>,
+    workers: Workers,
 ) {
-    let (mut going, mut draining) =
-        (pin!(turned(shared.going.subscribe())), pin!(turned(shared.draining.subscribe())));
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = &mut going => return,
-            () = &mut draining => return,
+    listen::each(&listener, &shared, "users", |stream| {
+        let peer = match &stream {
+            Stream::Tcp(_, peer) => peer.ip(),
+            Stream::Unix(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        };
+        let Some(connection) = shared.limits.connection(peer, shared.trusts(peer)) else {
+            count(&shared.metrics.refused_by_limit);
+            shared.say_refused(peer);
+            return;
         };
         let (tls, shared, alive) = (tls.clone(), shared.clone(), alive.clone());
-        match accepted {
-            Ok(Stream::Tcp(stream, peer)) => {
-                socket::tune(&stream);
-                tokio::spawn(connection(stream, peer.ip(), tls, shared, alive));
-            }
-            Ok(Stream::Unix(stream)) => {
-                let peer = IpAddr::V4(Ipv4Addr::LOCALHOST);
-                tokio::spawn(connection(stream, peer, tls, shared, alive));
-            }
-            Err(error) if of_one_connection(&error) => {}
-            Err(error) => {
-                tracing::error!(%error, "cannot accept connections");
-                tokio::time::sleep(TRY_AGAIN).await;
-            }
-        }
-    }
+        workers.carry(Accepted { stream, peer, connection, share: None, tls, shared, alive });
+    })
+    .await;
 }
 
-async fn connection(
-    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+/// A connection on its way to its worker.
+#[derive(Debug)]
+pub struct Accepted {
+    stream: Stream,
     peer: IpAddr,
+    connection: limits::Connection,
+    /// Of the worker that gets it.
+    pub share: Option<Share>,
     tls: Option<Arc<Terminator>>,
     shared: Arc<Shared>,
     alive: mpsc::Sender<()>,
-) {
-    let _open = Held::new(&shared, |metrics| &metrics.connections);
-    let from = From { peer, secure: tls.is_some(), alive };
-    let Some(tls) = tls else { return serve(stream, from, &shared).await };
-    let accepted = timeout(HANDSHAKE, TlsAcceptor::from(tls.config()).accept(stream));
-    match accepted.await {
-        Ok(Ok(stream)) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => {
-            serve_http2(stream, from, &shared).await;
+}
+
+impl Accepted {
+    /// Serves it to its end, on the thread of its worker.
+    pub async fn serve(self) {
+        let Self { stream, peer, connection, share, tls, shared, alive } = self;
+        let _open = metrics::Held::new(&shared, |metrics| &metrics.connections);
+        let held = Arc::new(Held { alive, share, connection });
+        let from = From { peer, secure: tls.is_some(), held };
+        let stream = match stream.into_io() {
+            Ok(stream) => stream,
+            Err(error) => return tracing::error!(%error, "a connection cannot be served"),
+        };
+        let Some(tls) = tls else { return serve(stream, from, &shared).await };
+        let accepted = timeout(HANDSHAKE, TlsAcceptor::from(tls.config()).accept(stream));
+        match accepted.await {
+            Ok(Ok(stream)) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => {
+                serve_http2(Io::accepted(stream), from, &shared).await;
+            }
+            Ok(Ok(stream)) => serve(Io::accepted(stream), from, &shared).await,
+            Ok(Err(error)) => tracing::debug!(%error, "tls handshake failed"),
+            Err(_) => tracing::debug!("tls handshake timed out"),
         }
-        Ok(Ok(stream)) => serve(stream, from, &shared).await,
-        Ok(Err(error)) => tracing::debug!(%error, "tls handshake failed"),
-        Err(_) => tracing::debug!("tls handshake timed out"),
     }
 }
 
 /// HTTP/1.1.
-async fn serve(
-    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    from: From,
-    shared: &Arc<Shared>,
-) {
+async fn serve(stream: Io, from: From, shared: &Arc<Shared>) {
     let gate = Gate::default();
     let silence = shared.rules.as_ref().and_then(|rules| rules.timeout);
     let guarded = Guarded::new(stream, gate.clone(), silence);
-    let going = shared.going.subscribe();
-    let draining = shared.draining.subscribe();
     let requests = AtomicU64::new(0);
     let service = service_fn(|request| {
         // Requests of one connection come one after the other, so their order is their number.
         let number = requests.fetch_add(1, Ordering::Relaxed).saturating_add(1);
-        let (from, gate, draining) = (&from, &gate, &draining);
+        let (from, gate) = (&from, &gate);
+        gate.begin(Request::version(&request));
         async move {
             let mut response = forward::answer(shared, from, request).await;
+            response.body_mut().ends.answering = Some(gate.answering());
             let switched = response.status() == StatusCode::SWITCHING_PROTOCOLS;
             gate.decide(number, switched);
             // A successor accepts by now: the client's next request shall be its.
-            if !switched && *draining.borrow() {
+            if !switched && shared.draining.is_on() {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
             Ok::<_, Infallible>(response)
@@ -156,9 +167,15 @@ async fn serve(
         .serve_connection(TokioIo::new(guarded), service)
         .with_upgrades();
     let mut connection = pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = turned(going) => {
+    let mut going = Ear::new(&shared.going);
+    let driven = poll_fn(|cx| match connection.as_mut().poll(cx) {
+        Poll::Ready(result) => Poll::Ready(Some(result)),
+        Poll::Pending if going.hears(&shared.going, cx) => Poll::Ready(None),
+        Poll::Pending => Poll::Pending,
+    });
+    let ended = match driven.await {
+        Some(ended) => ended,
+        None => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }
@@ -169,13 +186,8 @@ async fn serve(
 }
 
 /// HTTP/2. Its framing is the library's: there are no two ways to read a binary length.
-async fn serve_http2(
-    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    from: From,
-    shared: &Arc<Shared>,
-) {
-    let going = shared.going.subscribe();
-    let draining = shared.draining.subscribe();
+async fn serve_http2(stream: Io, from: From, shared: &Arc<Shared>) {
+    let (going, draining) = (shared.going.turned(), shared.draining.turned());
     let (owned, from) = (shared.clone(), Arc::new(from));
     let service = service_fn(move |request| {
         let (shared, from) = (owned.clone(), from.clone());
@@ -193,7 +205,7 @@ async fn serve_http2(
     let mut connection = pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
-        () = async { tokio::select! { () = turned(going) => {}, () = turned(draining) => {} } } => {
+        () = async { tokio::select! { () = going => {}, () = draining => {} } } => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }
@@ -205,43 +217,43 @@ async fn serve_http2(
 
 /// Sends browsers from a plain port to the `https` one.
 pub async fn redirect(listener: Arc<Listener>, port: u16, shared: Arc<Shared>) {
-    let (mut going, mut draining) =
-        (pin!(turned(shared.going.subscribe())), pin!(turned(shared.draining.subscribe())));
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = &mut going => return,
-            () = &mut draining => return,
-        };
-        let Ok(Stream::Tcp(stream, _)) = accepted else { continue };
+    listen::each(&listener, &shared, "redirects", |stream| {
         tokio::spawn(async move {
-            let service = service_fn(|request: hyper::Request<hyper::body::Incoming>| async move {
-                let host = request.headers().get(HOST).and_then(|host| host.to_str().ok());
-                // A request without a host is refused by the guard before it comes here.
-                let host = host.unwrap_or_default();
-                let name = match host.rfind(']') {
-                    Some(end) => host.get(..=end).unwrap_or_default(),
-                    None => host.split(':').next().unwrap_or_default(),
-                };
-                let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
-                let port = if port == 443 { String::new() } else { format!(":{port}") };
-                let mut response = page::own(StatusCode::MOVED_PERMANENTLY, "");
-                match HeaderValue::from_str(&format!("https://{name}{port}{path}")) {
-                    Ok(place) => {
-                        response.headers_mut().insert(LOCATION, place);
-                    }
-                    Err(_) => *response.status_mut() = StatusCode::BAD_REQUEST,
-                }
+            let gate = Gate::default();
+            let gate = &gate;
+            let service = service_fn(|request| async move {
+                let mut response = redirected(&request, port);
+                response.body_mut().ends.answering = Some(gate.answering());
                 Ok::<_, Infallible>(response)
             });
-            let _ = http1::Builder::new()
+            let guarded = Guarded::new(stream.into_io()?, gate.clone(), None);
+            let ended = http1::Builder::new()
                 .timer(TokioTimer::new())
-                .header_read_timeout(Duration::from_secs(30))
-                .serve_connection(
-                    TokioIo::new(Guarded::new(stream, Gate::default(), None)),
-                    service,
-                )
+                .header_read_timeout(REDIRECT_IDLE)
+                .serve_connection(TokioIo::new(guarded), service)
                 .await;
+            ended.map_err(io::Error::other)
         });
+    })
+    .await;
+}
+
+fn redirected(request: &Request<Incoming>, port: u16) -> Response<ResponseBody> {
+    let host = request.headers().get(HOST).and_then(|host| host.to_str().ok());
+    // A request without a host is refused by the guard before it comes here.
+    let host = host.unwrap_or_default();
+    let name = match host.rfind(']') {
+        Some(end) => host.get(..=end).unwrap_or_default(),
+        None => host.split(':').next().unwrap_or_default(),
+    };
+    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+    let port = if port == 443 { String::new() } else { format!(":{port}") };
+    let mut response = page::own(StatusCode::MOVED_PERMANENTLY, "");
+    match HeaderValue::from_str(&format!("https://{name}{port}{path}")) {
+        Ok(place) => {
+            response.headers_mut().insert(LOCATION, place);
+        }
+        Err(_) => *response.status_mut() = StatusCode::BAD_REQUEST,
     }
+    response
 }

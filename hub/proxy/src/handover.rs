@@ -20,6 +20,7 @@ use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use berth_common::Timestamp;
@@ -38,6 +39,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::hub_away;
 use crate::listen::Listener;
+use crate::metrics;
 use crate::persist::Saved;
 use crate::shared::Shared;
 
@@ -49,6 +51,9 @@ const SUCCESSOR: Duration = Duration::from_secs(10);
 
 /// How often a draining process reports activity: the hub's rules count in minutes.
 const REPORT: Duration = Duration::from_secs(1);
+
+/// So many reports in a row above the cap count.
+const REPORTS_OVER: u32 = 3;
 
 /// Processes at once: the serving one and two that drain.
 const GENERATIONS: u32 = 3;
@@ -78,18 +83,24 @@ pub struct Inherited {
     pub before: Option<UnixStream>,
 }
 
-/// One line between two processes. The younger one sends `End` and `Age`, the older one `Active`;
-/// `Ready` is the younger one's first.
+/// One line between two processes. `Ready` is the younger one's first; after it the younger one sends
+/// `End`, `Revoke`, `Age` and `Shrink`, the older one `Active` and `Memory`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum Line {
     /// The younger process serves.
     Ready,
     /// A route has ended; with a generation, only up to that one.
     End(String, Option<u64>),
+    /// What was shown with a handshake is not good any more.
+    Revoke(Vec<hub_away::TokenHash>),
     /// How many processes are younger than the reader.
     Age(u32),
     /// When routes were last active.
     Active(BTreeMap<String, Timestamp>),
+    /// How much memory the writer and the processes before it have, in bytes.
+    Memory(u64),
+    /// That is too much: the oldest process shall close a websocket.
+    Shrink,
 }
 
 /// What systemd or the process before left for this one, if either did.
@@ -275,24 +286,46 @@ pub async fn keep_before(
     loop {
         tokio::select! {
             line = read(&mut reader) => match line {
-                Ok(Some(Line::Active(clocks))) => {
-                    let table = shared.table();
-                    for (key, moment) in clocks {
-                        if let Some(route) = table.get(&key) {
-                            route.live.active(moment);
-                        }
-                    }
-                }
-                Ok(Some(_)) => {}
-                Ok(None) | Err(_) => return,
+                Ok(Some(line)) => hear_before(&shared, line),
+                Ok(None) | Err(_) => break,
             },
             line = lines.recv() => {
-                let Some(line) = line else { return };
+                let Some(line) = line else { break };
                 if write(&mut write_half, &line).await.is_err() {
-                    return;
+                    break;
                 }
             }
         }
+    }
+    shared.memory_before.store(0, Ordering::Relaxed);
+}
+
+/// What the process before says.
+fn hear_before(shared: &Shared, line: Line) {
+    match line {
+        Line::Active(clocks) => {
+            let table = shared.table();
+            for (key, moment) in clocks {
+                if let Some(route) = table.get(&key) {
+                    route.live.active(moment);
+                }
+            }
+        }
+        Line::Memory(bytes) => {
+            shared.memory_before.store(bytes, Ordering::Relaxed);
+            // The serving process decides; its own memory is not to be saved. A single report may
+            // count processes that have ended since.
+            let over = if bytes > shared.drain_memory {
+                shared.reports_over.fetch_add(1, Ordering::Relaxed).saturating_add(1)
+            } else {
+                shared.reports_over.store(0, Ordering::Relaxed);
+                0
+            };
+            if over >= REPORTS_OVER && !shared.draining.is_on() {
+                shared.tell_before(Line::Shrink);
+            }
+        }
+        Line::Ready | Line::End(..) | Line::Revoke(_) | Line::Age(_) | Line::Shrink => {}
     }
 }
 
@@ -322,17 +355,30 @@ pub async fn drain(
             () = &mut done => break,
             line = read(&mut reader), if younger => match line {
                 Ok(Some(Line::End(key, up_to))) => shared.end_here(&key, up_to),
+                Ok(Some(Line::Revoke(hashes))) => {
+                    shared.revoke_sockets(&hashes);
+                }
                 Ok(Some(Line::Age(age))) => {
                     shared.tell_before(Line::Age(age.saturating_add(1)));
                     if age >= GENERATIONS {
                         tracing::warn!("two more upgrades have come: the last websockets are closed");
-                        shared.going.send_replace(true);
+                        shared.end();
                     }
+                }
+                Ok(Some(Line::Shrink)) if shared.has_before() => shared.tell_before(Line::Shrink),
+                Ok(Some(Line::Shrink)) => {
+                    tracing::warn!("draining takes too much memory: the oldest websocket is closed");
+                    shared.sockets.end_oldest();
                 }
                 Ok(Some(_)) => {}
                 Ok(None) | Err(_) => younger = false,
             },
-            _ = ticks.tick() => report(&shared, &mut reported, &mut write_half).await,
+            _ = ticks.tick() => {
+                report(&shared, &mut reported, &mut write_half).await;
+                let before = shared.memory_before.load(Ordering::Relaxed);
+                let memory = Line::Memory(before.saturating_add(metrics::resident_bytes()));
+                let _ = timeout(REPORT, write(&mut write_half, &memory)).await;
+            }
             // Its end is not ours, but somebody must take note of it.
             _ = child.wait(), if child_lives => child_lives = false,
         }

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use bytes::Bytes;
 use hyper::header::{
     AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderMap, HeaderName,
     HeaderValue, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
@@ -13,11 +14,18 @@ pub struct Client {
     /// The client's address.
     pub address: IpAddr,
     /// `http` or `https`.
-    pub scheme: String,
+    pub scheme: &'static str,
     /// The host and port that the browser shows.
-    pub host: String,
+    pub host: HeaderValue,
     /// That port, also when it is the scheme's own and not shown.
     pub port: u16,
+}
+
+impl Client {
+    /// The host and port that the browser shows.
+    pub fn host(&self) -> &str {
+        self.host.to_str().unwrap_or_default()
+    }
 }
 
 /// Who the client is: the peer itself, or what a trusted proxy before us says.
@@ -25,21 +33,22 @@ pub fn client(peer: IpAddr, headers: &HeaderMap, trusted: bool, secure: bool) ->
     let last = |name: &str| {
         let value = headers.get_all(name).iter().next_back()?.to_str().ok()?;
         let value = value.rsplit(',').next()?.trim();
-        (trusted && !value.is_empty()).then(|| value.to_owned())
+        (trusted && !value.is_empty()).then_some(value)
     };
-    let host = headers.get(HOST).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let host = last("x-forwarded-host").unwrap_or_else(|| host.to_owned());
-    let scheme = match last("x-forwarded-proto").as_deref() {
+    let claimed = last("x-forwarded-host").and_then(|host| HeaderValue::from_str(host).ok());
+    let host = claimed.or_else(|| headers.get(HOST).cloned());
+    let host = host.unwrap_or(HeaderValue::from_static(""));
+    let scheme = match last("x-forwarded-proto") {
         Some("https" | "wss") => "https",
         None if secure => "https",
         _ => "http",
     };
     let port = last("x-forwarded-port")
         .and_then(|port| port.parse().ok())
-        .or_else(|| port_of(&host))
+        .or_else(|| port_of(host.to_str().ok()?))
         .unwrap_or(if scheme == "https" { 443 } else { 80 });
     let address = last("x-forwarded-for").and_then(|text| text.parse().ok()).unwrap_or(peer);
-    Client { address: address.to_canonical(), scheme: scheme.to_owned(), host, port }
+    Client { address: address.to_canonical(), scheme, host, port }
 }
 
 fn port_of(host: &str) -> Option<u16> {
@@ -59,6 +68,11 @@ const CLAIMS: [&str; 8] = [
     "x-scheme",
 ];
 
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
 /// Makes the fields of a request ready to go up: hop-by-hop and claimed ones dropped, ours set.
 pub fn prepare_request(headers: &mut HeaderMap, client: &Client) {
     prepare_framing(headers);
@@ -68,15 +82,21 @@ pub fn prepare_request(headers: &mut HeaderMap, client: &Client) {
         }
     }
     drop_ours(headers);
-    let mut set = |name: &'static str, value: &str| {
-        if let Ok(value) = HeaderValue::from_str(value) {
-            headers.insert(HeaderName::from_static(name), value);
-        }
+    let text = |text: &dyn std::fmt::Display| {
+        // An address or a number is always a sound value.
+        HeaderValue::from_maybe_shared(Bytes::from(text.to_string())).ok()
     };
-    set("x-forwarded-for", &client.address.to_string());
-    set("x-forwarded-proto", &client.scheme);
-    set("x-forwarded-host", &client.host);
-    set("x-forwarded-port", &client.port.to_string());
+    let fields = [
+        (X_FORWARDED_FOR, text(&client.address)),
+        (X_FORWARDED_PROTO, Some(HeaderValue::from_static(client.scheme))),
+        (X_FORWARDED_HOST, Some(client.host.clone())),
+        (X_FORWARDED_PORT, Some(HeaderValue::from(client.port))),
+    ];
+    for (name, value) in fields {
+        if let Some(value) = value {
+            headers.insert(name, value);
+        }
+    }
 }
 
 /// Drops what concerns the client's connection or the framing on it.
@@ -108,7 +128,8 @@ fn drop_ours(headers: &mut HeaderMap) {
 }
 
 /// Drops the fields that concern one connection only, and those that `Connection` names, save the
-/// ones that a client must not be able to take away.
+/// ones that a client must not be able to take away. `Trailer` stays with a body in chunks: it says
+/// which fields come behind the body, and those are for the other end.
 pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
     if !headers.keys().any(is_hop_by_hop) {
         return;
@@ -124,7 +145,10 @@ pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
     for name in named {
         headers.remove(name);
     }
-    for name in [CONNECTION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE] {
+    if !headers.contains_key(TRANSFER_ENCODING) {
+        headers.remove(TRAILER);
+    }
+    for name in [CONNECTION, TE, TRANSFER_ENCODING, UPGRADE] {
         headers.remove(name);
     }
     for name in ["keep-alive", "proxy-connection", "proxy-authenticate", "proxy-authorization"] {
@@ -151,11 +175,12 @@ pub fn lists(headers: &HeaderMap, name: HeaderName, word: &str) -> bool {
 /// Whether a page of the given `Origin` may open a websocket: exactly the origin that the browser
 /// shows for us, or one of the listed.
 pub fn origin_allowed(origin: &str, client: &Client, listed: &[String]) -> bool {
-    let shown = match (client.scheme.as_str(), port_of(&client.host)) {
+    let host = client.host();
+    let shown = match (client.scheme, port_of(host)) {
         ("http", Some(80)) | ("https", Some(443)) => {
-            client.host.rsplit_once(':').map_or(client.host.as_str(), |(host, _)| host)
+            host.rsplit_once(':').map_or(host, |(host, _)| host)
         }
-        _ => &client.host,
+        _ => host,
     };
     let ours = format!("{}://{shown}", client.scheme);
     origin.eq_ignore_ascii_case(&ours)
@@ -200,7 +225,7 @@ mod tests {
         assert_eq!(
             text(&request),
             "accept: */*\nauthorization: token t\ncookie: a=1\nhost: hub.example:8443\n\
-             x-forwarded-for: 10.1.2.3\nx-forwarded-host: hub.example:8443\n\
+             trailer: x\nx-forwarded-for: 10.1.2.3\nx-forwarded-host: hub.example:8443\n\
              x-forwarded-port: 8443\nx-forwarded-proto: http"
         );
     }
@@ -213,7 +238,7 @@ mod tests {
         );
         let peer = "127.0.0.1".parse().unwrap();
         let show = |client: Client| {
-            format!("{} {} {} {}", client.address, client.scheme, client.host, client.port)
+            format!("{} {} {} {}", client.address, client.scheme, client.host(), client.port)
         };
         assert_eq!(show(client(peer, &request, true, false)), "192.0.2.7 https hub.example 443");
         assert_eq!(show(client(peer, &request, false, false)), "127.0.0.1 http inner 80");
@@ -221,10 +246,10 @@ mod tests {
 
     #[test]
     fn origins_match_whole() {
-        let client = |scheme: &str, host: &str| Client {
+        let client = |scheme, host: &str| Client {
             address: "127.0.0.1".parse().unwrap(),
-            scheme: scheme.into(),
-            host: host.into(),
+            scheme,
+            host: host.parse().unwrap(),
             port: 1,
         };
         let listed = ["https://desk.example".to_owned()];

@@ -76,6 +76,11 @@ pub fn boot_time_s() -> i64 {
     clock_gettime(ClockId::Boottime).tv_sec
 }
 
+/// A secret's hash, as the hub keeps it.
+pub fn hash(secret: &[u8]) -> TokenHash {
+    Sha256::digest(secret).into()
+}
+
 /// The token of a request, hashed.
 pub fn token_of(headers: &HeaderMap) -> Option<TokenHash> {
     let mut fields = headers.get_all(AUTHORIZATION).iter();
@@ -83,7 +88,7 @@ pub fn token_of(headers: &HeaderMap) -> Option<TokenHash> {
     let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
     let known = scheme.eq_ignore_ascii_case("token") || scheme.eq_ignore_ascii_case("bearer");
     let token = token.trim();
-    (known && !token.is_empty()).then(|| Sha256::digest(token).into())
+    (known && !token.is_empty()).then(|| hash(token.as_bytes()))
 }
 
 /// A hash from its hexadecimal digits.
@@ -173,6 +178,12 @@ impl HubAway {
             }
         }
         dropped
+    }
+
+    /// Whether the hub took one of these back.
+    pub fn is_revoked(&self, hashes: &[TokenHash]) -> bool {
+        let memory = self.lock();
+        hashes.iter().any(|hash| memory.revoked.contains(hash))
     }
 
     /// Whether there is something new to save; the answer counts it as saved.

@@ -10,6 +10,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use crate::persist;
 use crate::pool::BURST;
+use crate::route::Route;
 use crate::shared::Shared;
 
 /// Changes of the table within this time are one write.
@@ -66,6 +67,23 @@ fn save_routes(shared: &Shared) -> Result<(), FileError> {
     saved
 }
 
+/// Keeps the table as it was before a wave of deletions.
+pub fn save_before_wave(shared: &Arc<Shared>, before: Vec<Arc<Route>>) {
+    let Some(state) = shared.state.clone() else { return };
+    let highest = shared.table().highest;
+    tokio::task::spawn_blocking(move || {
+        let count = before.len();
+        let routes = before.iter().map(|route| persist::record_of(route)).collect();
+        match persist::save_before_wave(&state, &persist::Saved { highest, routes }) {
+            Ok(path) => tracing::warn!(
+                routes = count, kept = %path.display(),
+                "half of all routes have been deleted; the table before is kept"
+            ),
+            Err(error) => tracing::error!(%error, "the table before a wave is not kept"),
+        }
+    });
+}
+
 /// The table as it is kept.
 pub fn snapshot(shared: &Shared) -> persist::Saved {
     let (highest, routes) = {
@@ -114,6 +132,8 @@ pub async fn keep_swept(shared: Arc<Shared>) {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let now: Instant = ticks.tick().await;
+        shared.limits.sweep();
+        shared.wave().sweep(now);
         let routes: Vec<_> = shared.table().all().cloned().collect();
         for route in routes {
             route.live.pool.sweep(now);

@@ -2,10 +2,12 @@
 //! nothing of users, hosts' capacity or the store.
 //!
 //! Reading order: `config` and `arguments`, which both become a `setup`; then the pure rules
-//! (`path`, `table`, `headers`, `cookies`, `framing`, `rules`), then a request's way (`listen`,
-//! `front`, `guard`, `http2`, `forward`, `upstream`, `tunnel`, `websocket`, `errors`), then the
-//! control plane (`api`, `persist`, `hub_away`, `credentials`, `tls`, `metrics`).
+//! (`path`, `table`, `headers`, `cookies`, `shield`, `framing`, `rules`), then a request's way
+//! (`listen`, `worker`, `front`, `guard`, `http2`, `forward`, `hub_user`, `upstream`, `tunnel`,
+//! `websocket`, `errors`), then the control plane (`api`, `persist`, `hub_away`, `credentials`,
+//! `tls`, `metrics`, `access`).
 
+pub mod access;
 pub mod api;
 pub mod arguments;
 pub mod body;
@@ -23,27 +25,38 @@ pub mod handover;
 pub mod headers;
 pub mod http2;
 pub mod hub_away;
+mod hub_user;
+pub mod io;
 pub mod keep;
+pub mod limits;
 pub mod listen;
 pub mod log;
 pub mod metrics;
+pub mod pace;
 pub mod page;
 pub mod path;
 pub mod persist;
 pub mod pool;
 pub mod route;
 pub mod rules;
+pub mod seldom;
 pub mod setup;
 pub mod shared;
+pub mod shield;
 pub mod socket;
+pub mod sockets;
+pub mod switch;
 pub mod table;
 pub mod tls;
 pub mod tunnel;
 pub mod upstream;
+pub mod wave;
 pub mod websocket;
+pub mod worker;
 
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -53,6 +66,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use crate::access::AccessLog;
 use crate::config::Config;
 use crate::handover::Inherited;
 use crate::listen::{Listener, Place};
@@ -61,6 +75,7 @@ use crate::setup::{Setup, SetupError};
 use crate::shared::Shared;
 use crate::table::Table;
 use crate::tls::{Terminator, TlsError};
+use crate::worker::Workers;
 
 /// What requests in flight get when the proxy ends: shorter than systemd's patience.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -89,6 +104,17 @@ pub enum StartError {
     /// The state folder cannot be made.
     #[error(transparent)]
     State(#[from] FileError),
+    /// The access log cannot be opened.
+    #[error("access_log: cannot open {}: {source}; give another path", path.display())]
+    AccessLog {
+        /// Which file.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// The system has no threads left.
+    #[error("cannot start a worker: {0}")]
+    Worker(std::io::Error),
     /// The configuration names no address.
     #[error("no address to listen on")]
     NoAddress,
@@ -113,6 +139,7 @@ pub struct Running {
     before: Option<JoinHandle<()>>,
     /// Closed when no connection lives any more.
     alive: mpsc::Receiver<()>,
+    workers: Workers,
 }
 
 type Listeners = Arc<Mutex<Vec<(String, Arc<Listener>)>>>;
@@ -163,7 +190,9 @@ pub async fn start_setup(
     let redirect = redirect_listener.as_ref().and_then(|(listener, _)| listener.address());
     say_where(&setup, &first, &listener, &api_listener, metrics);
 
-    let shared = Arc::new(Shared::new(table, setup));
+    let workers = Workers::start().map_err(StartError::Worker)?;
+    let access = setup.access.take().map(open_access_log).transpose()?;
+    let shared = Arc::new(Shared::new(table, setup, access));
     let mut said = String::new();
     if shared.credentials.come_from_files() {
         credentials::look(&shared.credentials, &mut said);
@@ -181,6 +210,7 @@ pub async fn start_setup(
             front_tls.clone(),
             shared.clone(),
             alive_sender.clone(),
+            workers.clone(),
         )),
         tokio::spawn(api::accept(api_listener, api_tls, shared.clone())),
         tokio::spawn(keep::keep_saved(shared.clone())),
@@ -200,6 +230,7 @@ pub async fn start_setup(
     }
     for (index, place) in places.enumerate() {
         let (shared, alive, tls) = (shared.clone(), alive_sender.clone(), front_tls.clone());
+        let workers = workers.clone();
         let name = format!("front {}", index.saturating_add(1));
         let (taken, listeners) = (open.take(&name, &place), open.listeners.clone());
         tasks.push(tokio::spawn(async move {
@@ -209,7 +240,7 @@ pub async fn start_setup(
             };
             let known = (name, listener.clone());
             listeners.lock().unwrap_or_else(PoisonError::into_inner).push(known);
-            front::accept(listener, tls, shared, alive).await;
+            front::accept(listener, tls, shared, alive, workers).await;
         }));
     }
     let before = before.map(|before| {
@@ -219,7 +250,12 @@ pub async fn start_setup(
     });
     handover::tell_systemd();
     let listeners = open.listeners;
-    Ok(Running { front, api, metrics, redirect, shared, tasks, listeners, before, alive })
+    Ok(Running { front, api, metrics, redirect, shared, tasks, listeners, before, alive, workers })
+}
+
+fn open_access_log(settings: access::Settings) -> Result<Arc<AccessLog>, StartError> {
+    let path = settings.path.clone();
+    AccessLog::open(settings).map_err(|source| StartError::AccessLog { path, source })
 }
 
 /// Listeners on their way to being open.
@@ -343,7 +379,7 @@ impl Running {
     /// Ends the proxy: no new connections, a few seconds for requests in flight, websockets are
     /// told to go away, then all is saved.
     pub async fn stop(mut self) {
-        self.shared.going.send_replace(true);
+        self.shared.end();
         // Listeners end by themselves; those that still wait for their address do not.
         for task in &self.tasks {
             task.abort();
@@ -351,6 +387,7 @@ impl Running {
         if timeout(DRAIN, self.alive.recv()).await.is_err() {
             tracing::warn!("connections are left after {} s and are cut", DRAIN.as_secs());
         }
+        self.shared.flush_access_log().await;
         keep::save_all(self.shared).await;
     }
 
@@ -380,13 +417,15 @@ impl Running {
                 return Err(Box::new(self));
             }
         };
-        tracing::info!("a successor serves; this process drains");
-        self.shared.draining.send_replace(true);
+        self.shared.draining.turn();
         for task in &self.tasks {
             task.abort();
         }
+        // From here on nothing is accepted: who waits for this line opens the successor's connections.
+        tracing::info!("a successor serves; this process drains");
         drop((listeners, self.listeners));
         handover::drain(self.shared, successor, self.before, self.alive).await;
+        drop(self.workers);
         Ok(())
     }
 }

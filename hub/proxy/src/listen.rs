@@ -7,10 +7,18 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
 use crate::config::ApiAddress;
+use crate::io::Io;
+use crate::shared::Shared;
+use crate::socket;
+
+/// After a failed accept (no descriptors left).
+const TRY_AGAIN: Duration = Duration::from_secs(1);
 
 /// Where to listen.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,26 +64,73 @@ pub enum Listener {
     Unix(UnixListener),
 }
 
-/// An accepted connection.
+/// An accepted connection, not yet driven by any thread.
 #[derive(Debug)]
 pub enum Stream {
     /// Over TCP, with the other end's address.
-    Tcp(TcpStream, SocketAddr),
+    Tcp(std::net::TcpStream, SocketAddr),
     /// Over a Unix socket.
-    Unix(UnixStream),
+    Unix(std::os::unix::net::UnixStream),
+}
+
+impl Stream {
+    /// The stream, driven by the thread that calls this.
+    ///
+    /// # Errors
+    /// When the system refuses to watch it.
+    pub fn into_io(self) -> io::Result<Io> {
+        match self {
+            Self::Tcp(stream, _) => {
+                let stream = TcpStream::from_std(stream)?;
+                socket::tune(&stream);
+                Ok(Io::Tcp(stream))
+            }
+            Self::Unix(stream) => UnixStream::from_std(stream).map(Io::Unix),
+        }
+    }
+}
+
+/// Gives each connection to `each`, until the proxy ends or a successor accepts in its place.
+/// `whose` stands in the log.
+pub async fn each(
+    listener: &Listener,
+    shared: &Shared,
+    whose: &'static str,
+    mut each: impl FnMut(Stream),
+) {
+    let (mut going, mut draining) = (pin!(shared.going.turned()), pin!(shared.draining.turned()));
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = &mut going => return,
+            () = &mut draining => return,
+        };
+        match accepted {
+            Ok(stream) => each(stream),
+            Err(error) if of_one_connection(&error) => {}
+            Err(error) => {
+                tracing::error!(%error, whose, "cannot accept connections");
+                tokio::time::sleep(TRY_AGAIN).await;
+            }
+        }
+    }
 }
 
 impl Listener {
     /// The next connection.
     ///
     /// # Errors
-    /// The system's reason; see [`of_one_connection`].
-    pub async fn accept(&self) -> io::Result<Stream> {
+    /// The system's reason.
+    async fn accept(&self) -> io::Result<Stream> {
         match self {
             Self::Tcp(listener) => {
-                listener.accept().await.map(|(stream, peer)| Stream::Tcp(stream, peer))
+                let (stream, peer) = listener.accept().await?;
+                Ok(Stream::Tcp(stream.into_std()?, peer))
             }
-            Self::Unix(listener) => listener.accept().await.map(|(stream, _)| Stream::Unix(stream)),
+            Self::Unix(listener) => {
+                let (stream, _) = listener.accept().await?;
+                Ok(Stream::Unix(stream.into_std()?))
+            }
         }
     }
 
@@ -117,7 +172,7 @@ impl AsFd for Listener {
 }
 
 /// Whether a failed accept concerns a connection that is gone already.
-pub fn of_one_connection(error: &io::Error) -> bool {
+fn of_one_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
     matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted)
 }

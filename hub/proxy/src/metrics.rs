@@ -14,13 +14,12 @@ use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::json;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 use crate::body::ResponseBody;
-use crate::listen::{Listener, Stream, of_one_connection};
+use crate::listen::{self, Listener, Stream};
 use crate::page;
-use crate::shared::{Shared, turned};
+use crate::shared::Shared;
 
 /// Status codes up to this one are counted apart.
 const CODES: usize = 600;
@@ -121,26 +120,14 @@ impl<F: Fn(&Metrics) -> &AtomicU64> Drop for Held<F> {
 
 /// Accepts readers of the metrics until the proxy ends.
 pub async fn accept(listener: Arc<Listener>, shared: Arc<Shared>) {
-    let going = shared.going.subscribe();
-    loop {
-        let accepted = tokio::select! {
-            () = turned(going.clone()) => return,
-            accepted = listener.accept() => accepted,
-        };
-        match accepted {
-            Ok(Stream::Tcp(stream, _)) => {
-                tokio::spawn(serve(stream, shared.clone()));
-            }
-            Ok(Stream::Unix(stream)) => {
-                tokio::spawn(serve(stream, shared.clone()));
-            }
-            Err(error) if of_one_connection(&error) => {}
-            Err(_) => sleep(Duration::from_secs(1)).await,
-        }
-    }
+    listen::each(&listener, &shared, "metrics", |stream| {
+        tokio::spawn(serve(stream, shared.clone()));
+    })
+    .await;
 }
 
-async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, shared: Arc<Shared>) {
+async fn serve(stream: Stream, shared: Arc<Shared>) {
+    let Ok(stream) = stream.into_io() else { return };
     let shared = &shared;
     let service =
         service_fn(|request| async move { Ok::<_, Infallible>(answer(shared, &request)) });
@@ -168,7 +155,7 @@ fn answer(shared: &Shared, request: &Request<Incoming>) -> Response<ResponseBody
 /// for tunnels that are asked for.
 fn health(shared: &Shared) -> Response<ResponseBody> {
     let mut faults = Vec::new();
-    if *shared.going.borrow() || *shared.draining.borrow() {
+    if shared.going.is_on() || shared.draining.is_on() {
         faults.push("no new connections are accepted: this process is ending");
     }
     if shared.metrics.save_failed.load(Ordering::Relaxed) > 0 {
@@ -243,6 +230,13 @@ fn text(shared: &Shared) -> String {
         "Connections and requests refused by a limit",
         &read(&metrics.refused_by_limit),
     );
+    let dropped = shared.access.as_ref().map_or(0, |log| read(&log.dropped));
+    one(
+        "berth_proxy_access_log_dropped_total",
+        "counter",
+        "Lines of the access log that the disk could not take",
+        &dropped,
+    );
     for (name, help, counts) in [
         ("requests_proxy", "Count of proxy requests", &metrics.requests_proxy),
         ("requests_api", "Count of API requests", &metrics.requests_api),
@@ -270,6 +264,13 @@ fn text(shared: &Shared) -> String {
     }
     process(&mut text);
     text
+}
+
+/// The memory of this process that is in use, in bytes.
+pub fn resident_bytes() -> u64 {
+    let pages = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let pages = pages.split_whitespace().nth(1).and_then(|text| text.parse::<u64>().ok());
+    pages.unwrap_or(0).saturating_mul(rustix::param::page_size() as u64)
 }
 
 /// The `process_*` names of Prometheus' own client libraries.

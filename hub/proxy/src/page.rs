@@ -8,6 +8,7 @@ use hyper::header::{
 use hyper::{Response, StatusCode};
 
 use crate::body::ResponseBody;
+use crate::limits::Excess;
 
 /// One thing to say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +17,16 @@ pub enum Page {
     BadRequest,
     /// A websocket of a page from elsewhere.
     ForeignOrigin,
+    /// A change of the hub, asked for by a page of another site or of a notebook.
+    ForeignPage,
+    /// A login or token that the hub took back.
+    Revoked,
+    /// One client has too much under way.
+    ClientExcess,
+    /// One route has too much under way.
+    RouteExcess,
+    /// A body that comes too slowly.
+    SlowBody,
     /// No route, not even to a hub.
     NotFound,
     /// `Expect` with something we do not know.
@@ -33,14 +44,25 @@ pub enum Page {
 }
 
 impl Page {
+    /// Who has too much.
+    pub fn of_excess(excess: Excess) -> Self {
+        match excess {
+            Excess::Client => Self::ClientExcess,
+            Excess::Route => Self::RouteExcess,
+        }
+    }
+
     /// The status it comes with.
     pub fn status(self) -> StatusCode {
         match self {
             Self::BadRequest => StatusCode::BAD_REQUEST,
-            Self::ForeignOrigin => StatusCode::FORBIDDEN,
+            Self::ForeignOrigin | Self::ForeignPage | Self::Revoked => StatusCode::FORBIDDEN,
+            Self::ClientExcess => StatusCode::TOO_MANY_REQUESTS,
+            Self::SlowBody => StatusCode::REQUEST_TIMEOUT,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::UnknownExpectation => StatusCode::EXPECTATION_FAILED,
-            Self::HubAway
+            Self::RouteExcess
+            | Self::HubAway
             | Self::NotReady
             | Self::NotRunning
             | Self::HostUnreachable
@@ -55,6 +77,17 @@ impl Page {
             Self::ForeignOrigin => {
                 ("Not from here", "A page of another site may not open this connection.")
             }
+            Self::ForeignPage => {
+                ("Not from here", "Only the hub's own pages may ask for this. Start from them.")
+            }
+            Self::Revoked => ("Logged out", "This login has ended. Log in again."),
+            Self::ClientExcess => {
+                ("Too many at once", "Too much is open from your address. Try again in a moment.")
+            }
+            Self::RouteExcess => {
+                ("Too many at once", "Too much is open to this server. Try again in a moment.")
+            }
+            Self::SlowBody => ("Too slow", "The upload came too slowly and was broken off."),
             Self::NotFound => ("Not found", "Nothing is served under this address."),
             Self::UnknownExpectation => {
                 ("Expectation failed", "Only 100-continue can be expected here.")
@@ -82,7 +115,7 @@ impl Page {
     /// When it is worth trying again, in seconds.
     fn retry_after_s(self) -> Option<u64> {
         match self {
-            Self::NotReady | Self::NoAnswer => Some(1),
+            Self::NotReady | Self::NoAnswer | Self::ClientExcess | Self::RouteExcess => Some(1),
             Self::HubAway | Self::HostUnreachable => Some(5),
             Self::NotRunning => Some(10),
             _ => None,

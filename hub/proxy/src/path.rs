@@ -57,13 +57,46 @@ pub fn segments(path: &str) -> Result<Segments<'_>, BadPath> {
     Ok(segments)
 }
 
-/// Splits a path into decoded segments and takes whatever they hold, as the policy `chp` does. A
-/// leading `//` is an empty segment.
+/// What a path is matched by: its decoded segments, up to the first that no key can hold. Mostly it
+/// is the path itself.
+///
+/// # Errors
+/// Names the rule that the path breaks.
+pub fn matched(path: &str) -> Result<Cow<'_, str>, BadPath> {
+    let plain = path.starts_with('/')
+        && !path.starts_with("//")
+        && !path.contains(['%', '\\'])
+        && !path.contains("/.");
+    if plain { Ok(Cow::Borrowed(path)) } else { Ok(Cow::Owned(joined(&segments(path)?))) }
+}
+
+/// The same for the policy `chp`, which takes whatever the segments hold. A leading `//` is an empty
+/// segment.
 ///
 /// # Errors
 /// When an escape is bad or the path is none.
-pub fn lenient_segments(path: &str) -> Result<Segments<'_>, BadPath> {
-    path.strip_prefix('/').ok_or(BadPath::NotAbsolute)?.split('/').map(decode).collect()
+pub fn leniently_matched(path: &str) -> Result<Cow<'_, str>, BadPath> {
+    let rest = path.strip_prefix('/').ok_or(BadPath::NotAbsolute)?;
+    if !path.contains('%') {
+        return Ok(Cow::Borrowed(path));
+    }
+    let segments: Segments<'_> = rest.split('/').map(decode).collect::<Result<_, _>>()?;
+    Ok(Cow::Owned(joined(&segments)))
+}
+
+/// A key's segment is text without a slash, so nothing behind another kind of segment can match.
+fn joined(segments: &[Cow<'_, [u8]>]) -> String {
+    let mut joined = String::new();
+    for segment in segments {
+        match std::str::from_utf8(segment) {
+            Ok(segment) if !segment.contains('/') => {
+                joined.push('/');
+                joined.push_str(segment);
+            }
+            _ => break,
+        }
+    }
+    joined
 }
 
 /// The path as a browser would have sent it: dot segments resolved, `\\` as `/`. `None` when it

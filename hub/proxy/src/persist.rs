@@ -16,6 +16,10 @@ use crate::route::{Live, Record, Route, iso_millis};
 const NAME: &str = "routes.json";
 const FORMER: &str = "routes.json.prev";
 
+/// The table before a wave of deletions; to go back to it, copy it to `routes.json` while the proxy
+/// is stopped.
+const BEFORE_WAVE: &str = "routes.prev";
+
 /// First word of the first line; the checksum of all that follows is the second.
 const MAGIC: &str = "berth-routes-1";
 
@@ -48,15 +52,29 @@ enum Unreadable {
 pub fn save(folder: &Path, saved: &Saved) -> Result<(), FileError> {
     let path = folder.join(NAME);
     let former = folder.join(FORMER);
-    let body = serde_json::to_string(saved)
-        .map_err(|error| FileError::new("write", &path, io::Error::other(error)))?;
-    let content = format!("{MAGIC} {}\n{body}", checksum(&body));
+    let content = content(&path, saved)?;
     berth_process::crash_point!("proxy.routes.before_save");
     keep_former(&path, &former).map_err(|error| FileError::new("write", &former, error))?;
     berth_process::crash_point!("proxy.routes.former_kept");
     file::replace(&path, content.as_bytes(), 0o600)?;
     berth_process::crash_point!("proxy.routes.after_save");
     Ok(())
+}
+
+/// Writes the table as it was before a wave of deletions. Returns where.
+///
+/// # Errors
+/// Names the file and the system's reason.
+pub fn save_before_wave(folder: &Path, saved: &Saved) -> Result<PathBuf, FileError> {
+    let path = folder.join(BEFORE_WAVE);
+    file::replace(&path, content(&path, saved)?.as_bytes(), 0o600)?;
+    Ok(path)
+}
+
+fn content(path: &Path, saved: &Saved) -> Result<String, FileError> {
+    let body = serde_json::to_string(saved)
+        .map_err(|error| FileError::new("write", path, io::Error::other(error)))?;
+    Ok(format!("{MAGIC} {}\n{body}", checksum(&body)))
 }
 
 /// Gives the present file a second name in place of the former one, so that at every moment both

@@ -2,16 +2,17 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 
 use berth_common::{HostId, ServerId, Timestamp};
 use hyper::http::uri::{Authority, Uri};
 use rustls::pki_types::ServerName;
 use serde_json::{Map, Value};
-use tokio::sync::watch;
 
 use crate::path;
 use crate::pool::Pool;
+use crate::seldom::Seldom;
+use crate::switch::{Ear, Switch};
 
 /// Where a route's requests go.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -252,8 +253,12 @@ pub struct Live {
     last_activity: AtomicI64,
     from_client: AtomicI64,
     from_server: AtomicI64,
-    said: AtomicI64,
-    ended: watch::Sender<bool>,
+    said: Seldom,
+    ended: Switch,
+    /// Requests under way.
+    pub in_flight: AtomicUsize,
+    /// Websockets open.
+    pub websockets: AtomicUsize,
     /// Idle connections to the target.
     pub pool: Pool,
 }
@@ -265,8 +270,10 @@ impl Live {
             last_activity: AtomicI64::new(last_activity.0),
             from_client: AtomicI64::new(0),
             from_server: AtomicI64::new(0),
-            said: AtomicI64::new(0),
-            ended: watch::Sender::new(false),
+            said: Seldom::default(),
+            ended: Switch::default(),
+            in_flight: AtomicUsize::new(0),
+            websockets: AtomicUsize::new(0),
             pool: Pool::default(),
         })
     }
@@ -303,21 +310,28 @@ impl Live {
 
     /// Ends all that lives here: idle connections now, websockets by their own watch.
     pub fn end(&self) {
-        self.ended.send_replace(true);
+        self.ended.turn();
         self.pool.close();
     }
 
-    /// A watch that turns true at the route's end.
-    pub fn watch_end(&self) -> watch::Receiver<bool> {
-        self.ended.subscribe()
+    /// Whether the route has ended.
+    pub fn has_ended(&self) -> bool {
+        self.ended.is_on()
     }
 
-    /// Whether a trouble of this route may be logged: once a minute, since stale tabs poll.
+    /// Turns at the route's end.
+    pub fn ended(&self) -> &Switch {
+        &self.ended
+    }
+
+    /// An ear for that, for a task of its own.
+    pub fn ear(&self) -> Ear {
+        Ear::new(&self.ended)
+    }
+
+    /// Whether a trouble of this route may be logged.
     pub fn may_say(&self, now: Timestamp) -> bool {
-        const EVERY_US: i64 = 60_000_000;
-        let last = self.said.load(Ordering::Relaxed);
-        let due = now.0.saturating_sub(last) >= EVERY_US;
-        due && self.said.compare_exchange(last, now.0, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+        self.said.is_due(now)
     }
 }
 
@@ -410,15 +424,5 @@ mod tests {
     #[test]
     fn moments_have_milliseconds() {
         assert_eq!(iso_millis(Timestamp(850_999)), "1970-01-01T00:00:00.850Z");
-    }
-
-    #[test]
-    fn troubles_are_said_once_a_minute() {
-        let live = Live::new(Timestamp(0));
-        let at = |second: i64| live.may_say(Timestamp(second * 1_000_000));
-        assert_eq!(
-            [at(100), at(101), at(159), at(160), at(161)],
-            [true, false, false, true, false]
-        );
     }
 }

@@ -85,9 +85,9 @@ impl Rules {
         if self.x_forward {
             append(headers, "x-forwarded-for", &client.address.to_string());
             append(headers, "x-forwarded-port", &client.port.to_string());
-            append(headers, "x-forwarded-proto", &client.scheme);
+            append(headers, "x-forwarded-proto", client.scheme);
             if !websocket && !headers.contains_key("x-forwarded-host") {
-                set(headers, "x-forwarded-host", &client.host);
+                set(headers, "x-forwarded-host", client.host());
             }
         }
         if self.change_origin
@@ -153,7 +153,7 @@ impl Rules {
             return None;
         }
         let scheme = self.protocol_rewrite.as_deref().unwrap_or(scheme);
-        let host = if self.auto_rewrite { &client.host } else { host };
+        let host = if self.auto_rewrite { client.host() } else { host };
         Some(format!("{scheme}://{host}{path}"))
     }
 }
@@ -216,8 +216,8 @@ mod tests {
     fn locations_are_rewritten_only_when_they_name_the_target() {
         let client = Client {
             address: "127.0.0.1".parse().unwrap(),
-            scheme: "https".into(),
-            host: "hub.example".into(),
+            scheme: "https",
+            host: "hub.example".parse().unwrap(),
             port: 443,
         };
         let target = Record::of_url("http://inner:80/x").unwrap().target;

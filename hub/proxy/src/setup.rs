@@ -6,8 +6,10 @@ use std::path::PathBuf;
 
 use rustls::ClientConfig;
 
+use crate::access;
 use crate::config::Config;
 use crate::credentials::Credentials;
+use crate::limits::Numbers;
 use crate::listen::Place;
 use crate::route::{BadRecord, Record};
 use crate::rules::Rules;
@@ -46,6 +48,12 @@ pub struct Setup {
     pub hub_away_hours: u32,
     /// The policy `chp`; none is `berth`.
     pub rules: Option<Rules>,
+    /// How much may be open.
+    pub limits: Numbers,
+    /// How much memory the processes may have that drain, in MiB.
+    pub drain_memory_mib: u64,
+    /// Where answers are noted.
+    pub access: Option<access::Settings>,
 }
 
 /// Why a configuration cannot be used, though it reads well.
@@ -91,6 +99,9 @@ impl Setup {
             origins: config.origins.clone(),
             hub_away_hours: config.hub_away_hours,
             rules: None,
+            limits: config.limits.clone(),
+            drain_memory_mib: config.drain_memory_mib,
+            access: config.access_log.clone(),
         })
     }
 }

@@ -1,5 +1,6 @@
 //! TCP connections as we want them: small messages at once, dead peers found, live ones kept.
 
+use std::os::fd::AsFd;
 use std::time::Duration;
 
 use rustix::net::sockopt;
@@ -15,4 +16,10 @@ pub fn tune(stream: &TcpStream) {
     let _ = sockopt::set_socket_keepalive(stream, true);
     let _ = sockopt::set_tcp_keepidle(stream, KEEP_ALIVE);
     let _ = sockopt::set_tcp_keepintvl(stream, KEEP_ALIVE);
+}
+
+/// Has the kernel ask every `interval` whether a peer that has said its last is still there.
+pub fn watch_closely(stream: &impl AsFd, interval: Duration) {
+    let _ = sockopt::set_tcp_keepintvl(stream, interval);
+    let _ = sockopt::set_tcp_keepidle(stream, interval);
 }

@@ -94,28 +94,18 @@ impl Table {
         Self { root: root.map(route), ..Self::default() }
     }
 
-    /// The route with the longest prefix of these decoded segments.
-    pub fn find(&self, segments: &[impl AsRef<[u8]>]) -> Option<Arc<Route>> {
+    /// The route with the longest prefix of this path, as [`path::matched`](crate::path::matched)
+    /// gives it.
+    pub fn find(&self, path: &str) -> Option<Arc<Route>> {
         let deepest = self.depths.last_key_value().map_or(0, |(depth, _)| *depth);
-        let mut prefix = String::new();
-        let mut ends = Vec::new();
-        for segment in segments.iter().take(deepest) {
-            // A key's segment is text without a slash, so no other segment can match one.
-            let Ok(segment) = std::str::from_utf8(segment.as_ref()) else { break };
-            if segment.contains('/') {
-                break;
-            }
-            prefix.push('/');
-            prefix.push_str(segment);
-            ends.push(prefix.len());
-        }
-        while let Some(end) = ends.pop() {
-            let depth = ends.len().saturating_add(1);
-            if self.depths.contains_key(&depth)
-                && let Some(route) = prefix.get(..end).and_then(|prefix| self.routes.get(prefix))
-            {
+        // Where the segments behind the deepest route begin.
+        let end = path.match_indices('/').nth(deepest).map_or(path.len(), |(at, _)| at);
+        let mut prefix = path.get(..end).unwrap_or_default();
+        while !prefix.is_empty() {
+            if let Some(route) = self.routes.get(prefix) {
                 return Some(route.clone());
             }
+            prefix = prefix.get(..prefix.rfind('/')?).unwrap_or_default();
         }
         self.root()
     }
@@ -362,7 +352,7 @@ mod tests {
             ("/__proto__", "/"),
         ] {
             let path = path.split('?').next().unwrap();
-            let found = table.find(&path::segments(path).unwrap()).unwrap();
+            let found = table.find(&path::matched(path).unwrap()).unwrap();
             assert_eq!(found.key, expected, "{path}");
         }
     }
@@ -372,7 +362,7 @@ mod tests {
         let mut table = table(&["/user/alice", "/user/alice/gpu"]);
         assert!(table.remove("/user/alice", None).unwrap().is_some());
         assert!(table.remove("/user/alice", None).unwrap().is_none());
-        let find = |path: &str| table.find(&path::segments(path).unwrap()).unwrap().key.clone();
+        let find = |path: &str| table.find(&path::matched(path).unwrap()).unwrap().key.clone();
         assert_eq!(find("/user/alice/gpu/x"), "/user/alice/gpu");
         assert_eq!(find("/user/alice/x"), "/");
     }

@@ -5,12 +5,11 @@ use std::time::Duration;
 use berth_proto::tls::server_name;
 use berth_proto::tunnel::{Answer, Preamble, Status};
 use berth_proto::{TUNNEL_VERSION, frame};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
 
 use crate::credentials::Credentials;
+use crate::io::Io;
 use crate::route::Tunnel;
 use crate::upstream::{self, UpstreamError};
 
@@ -22,10 +21,7 @@ const STEP_TIMEOUT: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// Says how far it came: nobody there, somebody else there, or what the host answered.
-pub async fn open(
-    tunnel: &Tunnel,
-    credentials: &Credentials,
-) -> Result<TlsStream<TcpStream>, UpstreamError> {
+pub async fn open(tunnel: &Tunnel, credentials: &Credentials) -> Result<Io, UpstreamError> {
     let config = credentials.tls(&tunnel.host).ok_or(UpstreamError::NoCredentials)?;
     let tcp = upstream::dial(&tunnel.address).await?;
     let connected = timeout(STEP_TIMEOUT, TlsConnector::from(config).connect(server_name(), tcp))
@@ -55,7 +51,7 @@ pub async fn open(
         other => UpstreamError::Unreachable(other.to_string()),
     })?;
     match answer.status() {
-        Status::Ok => Ok(stream),
+        Status::Ok => Ok(Io::connected(stream)),
         Status::NotReady => Err(UpstreamError::NotReady),
         Status::WrongGeneration => Err(UpstreamError::WrongGeneration),
         Status::Gone => Err(UpstreamError::Gone),

@@ -1,26 +1,28 @@
 //! Connections to a route's target, and one exchange over them.
 
+use std::future::poll_fn;
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::Poll;
 use std::time::Duration;
 
 use hyper::body::{Body, Incoming};
 use hyper::client::conn::http1;
-use hyper::header::{CONTENT_LENGTH, HeaderValue, TRANSFER_ENCODING};
+use hyper::header::{CONTENT_LENGTH, HeaderValue, TRANSFER_ENCODING, UPGRADE};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
-use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::TlsConnector;
 
-use crate::body::RequestBody;
+use crate::body::{BodyError, RequestBody};
 use crate::credentials::Credentials;
-use crate::pool::Sender;
+use crate::io::Io;
+use crate::pool::{Sender, Whose};
 use crate::route::{Live, Route, Target, Way};
-use crate::shared::turned;
 use crate::{socket, tunnel};
 
 /// Within a data centre a connect takes milliseconds; this is one lost SYN and its repetition.
@@ -34,6 +36,10 @@ pub const HUB_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Between two tries: short beside either patience, long beside a refused connect.
 const TRY_AGAIN: Duration = Duration::from_millis(100);
+
+/// With at most so many requests under way on its route, a request takes the idle connection of any
+/// worker: opening one costs more than waking its thread. With more, each worker opens its own.
+const FEW: usize = 8;
 
 /// What requests in flight get when their route ends.
 const ENDING: Duration = Duration::from_secs(5);
@@ -62,9 +68,20 @@ pub enum UpstreamError {
     /// The host does not run this server.
     #[error("the host does not run the server")]
     Gone,
+    /// The client sent its body too slowly.
+    #[error("the client sends its body too slowly")]
+    Slow,
     /// The connection broke before the head of an answer.
     #[error("no answer: {0}")]
-    Broken(#[from] hyper::Error),
+    Broken(hyper::Error),
+}
+
+impl From<hyper::Error> for UpstreamError {
+    fn from(error: hyper::Error) -> Self {
+        let source = std::error::Error::source(&error);
+        let body = source.and_then(|source| source.downcast_ref::<BodyError>());
+        if matches!(body, Some(BodyError::Slow)) { Self::Slow } else { Self::Broken(error) }
+    }
 }
 
 impl UpstreamError {
@@ -85,13 +102,13 @@ impl UpstreamError {
 ///
 /// # Errors
 /// When nobody is there within the time.
-pub async fn dial(address: &str) -> Result<TcpStream, UpstreamError> {
+pub async fn dial(address: &str) -> Result<Io, UpstreamError> {
     let stream = timeout(CONNECT_TIMEOUT, TcpStream::connect(address))
         .await
         .map_err(|_| UpstreamError::Unreachable("connect timed out".into()))?
         .map_err(|error| UpstreamError::of_io(&error))?;
     socket::tune(&stream);
-    Ok(stream)
+    Ok(Io::Tcp(stream))
 }
 
 /// Sends a request over an idle or a new connection and returns the head of the answer. Framing
@@ -107,11 +124,15 @@ pub async fn exchange(
     body: RequestBody,
     patience: Duration,
 ) -> Result<(Response<Incoming>, Sender), UpstreamError> {
+    // A websocket stays with its connection, and a busy route's requests with theirs.
+    let handshake = parts.headers.contains_key(UPGRADE);
+    let busy = route.live.in_flight.load(Ordering::Relaxed) > FEW;
+    let whose = if handshake || busy { Whose::Own } else { Whose::Any };
     let harmless = matches!(parts.method, Method::GET | Method::HEAD | Method::OPTIONS);
     let mut request = framed(parts, body);
-    if let Some(mut sender) = route.live.pool.take() {
+    if let Some(mut sender) = route.live.pool.take(whose) {
         let spare = (harmless && request.body().is_end_stream()).then(|| bodiless(&request));
-        match sender.try_send_request(request).await {
+        match sender.http.try_send_request(request).await {
             Ok(response) => return Ok((response, sender)),
             Err(mut failed) => {
                 request = match (failed.take_message(), spare) {
@@ -123,8 +144,8 @@ pub async fn exchange(
             }
         }
     }
-    let mut sender = open_patiently(route, credentials, patience).await?;
-    let response = sender.send_request(request).await?;
+    let mut sender = Box::pin(open_patiently(route, credentials, patience)).await?;
+    let response = sender.http.send_request(request).await?;
     Ok((response, sender))
 }
 
@@ -169,54 +190,51 @@ async fn open_patiently(
 }
 
 async fn open(route: &Route, credentials: &Credentials) -> Result<Sender, UpstreamError> {
-    match &route.record.target {
+    let stream = match &route.record.target {
         Target::Http(http) => match &http.way {
-            Way::Tcp(address) => connection(dial(address).await?, &route.live).await,
+            Way::Tcp(address) => dial(address).await?,
             Way::Tls(address, name) => {
                 let connector = TlsConnector::from(credentials.outward());
                 let tcp = dial(address).await?;
-                let stream = timeout(CONNECT_TIMEOUT, connector.connect(name.clone(), tcp))
-                    .await
-                    .map_err(|_| UpstreamError::Unreachable("tls handshake timed out".into()))?
-                    .map_err(|error| UpstreamError::Unreachable(error.to_string()))?;
-                connection(stream, &route.live).await
+                let stream = timeout(CONNECT_TIMEOUT, connector.connect(name.clone(), tcp)).await;
+                let stream = stream
+                    .map_err(|_| UpstreamError::Unreachable("tls handshake timed out".into()))?;
+                Io::connected(stream.map_err(|e| UpstreamError::Unreachable(e.to_string()))?)
             }
             Way::Unix(path) => {
                 let stream = UnixStream::connect(path).await;
-                let stream = stream.map_err(|error| match error.kind() {
+                Io::Unix(stream.map_err(|error| match error.kind() {
                     io::ErrorKind::NotFound => UpstreamError::Refused,
                     _ => UpstreamError::of_io(&error),
-                })?;
-                connection(stream, &route.live).await
+                })?)
             }
         },
-        Target::Tunnel(tunnel) => {
-            connection(tunnel::open(tunnel, credentials).await?, &route.live).await
-        }
-    }
+        Target::Tunnel(tunnel) => tunnel::open(tunnel, credentials).await?,
+    };
+    connection(stream, &route.live).await
 }
 
-/// Starts HTTP on a stream. The connection drives itself until both sides let go of it.
-async fn connection(
-    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    live: &Arc<Live>,
-) -> Result<Sender, UpstreamError> {
+/// Starts HTTP on a stream. The connection drives itself until both sides let go of it, or a while
+/// after its route has ended.
+async fn connection(stream: Io, live: &Arc<Live>) -> Result<Sender, UpstreamError> {
     let (sender, connection) = http1::Builder::new().handshake(TokioIo::new(stream)).await?;
-    let ended = live.watch_end();
+    let ear = live.ear();
+    let live = live.clone();
     tokio::spawn(async move {
-        tokio::select! {
-            result = connection.with_upgrades() => {
-                if let Err(error) = result {
-                    tracing::debug!(%error, "upstream connection ended");
-                }
-            }
-            () = end_and_grace(ended) => {}
+        let mut connection = pin!(connection.with_upgrades());
+        let mut ear = ear;
+        let driven = poll_fn(|cx| match connection.as_mut().poll(cx) {
+            Poll::Ready(result) => Poll::Ready(Some(result)),
+            Poll::Pending if ear.hears(live.ended(), cx) => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        });
+        let ended = match driven.await {
+            Some(ended) => ended,
+            None => timeout(ENDING, connection).await.unwrap_or(Ok(())),
+        };
+        if let Err(error) = ended {
+            tracing::debug!(%error, "upstream connection ended");
         }
     });
-    Ok(sender)
-}
-
-async fn end_and_grace(ended: watch::Receiver<bool>) {
-    turned(ended).await;
-    sleep(ENDING).await;
+    Ok(Sender::new(sender))
 }

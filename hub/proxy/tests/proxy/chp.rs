@@ -12,27 +12,27 @@ use crate::world::{Client, Reply, TOKEN, Upstream, ok, run, run_long};
 
 const HERE: [&str; 4] = ["--ip=127.0.0.1", "--port=0", "--api-ip=127.0.0.1", "--api-port=0"];
 
-struct Started {
-    _program: Program,
-    front: SocketAddr,
-    api: SocketAddr,
+pub struct Started {
+    pub program: Program,
+    pub front: SocketAddr,
+    pub api: SocketAddr,
 }
 
-async fn start(arguments: &[&str], scheme: &str) -> Started {
+pub async fn start(arguments: &[&str], scheme: &str) -> Started {
     let mut program = Program::chp(&[&HERE, arguments].concat());
     let front = program.word(&format!("Proxying {scheme}://")).await.parse().unwrap();
     let api = program.word("Proxy API at http://").await.parse().unwrap();
-    Started { _program: program, front, api }
+    Started { program, front, api }
 }
 
 impl Started {
-    async fn get(&self, path: &str, fields: &str) -> crate::world::Response {
+    pub async fn get(&self, path: &str, fields: &str) -> crate::world::Response {
         let mut client = Client::new(TcpStream::connect(self.front).await.unwrap());
         client.send(&format!("GET {path} HTTP/1.1\r\nHost: hub.example\r\n{fields}\r\n")).await;
         client.response().await
     }
 
-    async fn api(&self, method: &str, path: &str, body: &str) -> crate::world::Response {
+    pub async fn api(&self, method: &str, path: &str, body: &str) -> crate::world::Response {
         let mut client = Client::new(TcpStream::connect(self.api).await.unwrap());
         client
             .send(&format!(

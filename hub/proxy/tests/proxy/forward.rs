@@ -75,7 +75,17 @@ fn the_hub_gets_its_cookies_and_containers_cannot_set_them() {
             .filter_map(|line| Some(line.split_once(':')?.0.to_ascii_lowercase()))
             .collect();
         names.sort();
-        assert_eq!(names, ["content-length", "date", "set-cookie"]);
+        assert_eq!(
+            names,
+            [
+                "content-length",
+                "content-security-policy",
+                "date",
+                "referrer-policy",
+                "set-cookie",
+                "x-content-type-options"
+            ]
+        );
         assert_eq!(response.field("set-cookie").as_deref(), Some("a=1; Path=/user/alice/"));
     });
 }

@@ -73,7 +73,7 @@ fn a_token_that_the_hub_confirmed_is_good_while_the_hub_is_away() {
         let hash: String = Sha256::digest("good").iter().map(|b| format!("{b:02x}")).collect();
         let revoke = json!({"tokens": [hash]});
         let done = world.api_json("POST", "/api/berth/revoke", &revoke).await.json();
-        assert_eq!(done, json!({"dropped": 1}));
+        assert_eq!(done, json!({"dropped": 1, "closed": 0}));
         let saved = std::fs::read_to_string(world.config.state.join("hub-users.json")).unwrap();
         assert!(!saved.contains(&hash), "{saved}");
         assert_eq!(user(&world, "good").await.status, 503);

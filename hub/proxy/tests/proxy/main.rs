@@ -2,12 +2,22 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod access;
 mod api;
 mod chp;
+mod ends;
+mod faults;
 mod forward;
+mod fuzz;
+mod grammar;
+mod handshakes;
 mod hub_away;
+mod hub_kills;
+mod limits;
+mod mutation;
 mod program;
 mod restart;
+mod revocation;
 mod secure;
 mod smuggling;
 mod tunnel;

@@ -52,3 +52,40 @@ fn a_damaged_table_does_not_stop_the_start() {
         drop(folder);
     });
 }
+
+#[test]
+fn a_hub_that_deletes_everything_leaves_the_table_before() {
+    run(async {
+        let world = World::new().await;
+        let host = Host::echo(&world.authority).await;
+        world.alice(&host, 7).await;
+        let plain = json!({"target": "http://127.0.0.1:1"});
+        for number in 0..5 {
+            let path = format!("/api/routes/user/u{number}");
+            assert_eq!(world.api_json("POST", &path, &plain).await.status, 201);
+        }
+        let kept = world.config.state.join("routes.prev");
+        // One stop is none.
+        assert_eq!(world.api("DELETE", "/api/routes/user/u0", "").await.status, 204);
+        assert_eq!(world.api_json("POST", "/api/routes/user/u0", &plain).await.status, 201);
+        assert!(!kept.exists());
+        for number in 0..5 {
+            let path = format!("/api/routes/user/u{number}");
+            assert_eq!(world.api("DELETE", &path, "").await.status, 204);
+        }
+        assert_eq!(world.api("DELETE", "/api/routes/user/alice", "").await.status, 204);
+        while !kept.exists() {
+            tokio::task::yield_now().await;
+        }
+        // Put in the place of the table, it is the table.
+        let (folder, config) = (world.folder, world.config);
+        world.proxy.stop().await;
+        std::fs::copy(&kept, config.state.join("routes.json")).unwrap();
+        let hub = crate::world::Upstream::echo().await;
+        let proxy = berth_proxy::start(&config).await.unwrap();
+        let world = World { folder, hub, proxy, config, authority: world.authority };
+        let table = world.api("GET", "/api/routes", "").await.json();
+        assert_eq!(table.as_object().unwrap().len(), 7);
+        assert!(world.get("/user/alice/x", "").await.text().starts_with("GET /user/alice/x"));
+    });
+}

@@ -206,3 +206,58 @@ fn sockets_of_systemd_are_taken_by_name() {
         assert_eq!(client.response().await.status, 200);
     });
 }
+
+#[test]
+fn draining_processes_have_a_memory_cap_and_the_oldest_websocket_goes_first() {
+    run_long(async {
+        let upstream = Upstream::new(|_| Reply::SayAndEcho(SWITCH.into())).await;
+        let folder = tempfile::tempdir().unwrap();
+        let credentials = folder.path().join("credentials");
+        std::fs::create_dir(&credentials).unwrap();
+        std::fs::write(credentials.join("api-token"), TOKEN).unwrap();
+        let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+        let config = format!(
+            "version = 1\nlisten = [\"127.0.0.1:0\"]\nhub = \"{}\"\napi = \"127.0.0.1:0\"\n\
+             state = \"{}\"\ncredentials = \"{}\"\ndrain_memory_mib = 0\n",
+            upstream.url(),
+            path("state"),
+            path("credentials"),
+        );
+        std::fs::write(path("proxy.toml"), config).unwrap();
+        let environment = [("BERTH_LOG_FORMAT", "text"), ("NO_COLOR", "1")];
+        let mut program = Program::start(&["--config", &path("proxy.toml")], &environment, false);
+        let line = program.line("listening").await;
+        let front: SocketAddr = address_in(&line, "address=");
+        let mut sockets = Vec::new();
+        for _ in 0..3 {
+            let mut client = Client::new(TcpStream::connect(front).await.unwrap());
+            client
+                .send(
+                    "GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+                     Authorization: token x\r\nSec-WebSocket-Version: 13\r\n\
+                     Sec-WebSocket-Key: x\r\n\r\n",
+                )
+                .await;
+            assert_eq!(client.response().await.status, 101);
+            sockets.push(client);
+        }
+        program.signal("USR2");
+        program.line("this process drains").await;
+        let successor = youngest(program.child.id().unwrap()).await;
+        // One after the other: while the first has gone, the last still works.
+        let mut last = sockets.pop().unwrap();
+        assert_eq!(sockets[0].rest().await, [0x88, 0x02, 0x03, 0xe9]);
+        assert!(echoes(&mut last).await, "the youngest went with the oldest");
+        assert_eq!(sockets[1].rest().await, [0x88, 0x02, 0x03, 0xe9]);
+        assert_eq!(last.rest().await, [0x88, 0x02, 0x03, 0xe9]);
+        assert_eq!(program.code().await, Some(0));
+        signal(successor, "TERM");
+    });
+}
+
+/// The address behind a word of a log line, however the log quotes it.
+fn address_in(line: &str, word: &str) -> SocketAddr {
+    let rest = line.split(word).nth(1).unwrap_or_else(|| panic!("no {word} in {line}"));
+    let end = |c: char| !(c.is_ascii_digit() || c == '.' || c == ':');
+    rest.trim_start_matches('"').split(end).next().unwrap().parse().unwrap()
+}

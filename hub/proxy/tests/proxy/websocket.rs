@@ -178,3 +178,39 @@ fn a_server_that_closes_closes_the_client() {
         assert_eq!(client.rest().await, b"bye");
     });
 }
+
+#[test]
+fn bytes_of_the_client_are_activity_and_bytes_of_the_server_are_not() {
+    run(async {
+        let (sender, receiver) = tokio::sync::mpsc::channel::<Vec<u8>>(1);
+        let receiver = std::sync::Mutex::new(Some(receiver));
+        let upstream = Upstream::new(move |_| {
+            Reply::SayAndFollow(SWITCH.into(), receiver.lock().unwrap().take().unwrap())
+        })
+        .await;
+        let world = World::new().await;
+        let record = serde_json::json!({"target": upstream.url()});
+        world.api_json("POST", "/api/routes/user/alice", &record).await;
+        let clocks = async || {
+            let table = world.api("GET", "/api/berth/routes", "").await.json();
+            let route = table["routes"]["/user/alice"].clone();
+            let text = |name: &str| route[name].as_str().unwrap_or_default().to_owned();
+            (text("last_activity"), text("last_client_bytes"), text("last_server_bytes"))
+        };
+        let posted = clocks().await;
+        assert_eq!((posted.1.as_str(), posted.2.as_str()), ("", ""));
+        let mut client = open(&world).await;
+        assert_eq!(clocks().await, posted, "opening is no activity");
+        sender.send(b"\x81\x02hi".to_vec()).await.unwrap();
+        assert_eq!(client.bytes(4).await, b"\x81\x02hi");
+        let heard = clocks().await;
+        assert_eq!(heard.0, posted.0, "what the server says is no activity");
+        assert!(!heard.2.is_empty());
+        client.send("\u{9}\0").await;
+        // The test's own limit bounds the wait.
+        while clocks().await.0 == posted.0 {
+            tokio::task::yield_now().await;
+        }
+        assert!(!clocks().await.1.is_empty());
+    });
+}

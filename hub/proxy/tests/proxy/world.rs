@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -12,6 +13,7 @@ use berth_proto::tls::{self, Admit, Credential};
 use berth_proto::tunnel::{Answer, Preamble, Status};
 use berth_proxy::Running;
 use berth_proxy::config::Config;
+use berth_proxy::limits::Numbers;
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair,
     SanType,
@@ -19,7 +21,7 @@ use rcgen::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
@@ -37,7 +39,7 @@ pub fn run<F: Future<Output = ()>>(test: F) {
 
 /// For tests whose `BERTH_LONG=1` form takes minutes.
 pub fn run_long<F: Future<Output = ()>>(test: F) {
-    let limit = if std::env::var_os("BERTH_LONG").is_some() { 3600 } else { 60 };
+    let limit = if std::env::var_os("BERTH_LONG").is_some() { 7200 } else { 120 };
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
@@ -59,6 +61,11 @@ impl World {
     }
 
     pub async fn with_hub(hub: Upstream) -> Self {
+        Self::configured(hub, |_| {}).await
+    }
+
+    /// With changes to the configuration.
+    pub async fn configured(hub: Upstream, change: impl FnOnce(&mut Config)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let authority = Authority::new();
         let credentials = folder.path().join("credentials");
@@ -73,7 +80,7 @@ impl World {
         ] {
             std::fs::write(credentials.join(name), content).unwrap();
         }
-        let config = Config {
+        let mut config = Config {
             version: 1,
             listen: vec!["127.0.0.1:0".parse().unwrap()],
             hub: format!("http://{}", hub.address),
@@ -87,7 +94,11 @@ impl World {
             key: None,
             redirect: None,
             metrics: None,
+            drain_memory_mib: 1024,
+            limits: Numbers::default(),
+            access_log: None,
         };
+        change(&mut config);
         let proxy = berth_proxy::start(&config).await.unwrap();
         Self { folder, hub, proxy, config, authority }
     }
@@ -232,6 +243,16 @@ impl Upstream {
     }
 }
 
+/// Serves on a Unix socket, for ever. One that a killed process left is replaced.
+pub async fn serve_unix(path: &Path, handler: impl Fn(Request) -> Reply + Send + Sync + 'static) {
+    let _ = std::fs::remove_file(path);
+    let listener = UnixListener::bind(path).unwrap();
+    let handler: Handler = Arc::new(handler);
+    while let Ok((stream, _)) = listener.accept().await {
+        tokio::spawn(serve(stream, handler.clone(), Arc::default()));
+    }
+}
+
 async fn serve(
     stream: impl AsyncRead + AsyncWrite + Unpin,
     handler: Handler,
@@ -239,7 +260,7 @@ async fn serve(
 ) {
     let mut peer = Client::new(stream);
     while let Some(head) = peer.head().await {
-        let body = peer.body(&head, false).await.unwrap_or_default();
+        let Some(body) = peer.body(&head, false).await else { return };
         let request = Request { head, body };
         seen.lock().unwrap().push(request.clone());
         match handler(request) {
@@ -417,7 +438,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         while !head.ends_with(b"\r\n\r\n") {
             head.push(self.stream.read_u8().await.ok()?);
         }
-        Some(String::from_utf8(head).unwrap())
+        Some(String::from_utf8_lossy(&head).into_owned())
     }
 
     /// The body that a head announces; nothing when it breaks off.
@@ -427,11 +448,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
             loop {
                 let size = self.line().await?;
                 let size = usize::from_str_radix(size.trim_end(), 16).unwrap();
-                let mut chunk = vec![0; size + 2];
-                self.stream.read_exact(&mut chunk).await.ok()?;
                 if size == 0 {
+                    // Trailers, up to the empty line.
+                    while self.line().await? != "\r\n" {}
                     return Some(body);
                 }
+                let mut chunk = vec![0; size + 2];
+                self.stream.read_exact(&mut chunk).await.ok()?;
                 body.extend_from_slice(&chunk[..size]);
             }
         }
@@ -453,7 +476,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         while !line.ends_with(b"\r\n") {
             line.push(self.stream.read_u8().await.ok()?);
         }
-        Some(String::from_utf8(line).unwrap())
+        Some(String::from_utf8_lossy(&line).into_owned())
     }
 
     pub async fn response(&mut self) -> Response {
