@@ -141,6 +141,9 @@ async fn a_host_tells_what_it_would_take_and_who_holds_it() {
     assert_eq!(host["memory"]["limits"], 4 * GB);
     assert_eq!(host["memory"]["used"], GB);
     assert_eq!(host["memory"]["usable"], 30 * GB);
+    for field in ["live", "limits_most", "peaks", "headroom"] {
+        assert!(host["memory"][field].is_u64(), "{field}: {}", host["memory"]);
+    }
     assert_eq!(host["servers"][0]["user"], "alice");
     let body = r#"{"intent": "cordoned", "reason": "kernel update"}"#;
     admin.json("PUT", "/hub/api/berth/hosts/wn1/intent", body).await;

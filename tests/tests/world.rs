@@ -121,8 +121,8 @@ const SEEDS_TO_BITE: u64 = 1_000;
 fn it_bites() {
     let mut found = BTreeMap::new();
     for bug in Bug::ALL {
-        let broken =
-            (1..=SEEDS_TO_BITE).find_map(|seed| run_seed(seed, Scale::Small, Some(bug), false).err());
+        let broken = (1..=SEEDS_TO_BITE)
+            .find_map(|seed| run_seed(seed, Scale::Small, Some(bug), false).err());
         found.insert(format!("{bug:?}"), broken.map(|failure| (failure.seed, failure.broken)));
     }
     for (bug, broken) in &found {

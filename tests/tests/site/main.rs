@@ -7,6 +7,7 @@
 
 mod actions;
 mod browser;
+mod commands;
 mod contract;
 mod endurance;
 mod journey;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use berth_common::{ByteCount, Reason, Seconds, Timestamp};
 
 use crate::floor::FloorHost;
-use crate::memory::{HostMemory, Kind, Report, Rule, Sums, Thousandths};
+use crate::memory::{Bound, HostMemory, Kind, Report, Rule, Sums, Thousandths};
 use crate::packing::{Devices, Group, Shape};
 use crate::settings::{
     CpuServers, GpuSharing, HostSettings, Image, MemoryRule, Pool, Settings, Strategy,
@@ -198,6 +198,15 @@ impl Memory {
     /// The sum of present use.
     pub fn used(&self) -> ByteCount {
         ByteCount(u64::try_from(self.sums.used).unwrap_or(u64::MAX))
+    }
+
+    /// What servers could have there if nothing outside them held memory.
+    pub fn usable_alone(&self) -> ByteCount {
+        let usable = self.host.usable(&self.sums);
+        match usable.bound {
+            Bound::Live { outside } => usable.bytes.plus(outside),
+            _ => usable.bytes,
+        }
     }
 
     /// What servers may have there at this moment.

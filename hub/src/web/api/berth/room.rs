@@ -105,12 +105,13 @@ fn memory(host: &Floor, settings: &Arc<Settings>) -> Value {
         Kind::Peaks => "peaks",
     };
     json!({
-        "usable": memory.usable(),
+        "usable": memory.usable_alone(),
+        "live": memory.usable(),
         "rule": rule,
         "limits": memory.limits(),
         "limits_most": memory.rule.oversubscribe.of(memory.usable()),
-        "lately": u64::try_from(memory.sums.lately).unwrap_or(u64::MAX),
-        "growth": memory.sums.growth(),
+        "peaks": u64::try_from(memory.sums.lately).unwrap_or(u64::MAX),
+        "headroom": memory.sums.growth(),
         "used": memory.used(),
     })
 }
