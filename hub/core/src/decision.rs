@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use berth_common::link::Account;
 use berth_common::{
     ByteCount, DecisionId, GpuId, HostId, Reason, Seconds, ServerId, ServerName, Timestamp,
     Username,
@@ -238,6 +239,35 @@ pub struct Term {
 }
 
 impl Decision {
+    /// One that is still open: who asks for what, about which server of which name, and what it
+    /// will be made from.
+    pub(crate) fn open(
+        id: DecisionId,
+        at: Timestamp,
+        (server, name): (ServerId, ServerName),
+        account: &Account,
+        ask: Ask,
+        inputs: Inputs,
+    ) -> Self {
+        Self {
+            id,
+            at,
+            server,
+            user: account.name.clone(),
+            groups: account.groups.iter().map(|group| group.name.clone()).collect(),
+            name,
+            ask,
+            outcome: Outcome::Waits { reason: Reason::WaitNoHost, ahead: 0, estimate: None },
+            rules: Vec::new(),
+            inputs,
+            possible: 0,
+            excluded: Vec::new(),
+            chosen: None,
+            runner_up: None,
+            nearest: Vec::new(),
+        }
+    }
+
     /// The reason code of its outcome.
     pub fn reason(&self) -> Reason {
         match &self.outcome {

@@ -84,28 +84,12 @@ fn decide(fleet: &Fleet, look: &mut Look<'_>, now: Timestamp, request: &StartReq
     // A server does not count against its own quota, whatever it does now.
     let own = server.map(|server| &server.id);
     let checked = rules::check(fleet, now, &request.account, &wish, own);
-    let mut decision = Decision {
-        id: request.decision.clone(),
-        at: now,
-        server: server.map_or_else(|| request.server.clone(), |server| server.id.clone()),
-        user: request.account.name.clone(),
-        groups: request.account.groups.iter().map(|group| group.name.clone()).collect(),
-        name: request.name.clone(),
-        ask: checked.ask.clone(),
-        outcome: Outcome::Waits { reason: Reason::WaitNoHost, ahead: 0, estimate: None },
-        rules: checked.rules.clone(),
-        inputs: Inputs {
-            settings: fleet.settings.version,
-            floor: fleet.floor.version,
-            prices: fleet.prices.version,
-            ..Inputs::default()
-        },
-        possible: 0,
-        excluded: Vec::new(),
-        chosen: None,
-        runner_up: None,
-        nearest: Vec::new(),
-    };
+    let id = request.decision.clone();
+    let whose = server.map_or_else(|| request.server.clone(), |server| server.id.clone());
+    let about = (whose, request.name.clone());
+    let ask = checked.ask.clone();
+    let mut decision = Decision::open(id, now, about, &request.account, ask, inputs(fleet));
+    decision.rules.clone_from(&checked.rules);
     match &checked.verdict {
         Err(refusal) => {
             decision.outcome =
@@ -120,6 +104,16 @@ fn decide(fleet: &Fleet, look: &mut Look<'_>, now: Timestamp, request: &StartReq
         decision.nearest = nearest::nearest(fleet, look, stuck, &checked);
     }
     decision
+}
+
+/// The versions that a decision made now names.
+fn inputs(fleet: &Fleet) -> Inputs {
+    Inputs {
+        settings: fleet.settings.version,
+        floor: fleet.floor.version,
+        prices: fleet.prices.version,
+        ..Inputs::default()
+    }
 }
 
 /// A wish that says nothing repeats the last start.
@@ -351,28 +345,11 @@ pub fn decision_from_queue(
         cite: None,
     };
     let account = server.account.as_ref()?;
-    let mut decision = Decision {
-        id,
-        at: now,
-        server: server.id.clone(),
-        user: server.owner.clone(),
-        groups: account.groups.iter().map(|group| group.name.clone()).collect(),
-        name: server.name.clone(),
-        ask: server.ask.clone(),
-        outcome: placed(fleet, chosen, Reason::PlacedFromQueue),
-        rules: vec![rule],
-        inputs: Inputs {
-            settings: fleet.settings.version,
-            floor: fleet.floor.version,
-            prices: fleet.prices.version,
-            ..Inputs::default()
-        },
-        possible: 0,
-        excluded: Vec::new(),
-        chosen: None,
-        runner_up: None,
-        nearest: Vec::new(),
-    };
+    let about = (server.id.clone(), server.name.clone());
+    let ask = server.ask.clone();
+    let mut decision = Decision::open(id, now, about, account, ask, inputs(fleet));
+    decision.rules.push(rule);
+    decision.outcome = placed(fleet, chosen, Reason::PlacedFromQueue);
     take_in(fleet, &mut decision, need, server.last_host.as_ref(), None, verdict);
     Some((place, decision))
 }
