@@ -272,6 +272,14 @@ pub struct Account {
     pub home: String,
 }
 
+impl Account {
+    /// The name of the primary group, where it is among the groups; else empty.
+    pub fn main_group(&self) -> &str {
+        let main = self.groups.iter().find(|group| group.gid == self.gid);
+        main.map_or("", |group| group.name.as_str())
+    }
+}
+
 /// A Unix group.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Group {

@@ -73,10 +73,10 @@ pub(crate) struct Index {
     pub(crate) served: u64,
     /// When that was.
     pub(crate) served_at: Timestamp,
-    /// When the floor was last saved.
-    pub(crate) floor_saved: Timestamp,
     /// Whether the queue itself has changed since.
     pub(crate) queue_changed: bool,
+    /// When the floor was last saved.
+    pub(crate) floor_saved: Timestamp,
     /// By pool: what is kept for the first in its queue.
     pub(crate) kept: BTreeMap<String, KeptFor>,
     /// Whether prices were made before hosts or settings changed.

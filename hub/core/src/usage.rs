@@ -11,8 +11,6 @@ use crate::fleet::{Fleet, Placement, Server};
 use crate::settings::Metered;
 
 const DAY_S: u64 = 86_400;
-/// Longer windows than this are not counted: rows older than it are dropped.
-pub const KEPT_DAYS: u32 = 400;
 
 /// Amounts held, integrated over time.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -248,9 +248,7 @@ impl Server {
 
     /// The name of its owner's main group at the last start; empty if it has none.
     pub fn main_group(&self) -> &str {
-        let Some(account) = &self.account else { return "" };
-        let main = account.groups.iter().find(|group| group.gid == account.gid);
-        main.map_or("", |group| group.name.as_str())
+        self.account.as_ref().map_or("", |account| account.main_group())
     }
 
     /// Since when it waits, if it does.

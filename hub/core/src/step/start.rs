@@ -147,7 +147,7 @@ fn choose_host(
     let somebody_waits = nearest::somebody_waits(fleet, &need.pool, own);
     let must_wait = kept.is_none() || (passed.last_in_queue && somebody_waits);
     let waits = |reason| {
-        let group = main_group(request);
+        let group = request.account.main_group();
         let turn =
             Penalties::of(fleet, now).turn(now, group, passed.last_in_queue, &decision.server);
         let ahead = queue::ahead(fleet, &need.pool, &turn, now);
@@ -202,12 +202,6 @@ fn never(need: &Need) -> Outcome {
     }
     let detail = format!("No host of the pool {} can ever give {what} to one server.", need.pool);
     Outcome::Refused { reason: Reason::RefusedNeverFits, detail }
-}
-
-fn main_group(request: &StartRequest) -> &str {
-    let account = &request.account;
-    let main = account.groups.iter().find(|group| group.gid == account.gid);
-    main.map_or("", |group| group.name.as_str())
 }
 
 fn accept(
