@@ -6,7 +6,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use berth_common::link::{
-    Account, Capacity, Ending, HostFacts, Observed, ObservedState, Origin, Pending, Report,
+    Account, Capacity, Ending, Group, HostFacts, Observed, ObservedState, Origin, Pending, Report,
 };
 use berth_common::{
     ByteCount, DecisionId, Epoch, Generation, HostId, Incarnation, Reason, Revision, Seconds,
@@ -302,12 +302,15 @@ fn name(user: &str) -> Username {
     user.parse().unwrap()
 }
 
+/// The part of the name before a dash is the main group, where there is one.
 fn account(user: &str) -> Account {
+    let group = |name: &str, gid| Group { name: name.to_owned(), gid };
+    let main = user.split_once('-').map(|(main, _)| group(main, 2000));
     Account {
         name: name(user),
         uid: 2000,
         gid: 2000,
-        groups: Vec::new(),
+        groups: main.map_or_else(Vec::new, |main| vec![group("staff", 100), main]),
         home: format!("/home/{user}"),
     }
 }
@@ -463,6 +466,38 @@ fn a_place_is_held_for_a_person_who_looks_away_and_passed_on_when_nobody_comes()
         c asks for 4 GB:  save-server tell-h1 reply-AlreadyPending
         b stops:  save-server routes tell-h2 reply-StopUnderWay
         h2 reports []:  tell-h2 routes save-server tell-h2 save-decision(placed.from_queue) save-server tell-h2
+    ");
+}
+
+#[test]
+fn a_group_that_used_less_goes_first() {
+    let mut bench = Bench::new();
+    bench.asks("lsst-a", 4);
+    bench.asks("lsst-b", 4);
+    bench.waits(120);
+    bench.hears("h1", &[("lsst-a", 1, ObservedState::Ready)]);
+    bench.hears("h2", &[("lsst-b", 1, ObservedState::Ready)]);
+    bench.asks("lsst-c", 4);
+    bench.waits(5);
+    bench.asks("euclid-d", 4);
+    bench.stops("lsst-a");
+    bench.hears("h1", &[]);
+    bench.shows();
+    check(&bench, "
+        lsst-a asks for 4 GB:  save-decision(placed.now) save-server tell-h1 reply-accepted(h1)
+        lsst-b asks for 4 GB:  save-decision(placed.now) save-server tell-h2 reply-accepted(h2)
+        h1 reports [lsst-a#1 ready]:  routes save-server tell-h1
+        h2 reports [lsst-b#1 ready]:  routes save-server tell-h2
+        lsst-c asks for 4 GB:  save-decision(wait.memory.reserved) save-server reply-accepted(waits wait.memory.reserved, 0 ahead)
+        euclid-d asks for 4 GB:  save-decision(wait.memory.reserved) save-server reply-accepted(waits wait.memory.reserved, 0 ahead)
+        lsst-a stops:  save-server routes tell-h1 reply-StopUnderWay
+        h1 reports []:  tell-h1 routes save-server tell-h1 save-decision(placed.from_queue) save-server tell-h1
+          lsst-a#1 ended last: stopped.user
+          lsst-b#1 running on h2
+          lsst-c#0 waiting
+          euclid-d#1 starting on h1
+          order to h1: Run euclid-d#1
+          order to h2: Keep lsst-b#1
     ");
 }
 
