@@ -5,6 +5,7 @@
 //! say where the rule stands.
 
 mod access;
+mod candidate;
 mod checks;
 mod diagnostic;
 mod draft;
@@ -26,6 +27,7 @@ use std::path::{Path, PathBuf};
 use berth_common::Timestamp;
 use berth_core::settings::Settings;
 
+pub use candidate::{Candidate, CandidateError};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 use draft::Draft;
 use sources::Sources;
@@ -73,7 +75,18 @@ impl HubConfig {
 /// # Errors
 /// All that is wrong, each with file, line and what to do.
 pub fn load(folder: &Path, now: Timestamp) -> Result<(Config, Diagnostics), Diagnostics> {
-    let mut draft = Draft::new(Sources::read(folder), now);
+    read(Sources::read(folder, None), now)
+}
+
+/// Reads and checks all files of a folder as if the candidate were in place, and says what speaks
+/// against putting it there; without errors nothing does.
+pub fn check_candidate(folder: &Path, now: Timestamp, candidate: &Candidate) -> Diagnostics {
+    let found = read(Sources::read(folder, Some(candidate)), now);
+    candidate.judge(found.map_or_else(|errors| errors, |(_, warnings)| warnings))
+}
+
+fn read(sources: Sources, now: Timestamp) -> Result<(Config, Diagnostics), Diagnostics> {
+    let mut draft = Draft::new(sources, now);
     let hub = hub::take(&mut draft);
     pools::take(&mut draft);
     images::take(&mut draft);

@@ -1,8 +1,9 @@
 //! `berth-hub`: pages, API, decisions, state.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use berth_hub::config::{self, Candidate};
 use clap::{Parser, Subcommand};
 
 /// Each password check takes 19 MiB for a moment. glibc keeps such memory, thread by thread; this
@@ -43,6 +44,10 @@ enum ConfigCommand {
         /// The configuration folder.
         #[arg(default_value = "/etc/berth")]
         config: PathBuf,
+        /// Check as if FILE were already in place under NAME, and speak of its own mistakes only:
+        /// for Puppet's validate_cmd, `--with-file ${title}=%`.
+        #[arg(long, value_name = "NAME=FILE")]
+        with_file: Option<String>,
     },
 }
 
@@ -77,20 +82,8 @@ async fn run() -> ExitCode {
                 Err(error) => fail(&error),
             }
         }
-        Command::Config { command: ConfigCommand::Check { config } } => {
-            match berth_hub::config::load(&config, berth_process::clock::now()) {
-                Ok((_, warnings)) => {
-                    if !warnings.0.is_empty() {
-                        eprintln!("{warnings}");
-                    }
-                    println!("{}: all files are good", config.display());
-                    ExitCode::SUCCESS
-                }
-                Err(diagnostics) => {
-                    eprintln!("{diagnostics}");
-                    ExitCode::FAILURE
-                }
-            }
+        Command::Config { command: ConfigCommand::Check { config, with_file } } => {
+            check(&config, with_file.as_deref())
         }
         Command::CrashPoints => {
             for point in berth_process::crash::list() {
@@ -99,6 +92,29 @@ async fn run() -> ExitCode {
             ExitCode::SUCCESS
         }
     }
+}
+
+fn check(folder: &Path, with_file: Option<&str>) -> ExitCode {
+    let now = berth_process::clock::now();
+    let found = match with_file.map(|text| Candidate::parse(text, folder)) {
+        None => config::load(folder, now).map_or_else(|errors| errors, |(_, warnings)| warnings),
+        Some(Ok(candidate)) => config::check_candidate(folder, now, &candidate),
+        Some(Err(error)) => {
+            eprintln!("berth-hub: --with-file: {error}");
+            return ExitCode::from(2);
+        }
+    };
+    if !found.0.is_empty() {
+        eprintln!("{found}");
+    }
+    if found.has_errors() {
+        return ExitCode::FAILURE;
+    }
+    match with_file {
+        None => println!("{}: all files are good", folder.display()),
+        Some(_) => println!("nothing speaks against putting it in place"),
+    }
+    ExitCode::SUCCESS
 }
 
 fn fail(error: &anyhow::Error) -> ExitCode {

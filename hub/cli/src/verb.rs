@@ -12,6 +12,7 @@ mod explain;
 mod host;
 mod login;
 mod logout;
+mod man;
 mod plan;
 mod profile;
 mod queue;
@@ -76,6 +77,9 @@ enum Noun {
     Simulate(simulate::Verb),
     /// Completion for a shell, to be sourced
     Completion(completion::Args),
+    /// The manual pages of all commands, for packages
+    #[command(hide = true)]
+    Man(man::Args),
 }
 
 /// Does what the command line asks.
@@ -100,5 +104,6 @@ pub async fn run(line: &CommandLine) -> Result<Exit, Problem> {
         Noun::User(verb) => user::run(verb, common).await,
         Noun::Simulate(verb) => simulate::run(verb, common),
         Noun::Completion(args) => completion::run(args),
+        Noun::Man(args) => man::run(args),
     }
 }

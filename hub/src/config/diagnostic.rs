@@ -68,6 +68,14 @@ impl Diagnostic {
         Self { severity: Severity::Error, file: file.into(), line: 0, code, message, rendered }
     }
 
+    /// Makes a warning of an error.
+    pub fn weaken(&mut self) {
+        self.severity = Severity::Warning;
+        if let Some(rest) = self.rendered.strip_prefix("error") {
+            self.rendered = format!("warning{rest}");
+        }
+    }
+
     /// The TOML reader's error: the text is no TOML.
     pub fn of_syntax(file: &str, text: &str, error: &toml::de::Error) -> Self {
         let message = error.message();

@@ -13,6 +13,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use toml::Spanned;
 
+use super::candidate::Candidate;
 use super::diagnostic::{Diagnostic, Diagnostics, Severity};
 use super::value::{self, Written};
 
@@ -76,14 +77,19 @@ pub struct Sources {
 }
 
 impl Sources {
-    /// Reads the folder: each subject's file, then its fragments in name order.
-    pub fn read(folder: &Path) -> Self {
+    /// Reads the folder: each subject's file, then its fragments in name order. A candidate is read
+    /// in the place of the file it would replace.
+    pub fn read(folder: &Path, candidate: Option<&Candidate>) -> Self {
         let mut sources = Self {
             files: Vec::new(),
             broken: BTreeSet::new(),
             expected: Vec::new(),
             found: Vec::new(),
         };
+        if let Some(candidate) = candidate {
+            let name = candidate.name.split('/').next().unwrap_or_default();
+            sources.refuse_stranger(name);
+        }
         match file_names(folder) {
             Ok(names) => names.iter().for_each(|name| sources.refuse_stranger(name)),
             Err(error) => {
@@ -93,20 +99,34 @@ impl Sources {
             }
         }
         for subject in SUBJECTS {
-            sources.read_file(folder, subject, &format!("{subject}.toml"), false);
+            sources.read_file(folder, candidate, subject, &format!("{subject}.toml"), false);
             let fragments = format!("{subject}.d");
-            let names = file_names(&folder.join(&fragments)).unwrap_or_default();
+            let mut names =
+                BTreeSet::from_iter(file_names(&folder.join(&fragments)).unwrap_or_default());
+            let added = candidate.and_then(|one| one.name.strip_prefix(&format!("{fragments}/")));
+            names.extend(added.map(str::to_owned));
             for name in names.iter().filter(|name| name.ends_with(".toml")) {
-                sources.read_file(folder, subject, &format!("{fragments}/{name}"), true);
+                let name = format!("{fragments}/{name}");
+                sources.read_file(folder, candidate, subject, &name, true);
             }
         }
         sources
     }
 
-    fn read_file(&mut self, folder: &Path, subject: &'static str, name: &str, must_be: bool) {
-        match fs::read_to_string(folder.join(name)) {
+    fn read_file(
+        &mut self,
+        folder: &Path,
+        candidate: Option<&Candidate>,
+        subject: &'static str,
+        name: &str,
+        must_be: bool,
+    ) {
+        let candidate = candidate.filter(|candidate| candidate.name == name);
+        let path = candidate.map_or_else(|| folder.join(name), |candidate| candidate.path.clone());
+        match fs::read_to_string(path) {
             Ok(text) => self.files.push(Source { subject, name: name.into(), text }),
-            Err(error) if error.kind() == io::ErrorKind::NotFound && !must_be => {}
+            Err(error)
+                if error.kind() == io::ErrorKind::NotFound && !must_be && candidate.is_none() => {}
             Err(error) => {
                 self.broken.insert(subject);
                 let message = format!("cannot be read: {error}");

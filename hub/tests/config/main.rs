@@ -1,5 +1,6 @@
 //! The configuration's loader from outside: a site's files in, rules or messages out.
 
+mod candidate;
 mod folder;
 mod meaning;
 mod mistakes;
