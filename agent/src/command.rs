@@ -125,6 +125,16 @@ pub async fn agent<R: Runtime>(config: Arc<Config>, runtime: R) -> Result<(), Co
     Ok(())
 }
 
+/// `berth-agent check --file-only`: what Puppet asks before it replaces the file.
+///
+/// # Errors
+/// When it cannot be used.
+pub fn check_file(file: &Path) -> Result<(), CommandError> {
+    config::read(file)?;
+    println!("{}: good", file.display());
+    Ok(())
+}
+
 /// Held for as long as the agent lives; the kernel lets go of it however the agent ends.
 fn lock(config: &Config) -> Result<std::fs::File, CommandError> {
     let path = config.agent.state.join("agent.lock");

@@ -40,7 +40,11 @@ enum Command {
         json: bool,
     },
     /// Look whether this host is ready, and say what to do about what is not.
-    Check,
+    Check {
+        /// Look at the configuration file only.
+        #[arg(long)]
+        file_only: bool,
+    },
     /// Say the version.
     Version,
     /// List the places where tests let this program die.
@@ -59,7 +63,8 @@ fn main() -> ExitCode {
         }
         Command::Tunnel => command::tunnel(file),
         Command::Status { json } => command::show_status(file, json),
-        Command::Check => return command::check::check(file),
+        Command::Check { file_only: true } => command::check_file(file),
+        Command::Check { file_only: false } => return command::check::check(file),
         Command::Version => {
             println!("berth-agent {}", env!("CARGO_PKG_VERSION"));
             Ok(())

@@ -233,7 +233,7 @@ credentials = "/var/lib/berth/proxy"
 
     #[test]
     fn the_packaged_file_can_be_used_as_it_is_and_with_all_it_offers() {
-        let text = include_str!("../../../packaging/proxy.toml");
+        let text = include_str!("../../../packaging/etc/proxy.toml");
         let plain = parse(text).unwrap();
         assert_eq!(plain.limits, Numbers::default());
         let offered: String = text

@@ -30,6 +30,9 @@ struct OwnArguments {
     /// The configuration file.
     #[arg(long, value_name = "FILE", default_value = "/etc/berth/proxy.toml")]
     config: PathBuf,
+    /// Only read the file and say whether it can be used.
+    #[arg(long, requires = "config")]
+    check: bool,
 }
 
 fn main() -> ExitCode {
@@ -41,11 +44,27 @@ fn main() -> ExitCode {
         return as_configurable_http_proxy();
     }
     let arguments = OwnArguments::parse();
+    if arguments.check {
+        return check(&arguments.config);
+    }
     logging::start();
     match run(&arguments.config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn check(file: &Path) -> ExitCode {
+    match config::read(file) {
+        Ok(_) => {
+            println!("{}: good", file.display());
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("berth-proxy: {error}");
             ExitCode::FAILURE
         }
     }
