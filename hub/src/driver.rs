@@ -17,6 +17,7 @@ use berth_core::{Answer, Fleet, Settings, step};
 use berth_process::clock::now;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
+use crate::metrics::{self, Happened};
 use crate::storage::{Storage, StorageError};
 
 /// Events taken into one transaction at most: bounds the delay of the first of them.
@@ -90,7 +91,11 @@ impl FleetHandle {
 ///
 /// # Errors
 /// When the store cannot be read, or the new reign not saved.
-pub async fn start(storage: Storage, settings: Arc<Settings>) -> Result<FleetHandle, StorageError> {
+pub async fn start(
+    storage: Storage,
+    settings: Arc<Settings>,
+    metrics: metrics::Shared,
+) -> Result<FleetHandle, StorageError> {
     let epoch = storage.write(berth_store::Database::next_epoch).await?;
     let row = Row::Settings(Arc::clone(&settings));
     storage.write(move |database| database.commit(&[row])).await?;
@@ -107,8 +112,16 @@ pub async fn start(storage: Storage, settings: Arc<Settings>) -> Result<FleetHan
         // Sessions of one reign only are compared, so they may begin at one.
         next_session: Arc::new(AtomicU64::new(1)),
     };
-    let driver =
-        Driver { storage, fleet, publish, changes, tell, waiting: HashMap::new(), next_reply: 1 };
+    let driver = Driver {
+        storage,
+        fleet,
+        publish,
+        changes,
+        tell,
+        waiting: HashMap::new(),
+        next_reply: 1,
+        metrics,
+    };
     tokio::spawn(driver.run(queue));
     tokio::spawn(tick(handle.clone()));
     tracing::info!(%epoch, "the reign begins");
@@ -143,6 +156,7 @@ struct Driver {
     tell: broadcast::Sender<HostId>,
     waiting: HashMap<ReplyTo, oneshot::Sender<Answer>>,
     next_reply: ReplyTo,
+    metrics: metrics::Shared,
 }
 
 type Queue = mpsc::Receiver<(Event, Option<oneshot::Sender<Answer>>)>;
@@ -159,8 +173,10 @@ impl Driver {
             for (event, reply) in batch.drain(..) {
                 effects.append(&mut self.take(event, reply));
             }
+            let happened = Happened::of(&self.publish.borrow(), &effects, now());
             match self.commit(effects).await {
                 Ok(effects) => {
+                    self.metrics.count(&happened);
                     // A snapshot shares its records, so one a batch is cheap; and whoever gets an
                     // answer finds it in the fleet.
                     self.publish.send_replace(Arc::new(self.fleet.clone()));

@@ -32,6 +32,8 @@ enum Command {
         #[command(subcommand)]
         command: ConfigCommand,
     },
+    /// Print every series of /hub/metrics as a Markdown table.
+    Metrics,
     /// List the places where tests let this program die.
     #[command(hide = true)]
     CrashPoints,
@@ -85,6 +87,16 @@ async fn run() -> ExitCode {
         Command::Config { command: ConfigCommand::Check { config, with_file } } => {
             check(&config, with_file.as_deref())
         }
+        Command::Metrics => match berth_hub::metrics::all_series() {
+            Ok(all) => {
+                println!("| Series | Labels | Meaning |\n|---|---|---|");
+                for one in all {
+                    println!("| `{}` | {} | {} |", one.name, one.labels.join(", "), one.meaning);
+                }
+                ExitCode::SUCCESS
+            }
+            Err(error) => fail(&error.into()),
+        },
         Command::CrashPoints => {
             for point in berth_process::crash::list() {
                 println!("{point}");

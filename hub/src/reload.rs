@@ -55,9 +55,13 @@ async fn reload(hub: &Hub, folder: &Path) {
             hub.config.store(Arc::new(config::Config { hub: keep, ..fresh }));
             hub.fleet.send(Event::SettingsChanged(settings)).await;
             warnings.log();
+            hub.metrics.configuration(Some(now()));
             tracing::info!("configuration reloaded");
         }
-        Err(diagnostics) => tracing::error!("configuration not reloaded:\n{diagnostics}"),
+        Err(diagnostics) => {
+            hub.metrics.configuration(None);
+            tracing::error!("configuration not reloaded:\n{diagnostics}");
+        }
     }
 }
 

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use berth_core::route::{Route, routes};
 use berth_process::crash_point;
@@ -137,13 +137,19 @@ async fn bring_in_line(
             {
                 let epoch = hub.fleet.fleet().epoch.0;
                 crash_point!("hub.routes.before_add");
-                call(hub, Method::POST, &format!("/api/routes{path}"), Some(record(route, epoch)))
-                    .await?;
+                let path = format!("/api/routes{path}");
+                let begun = Instant::now();
+                let added = call(hub, Method::POST, &path, Some(record(route, epoch))).await;
+                hub.metrics.route_added(added.is_ok(), begun);
+                added?;
                 crash_point!("hub.routes.after_add");
             }
             for (path, route) in told.iter().filter(|(path, _)| !wanted.contains_key(*path)) {
                 crash_point!("hub.routes.before_remove");
-                remove(hub, path, route.generation.0).await?;
+                let begun = Instant::now();
+                let removed = remove(hub, path, route.generation.0).await;
+                hub.metrics.route_deleted(removed.is_ok(), begun);
+                removed?;
                 crash_point!("hub.routes.after_remove");
             }
         }

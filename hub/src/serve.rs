@@ -16,6 +16,7 @@ use crate::auth::LocalAdmin;
 use crate::ca::Ca;
 use crate::config::{self, Config};
 use crate::keys::Keys;
+use crate::metrics::Metrics;
 use crate::site::Hub;
 use crate::storage::Storage;
 use crate::{driver, housekeeping, link, reload, routes, web};
@@ -39,7 +40,10 @@ pub async fn open(config: Config) -> anyhow::Result<Parts> {
     let keys = Keys::open(&state.join("ca"))?;
     let ca = Ca::open(&state.join("ca"))?;
     ca.refresh_proxy(&state.join("proxy"))?;
-    let fleet = driver::start(storage.clone(), Arc::new(config.settings.clone())).await?;
+    let metrics = Arc::new(Metrics::new()?);
+    metrics.configuration(Some(clock::now()));
+    let settings = Arc::new(config.settings.clone());
+    let fleet = driver::start(storage.clone(), settings, Arc::clone(&metrics)).await?;
     let (revoked_in, revoked) = mpsc::unbounded_channel();
     let hub = Hub {
         config: ArcSwap::from_pointee(config),
@@ -48,6 +52,7 @@ pub async fn open(config: Config) -> anyhow::Result<Parts> {
         keys,
         ca,
         revoked: revoked_in,
+        metrics,
         routed: watch::Sender::new(BTreeMap::new()),
     };
     Ok(Parts { hub: Arc::new(hub), revoked })

@@ -12,6 +12,7 @@ use crate::ca::Ca;
 use crate::config::Config;
 use crate::driver::FleetHandle;
 use crate::keys::Keys;
+use crate::metrics;
 use crate::storage::Storage;
 
 /// The hub's shared parts.
@@ -29,6 +30,8 @@ pub struct Hub {
     pub ca: Ca,
     /// SHA-256 hashes of tokens that ended, for the proxy to forget.
     pub revoked: mpsc::UnboundedSender<Vec<u8>>,
+    /// What is counted, for Prometheus.
+    pub metrics: metrics::Shared,
     /// The routes that the proxy has confirmed, by path.
     pub routed: watch::Sender<BTreeMap<String, Generation>>,
 }

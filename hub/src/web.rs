@@ -36,6 +36,7 @@ pub fn router(hub: Arc<Hub>) -> Router {
 fn jupyterhub() -> Router<Arc<Hub>> {
     Router::new()
         .route("/hub/health", get(about::health))
+        .route("/hub/metrics", get(about::metrics))
         .route("/hub/api", get(about::version))
         .route("/hub/api/", get(about::version))
         .route("/hub/api/health", get(about::health))

@@ -10,6 +10,7 @@ pub mod drain;
 pub mod event;
 pub mod fleet;
 pub mod floor;
+pub mod largest;
 pub mod memory;
 pub mod nearest;
 pub mod packing;

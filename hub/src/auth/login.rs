@@ -1,6 +1,7 @@
 //! Login and logout by password.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::header::{COOKIE, HeaderValue, SET_COOKIE};
@@ -171,7 +172,10 @@ fn names(hub: &Hub) -> Result<CookieNames, Refusal> {
 /// Why not, for the login page.
 pub async fn log_in(hub: &Arc<Hub>, attempt: &LoginAttempt) -> Result<Response, LoginRefused> {
     let LoginAttempt { gate, name, password, address, .. } = attempt;
-    let user = password::verify(hub, gate, name, password, address).await.map_err(|error| {
+    let begun = Instant::now();
+    let verified = password::verify(hub, gate, name, password, address).await;
+    hub.metrics.login(verified.is_ok(), begun);
+    let user = verified.map_err(|error| {
         let refused = match error {
             PasswordError::TooMany(seconds) => LoginRefused::TooMany(seconds),
             PasswordError::Wrong | PasswordError::Unsuitable => LoginRefused::Wrong,

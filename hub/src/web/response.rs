@@ -43,6 +43,7 @@ pub async fn finish(State(hub): State<Arc<Hub>>, request: Request, next: Next) -
     complete(response.headers_mut(), is_api, https);
     let route = route.as_ref().map_or("no route", MatchedPath::as_str);
     let (status, millis) = (response.status().as_u16(), begun.elapsed().as_millis());
+    hub.metrics.request(method.as_str(), route, status, begun);
     if status >= 500 {
         tracing::warn!(%method, route, status, millis, "request");
     } else {

@@ -23,6 +23,7 @@ use berth_core::{Event, Server};
 use berth_hub::ca::Ca;
 use berth_hub::config::{Config, HubConfig};
 use berth_hub::keys::Keys;
+use berth_hub::metrics::Metrics;
 use berth_hub::site::Hub;
 use berth_hub::storage::Storage;
 use berth_hub::{actions, driver, web};
@@ -57,7 +58,9 @@ impl Site {
         let state = folder.path();
         let storage = Storage::open(state).unwrap();
         let settings = settings();
-        let fleet = driver::start(storage.clone(), Arc::new(settings.clone())).await.unwrap();
+        let metrics = Arc::new(Metrics::new().unwrap());
+        let started = driver::start(storage.clone(), Arc::new(settings.clone()), metrics.clone());
+        let fleet = started.await.unwrap();
         let (revoked_in, revoked) = mpsc::unbounded_channel();
         let hub = Arc::new(Hub {
             config: ArcSwap::from_pointee(Config {
@@ -69,6 +72,7 @@ impl Site {
             keys: Keys::open(&state.join("ca")).unwrap(),
             ca: Ca::open(&state.join("ca")).unwrap(),
             revoked: revoked_in,
+            metrics,
             routed: watch::Sender::new(BTreeMap::new()),
         });
         let site = Self { router: web::router(Arc::clone(&hub)), hub, revoked, _folder: folder };

@@ -116,8 +116,11 @@ impl Site {
         // Too little for the profile of its pool. The check refuses it; the pages have words for it.
         config.settings.hosts.get_mut(&"wn3".parse().unwrap()).unwrap().memory = Some(gb(16));
         let storage = Storage::open(&config.hub.state).unwrap();
+        let metrics = Arc::new(crate::metrics::Metrics::new().unwrap());
         let fleet =
-            driver::start(storage.clone(), Arc::new(config.settings.clone())).await.unwrap();
+            driver::start(storage.clone(), Arc::new(config.settings.clone()), metrics.clone())
+                .await
+                .unwrap();
         let (revoked, _revoked) = mpsc::unbounded_channel();
         let hub = Arc::new(Hub {
             fleet,
@@ -125,6 +128,7 @@ impl Site {
             keys: Keys::open(&at("keys")).unwrap(),
             ca: Ca::open(&at("ca")).unwrap(),
             revoked,
+            metrics,
             routed: watch::Sender::new(BTreeMap::new()),
             config: ArcSwap::from_pointee(config),
         });

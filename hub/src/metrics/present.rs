@@ -1,0 +1,203 @@
+//! What is the case at the moment of a scrape: hosts, pools, servers, people.
+
+use std::collections::BTreeMap;
+
+use berth_common::{ByteCount, Seconds, Timestamp};
+use berth_core::largest::largest_start;
+use berth_core::{Fleet, Host, Phase, ServerState};
+use prometheus::proto::MetricFamily;
+use prometheus::{Gauge, GaugeVec};
+
+use super::shelf::{Series, Shelf};
+use crate::site::Hub;
+
+const DAY: Seconds = Seconds(86_400);
+
+/// Series that are filled anew for each scrape: what is gone leaves no last value behind.
+#[derive(Debug)]
+pub struct Present {
+    shelf: Shelf,
+    running: Gauge,
+    people: Gauge,
+    active: GaugeVec,
+    host_state: GaugeVec,
+    host_memory: GaugeVec,
+    report_age: GaugeVec,
+    agent: GaugeVec,
+    largest: GaugeVec,
+    oversubscription: GaugeVec,
+    queue: GaugeVec,
+    queue_wait: GaugeVec,
+    servers: GaugeVec,
+}
+
+impl Present {
+    /// With nothing in it.
+    pub fn new() -> Result<Self, prometheus::Error> {
+        let mut shelf = Shelf::new()?;
+        Ok(Self {
+            running: shelf.amount("jupyterhub_running_servers", "Servers that answer")?,
+            people: shelf.amount("jupyterhub_total_users", "People with an account")?,
+            active: shelf.amounts(
+                "jupyterhub_active_users",
+                "People of whom there was a sign within the period",
+                &["period"],
+            )?,
+            host_state: shelf.amounts(
+                "berth_host_state",
+                "1 for the state in which the host is",
+                &["host", "pool", "state"],
+            )?,
+            host_memory: shelf.amounts(
+                "berth_host_memory_bytes",
+                "Memory of a host: total, usable by servers, reserved by their limits, used by \
+                 them, free by the kernel's count",
+                &["host", "kind"],
+            )?,
+            report_age: shelf.amounts(
+                "berth_host_report_age_seconds",
+                "Age of the host's newest report",
+                &["host"],
+            )?,
+            agent: shelf.amounts(
+                "berth_agent_info",
+                "1 for the agent that runs on the host",
+                &["host", "version"],
+            )?,
+            largest: shelf.amounts(
+                "berth_pool_largest_start_bytes",
+                "The largest memory limit with which a server would start in the pool now: the one \
+                 number to alert on",
+                &["pool"],
+            )?,
+            oversubscription: shelf.amounts(
+                "berth_pool_oversubscription_ratio",
+                "Limits of the pool's servers over the usable memory of its hosts",
+                &["pool"],
+            )?,
+            queue: shelf.amounts("berth_queue_length", "Servers that wait", &["profile"])?,
+            queue_wait: shelf.amounts(
+                "berth_queue_wait_seconds",
+                "For how long the first of those who wait has waited",
+                &["profile"],
+            )?,
+            servers: shelf.amounts(
+                "berth_servers",
+                "Servers that are not ended, by state",
+                &["profile", "state"],
+            )?,
+            shelf,
+        })
+    }
+
+    /// What is the case now.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn of(hub: &Hub, now: Timestamp) -> anyhow::Result<Self> {
+        let present = Self::new()?;
+        let fleet = hub.fleet.fleet();
+        let last_seen: Vec<Timestamp> = hub
+            .storage
+            .read(berth_store::Reader::users)?
+            .into_iter()
+            .map(|user| {
+                let servers = fleet.servers_of(&user.account.name);
+                servers.map(|server| server.last_activity).fold(user.last_activity, Ord::max)
+            })
+            .collect();
+        present.people(&last_seen, now);
+        present.servers(&fleet, now);
+        fleet.hosts.values().for_each(|host| present.host(&fleet, host, now));
+        present.pools(&fleet);
+        Ok(present)
+    }
+
+    fn people(&self, last_seen: &[Timestamp], now: Timestamp) {
+        self.people.set(last_seen.len() as f64);
+        for (period, days) in [("24h", 1), ("7d", 7), ("30d", 30)] {
+            let span = Seconds(DAY.0 * days);
+            let active = last_seen.iter().filter(|seen| seen.plus(span) >= now).count();
+            set(&self.active, &[period], active as f64);
+        }
+    }
+
+    fn servers(&self, fleet: &Fleet, now: Timestamp) {
+        let mut states: BTreeMap<(&str, String), u32> = BTreeMap::new();
+        let mut waiting: BTreeMap<&str, (u32, u64)> =
+            fleet.settings.profiles.keys().map(|name| (name.as_str(), (0, 0))).collect();
+        let mut running = 0_u32;
+        for server in fleet.servers.values().filter(|server| server.is_active()) {
+            let state = fleet.server_state(server, now);
+            running += u32::from(state == ServerState::Running);
+            let profile = server.ask.profile.as_str();
+            *states.entry((profile, state.to_string())).or_default() += 1;
+            if let Phase::Waiting { since, .. } = &server.phase {
+                let (length, longest) = waiting.entry(profile).or_default();
+                *length += 1;
+                *longest = (*longest).max(now.millis_since(*since));
+            }
+        }
+        self.running.set(f64::from(running));
+        for ((profile, state), count) in states {
+            set(&self.servers, &[profile, &state], f64::from(count));
+        }
+        for (profile, (length, longest)) in waiting {
+            set(&self.queue, &[profile], f64::from(length));
+            set(&self.queue_wait, &[profile], longest as f64 / 1e3);
+        }
+    }
+
+    fn host(&self, fleet: &Fleet, host: &Host, now: Timestamp) {
+        let name = host.id.as_str();
+        let pool = fleet.host_settings(&host.id).map_or("", |settings| settings.pool.as_str());
+        let state = fleet.host_state(host, now).to_string();
+        set(&self.host_state, &[name, pool, &state], 1.0);
+        let Some(heard) = &host.heard else { return };
+        set(&self.report_age, &[name], now.millis_since(heard.at) as f64 / 1e3);
+        set(&self.agent, &[name, &heard.facts.agent_version], 1.0);
+        let used: u64 = heard.observed.values().map(|one| one.memory_used.0).sum();
+        for (kind, amount) in [
+            ("total", heard.capacity.memory_total),
+            ("usable", fleet.usable_on(host).memory),
+            ("reserved", fleet.reserved_on(&host.id).memory),
+            ("used", ByteCount(used)),
+            ("free", heard.capacity.memory_free),
+        ] {
+            set(&self.host_memory, &[name, kind], amount.0 as f64);
+        }
+    }
+
+    fn pools(&self, fleet: &Fleet) {
+        for pool in fleet.settings.pools.keys() {
+            set(&self.largest, &[pool], largest_start(fleet, pool).0 as f64);
+            let in_pool = |host: &&std::sync::Arc<Host>| {
+                fleet.host_settings(&host.id).is_some_and(|settings| settings.pool == *pool)
+            };
+            let (mut reserved, mut usable) = (0.0, 0.0);
+            for host in fleet.hosts.values().filter(in_pool) {
+                reserved += fleet.reserved_on(&host.id).memory.0 as f64;
+                usable += fleet.usable_on(host).memory.0 as f64;
+            }
+            if usable > 0.0 {
+                set(&self.oversubscription, &[pool], reserved / usable);
+            }
+        }
+    }
+
+    /// All values as they are.
+    pub fn gather(&self) -> Vec<MetricFamily> {
+        self.shelf.gather()
+    }
+
+    /// The descriptions.
+    pub fn series(&self) -> Vec<Series> {
+        self.shelf.series()
+    }
+}
+
+fn set(gauges: &GaugeVec, labels: &[&str], value: f64) {
+    if let Ok(gauge) = gauges.get_metric_with_label_values(labels) {
+        gauge.set(value);
+    }
+}
