@@ -20,6 +20,7 @@ use crate::status;
 use crate::tunnel::{self, TunnelError};
 
 pub mod check;
+pub mod gpu;
 
 /// Threads that run tasks: the agent waits nearly always.
 const WORKERS: usize = 2;
@@ -59,6 +60,19 @@ pub enum CommandError {
         /// The system's reason.
         source: std::io::Error,
     },
+    /// No such GPU is remembered.
+    #[error("nothing is remembered of {gpu} in {folder}: {source}; see berth-agent status for the ids")]
+    NoGpu {
+        /// Which.
+        gpu: berth_common::GpuId,
+        /// Where it was looked for.
+        folder: String,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// The driver does not answer.
+    #[error("NVML: {0}")]
+    Nvml(#[from] nvml_wrapper::error::NvmlError),
     /// Anything else the system refuses.
     #[error("{0}")]
     System(#[from] std::io::Error),
