@@ -10,6 +10,8 @@ use tokio::sync::{mpsc, watch};
 
 use crate::config::{self, Config, ConfigError, HubAddress};
 use crate::driver::{self, Input, Outlets};
+use crate::gpu::Gpus;
+use crate::gpu::nvml::Library;
 use crate::identity::{self, Folder, IdentityError};
 use crate::link::{self, LinkState};
 use crate::perform::Workplace;
@@ -61,7 +63,9 @@ pub enum CommandError {
         source: std::io::Error,
     },
     /// No such GPU is remembered.
-    #[error("nothing is remembered of {gpu} in {folder}: {source}; see berth-agent status for the ids")]
+    #[error(
+        "nothing is remembered of {gpu} in {folder}: {source}; see berth-agent status for the ids"
+    )]
     NoGpu {
         /// Which.
         gpu: berth_common::GpuId,
@@ -96,7 +100,8 @@ pub fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
 /// When the host is not ready for an agent.
 pub fn run(file: &Path) -> Result<(), CommandError> {
     let config = Arc::new(config::read(file)?);
-    let docker = Docker::new(config.agent.name.clone(), &config.agent.docker);
+    let docker =
+        Docker::new(config.agent.name.clone(), &config.agent.docker).giving(config.gpus.give);
     runtime()?.block_on(agent(config, docker))
 }
 
@@ -109,6 +114,13 @@ pub async fn agent<R: Runtime>(config: Arc<Config>, runtime: R) -> Result<(), Co
     let _only_one = lock(&config)?;
     file::make_folder(&config.agent.run, 0o755)?;
     let boot: BootId = machine::boot_id()?.parse().map_err(std::io::Error::other)?;
+    let gpus = match &config.gpus {
+        gpus if gpus.manage => {
+            let library = Library::new(gpus.library.clone());
+            Gpus::start(library, &config.agent.state, &boot, &gpus.only)?
+        }
+        _ => Gpus::none(&boot),
+    };
     let keeper = Keeper::new(
         Incarnation(rand::random()),
         boot.clone(),
@@ -120,7 +132,7 @@ pub async fn agent<R: Runtime>(config: Arc<Config>, runtime: R) -> Result<(), Co
     let (reports, reported) = watch::channel(None);
     let (link_state, link) = watch::channel(LinkState::Away("not linked yet".into()));
     let work =
-        Arc::new(Workplace { runtime, config: config.clone(), boot, inputs: sender.clone() });
+        Arc::new(Workplace { runtime, config: config.clone(), boot, gpus, inputs: sender.clone() });
     if config.limits.is_none() {
         tracing::warn!("no section [limits]: servers run on, but none is created on this host");
     }

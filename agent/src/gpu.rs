@@ -6,9 +6,10 @@
 //! restarts. A call to the driver may hang for ever, so none is ever made from an asynchronous
 //! thread: there one reads the last picture, and how old it is.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::mpsc::Sender;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use berth_common::link::{Ending, GpuDevice, GpuFacts};
@@ -22,6 +23,7 @@ use picture::{Holders, Patience, Picture};
 use reading::Source;
 use sampler::Shared;
 
+pub mod environment;
 pub mod kernel_log;
 pub mod ledger;
 pub mod memo;
@@ -45,6 +47,8 @@ pub struct Gpus {
     /// Asks for a round; `None` where nobody looks.
     ask: Option<Sender<()>>,
     holders: Arc<Mutex<Holders>>,
+    /// What containers that this process has made are to get, until they start.
+    promised: Arc<Mutex<BTreeMap<String, Vec<GpuPart>>>>,
     /// GPUs that this agent manages; empty: all.
     only: Arc<[GpuId]>,
 }
@@ -63,8 +67,7 @@ impl Gpus {
         let memos = Memos::new(state);
         let ledger = Ledger::new(boot.clone(), memos.read(), now());
         let shared = Shared::new(ledger);
-        let ask =
-            sampler::start(source, shared.clone(), memos, state.to_owned(), boot.clone())?;
+        let ask = sampler::start(source, shared.clone(), memos, state.to_owned(), boot.clone())?;
         Ok(Self::new(shared, Some(ask), only))
     }
 
@@ -75,7 +78,14 @@ impl Gpus {
 
     fn new(shared: Arc<Shared>, ask: Option<Sender<()>>, only: &[GpuId]) -> Self {
         let pictures = shared.pictures();
-        Self { shared, pictures, ask, holders: Arc::default(), only: only.into() }
+        Self {
+            shared,
+            pictures,
+            ask,
+            holders: Arc::default(),
+            promised: Arc::default(),
+            only: only.into(),
+        }
     }
 
     /// Returns after the next picture.
@@ -127,8 +137,10 @@ impl Gpus {
         if wanted.is_empty() {
             return Ok(());
         }
-        let refused =
-            |gpu: &GpuId, why: String| Ending { reason: Reason::FailedGpu, detail: format!("{gpu}: {why}") };
+        let refused = |gpu: &GpuId, why: String| Ending {
+            reason: Reason::FailedGpu,
+            detail: format!("{gpu}: {why}"),
+        };
         for part in wanted {
             if !self.manages(&part.gpu) {
                 let why = format!("this host has no GPU {}", part.gpu);
@@ -143,6 +155,31 @@ impl Gpus {
             checked.map_err(|why| refused(&part.gpu, why))?;
         }
         Ok(())
+    }
+
+    /// Notes what a container is to get when it starts.
+    pub fn promise(&self, container: &str, gpus: &[GpuPart]) {
+        if !gpus.is_empty() {
+            self.promised().insert(container.to_owned(), gpus.to_vec());
+        }
+    }
+
+    /// A container has started, or will not.
+    pub fn forget(&self, container: &str) {
+        self.promised().remove(container);
+    }
+
+    /// Looks once more, now, whether a container may get what was promised to it.
+    ///
+    /// # Errors
+    /// Why not.
+    pub async fn check_promised(&self, container: &str) -> Result<(), Ending> {
+        let promised = self.promised().get(container).cloned().unwrap_or_default();
+        self.check(&promised).await
+    }
+
+    fn promised(&self) -> MutexGuard<'_, BTreeMap<String, Vec<GpuPart>>> {
+        self.promised.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The picture of a round that began after this call; the last one, if none comes in time.

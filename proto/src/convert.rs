@@ -4,7 +4,8 @@
 use berth_common::id::BadId;
 use berth_common::link::{
     Account, Capacity, Desired, DesiredSet, Ending, GpuDevice, GpuFacts, GpuProcess, GpuUse, Group,
-    HostFacts, Observed, ObservedState, Origin, Pending, Report, RunSpec, StartStep, StepDone, Verdict,
+    HostFacts, Observed, ObservedState, Origin, Pending, Report, RunSpec, StartStep, StepDone,
+    Verdict,
 };
 use berth_common::{ByteCount, Epoch, Generation, GpuPart, Incarnation, Revision, Timestamp};
 

@@ -81,7 +81,8 @@ impl KernelLog {
                     records.extend(text.lines().map(str::to_owned));
                 }
                 // Overwritten meanwhile: the next read goes on with the oldest there is.
-                Err(error) if error.raw_os_error() == Some(rustix::io::Errno::PIPE.raw_os_error()) => {}
+                Err(error)
+                    if error.raw_os_error() == Some(rustix::io::Errno::PIPE.raw_os_error()) => {}
                 Err(_) => return records,
             }
         }

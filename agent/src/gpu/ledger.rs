@@ -162,8 +162,8 @@ impl Ledger {
         entry.presence = Presence::Here;
         entry.see(found, owner, now);
         if let Some(mark) = &entry.memo.mark {
-            let is_over = mark.state == Marked::Suspect
-                && now.date.millis_since(mark.since) >= SUSPECT_MS;
+            let is_over =
+                mark.state == Marked::Suspect && now.date.millis_since(mark.since) >= SUSPECT_MS;
             // A reboot is the cure; what is still wrong marks it again.
             if is_over || mark.boot != self.boot {
                 entry.memo.mark = None;
@@ -239,9 +239,8 @@ impl Ledger {
 
     /// All that others may know.
     pub fn picture(&self) -> Picture {
-        let settled = self
-            .opened
-            .is_some_and(|opened| self.looked.millis_since(opened) >= SETTLING_MS);
+        let settled =
+            self.opened.is_some_and(|opened| self.looked.millis_since(opened) >= SETTLING_MS);
         let mut gpus = BTreeMap::new();
         for (gpu, entry) in &self.entries {
             entry.show(gpu, settled, self.looked, &mut gpus);
@@ -365,13 +364,7 @@ impl Entry {
     }
 
     /// The GPU as others may know it, or its instances.
-    fn show(
-        &self,
-        gpu: &GpuId,
-        settled: bool,
-        now: Timestamp,
-        gpus: &mut BTreeMap<GpuId, Gpu>,
-    ) {
+    fn show(&self, gpu: &GpuId, settled: bool, now: Timestamp, gpus: &mut BTreeMap<GpuId, Gpu>) {
         let aside = self.aside(now);
         let one = |gpu: &GpuId, reading: Option<&Reading>, aside: Option<String>| Gpu {
             index: self.index,
@@ -383,7 +376,9 @@ impl Entry {
             busy: reading.and_then(|it| {
                 // Without a process and without memory, use is noise; so it is at the beginning.
                 let has_users = self.users.iter().any(|user| user.gpu == *gpu);
-                it.busy.filter(|_| settled || has_users).map(|busy| if has_users { busy } else { 0 })
+                it.busy
+                    .filter(|_| settled || has_users)
+                    .map(|busy| if has_users { busy } else { 0 })
             }),
             users: self.users.iter().filter(|user| user.gpu == *gpu).cloned().collect(),
             last_xid: self.last_xid,
@@ -395,7 +390,8 @@ impl Entry {
                 }
             }
             Some((device, Some(_))) => {
-                let empty = || "MIG is on, and it has no instances: make some, or switch it off".into();
+                let empty =
+                    || "MIG is on, and it has no instances: make some, or switch it off".into();
                 let aside = Some(aside.unwrap_or_else(empty));
                 gpus.insert(gpu.clone(), one(gpu, Some(device), aside));
             }
@@ -407,13 +403,7 @@ impl Entry {
 }
 
 /// A process and since when it is there; `None` for what belongs to the driver.
-fn user(
-    gpu: &GpuId,
-    process: Process,
-    owner: Owner,
-    known: &[User],
-    now: Moment,
-) -> Option<User> {
+fn user(gpu: &GpuId, process: Process, owner: Owner, known: &[User], now: Moment) -> Option<User> {
     if owner.is_of_the_driver() {
         return None;
     }

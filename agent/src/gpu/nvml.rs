@@ -5,6 +5,7 @@
 //! which costs microseconds and leaves nothing that could go stale.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
@@ -81,6 +82,8 @@ fn needed<T>(answer: Result<T, NvmlError>) -> Result<T, Fault> {
 /// The library of this host.
 #[derive(Debug, Default)]
 pub struct Library {
+    /// Where it is; by default where the loader finds it.
+    path: Option<PathBuf>,
     open: Option<Open>,
     /// The library as it was before it was closed, while the thread of events still holds it.
     closing: Weak<Nvml>,
@@ -111,7 +114,7 @@ impl Source for Library {
                 if self.closing.strong_count() > 0 {
                     return Err(Absence::Other("it is being opened anew".into()));
                 }
-                self.open.insert(Open::new()?)
+                self.open.insert(Open::new(self.path.as_deref())?)
             }
         };
         let asked = open.ask();
@@ -128,6 +131,11 @@ impl Source for Library {
 }
 
 impl Library {
+    /// The library at a path, or where the loader finds it. Nothing is opened yet.
+    pub fn new(path: Option<PathBuf>) -> Self {
+        Self { path, ..Self::default() }
+    }
+
     /// Shuts NVML down, as soon as the thread of events has let go of it.
     fn close(&mut self) {
         if let Some(open) = self.open.take() {
@@ -149,8 +157,12 @@ fn absence(error: NvmlError) -> Absence {
 }
 
 impl Open {
-    fn new() -> Result<Self, Absence> {
-        let nvml = Nvml::init().map_err(absence)?;
+    fn new(path: Option<&Path>) -> Result<Self, Absence> {
+        let nvml = match path {
+            Some(path) => Nvml::builder().lib_path(path.as_os_str()).init(),
+            None => Nvml::init(),
+        };
+        let nvml = nvml.map_err(absence)?;
         let driver = nvml.sys_driver_version().unwrap_or_default();
         let count = nvml.device_count().map_err(absence)?;
         Ok(Self {
@@ -200,9 +212,8 @@ fn read(nvml: &Nvml, device: &Device<'_>, gpu: GpuId) -> Result<Reading, Fault> 
         _ => None,
     };
     let capability = optional(device.cuda_compute_capability())?;
-    let capability = capability.and_then(|it| {
-        Some((u32::try_from(it.major).ok()?, u32::try_from(it.minor).ok()?))
-    });
+    let capability = capability
+        .and_then(|it| Some((u32::try_from(it.major).ok()?, u32::try_from(it.minor).ok()?)));
     Ok(Reading {
         gpu,
         model: needed(device.name())?,
@@ -216,7 +227,6 @@ fn read(nvml: &Nvml, device: &Device<'_>, gpu: GpuId) -> Result<Reading, Fault> 
         slowdown_at: optional(device.temperature_threshold(celsius))?,
         slowed_down: throttled.contains(ThrottleReasons::HW_SLOWDOWN),
         power: optional(device.power_usage())?,
-        energy: optional(device.total_energy_consumption())?,
         clock: optional(device.clock_info(Clock::SM))?,
         ecc_uncorrected: optional(
             device.total_ecc_errors(MemoryError::Uncorrected, EccCounter::Volatile),
@@ -269,9 +279,7 @@ fn processes(device: &Device<'_>) -> Result<Vec<Process>, Fault> {
     Ok(all)
 }
 
-fn listed(
-    ask: impl Fn() -> Result<Vec<ProcessInfo>, NvmlError>,
-) -> Result<Vec<Process>, Fault> {
+fn listed(ask: impl Fn() -> Result<Vec<ProcessInfo>, NvmlError>) -> Result<Vec<Process>, Fault> {
     // The list grows between the two calls that the wrapper makes when many begin at once.
     const TRIES: usize = 3;
     let mut found = Vec::new();
@@ -297,11 +305,7 @@ fn listed(
 
 /// The instances of a split GPU. Use, heat and power are the whole GPU's; processes are listed
 /// with the whole and belong to the instance that they name.
-fn instances(
-    nvml: &Nvml,
-    device: &Device<'_>,
-    whole: &mut Reading,
-) -> Result<Vec<Reading>, Fault> {
+fn instances(nvml: &Nvml, device: &Device<'_>, whole: &mut Reading) -> Result<Vec<Reading>, Fault> {
     let mut all = Vec::new();
     for index in 0..optional(device.mig_device_count())?.unwrap_or(0) {
         // The count is of places; an empty one answers "not found".

@@ -100,7 +100,10 @@ fn device_answers(nvml: &Nvml, device: &Device<'_>) -> Map<String, Value> {
         TemperatureThreshold::GpuMax,
         TemperatureThreshold::MemoryMax,
     ] {
-        tell(&format!("temperature_threshold {limit:?}"), said(device.temperature_threshold(limit)));
+        tell(
+            &format!("temperature_threshold {limit:?}"),
+            said(device.temperature_threshold(limit)),
+        );
     }
     tell("current_throttle_reasons", said(device.current_throttle_reasons()));
     tell("power_usage", said(device.power_usage()));
@@ -116,9 +119,7 @@ fn device_answers(nvml: &Nvml, device: &Device<'_>) -> Map<String, Value> {
             tell(&name, said(device.total_ecc_errors(kind.clone(), span)));
         }
     }
-    for cause in
-        [RetirementCause::MultipleSingleBitEccErrors, RetirementCause::DoubleBitEccError]
-    {
+    for cause in [RetirementCause::MultipleSingleBitEccErrors, RetirementCause::DoubleBitEccError] {
         let name = format!("retired_pages {cause:?}");
         tell(&name, said(device.retired_pages(cause).map(|pages| pages.len())));
     }
@@ -138,7 +139,8 @@ fn device_answers(nvml: &Nvml, device: &Device<'_>) -> Map<String, Value> {
     tell("encoder_utilization", said(device.encoder_utilization()));
     tell("process_utilization_stats", said(device.process_utilization_stats(None)));
     tell("supported_event_types", said(device.supported_event_types()));
-    let fields = [field_id::NVML_FI_DEV_MEMORY_TEMP, field_id::NVML_FI_DEV_TOTAL_ENERGY_CONSUMPTION];
+    let fields =
+        [field_id::NVML_FI_DEV_MEMORY_TEMP, field_id::NVML_FI_DEV_TOTAL_ENERGY_CONSUMPTION];
     tell("field memory temperature, energy", said(device.field_values_for(&fields.map(FieldId))));
     for (name, value) in process_lists(nvml, device) {
         tell(name, value);

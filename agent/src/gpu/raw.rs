@@ -36,9 +36,7 @@ pub fn remapped_rows(nvml: &Nvml, device: &Device<'_>) -> Result<[u32; 4], NvmlE
     let mut rows = [0; 4];
     let [correctable, uncorrectable, pending, failed] = &mut rows;
     // SAFETY: the handle is valid (see above) and the call writes four numbers.
-    nvml_try(unsafe {
-        call(device.handle(), correctable, uncorrectable, pending, failed)
-    })?;
+    nvml_try(unsafe { call(device.handle(), correctable, uncorrectable, pending, failed) })?;
     Ok(rows)
 }
 

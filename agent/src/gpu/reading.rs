@@ -137,8 +137,6 @@ pub struct Reading {
     pub slowed_down: bool,
     /// In mW.
     pub power: Option<u32>,
-    /// Since the driver was loaded, in mJ.
-    pub energy: Option<u64>,
     /// Clock of the processors, in MHz.
     pub clock: Option<u32>,
     /// Memory errors that could not be corrected, since the driver was loaded.

@@ -87,7 +87,8 @@ mod tests {
 
     #[test]
     fn lines_of_the_kernels_log() {
-        let line = "4,1234,567890,-;NVRM: Xid (PCI:0000:05:00): 79, pid='<unknown>', GPU has fallen";
+        let line =
+            "4,1234,567890,-;NVRM: Xid (PCI:0000:05:00): 79, pid='<unknown>', GPU has fallen";
         assert_eq!(in_kernel_log(line), Some(("0000:05:00", 79)));
         assert_eq!(in_kernel_log("NVRM: Xid (PCI:0000:C1:00): 31"), Some(("0000:C1:00", 31)));
         for other in ["", "NVRM: loading", "NVRM: Xid (PCI:0000:05:00): x", "Xid 79"] {
