@@ -141,11 +141,8 @@ impl Gpus {
             reason: Reason::FailedGpu,
             detail: format!("{gpu}: {why}"),
         };
-        for part in wanted {
-            if !self.manages(&part.gpu) {
-                let why = format!("this host has no GPU {}", part.gpu);
-                return Err(Ending { reason: Reason::FailedPolicy, detail: why });
-            }
+        if let Some(part) = wanted.iter().find(|part| !self.manages(&part.gpu)) {
+            return Err(refused(&part.gpu, "Berth does not manage this GPU here".into()));
         }
         let picture = self.look().await;
         let holders = self.holders();
@@ -200,3 +197,6 @@ impl Gpus {
 fn now() -> Moment {
     Moment { steady: clock::steady(), date: clock::now() }
 }
+
+#[cfg(test)]
+mod tests;

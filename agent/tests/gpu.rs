@@ -1,58 +1,17 @@
 //! The agent's adapter against a management library that is not NVIDIA's, through the real loader:
 //! each test has a copy of it with a state of its own.
 
-use std::fs;
-use std::path::PathBuf;
-
 use berth_agent::gpu::nvml::Library;
 use berth_agent::gpu::reading::{Absence, Event, Fault, Reading, Round, Source};
 use berth_common::ByteCount;
 
-/// Which library.
-#[derive(Clone, Copy)]
-enum Flavour {
-    /// Driver 470 with two K80 boards.
-    K80,
-    /// Driver 580 with an H200.
-    H200,
-}
+#[path = "host/nvml.rs"]
+mod nvml;
 
-struct Fake {
-    folder: tempfile::TempDir,
-}
+use nvml::{Fake, Flavour};
 
-impl Fake {
-    fn new(flavour: Flavour) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let built = std::env::current_exe().unwrap();
-        let name = match flavour {
-            Flavour::K80 => "libfake_nvml.so",
-            Flavour::H200 => "libfake_nvml_580.so",
-        };
-        let fake = Self { folder };
-        fs::copy(built.with_file_name(name), fake.library()).unwrap();
-        fake.says("");
-        fake
-    }
-
-    fn library(&self) -> PathBuf {
-        self.folder.path().join("libnvidia-ml.so.1")
-    }
-
-    /// Replaces the state as a whole.
-    fn says(&self, state: &str) {
-        let next = self.folder.path().join("next");
-        fs::write(&next, state).unwrap();
-        fs::rename(next, self.folder.path().join("libnvidia-ml.so.1.state")).unwrap();
-    }
-
-    fn unloads_the_driver(&self) {
-        fs::remove_file(self.folder.path().join("libnvidia-ml.so.1.state")).unwrap();
-    }
-
-    fn source(&self) -> Library {
-        Library::new(Some(self.library()))
-    }
+fn source(fake: &Fake) -> Library {
+    Library::new(Some(fake.library()))
 }
 
 fn device(round: &Round, index: usize) -> &Reading {
@@ -63,7 +22,7 @@ fn device(round: &Round, index: usize) -> &Reading {
 fn two_k80_boards_on_driver_470() {
     let fake = Fake::new(Flavour::K80);
     fake.says("gpu0.util = 99\ngpu1.procs = 4242:512\ngpu2.retired = 3\ngpu2.retire_pending = 1\n");
-    let mut library = fake.source();
+    let mut library = source(&fake);
     let round = library.round().unwrap();
     assert_eq!((round.driver.as_str(), round.places.len()), ("470.256.02", 4));
     let first = device(&round, 0);
@@ -88,7 +47,7 @@ fn an_h200_on_driver_580_as_one_was_seen() {
     fake.says(
         "gpu0.procs = 590:2118,591:3142,592:4166\ngpu0.util = 13\ngpu0.rows_correctable = 2\n",
     );
-    let mut library = fake.source();
+    let mut library = source(&fake);
     let round = library.round().unwrap();
     assert_eq!((round.driver.as_str(), round.places.len()), ("580.159.04", 1));
     let gpu = device(&round, 0);
@@ -106,7 +65,7 @@ fn an_h200_on_driver_580_as_one_was_seen() {
 #[test]
 fn what_changes_is_seen_at_the_next_round() {
     let fake = Fake::new(Flavour::K80);
-    let mut library = fake.source();
+    let mut library = source(&fake);
     assert_eq!(device(&library.round().unwrap(), 3).busy, Some(0));
     fake.says("gpu3.util = 70\ngpu3.temp = 80\ngpu3.ecc_dbe = 2\ngpu3.procs = 7:100\n");
     let round = library.round().unwrap();
@@ -118,7 +77,7 @@ fn what_changes_is_seen_at_the_next_round() {
 #[test]
 fn a_lost_gpu_keeps_its_name_and_hides_no_other() {
     let fake = Fake::new(Flavour::K80);
-    let mut library = fake.source();
+    let mut library = source(&fake);
     let name = device(&library.round().unwrap(), 2).gpu.clone();
     fake.says("gpu2.lost = 1\n");
     let round = library.round().unwrap();
@@ -133,7 +92,7 @@ fn a_lost_gpu_keeps_its_name_and_hides_no_other() {
 fn a_gpu_that_is_lost_from_the_beginning_has_no_name() {
     let fake = Fake::new(Flavour::K80);
     fake.says("gpu0.lost = 1\n");
-    let round = fake.source().round().unwrap();
+    let round = source(&fake).round().unwrap();
     assert_eq!(
         (round.places[0].gpu.clone(), round.places[0].found.clone()),
         (None, Err(Fault::Lost))
@@ -143,12 +102,12 @@ fn a_gpu_that_is_lost_from_the_beginning_has_no_name() {
 #[test]
 fn neither_library_nor_driver_is_a_host_without_gpus() {
     let fake = Fake::new(Flavour::K80);
-    let nowhere = fake.folder.path().join("nowhere.so");
+    let nowhere = fake.folder().join("nowhere.so");
     assert!(
         matches!(Library::new(Some(nowhere)).round(), Err(Absence::None(why)) if why.contains("library"))
     );
     fake.unloads_the_driver();
-    let mut library = fake.source();
+    let mut library = source(&fake);
     assert!(matches!(library.round(), Err(Absence::None(why)) if why.contains("driver")));
     fake.says("");
     assert_eq!(library.round().unwrap().places.len(), 4, "loaded later");
@@ -161,7 +120,7 @@ fn neither_library_nor_driver_is_a_host_without_gpus() {
 #[test]
 fn another_number_of_gpus_opens_the_library_anew() {
     let fake = Fake::new(Flavour::K80);
-    let mut library = fake.source();
+    let mut library = source(&fake);
     library.round().unwrap();
     fake.says("count = 3\n");
     assert!(library.round().is_err());
@@ -172,7 +131,7 @@ fn another_number_of_gpus_opens_the_library_anew() {
 fn xids_are_told_with_the_gpus_name_until_the_library_closes() {
     let fake = Fake::new(Flavour::K80);
     fake.says("gpu1.no_events = 1\nevent = 0:13\n");
-    let mut library = fake.source();
+    let mut library = source(&fake);
     let names: Vec<_> =
         library.round().unwrap().places.into_iter().map(|place| place.gpu.unwrap()).collect();
     let events = library.events().unwrap();
@@ -203,7 +162,7 @@ fn instances_of_a_split_gpu_have_names_memory_and_processes() {
         "gpu0.mig = 1\ngpu0.instances = MIG-a:1:0:16384,MIG-b:2:0:16384\n\
          gpu0.procs = 77:1024:2:0\n",
     );
-    let round = fake.source().round().unwrap();
+    let round = source(&fake).round().unwrap();
     let found = round.places[0].found.as_ref().unwrap();
     let parts = found.instances.as_ref().unwrap();
     let told: Vec<_> = parts
@@ -215,6 +174,6 @@ fn instances_of_a_split_gpu_have_names_memory_and_processes() {
     assert_eq!(parts[1].model, "NVIDIA H200 MIG 1g.16gb");
     assert!(found.device.processes.is_empty(), "they are the instances'");
     fake.says("gpu0.mig = 1\n");
-    let round = fake.source().round().unwrap();
+    let round = source(&fake).round().unwrap();
     assert_eq!(round.places[0].found.as_ref().unwrap().instances, Some(Vec::new()));
 }

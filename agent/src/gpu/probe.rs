@@ -116,7 +116,7 @@ fn device_answers(nvml: &Nvml, device: &Device<'_>) -> Map<String, Value> {
     for kind in [MemoryError::Corrected, MemoryError::Uncorrected] {
         for span in [EccCounter::Volatile, EccCounter::Aggregate] {
             let name = format!("total_ecc_errors {kind:?} {span:?}");
-            tell(&name, said(device.total_ecc_errors(kind.clone(), span)));
+            tell(&name, said(device.total_ecc_errors(kind, span)));
         }
     }
     for cause in [RetirementCause::MultipleSingleBitEccErrors, RetirementCause::DoubleBitEccError] {
@@ -145,10 +145,45 @@ fn device_answers(nvml: &Nvml, device: &Device<'_>) -> Map<String, Value> {
     for (name, value) in process_lists(nvml, device) {
         tell(name, value);
     }
-    let begun = Instant::now();
-    let _ = (device.uuid(), device.utilization_rates(), device.running_compute_processes_v2());
-    tell("ms for uuid, use and processes", json!(millis(begun.elapsed())));
+    tell("ms of calls", call_times(nvml, device));
     all
+}
+
+/// The middle time of each call that a round makes.
+fn call_times(nvml: &Nvml, device: &Device<'_>) -> Value {
+    type Call<'a> = (&'a str, &'a dyn Fn() -> bool);
+    let calls: [Call<'_>; 16] = [
+        ("device_by_index", &|| nvml.device_by_index(0).is_ok()),
+        ("uuid", &|| device.uuid().is_ok()),
+        ("name", &|| device.name().is_ok()),
+        ("pci_info", &|| device.pci_info().is_ok()),
+        ("memory_info", &|| device.memory_info().is_ok()),
+        ("utilization_rates", &|| device.utilization_rates().is_ok()),
+        ("temperature", &|| device.temperature(TemperatureSensor::Gpu).is_ok()),
+        ("threshold", &|| device.temperature_threshold(TemperatureThreshold::Slowdown).is_ok()),
+        ("throttle", &|| device.current_throttle_reasons().is_ok()),
+        ("power_usage", &|| device.power_usage().is_ok()),
+        ("energy", &|| device.total_energy_consumption().is_ok()),
+        ("clock_info", &|| device.clock_info(Clock::SM).is_ok()),
+        ("total_ecc_errors", &|| {
+            device.total_ecc_errors(MemoryError::Uncorrected, EccCounter::Volatile).is_ok()
+        }),
+        ("remapped rows", &|| raw::remapped_rows(nvml, device).is_ok()),
+        ("mig_mode", &|| device.mig_mode().is_ok()),
+        ("processes", &|| device.running_compute_processes_v2().is_ok()),
+    ];
+    let time = |call: &dyn Fn() -> bool| {
+        let mut times: Vec<f64> = (0..ROUNDS)
+            .map(|_| {
+                let begun = Instant::now();
+                call();
+                millis(begun.elapsed())
+            })
+            .collect();
+        times.sort_by(f64::total_cmp);
+        times.get(times.len() / 2).copied()
+    };
+    calls.iter().map(|(name, call)| ((*name).to_owned(), json!(time(*call)))).collect()
 }
 
 fn process_lists(nvml: &Nvml, device: &Device<'_>) -> [(&'static str, Value); 6] {

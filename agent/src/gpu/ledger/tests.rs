@@ -208,7 +208,8 @@ fn an_administrator_clears_what_is_there_and_forgets_what_is_gone() {
 
 #[test]
 fn what_the_device_itself_says_sets_it_aside() {
-    let cases: [(&str, fn(&mut Reading)); 4] = [
+    type Case = (&'static str, fn(&mut Reading));
+    let cases: [Case; 4] = [
         ("failed: 63 memory pages are retired", |it| {
             it.retired = Some(RetiredPages { single_bit: 60, double_bit: 3, pending: false });
         }),
