@@ -10,6 +10,8 @@ use tokio::sync::{mpsc, watch};
 
 use crate::config::{self, Config, ConfigError, HubAddress};
 use crate::driver::{self, Input, Outlets};
+use crate::gpu::Gpus;
+use crate::gpu::nvml::Library;
 use crate::identity::{self, Folder, IdentityError};
 use crate::link::{self, LinkState};
 use crate::perform::Workplace;
@@ -20,6 +22,7 @@ use crate::status;
 use crate::tunnel::{self, TunnelError};
 
 pub mod check;
+pub mod gpu;
 
 /// Threads that run tasks: the agent waits nearly always.
 const WORKERS: usize = 2;
@@ -59,6 +62,21 @@ pub enum CommandError {
         /// The system's reason.
         source: std::io::Error,
     },
+    /// No such GPU is remembered.
+    #[error(
+        "nothing is remembered of {gpu} in {folder}: {source}; see berth-agent status for the ids"
+    )]
+    NoGpu {
+        /// Which.
+        gpu: berth_common::GpuId,
+        /// Where it was looked for.
+        folder: String,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// The driver does not answer.
+    #[error("NVML: {0}")]
+    Nvml(#[from] nvml_wrapper::error::NvmlError),
     /// Anything else the system refuses.
     #[error("{0}")]
     System(#[from] std::io::Error),
@@ -82,7 +100,8 @@ pub fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
 /// When the host is not ready for an agent.
 pub fn run(file: &Path) -> Result<(), CommandError> {
     let config = Arc::new(config::read(file)?);
-    let docker = Docker::new(config.agent.name.clone(), &config.agent.docker);
+    let docker =
+        Docker::new(config.agent.name.clone(), &config.agent.docker).giving(config.gpus.give);
     runtime()?.block_on(agent(config, docker))
 }
 
@@ -95,6 +114,13 @@ pub async fn agent<R: Runtime>(config: Arc<Config>, runtime: R) -> Result<(), Co
     let _only_one = lock(&config)?;
     file::make_folder(&config.agent.run, 0o755)?;
     let boot: BootId = machine::boot_id()?.parse().map_err(std::io::Error::other)?;
+    let gpus = match &config.gpus {
+        gpus if gpus.manage => {
+            let library = Library::new(gpus.library.clone());
+            Gpus::start(library, &config.agent.state, &boot, &gpus.only)?
+        }
+        _ => Gpus::none(&boot),
+    };
     let keeper = Keeper::new(
         Incarnation(rand::random()),
         boot.clone(),
@@ -106,7 +132,7 @@ pub async fn agent<R: Runtime>(config: Arc<Config>, runtime: R) -> Result<(), Co
     let (reports, reported) = watch::channel(None);
     let (link_state, link) = watch::channel(LinkState::Away("not linked yet".into()));
     let work =
-        Arc::new(Workplace { runtime, config: config.clone(), boot, inputs: sender.clone() });
+        Arc::new(Workplace { runtime, config: config.clone(), boot, gpus, inputs: sender.clone() });
     if config.limits.is_none() {
         tracing::warn!("no section [limits]: servers run on, but none is created on this host");
     }

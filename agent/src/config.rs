@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use berth_common::{ByteCount, HostId};
+use berth_common::{ByteCount, GpuId, HostId};
 use berth_process::file::{self, FileError};
 use serde::{Deserialize, Deserializer};
 
@@ -26,6 +26,42 @@ pub struct Config {
     pub home: Home,
     /// What the hub may ask of this host. Without it nothing is created.
     pub limits: Option<Limits>,
+    /// The host's GPUs.
+    #[serde(default)]
+    pub gpus: Gpus,
+}
+
+/// The host's GPUs: section `[gpus]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Gpus {
+    /// Whether Berth may give them to servers at all.
+    #[serde(default = "default_manage")]
+    pub manage: bool,
+    /// Only these, by UUID; empty: all.
+    #[serde(default)]
+    pub only: Vec<GpuId>,
+    /// The NVML library, where the loader does not find it.
+    #[serde(default, deserialize_with = "some_path")]
+    pub library: Option<PathBuf>,
+    /// How a container gets them.
+    #[serde(default)]
+    pub give: Give,
+}
+
+/// How a container gets its GPUs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Give {
+    /// By CDI where the engine knows the GPU so, else by a device request.
+    #[default]
+    Auto,
+    /// By a device request to the driver `nvidia`: needs its hook, or Docker 29 with CDI.
+    Request,
+    /// By CDI: needs Docker 28.2, or 25 with the feature switched on.
+    Cdi,
+    /// By the runtime `nvidia` and the environment: for a toolkit without the hook.
+    Runtime,
 }
 
 /// The agent itself: section `[agent]`.
@@ -262,6 +298,20 @@ impl Default for Tunnel {
     fn default() -> Self {
         Self { listen: default_tunnel(), user: None }
     }
+}
+
+fn default_manage() -> bool {
+    true
+}
+
+impl Default for Gpus {
+    fn default() -> Self {
+        Self { manage: default_manage(), only: Vec::new(), library: None, give: Give::Auto }
+    }
+}
+
+fn some_path<'de, D: Deserializer<'de>>(value: D) -> Result<Option<PathBuf>, D::Error> {
+    absolute(value).map(Some)
 }
 
 fn default_report_every() -> Duration {

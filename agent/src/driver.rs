@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, MissedTickBehavior, sleep_until};
 
+use crate::gpu::picture::{Holder, Holders};
 use crate::identity::Folder;
 use crate::link::LinkState;
 use crate::mem;
@@ -124,6 +125,7 @@ pub async fn run<R: Runtime>(
         published: None,
         publish_at: None,
     };
+    let mut gpus = driver.work.gpus.clone();
     loop {
         let due = driver.publish_at;
         tokio::select! {
@@ -132,6 +134,7 @@ pub async fn run<R: Runtime>(
                 None => return,
             },
             _ = tick.tick() => driver.tick(),
+            () = gpus.changed() => {}
             () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
                 driver.publish();
             }
@@ -265,6 +268,7 @@ impl<R: Runtime> Driver<R> {
             });
         }
         self.ask_the_silent();
+        self.work.gpus.hold(holders(&self.keeper));
         let report = self.report();
         if self.publish_at.is_none()
             && self.published.as_ref().is_none_or(|last| report::is_news(last, &report))
@@ -300,7 +304,10 @@ impl<R: Runtime> Driver<R> {
     fn report(&self) -> Report {
         let claimed = self.work.config.agent.memory;
         let capacity = report::capacity(claimed, &self.meters);
-        self.keeper.report(clock::steady(), capacity, self.facts.clone(), &self.meters.used)
+        let facts = HostFacts { gpus: self.work.gpus.facts(), ..self.facts.clone() };
+        let mut report = self.keeper.report(clock::steady(), capacity, facts, &self.meters.used);
+        report.gpus = self.work.gpus.devices();
+        report
     }
 
     fn publish(&mut self) {
@@ -309,6 +316,15 @@ impl<R: Runtime> Driver<R> {
         self.published = Some(report.clone());
         self.outlets.reports.send_replace(Some(report));
     }
+}
+
+/// Which containers may be on which GPUs.
+fn holders(keeper: &Keeper) -> Holders {
+    let holder = |container: &Container| {
+        let gpus = container.origin.gpus.iter().map(|part| part.gpu.clone()).collect();
+        (container.id.clone(), Holder { server: container.server.clone(), gpus })
+    };
+    keeper.containers().map(holder).collect()
 }
 
 fn log_outcome(operation: &Operation, outcome: &Outcome) {
@@ -332,6 +348,7 @@ mod tests {
 
     use super::*;
     use crate::fake::FakeEngine;
+    use crate::gpu::Gpus;
     use crate::reconcile::Remains;
     use crate::tunnel::table;
 
@@ -363,7 +380,8 @@ mod tests {
             let boot: BootId = "boot".parse().unwrap();
             let keeper = Keeper::new(Incarnation(7), boot.clone(), 4, Epoch(0));
             let runtime = engine.clone();
-            let work = Arc::new(Workplace { runtime, config, boot, inputs: inputs.clone() });
+            let gpus = Gpus::none(&boot);
+            let work = Arc::new(Workplace { runtime, config, boot, gpus, inputs: inputs.clone() });
             tokio::spawn(run(keeper, work, received, Outlets { reports: sender, feed, link }));
             let (watched, wake) = (engine.clone(), inputs.clone());
             tokio::spawn(async move {

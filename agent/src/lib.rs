@@ -9,6 +9,7 @@ pub mod command;
 pub mod config;
 pub mod driver;
 pub mod fake;
+pub mod gpu;
 pub mod identity;
 pub mod link;
 pub mod mem;

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use berth_agent::command::{self, CommandError};
 use berth_agent::config::{DEFAULT_FILE, HubAddress};
+use berth_common::GpuId;
 use clap::{Parser, Subcommand};
 
 /// The agent of a host: runs the notebook servers that the hub asks for.
@@ -45,6 +46,17 @@ enum Command {
         #[arg(long)]
         file_only: bool,
     },
+    /// Say what this host's NVIDIA driver answers to all that the agent asks. Changes nothing.
+    GpuCheck {
+        /// Tell changes of use, memory and processes for so many seconds instead.
+        #[arg(long, value_name = "SECONDS")]
+        watch: Option<u64>,
+    },
+    /// Give out a GPU again that was set aside, or forget one that was taken out of the host.
+    GpuClear {
+        /// Its UUID, as `berth host show` and `berth-agent status` tell it.
+        gpu: GpuId,
+    },
     /// Say the version.
     Version,
     /// List the places where tests let this program die.
@@ -65,6 +77,8 @@ fn main() -> ExitCode {
         Command::Status { json } => command::show_status(file, json),
         Command::Check { file_only: true } => command::check_file(file),
         Command::Check { file_only: false } => return command::check::check(file),
+        Command::GpuCheck { watch } => command::gpu::check(watch),
+        Command::GpuClear { gpu } => command::gpu::clear(file, &gpu),
         Command::Version => {
             println!("berth-agent {}", env!("CARGO_PKG_VERSION"));
             Ok(())

@@ -13,6 +13,7 @@ use berth_process::crash_point;
 use crate::account::{self, Resolved};
 use crate::config::Config;
 use crate::driver::Input;
+use crate::gpu::{self, Gpus};
 use crate::mounts;
 use crate::policy;
 use crate::reconcile::{Act, Operation, Outcome, Step};
@@ -30,6 +31,8 @@ pub struct Workplace<R> {
     pub config: Arc<Config>,
     /// The kernel's boot.
     pub boot: BootId,
+    /// The host's GPUs.
+    pub gpus: Gpus,
     /// Where milestones are told.
     pub inputs: tokio::sync::mpsc::Sender<Input>,
 }
@@ -45,11 +48,16 @@ pub async fn perform<R: Runtime>(work: Arc<Workplace<R>>, step: Step) -> Outcome
                 Outcome::TimedOut
             }
         },
-        Act::Start { container } => work.runtime.start(&container).await,
+        // Once more who is on its GPUs, as late as possible.
+        Act::Start { container } => match work.gpus.check_promised(&container).await {
+            Ok(()) => work.runtime.start(&container).await,
+            Err(ending) => Outcome::Failed(ending),
+        },
         Act::Stop { container, grace_s } => work.runtime.stop(&container, grace_s).await,
         Act::Remove { container } => {
             let outcome = work.runtime.remove(&container).await;
             if matches!(outcome, Outcome::Removed | Outcome::Gone) {
+                work.gpus.forget(&container);
                 // Only text files for names; what stays is overwritten by the next start.
                 let _ = std::fs::remove_dir_all(names_folder(&work.config, &step.operation.server));
             }
@@ -85,6 +93,7 @@ async fn create<R: Runtime>(
     };
     policy::check(limits.as_ref(), spec, &resolved.account, &resolved.denied)
         .map_err(|refusal| refused(Reason::FailedPolicy, refusal.to_string()))?;
+    work.gpus.check(&spec.origin.gpus).await.map_err(NotMade::Refused)?;
     if !work.runtime.has_image(&spec.image).await.map_err(NotMade::Unknown)? {
         let detail = format!("the image {} is not on this host", spec.image);
         return Err(refused(Reason::FailedImage, detail));
@@ -118,7 +127,11 @@ async fn create<R: Runtime>(
         prefix: spec.prefix.clone(),
         port: spec.port,
     };
-    Ok(work.runtime.create(&plan).await)
+    let outcome = work.runtime.create(&plan).await;
+    if let Outcome::Created { container } = &outcome {
+        work.gpus.promise(container, &spec.origin.gpus);
+    }
+    Ok(outcome)
 }
 
 fn environment(
@@ -135,8 +148,8 @@ fn environment(
     // A name is only of letters that need no escape in a URL.
     env.insert("JUPYTERHUB_ACTIVITY_URL".into(), format!("{api_url}/users/{user}/activity"));
     env.insert("JUPYTERHUB_API_URL".into(), api_url.to_owned());
-    // Whatever the image says: no GPU but a granted one.
-    env.insert("NVIDIA_VISIBLE_DEVICES".into(), "void".into());
+    // Whatever image and user say: no GPU but a granted one, which the engine adds.
+    gpu::environment::none(&mut env);
     env
 }
 

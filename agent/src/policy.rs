@@ -43,10 +43,6 @@ pub fn check(
     if let Some(most) = limits.memory_max.filter(|most| memory > *most) {
         return Err(refusal(format!("memory {memory} is more than memory_max = {most}")));
     }
-    // A container without its device would be worse than none.
-    if let Some(part) = spec.origin.gpus.first() {
-        return Err(refusal(format!("this host has no GPU {}", part.gpu)));
-    }
     space(limits, Path::new(&account.home))?;
     words(spec)
 }

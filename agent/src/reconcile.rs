@@ -660,6 +660,11 @@ impl Keeper {
         running.collect()
     }
 
+    /// All containers that are known, in every state.
+    pub fn containers(&self) -> impl Iterator<Item = &Container> {
+        self.servers.values().filter_map(|known| known.container.as_ref())
+    }
+
     fn forget_settled(&mut self) {
         self.servers.retain(|server, known| {
             known.container.is_some()

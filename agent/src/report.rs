@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use berth_common::link::{Capacity, ObservedState, Report};
+use berth_common::link::{Capacity, GpuFacts, HostFacts, ObservedState, Report};
 use berth_common::{ByteCount, ServerId};
 use serde_json::{Value, json};
 
@@ -67,7 +67,12 @@ pub fn is_news(last: &Report, next: &Report) -> bool {
         });
         (observed.map_err(Clone::clone), report.pending.clone(), report.applied)
     };
-    said(last) != said(next) || last.facts != next.facts
+    // How busy a GPU is, and who is on it, waits for the next regular heartbeat.
+    let facts = |report: &Report| {
+        let gpus = GpuFacts { used: Vec::new(), ..report.facts.gpus.clone() };
+        HostFacts { gpus, ..report.facts.clone() }
+    };
+    said(last) != said(next) || last.gpus != next.gpus || facts(last) != facts(next)
 }
 
 /// The same for people, as JSON for `berth-agent status`.
@@ -98,6 +103,10 @@ pub fn status(config: &Config, report: &Report, link: &LinkState) -> Value {
         "memory_total": report.capacity.memory_total,
         "memory_free": report.capacity.memory_free,
         "version": report.facts.agent_version,
+        "gpus": report.gpus,
+        "gpu_driver": report.facts.gpus.driver,
+        "gpu_trouble": report.facts.gpus.trouble,
+        "gpu_use": report.facts.gpus.used,
         "servers": servers.collect::<Vec<_>>(),
         "pending": pending.collect::<Vec<_>>(),
     })

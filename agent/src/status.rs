@@ -53,6 +53,31 @@ pub fn ask(run: &Path) -> std::io::Result<Value> {
     serde_json::from_str(&text).map_err(std::io::Error::other)
 }
 
+/// A line a GPU; none where there are none.
+fn gpu_lines(status: &Value) -> String {
+    let list = |name: &str| status[name].as_array().cloned().unwrap_or_default();
+    let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let (gpus, trouble) = (list("gpus"), word(&status["gpu_trouble"]));
+    let mut lines = String::new();
+    if !gpus.is_empty() || !trouble.is_empty() {
+        let driver = word(&status["gpu_driver"]);
+        let trouble = if trouble.is_empty() { trouble } else { format!(": {trouble}") };
+        lines.push_str(&format!("gpus     {}, driver {driver}{trouble}\n", gpus.len()));
+    }
+    for (gpu, used) in gpus.iter().zip(list("gpu_use")) {
+        let memory = berth_common::ByteCount(gpu["memory"].as_u64().unwrap_or_default());
+        let mut notes = vec![word(&gpu["model"]), memory.to_string()];
+        notes.extend(used["busy"].as_u64().map(|busy| format!("{busy} % busy")));
+        let held = used["memory_used"].as_u64().map(berth_common::ByteCount);
+        notes.extend(held.map(|held| format!("{held} in use")));
+        let trouble = Some(word(&gpu["trouble"])).filter(|trouble| !trouble.is_empty());
+        notes.extend(trouble.map(|trouble| format!("SET ASIDE: {trouble}")));
+        notes.extend(used["warning"].as_str().map(str::to_owned));
+        lines.push_str(&format!("  {}  {}\n", word(&gpu["gpu"]), notes.join(", ")));
+    }
+    lines
+}
+
 /// The status as lines for people.
 pub fn lines(status: &Value) -> String {
     let word = |name: &str| status[name].as_str().unwrap_or_default().to_owned();
@@ -91,6 +116,7 @@ pub fn lines(status: &Value) -> String {
             server["generation"],
         ));
     }
+    lines.push_str(&gpu_lines(status));
     for pending in list("pending") {
         let word = |name: &str| pending[name].as_str().unwrap_or_default().to_owned();
         lines.push_str(&format!("  {}  {} not settled\n", word("server"), word("operation")));

@@ -5,7 +5,10 @@
 mod host {
     pub mod crash;
     pub mod docker;
+    pub mod engine;
+    pub mod gpus;
     pub mod join;
+    pub mod nvml;
     pub mod site;
     pub mod status;
     pub mod tunnel;

@@ -68,6 +68,61 @@ pub struct HostFacts {
     pub engine_version: String,
     /// Names of the images on the host.
     pub images: Vec<String>,
+    /// How its GPUs are.
+    pub gpus: GpuFacts,
+}
+
+/// How the GPUs of a host are, for people; what placement needs is in [`GpuDevice`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GpuFacts {
+    /// Version of the NVIDIA driver; empty without one.
+    pub driver: String,
+    /// Why nothing, or not everything, is known; empty when all is well.
+    pub trouble: String,
+    /// Each GPU's use, in the order of their ids.
+    pub used: Vec<GpuUse>,
+}
+
+/// One GPU at work. What the device or its driver does not tell is `None`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GpuUse {
+    /// Which.
+    pub gpu: GpuId,
+    /// Its device node on the host, e.g. `nvidia0`.
+    pub device: Option<String>,
+    /// What the GPUs of one board have in common, until the next reboot.
+    pub board: Option<u32>,
+    /// Share of the last moments in which it computed, in percent.
+    pub busy: Option<u32>,
+    /// Memory that programs hold.
+    pub memory_used: Option<ByteCount>,
+    /// In °C.
+    pub temperature: Option<u32>,
+    /// In mW.
+    pub power_mw: Option<u32>,
+    /// Memory errors that could not be corrected, since the driver was loaded.
+    pub ecc_uncorrected: Option<u64>,
+    /// The last XID error that the driver reported.
+    pub last_xid: Option<u64>,
+    /// What an administrator should look at, though it can be given.
+    pub warning: Option<String>,
+    /// Who is on it.
+    pub processes: Vec<GpuProcess>,
+}
+
+/// A program on a GPU.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GpuProcess {
+    /// Its number on the host.
+    pub pid: u32,
+    /// The memory it holds there.
+    pub memory: Option<ByteCount>,
+    /// The server it belongs to; `None`: to none of this host.
+    pub server: Option<ServerId>,
+    /// The account it runs as.
+    pub uid: u32,
+    /// Its name, at most 15 characters.
+    pub program: String,
 }
 
 /// One server's container as the engine shows it.

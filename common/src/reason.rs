@@ -87,6 +87,8 @@ reasons! {
     FailedMount "failed.mount" "A space that the server needs is not there." "Tell the administrators; it is not your fault.";
     FailedContainer "failed.container" "The container could not be started." "Try again; if it fails again, tell the administrators.";
     FailedPolicy "failed.policy" "The host's own rules forbid it." "Tell the administrators: the rules in the agent's [limits] and the request do not agree.";
+    FailedGpu "failed.gpu" "A GPU of the server cannot be used." "Start it again: it will get another one. The administrators see which one is set aside.";
+    FailedGpuEngine "failed.gpu.engine" "The host cannot give GPUs to containers." "Tell the administrators: the NVIDIA Container Toolkit of that host and Docker do not agree.";
     FailedAccount "failed.account" "The account on the host differs from the hub's." "Tell the administrators.";
     FailedNoAnswer "failed.no_answer" "JupyterLab did not answer in time." "Look at the log; a broken file in your HOME can be the cause. Then try again.";
     FailedExited "failed.exited" "The server ended while it was starting." "Look at the log; a broken file in your HOME can be the cause. Then try again.";

@@ -3,8 +3,9 @@
 
 use berth_common::id::BadId;
 use berth_common::link::{
-    Account, Capacity, Desired, DesiredSet, Ending, GpuDevice, Group, HostFacts, Observed,
-    ObservedState, Origin, Pending, Report, RunSpec, StartStep, StepDone, Verdict,
+    Account, Capacity, Desired, DesiredSet, Ending, GpuDevice, GpuFacts, GpuProcess, GpuUse, Group,
+    HostFacts, Observed, ObservedState, Origin, Pending, Report, RunSpec, StartStep, StepDone,
+    Verdict,
 };
 use berth_common::{ByteCount, Epoch, Generation, GpuPart, Incarnation, Revision, Timestamp};
 
@@ -77,6 +78,7 @@ impl From<Report> for wire::Heartbeat {
             engine_version: report.facts.engine_version,
             images: report.facts.images,
             gpus: report.gpus.into_iter().map(Into::into).collect(),
+            gpu_facts: Some(report.facts.gpus.into()),
         }
     }
 }
@@ -121,6 +123,7 @@ impl TryFrom<wire::Heartbeat> for Report {
                 agent_version: text(message.agent_version),
                 engine_version: text(message.engine_version),
                 images: message.images.into_iter().map(text).collect(),
+                gpus: message.gpu_facts.unwrap_or_default().try_into()?,
             },
         })
     }
@@ -146,6 +149,85 @@ impl TryFrom<wire::Gpu> for GpuDevice {
             model: text(message.model),
             memory: ByteCount(message.memory),
             trouble: Some(text(message.trouble)).filter(|trouble| !trouble.is_empty()),
+        })
+    }
+}
+
+impl From<GpuFacts> for wire::GpuFacts {
+    fn from(facts: GpuFacts) -> Self {
+        Self {
+            driver: facts.driver,
+            trouble: facts.trouble,
+            used: facts.used.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl TryFrom<wire::GpuFacts> for GpuFacts {
+    type Error = BadMessage;
+
+    fn try_from(message: wire::GpuFacts) -> Result<Self, BadMessage> {
+        Ok(Self {
+            driver: text(message.driver),
+            trouble: text(message.trouble),
+            used: message.used.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+impl From<GpuUse> for wire::GpuUse {
+    fn from(used: GpuUse) -> Self {
+        let process = |it: GpuProcess| wire::GpuProcess {
+            pid: it.pid,
+            memory: it.memory.map(|memory| memory.0),
+            server: it.server.map(String::from).unwrap_or_default(),
+            uid: it.uid,
+            program: it.program,
+        };
+        Self {
+            id: used.gpu.to_string(),
+            device: used.device,
+            board: used.board,
+            busy: used.busy,
+            memory_used: used.memory_used.map(|memory| memory.0),
+            temperature: used.temperature,
+            power_mw: used.power_mw,
+            ecc_uncorrected: used.ecc_uncorrected,
+            last_xid: used.last_xid,
+            warning: used.warning,
+            processes: used.processes.into_iter().map(process).collect(),
+        }
+    }
+}
+
+impl TryFrom<wire::GpuUse> for GpuUse {
+    type Error = BadMessage;
+
+    fn try_from(message: wire::GpuUse) -> Result<Self, BadMessage> {
+        let process = |it: wire::GpuProcess| -> Result<GpuProcess, BadMessage> {
+            Ok(GpuProcess {
+                pid: it.pid,
+                memory: it.memory.map(ByteCount),
+                server: match it.server.as_str() {
+                    "" => None,
+                    id => Some(id.parse()?),
+                },
+                uid: it.uid,
+                program: text(it.program),
+            })
+        };
+        Ok(Self {
+            gpu: message.id.parse()?,
+            device: message.device.map(text),
+            board: message.board,
+            busy: message.busy,
+            memory_used: message.memory_used.map(ByteCount),
+            temperature: message.temperature,
+            power_mw: message.power_mw,
+            ecc_uncorrected: message.ecc_uncorrected,
+            last_xid: message.last_xid,
+            warning: message.warning.map(text),
+            processes: message.processes.into_iter().map(process).collect::<Result<_, _>>()?,
         })
     }
 }

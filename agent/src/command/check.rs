@@ -9,6 +9,8 @@ use berth_proto::identity::Identity;
 use berth_proto::tls::{self, Credential};
 
 use crate::config::{self, Config};
+use crate::gpu::nvml::Library;
+use crate::gpu::reading::{Absence, Source};
 use crate::identity::{self, ALPN, Folder};
 use crate::link::dial;
 use crate::mem;
@@ -55,6 +57,7 @@ async fn look(config: &Config, findings: &mut Vec<Finding>) {
     let docker = Docker::new(config.agent.name.clone(), &config.agent.docker);
     engine(config, &docker, findings).await;
     limits(config, findings);
+    findings.push(("gpus".into(), gpus(config)));
     findings.push(("tunnel".into(), tunnel(config).await));
 }
 
@@ -182,6 +185,42 @@ fn limits(config: &Config, findings: &mut Vec<Finding>) {
     if limits.images.iter().any(|prefix| prefix == "*") {
         findings.push(("limits".into(), Ok("images = \"*\": any image may be started".into())));
     }
+}
+
+/// Asks on a thread of its own: a driver that hangs must not hold up the check.
+fn gpus(config: &Config) -> Result<String, String> {
+    if !config.gpus.manage {
+        return Ok("[gpus] manage = false: Berth gives none".into());
+    }
+    let mut library = Library::new(config.gpus.library.clone());
+    let (sender, answer) = std::sync::mpsc::channel();
+    std::thread::spawn(move || sender.send(library.round()));
+    // With persistence off the driver needs seconds for each GPU.
+    let round = match answer.recv_timeout(std::time::Duration::from_secs(30)) {
+        Ok(Ok(round)) => round,
+        Ok(Err(none @ Absence::None(_))) => return Ok(none.to_string()),
+        Ok(Err(other)) => return Err(other.to_string()),
+        Err(_) => return Err("NVML does not answer: the driver hangs, reboot the host".into()),
+    };
+    let sick = round.places.iter().filter_map(|place| {
+        let fault = place.found.as_ref().err()?;
+        let name = place.gpu.as_ref().map(ToString::to_string);
+        Some(format!("{} {fault}", name.unwrap_or_else(|| format!("number {}", place.index))))
+    });
+    let sick: Vec<_> = sick.collect();
+    if !sick.is_empty() {
+        return Err(sick.join("; "));
+    }
+    let here = |wanted: &berth_common::GpuId| {
+        round.places.iter().filter_map(|place| place.found.as_ref().ok()).any(|found| {
+            let parts = found.instances.iter().flatten();
+            std::iter::once(&found.device).chain(parts).any(|it| it.gpu == *wanted)
+        })
+    };
+    if let Some(missing) = config.gpus.only.iter().find(|wanted| !here(wanted)) {
+        return Err(format!("[gpus] only names {missing}, which is not in this host"));
+    }
+    Ok(format!("{} with driver {}", round.places.len(), round.driver))
 }
 
 async fn tunnel(config: &Config) -> Result<String, String> {

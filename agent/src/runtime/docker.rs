@@ -30,7 +30,12 @@ use bollard::{API_DEFAULT_VERSION, Docker as Client};
 use futures::StreamExt;
 
 use super::{Bind, EngineFacts, Network, PIDS_LIMIT, Plan, Runtime};
+use crate::config::Give;
 use crate::reconcile::{Container, ContainerState, Outcome, Remains};
+
+mod gpus;
+
+use gpus::Form;
 
 /// Questions answer in milliseconds; an engine that needs longer than this is in trouble.
 const QUESTION: Duration = Duration::from_secs(10);
@@ -68,6 +73,7 @@ pub struct Docker {
     client: Arc<Mutex<Option<Client>>>,
     /// Held while the network is looked up or made: the engine would make two of one name.
     network: Arc<tokio::sync::Mutex<()>>,
+    give: Give,
 }
 
 /// Why a call has no result.
@@ -90,7 +96,39 @@ impl std::fmt::Display for Trouble {
 impl Docker {
     /// Names the socket and the host whose containers are seen. Connects with the first call.
     pub fn new(host: HostId, socket: &Path) -> Self {
-        Self { host, socket: socket.to_owned(), client: Arc::default(), network: Arc::default() }
+        Self {
+            host,
+            socket: socket.to_owned(),
+            client: Arc::default(),
+            network: Arc::default(),
+            give: Give::Auto,
+        }
+    }
+
+    /// Says how containers get their GPUs.
+    #[must_use]
+    pub fn giving(self, give: Give) -> Self {
+        Self { give, ..self }
+    }
+
+    /// How a container gets its GPUs.
+    async fn form(&self, client: &Client, plan: &Plan) -> Form {
+        let gpus = &plan.origin.gpus;
+        match self.give {
+            _ if gpus.is_empty() => Form::Nothing,
+            Give::Request => Form::Request,
+            Give::Cdi => Form::Cdi,
+            Give::Runtime => Form::Runtime,
+            Give::Auto => {
+                // An engine that cannot tell has no CDI, or is too old for it.
+                let info = within(QUESTION, client.info()).await;
+                if info.is_ok_and(|info| gpus::known_by_cdi(&info, gpus)) {
+                    Form::Cdi
+                } else {
+                    Form::Request
+                }
+            }
+        }
     }
 
     /// The name of this host's network, and the beginning of its containers' names.
@@ -184,7 +222,8 @@ impl Docker {
         let client = self.client().await?;
         let name = container_name(&self.host, plan);
         let options = CreateContainerOptionsBuilder::new().name(&name).build();
-        let body = body(&self.host, plan);
+        let form = self.form(&client, plan).await;
+        let body = body(&self.host, plan, form);
         crash_point!("engine.create.before");
         let made = within(WORK, client.create_container(Some(options), body)).await;
         crash_point!("engine.create.after");
@@ -201,7 +240,7 @@ impl Docker {
         // Not started before it was looked at: an engine, or a plug-in of it, may have changed it.
         let found = self.inspect(&id).await?;
         crash_point!("engine.inspect.after");
-        Ok(match differs(plan, &found) {
+        Ok(match differs(plan, form, &found) {
             None => Outcome::Created { container: id },
             Some(what) => Outcome::Spoiled {
                 container: id,
@@ -401,7 +440,7 @@ fn refused(status: u16, text: &str, plan: &Plan) -> Ending {
         let path = path.trim();
         (Reason::FailedMount, format!("{path} is not on this host; tell the administrators"))
     } else {
-        (Reason::FailedContainer, text.to_owned())
+        (gpus::refusal(text).unwrap_or(Reason::FailedContainer), text.to_owned())
     };
     Ending { reason, detail }
 }
@@ -412,7 +451,7 @@ fn start_refused(text: &str) -> Ending {
     let reason = if mount.iter().any(|words| text.contains(words)) {
         Reason::FailedMount
     } else {
-        Reason::FailedContainer
+        gpus::refusal(text).unwrap_or(Reason::FailedContainer)
     };
     Ending { reason, detail: text.to_owned() }
 }
@@ -451,6 +490,7 @@ fn labels(host: &HostId, plan: &Plan) -> HashMap<String, String> {
         ("berth.memory", origin.memory.0.to_string()),
         ("berth.prefix", plan.prefix.clone()),
         ("berth.port", plan.port.to_string()),
+        (gpus::LABEL, gpus::label(&origin.gpus)),
     ];
     pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
@@ -496,7 +536,7 @@ fn container(host: &HostId, summary: &ContainerSummary) -> Option<Container> {
             server_name: label("berth.server_name")?.parse().ok()?,
             profile: label("berth.profile")?.to_owned(),
             memory: ByteCount(number("berth.memory")?),
-            gpus: Vec::new(),
+            gpus: gpus::from_label(label(gpus::LABEL).unwrap_or_default())?,
             decision: label("berth.decision")?.parse().ok(),
         },
         prefix: label("berth.prefix")?.to_owned(),
@@ -518,7 +558,7 @@ fn address_of(found: &ContainerInspectResponse) -> Option<SocketAddr> {
 }
 
 /// The container in the engine's words. What is not configurable is fixed here.
-fn body(host: &HostId, plan: &Plan) -> ContainerCreateBody {
+fn body(host: &HostId, plan: &Plan, form: Form) -> ContainerCreateBody {
     let words = |list: &[&str]| Some(list.iter().map(|word| (*word).to_owned()).collect());
     let memory = i64::try_from(plan.memory().0).ok();
     let (size, files) = LOG_FILE;
@@ -548,12 +588,15 @@ fn body(host: &HostId, plan: &Plan) -> ContainerCreateBody {
             typ: Some("json-file".into()),
             config: Some(log.map(|(name, value)| (name.to_owned(), value.to_owned())).into()),
         }),
+        device_requests: gpus::requests(form, &plan.origin.gpus),
+        runtime: gpus::runtime(form),
         ..HostConfig::default()
     };
+    let env = gpus::environment(form, &plan.origin.gpus, plan.env.clone());
     let command = (!plan.command.is_empty()).then(|| plan.command.clone());
     ContainerCreateBody {
         user: Some(format!("{}:{}", plan.uid, plan.gid)),
-        env: Some(plan.env.iter().map(|(name, value)| format!("{name}={value}")).collect()),
+        env: Some(env.iter().map(|(name, value)| format!("{name}={value}")).collect()),
         cmd: command,
         image: Some(plan.image.clone()),
         working_dir: Some(plan.home.clone()),
@@ -580,7 +623,7 @@ fn mount(bind: &Bind) -> Mount {
 }
 
 /// What about a made container is not as asked; `None` when all is.
-fn differs(plan: &Plan, found: &ContainerInspectResponse) -> Option<&'static str> {
+fn differs(plan: &Plan, form: Form, found: &ContainerInspectResponse) -> Option<&'static str> {
     let (Some(config), Some(host)) = (&found.config, &found.host_config) else {
         return Some("it cannot be inspected");
     };
@@ -614,7 +657,7 @@ fn differs(plan: &Plan, found: &ContainerInspectResponse) -> Option<&'static str
         (has(&host.security_opt, "no-new-privileges"), "security options"),
         (got == asked && empty(&host.binds) && empty(&host.volumes_from), "mounts"),
         (host.devices.as_ref().is_none_or(Vec::is_empty), "devices"),
-        (host.device_requests.as_ref().is_none_or(Vec::is_empty), "devices"),
+        (gpus::are_as_asked(form, &plan.origin.gpus, config, host), "GPUs"),
         (host.network_mode.as_deref() == Some(&plan.network), "network"),
         (host.port_bindings.as_ref().is_none_or(HashMap::is_empty), "published ports"),
         (own(&host.ipc_mode) && own(&host.pid_mode) && own(&host.uts_mode), "namespaces"),

@@ -62,11 +62,60 @@ struct Host {
     agent_version: Option<String>,
     engine_version: Option<String>,
     images: Option<Vec<String>>,
+    #[serde(default)]
+    gpus: Option<Vec<Gpu>>,
+    #[serde(default)]
+    gpu_driver: Option<String>,
+    #[serde(default)]
+    gpu_trouble: Option<String>,
     #[serde(default, deserialize_with = "api::moment")]
     last_report: Option<Timestamp>,
     last_report_age_s: Option<u64>,
     address: String,
     declared_at: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Gpu {
+    gpu: String,
+    model: String,
+    memory: ByteCount,
+    trouble: Option<String>,
+    #[serde(default)]
+    servers: Vec<String>,
+    #[serde(rename = "use")]
+    used: Option<GpuUse>,
+}
+
+#[derive(Debug, Deserialize)]
+struct GpuUse {
+    device: Option<String>,
+    busy: Option<u32>,
+    memory_used: Option<ByteCount>,
+    temperature: Option<u32>,
+    warning: Option<String>,
+}
+
+impl Gpu {
+    /// One line for people.
+    fn line(&self) -> String {
+        let used = self.used.as_ref();
+        let held = used.and_then(|used| used.memory_used);
+        let mut words = vec![match held {
+            Some(held) => format!("{}, {}", self.model, text::of(held, self.memory)),
+            None => format!("{}, {}", self.model, self.memory),
+        }];
+        words.extend(used.and_then(|used| used.busy).map(|busy| format!("{busy} % busy")));
+        words.extend(used.and_then(|used| used.temperature).map(|heat| format!("{heat} °C")));
+        if !self.servers.is_empty() {
+            words.push(format!("given to {}", self.servers.join(", ")));
+        }
+        words.extend(used.and_then(|used| used.warning.clone()));
+        words.extend(self.trouble.as_ref().map(|trouble| format!("set aside: {trouble}")));
+        let device = used.and_then(|used| used.device.as_deref());
+        let device = device.map_or(String::new(), |device| format!(" ({device})"));
+        format!("{}{device}: {}", self.gpu, words.join(", "))
+    }
 }
 
 #[derive(Debug, Deserialize)]

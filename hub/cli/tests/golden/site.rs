@@ -194,6 +194,23 @@ fn hosts() -> Vec<Value> {
     );
     lost["last_report"] = json!("2026-05-11T13:59:50.000000Z");
     lost["last_report_age_s"] = json!(190);
+    let gpu = |minor: u32, trouble: Option<&str>, servers: &[&str], busy: u32| {
+        let id = format!("GPU-5a1d3b7e-0000-4000-8000-{minor:012x}");
+        json!({
+            "gpu": id, "model": "Tesla K80", "memory": 11_996_954_624_u64, "trouble": trouble,
+            "servers": servers,
+            "use": {
+                "gpu": id, "device": format!("nvidia{minor}"), "board": 768, "busy": busy,
+                "memory_used": u64::from(busy) << 26, "temperature": 40 + busy / 2,
+                "power_mw": 62_000, "ecc_uncorrected": 0, "last_xid": null, "warning": null,
+                "processes": [],
+            },
+        })
+    };
+    let aside = "failed: XID 79: it fell off the bus; reboot the host, or berth-agent gpu-clear";
+    lost["gpus"] = json!([gpu(0, None, &["9c01"], 93), gpu(1, Some(aside), &[], 0)]);
+    lost["gpu_driver"] = json!("470.256.02");
+    lost["gpu_trouble"] = json!("");
     let mut down = host(
         "ccjn03",
         "cpu",

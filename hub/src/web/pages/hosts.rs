@@ -18,6 +18,10 @@ use crate::web::pages::error::PageError;
 use crate::web::pages::shell::{Here, Shell, page};
 use crate::web::pages::words;
 
+mod gpus;
+
+use gpus::GpuRow;
+
 #[derive(Template)]
 #[template(path = "hosts.html")]
 struct HostsPage {
@@ -154,6 +158,9 @@ struct HostPage {
     boot: String,
     pending: Vec<String>,
     images: Vec<String>,
+    gpu_driver: String,
+    gpu_trouble: String,
+    gpus: Vec<GpuRow>,
     servers: Vec<ServerRow>,
 }
 
@@ -186,6 +193,9 @@ fn one(fleet: &Fleet, host: &Host, shell: Shell, now: Timestamp) -> HostPage {
         boot: host.boot_id.as_ref().map(ToString::to_string).unwrap_or_default(),
         pending: pending.iter().map(|it| format!("{} {}", it.operation, it.server)).collect(),
         images: heard.map(|heard| heard.images.iter().cloned().collect()).unwrap_or_default(),
+        gpu_driver: heard.map(|heard| heard.facts.gpus.driver.clone()).unwrap_or_default(),
+        gpu_trouble: heard.map(|heard| heard.facts.gpus.trouble.clone()).unwrap_or_default(),
+        gpus: heard.map(gpus::rows).unwrap_or_default(),
         servers: servers.collect(),
     }
 }

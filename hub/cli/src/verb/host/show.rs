@@ -72,6 +72,16 @@ fn sheet(host: &Host, format: Format) -> Vec<(&'static str, Cell)> {
     if let (Some(agent), Some(engine)) = (&host.agent_version, &host.engine_version) {
         lines.push(("agent", Cell::text(format!("{agent}, Docker {engine}"))));
     }
+    let gpus = host.gpus.as_deref().unwrap_or_default();
+    let trouble = host.gpu_trouble.as_deref().filter(|trouble| !trouble.is_empty());
+    if !gpus.is_empty() || trouble.is_some() {
+        let mut words = vec![gpus.len().to_string()];
+        let driver = host.gpu_driver.as_deref().filter(|driver| !driver.is_empty());
+        words.extend(driver.map(|driver| format!("driver {driver}")));
+        words.extend(trouble.map(str::to_owned));
+        lines.push(("gpus", Cell::text(words.join(", "))));
+        lines.extend(gpus.iter().map(|gpu| ("", Cell::text(gpu.line()))));
+    }
     lines.push(("tunnel", Cell::text(&host.address)));
     if let Some(images) = &host.images {
         let count = images.len();

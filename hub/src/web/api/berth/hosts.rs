@@ -6,6 +6,8 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use berth_common::HostId;
+use berth_common::link::GpuDevice;
+use berth_core::fleet::Heard;
 use berth_core::{Fleet, Host};
 use berth_process::clock::now;
 use serde_json::{Value, json};
@@ -57,7 +59,9 @@ pub fn describe(fleet: &Fleet, host: &Host) -> Value {
         "reason": reason(state.obstacle()),
         "detail": Some(host.note(state)).filter(|note| !note.is_empty()),
         "intent": host.intent,
-        "gpus": heard.map(|heard| heard.gpus.as_slice()),
+        "gpus": heard.map(|heard| gpus(fleet, host, heard)),
+        "gpu_driver": heard.map(|heard| heard.facts.gpus.driver.as_str()),
+        "gpu_trouble": heard.map(|heard| heard.facts.gpus.trouble.as_str()),
         "pool": settings.map(|settings| settings.pool.as_str()),
         "memory": {
             "declared": settings.and_then(|settings| settings.memory),
@@ -80,6 +84,25 @@ pub fn describe(fleet: &Fleet, host: &Host) -> Value {
         "address": host.address,
         "declared_at": settings.map(|settings| settings.cite.to_string()),
     })
+}
+
+/// Each GPU with its use, and the servers that it was given to.
+fn gpus(fleet: &Fleet, host: &Host, heard: &Heard) -> Vec<Value> {
+    let gpu = |device: &GpuDevice| {
+        let used = heard.facts.gpus.used.iter().find(|used| used.gpu == device.gpu);
+        let holders = fleet
+            .placed_on(&host.id)
+            .filter(|(_, placement)| placement.gpus.iter().any(|part| part.gpu == device.gpu));
+        json!({
+            "gpu": device.gpu,
+            "model": device.model,
+            "memory": device.memory,
+            "trouble": device.trouble,
+            "servers": holders.map(|(server, _)| server.id.as_str()).collect::<Vec<_>>(),
+            "use": used,
+        })
+    };
+    heard.gpus.iter().map(gpu).collect()
 }
 
 /// `POST hosts/:name/join-token`: the token is shown once.

@@ -329,6 +329,7 @@ impl Site {
                 agent_version: "0.1.0".into(),
                 engine_version: "28.1".into(),
                 images: vec!["nb:py".into(), "nb:root".into()],
+                ..HostFacts::default()
             },
         };
         let report = Box::new(report);
