@@ -24,13 +24,18 @@ pub async fn watch(hub: Arc<Hub>) {
     loop {
         let every = Duration::from_secs(hub.config().people.directory.cache.0).max(LEAST);
         tokio::time::sleep(every).await;
-        let fleet = hub.fleet.fleet();
-        let active = fleet.servers.values().filter(|server| server.is_active());
-        let owners: BTreeSet<Username> = active.map(|server| server.owner.clone()).collect();
-        for owner in owners {
-            if let Err(error) = look_at(&hub, &owner).await {
-                tracing::error!(user = %owner, %error, "an account was not looked at");
-            }
+        round(&hub).await;
+    }
+}
+
+/// Looks once at everybody who has a server.
+pub async fn round(hub: &Hub) {
+    let fleet = hub.fleet.fleet();
+    let active = fleet.servers.values().filter(|server| server.is_active());
+    let owners: BTreeSet<Username> = active.map(|server| server.owner.clone()).collect();
+    for owner in owners {
+        if let Err(error) = look_at(hub, &owner).await {
+            tracing::error!(user = %owner, %error, "an account was not looked at");
         }
     }
 }

@@ -16,12 +16,17 @@ use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
 use serde_json::{Map, Value, json};
 
+/// Changes claims.
+type Change = Box<dyn Fn(&mut Map<String, Value>) + Send>;
+/// Makes a token of claims, with a key or without.
+pub type Sign = Box<dyn Fn(&Key, &Value) -> String + Send>;
+
 /// What the provider does. Tests change it between steps.
 pub struct Behaviour {
     /// Changes the claims of the next ID token.
-    pub claims: Box<dyn Fn(&mut Map<String, Value>) + Send>,
+    pub claims: Change,
     /// Signs: header and payload in, token out.
-    pub sign: Box<dyn Fn(&Key, &Value) -> String + Send>,
+    pub sign: Sign,
     /// What userinfo says.
     pub userinfo: Value,
     /// Whether anything is answered.
@@ -215,7 +220,8 @@ async fn token(
     }
     let expected = "Basic YmVydGg6czMlMjBjcmV0JTJC"; // berth:s3%20cret%2B
     assert_eq!(headers["authorization"], expected, "the secret is encoded before it is joined");
-    let refused = |why: &str| (StatusCode::BAD_REQUEST, Json(json!({"error": why}))).into_response();
+    let refused =
+        |why: &str| (StatusCode::BAD_REQUEST, Json(json!({"error": why}))).into_response();
     let Some((nonce, challenge)) = behaviour.codes.remove(&form["code"]) else {
         return refused("invalid_grant");
     };
@@ -230,7 +236,8 @@ async fn token(
     });
     (behaviour.claims)(claims.as_object_mut().unwrap());
     let id_token = (behaviour.sign)(&behaviour.key, &claims);
-    Json(json!({"id_token": id_token, "access_token": "at", "token_type": "Bearer"})).into_response()
+    Json(json!({"id_token": id_token, "access_token": "at", "token_type": "Bearer"}))
+        .into_response()
 }
 
 async fn userinfo(State(provider): State<Provider>, headers: HeaderMap) -> Json<Value> {

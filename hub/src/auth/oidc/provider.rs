@@ -15,7 +15,9 @@ use crate::outgoing::{CallError, Client};
 
 /// The document is read again after this time.
 const FRESH: Seconds = Seconds(3_600);
-/// Tokens with unknown keys make us ask for new keys at most this often.
+/// Tokens with unknown keys make us ask for new keys this often in a row, ...
+const KEYS_BURST: u32 = 5;
+/// ... and then as often as one try comes back: anybody can send us such tokens.
 const KEYS_EVERY: Seconds = Seconds(10);
 /// After a failure the next try comes after one second, then two, up to this.
 const LONGEST_WAIT: u64 = 60;
@@ -70,13 +72,29 @@ struct Known {
     document: Arc<Document>,
     keys: Arc<JwkSet>,
     read: Timestamp,
-    keys_read: Timestamp,
 }
 
 #[derive(Debug, Default)]
 struct Tries {
     failures: u32,
     next: Timestamp,
+    /// How often new keys were asked for, less what time has forgiven.
+    keys: u32,
+    keys_at: Timestamp,
+}
+
+impl Tries {
+    /// Takes a try for new keys, if there is one.
+    fn take_keys(&mut self, at: Timestamp) -> bool {
+        let forgiven = at.millis_since(self.keys_at) / (KEYS_EVERY.0 * 1_000);
+        if forgiven > 0 {
+            self.keys = self.keys.saturating_sub(u32::try_from(forgiven).unwrap_or(u32::MAX));
+            self.keys_at = at;
+        }
+        let has_one = self.keys < KEYS_BURST;
+        self.keys = self.keys.saturating_add(u32::from(has_one));
+        has_one
+    }
 }
 
 /// The provider of this site.
@@ -121,7 +139,7 @@ impl Provider {
         }
         match self.read().await {
             Ok(document) => {
-                *tries = Tries::default();
+                (tries.failures, tries.next) = (0, Timestamp(0));
                 Ok(document)
             }
             Err(error) => {
@@ -160,9 +178,7 @@ impl Provider {
         }
         let keys = self.keys(&document).await?;
         let document = Arc::new(document);
-        let at = now();
-        let known =
-            Known { document: Arc::clone(&document), keys: keys.into(), read: at, keys_read: at };
+        let known = Known { document: Arc::clone(&document), keys: keys.into(), read: now() };
         *self.known.write().unwrap_or_else(PoisonError::into_inner) = Some(known);
         Ok(document)
     }
@@ -249,17 +265,17 @@ impl Provider {
         document: &Document,
         tried: &Arc<JwkSet>,
     ) -> Result<Arc<JwkSet>, ProviderError> {
-        let _turn = self.tries.lock().await;
-        let known = self.look(|known| (Arc::clone(&known.keys), known.keys_read));
-        if let Some((keys, read)) = known
-            && (!Arc::ptr_eq(&keys, tried) || now() < read.plus(KEYS_EVERY))
+        let mut tries = self.tries.lock().await;
+        let keys = self.look(|known| Arc::clone(&known.keys));
+        // Somebody else has just asked, or nobody may.
+        if let Some(keys) = keys
+            && (!Arc::ptr_eq(&keys, tried) || !tries.take_keys(now()))
         {
             return Ok(keys);
         }
         let keys = Arc::new(self.keys(document).await?);
         if let Some(known) = self.known.write().unwrap_or_else(PoisonError::into_inner).as_mut() {
             known.keys = Arc::clone(&keys);
-            known.keys_read = now();
         }
         Ok(keys)
     }

@@ -37,9 +37,8 @@ pub async fn show(
     }
     let name: Username = name.to_lowercase().parse().map_err(|_| ApiError::no_resource())?;
     let (standing, words) = hub.directory.words(&hub, &name, None).await?;
-    let (identities, lapse) = hub
-        .storage
-        .read(|reader| Ok((reader.identities_of(&name)?, reader.lapse(&name)?)))?;
+    let (identities, lapse) =
+        hub.storage.read(|reader| Ok((reader.identities_of(&name)?, reader.lapse(&name)?)))?;
     let config = hub.config();
     let (reason, why) = match &standing {
         Standing::Valid(_) => (None, String::new()),
