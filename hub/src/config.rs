@@ -8,14 +8,17 @@ mod access;
 mod candidate;
 mod checks;
 mod diagnostic;
+pub mod directory;
 mod draft;
 mod host_range;
 mod hosts;
 mod hub;
 mod images;
+pub mod login;
 mod pools;
 mod profiles;
 mod quotas;
+pub mod secret;
 mod sources;
 mod trainings;
 mod value;
@@ -39,6 +42,17 @@ pub struct Config {
     pub settings: Settings,
     /// What only a restart can change.
     pub hub: HubConfig,
+    /// How people log in, and whose word counts for their accounts.
+    pub people: People,
+}
+
+/// How people log in, and whose word counts for their accounts.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct People {
+    /// How they prove who they are.
+    pub login: login::Login,
+    /// Whether their accounts are valid, and their numbers on the hosts.
+    pub directory: directory::Directory,
 }
 
 /// Addresses and folders of this process.
@@ -75,17 +89,26 @@ impl HubConfig {
 /// # Errors
 /// All that is wrong, each with file, line and what to do.
 pub fn load(folder: &Path, now: Timestamp) -> Result<(Config, Diagnostics), Diagnostics> {
-    read(Sources::read(folder, None), now)
+    understand(Sources::read(folder, None), now)
 }
 
 /// Reads and checks all files of a folder as if the candidate were in place, and says what speaks
 /// against putting it there; without errors nothing does.
 pub fn check_candidate(folder: &Path, now: Timestamp, candidate: &Candidate) -> Diagnostics {
-    let found = read(Sources::read(folder, Some(candidate)), now);
+    let found = understand(Sources::read(folder, Some(candidate)), now);
     candidate.judge(found.map_or_else(|errors| errors, |(_, warnings)| warnings))
 }
 
-fn read(sources: Sources, now: Timestamp) -> Result<(Config, Diagnostics), Diagnostics> {
+
+/// What files mean that are not in force: nothing that they name, such as secrets, is opened.
+///
+/// # Errors
+/// Those of [`load`].
+pub fn try_settings(folder: &Path, now: Timestamp) -> Result<Settings, Diagnostics> {
+    understand(Sources::read_alone(folder), now).map(|(config, _)| config.settings)
+}
+
+fn understand(sources: Sources, now: Timestamp) -> Result<(Config, Diagnostics), Diagnostics> {
     let mut draft = Draft::new(sources, now);
     let hub = hub::take(&mut draft);
     pools::take(&mut draft);
@@ -95,6 +118,7 @@ fn read(sources: Sources, now: Timestamp) -> Result<(Config, Diagnostics), Diagn
     quotas::take(&mut draft);
     access::take(&mut draft);
     trainings::take(&mut draft);
+    let directory = directory::take(&mut draft);
     draft.check_names();
     if draft.sources.are_whole() {
         checks::check(&mut draft);
@@ -103,7 +127,10 @@ fn read(sources: Sources, now: Timestamp) -> Result<(Config, Diagnostics), Diagn
     settings.version = version::number(&settings);
     let diagnostics = draft.sources.into_diagnostics();
     match hub {
-        Some(hub) if !diagnostics.has_errors() => Ok((Config { settings, hub }, diagnostics)),
+        Some((hub, login)) if !diagnostics.has_errors() => {
+            let people = People { login, directory };
+            Ok((Config { settings, hub, people }, diagnostics))
+        }
         _ => Err(diagnostics),
     }
 }

@@ -8,8 +8,10 @@ use berth_common::Generation;
 use berth_core::Server;
 use tokio::sync::{mpsc, watch};
 
+use crate::auth::oidc::Providers;
 use crate::ca::Ca;
 use crate::config::Config;
+use crate::directory::Directory;
 use crate::driver::FleetHandle;
 use crate::keys::Keys;
 use crate::metrics;
@@ -26,6 +28,10 @@ pub struct Hub {
     pub storage: Storage,
     /// Secret keys outside the store.
     pub keys: Keys,
+    /// The site's identity provider.
+    pub providers: Providers,
+    /// Whose word counts for accounts.
+    pub directory: Directory,
     /// The certificate authority for hosts and proxy.
     pub ca: Ca,
     /// SHA-256 hashes of tokens that ended, for the proxy to forget.

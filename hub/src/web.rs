@@ -77,5 +77,10 @@ fn berth() -> Router<Arc<Hub>> {
         .route("/hub/api/berth/explain", post(berth::decisions::explain))
         .route("/hub/api/berth/profiles", get(berth::profiles::list))
         .route("/hub/api/berth/users", get(berth::users::list).post(berth::users::create))
+        .route("/hub/api/berth/users/{user}/account", get(berth::accounts::show))
+        .route(
+            "/hub/api/berth/users/{user}/identities",
+            post(berth::accounts::link).delete(berth::accounts::unlink),
+        )
         .route("/hub/api/berth/users/{user}/password", post(berth::users::set_password))
 }

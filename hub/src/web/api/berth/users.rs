@@ -15,6 +15,7 @@ use serde_json::{Map, Value, json};
 use crate::auth::password::{self, PasswordError};
 use crate::auth::scopes::Scopes;
 use crate::auth::{Caller, Gate};
+use crate::directory::check_account;
 use crate::keys;
 use crate::site::Hub;
 use crate::web::api::berth::{SCHEMA_VERSION, answer};
@@ -25,8 +26,6 @@ use crate::web::error::ApiError;
 
 /// Characters of a password that we make: 16 of 64 symbols are 96 bits.
 const MADE_LENGTH: usize = 16;
-/// More groups than this are a mistake; the kernel's own limit is higher.
-const MOST_GROUPS: usize = 1_000;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -111,26 +110,13 @@ fn account(
 ) -> Result<Account, ApiError> {
     let name: Username =
         name.parse().map_err(|error| ApiError::bad_request(format!("name: {error}")))?;
-    if uid == 0 || gid == 0 || groups.iter().any(|group| group.gid == 0) {
-        return Err(ApiError::bad_request("uid and gids must not be 0: no server runs as root"));
-    }
-    let bad_group = |group: &Group| {
-        group.name.is_empty()
-            || group.name.len() > 64
-            || group.name.chars().any(|c| !(c.is_ascii_alphanumeric() || "_-.".contains(c)))
-    };
-    if groups.len() > MOST_GROUPS || groups.iter().any(bad_group) {
-        return Err(ApiError::bad_request("groups: each is {name, gid} with a Unix group's name"));
-    }
     let home = home.unwrap_or_else(|| format!("/home/{name}"));
-    let is_plain = home.starts_with('/')
-        && home.len() <= 255
-        && home.chars().all(|c| c.is_ascii_graphic() && c != ':' && c != '\\')
-        && home.split('/').skip(1).all(|part| !part.is_empty() && part != "." && part != "..");
-    if !is_plain {
-        return Err(ApiError::bad_request("home: an absolute path without . or .. is needed"));
+    if groups.iter().any(|group| group.gid == 0) {
+        return Err(ApiError::bad_request("gids must not be 0: no server runs as root"));
     }
-    Ok(Account { name, uid, gid, groups, home })
+    let account = Account { name, uid, gid, groups, home };
+    check_account(&account).map_err(ApiError::bad_request)?;
+    Ok(account)
 }
 
 fn conflict(users: &[User], new: &User) -> Option<String> {
@@ -164,11 +150,9 @@ pub async fn set_password(
     let saved = hub
         .storage
         .write(move |database| {
-            // Read again: the row may have changed while the hash was computed.
-            let Some(user) = database.reader()?.user(&name)? else { return Ok(false) };
-            database.save_user(&User { password, ..user })?;
+            let found = database.set_password(&name, &password)?;
             database.end_sessions_of(&name)?;
-            Ok(true)
+            Ok(found)
         })
         .await?;
     if !saved {

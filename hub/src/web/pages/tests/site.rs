@@ -126,6 +126,8 @@ impl Site {
             fleet,
             storage,
             keys: Keys::open(&at("keys")).unwrap(),
+            providers: Default::default(),
+            directory: Default::default(),
             ca: Ca::open(&at("ca")).unwrap(),
             revoked,
             metrics,
