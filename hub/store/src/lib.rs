@@ -6,6 +6,7 @@
 
 mod accounts;
 mod fleet;
+mod revocations;
 mod schema;
 mod tokens;
 
@@ -16,6 +17,7 @@ use berth_common::Epoch;
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
 pub use accounts::{Session, User};
+pub use revocations::Revocation;
 pub use tokens::{JoinToken, OauthCode, Token, TokenKind};
 
 /// The oldest SQLite without the WAL-reset bug (sqlite.org/wal.html#walresetbug).

@@ -165,15 +165,13 @@ pub async fn set_password(
         .storage
         .write(move |database| {
             // Read again: the row may have changed while the hash was computed.
-            let Some(user) = database.reader()?.user(&name)? else { return Ok(false) };
+            let Some(user) = database.reader()?.user(&name)? else { return Ok(None) };
             database.save_user(&User { password, ..user })?;
-            database.end_sessions_of(&name)?;
-            Ok(true)
+            database.end_sessions_of(&name).map(Some)
         })
         .await?;
-    if !saved {
-        return Err(ApiError::no_resource());
-    }
+    // What was opened with the old password ends too, websockets included.
+    hub.forget_tokens(saved.ok_or_else(ApiError::no_resource)?);
     tracing::info!(user = %user.account.name, by = caller.name(), "password set");
     Ok(Json(json!({
         "schema_version": SCHEMA_VERSION,
