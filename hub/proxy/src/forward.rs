@@ -303,7 +303,7 @@ impl Way<'_> {
         say(route, &error);
         match (&error, page_headers) {
             (UpstreamError::Gone, Some(headers)) => Box::pin(self.hubs_page(headers)).await,
-            _ => failed(self.shared, page_of(&error), self.asked).await,
+            _ => failed(self.shared, page_of(&error, route), self.asked).await,
         }
     }
 
@@ -341,7 +341,7 @@ impl Way<'_> {
     }
 }
 
-fn page_of(error: &UpstreamError) -> Page {
+fn page_of(error: &UpstreamError, route: &Route) -> Page {
     match error {
         UpstreamError::NotReady | UpstreamError::WrongGeneration => Page::NotReady,
         UpstreamError::Gone => Page::NotRunning,
@@ -350,7 +350,9 @@ fn page_of(error: &UpstreamError) -> Page {
         UpstreamError::Refused
         | UpstreamError::Unreachable(_)
         | UpstreamError::Identity(_)
-        | UpstreamError::NoCredentials => Page::HostUnreachable,
+        | UpstreamError::NoCredentials => {
+            Page::HostUnreachable(route.live.host_is_silent(clock::now()))
+        }
     }
 }
 

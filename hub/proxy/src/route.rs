@@ -268,6 +268,8 @@ pub struct Live {
     ended: Switch,
     /// 0, or 1 more than a [`Doubt`].
     doubt: AtomicU8,
+    /// When the first try failed of those that failed in a row.
+    cut_off: AtomicI64,
     /// Requests under way.
     pub in_flight: AtomicUsize,
     /// Websockets open.
@@ -286,6 +288,7 @@ impl Live {
             said: Seldom::default(),
             ended: Switch::default(),
             doubt: AtomicU8::new(0),
+            cut_off: AtomicI64::new(0),
             in_flight: AtomicUsize::new(0),
             websockets: AtomicUsize::new(0),
             pool: Pool::default(),
@@ -354,6 +357,15 @@ impl Live {
         if self.doubt.load(Ordering::Relaxed) != number {
             self.doubt.store(number, Ordering::Relaxed);
         }
+        if self.cut_off.load(Ordering::Relaxed) != 0 {
+            self.cut_off.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// Notes that there is no way to the host. Returns since when that is so.
+    pub fn host_is_silent(&self, now: Timestamp) -> Timestamp {
+        let first = self.cut_off.compare_exchange(0, now.0, Ordering::Relaxed, Ordering::Relaxed);
+        Timestamp(first.err().unwrap_or(now.0))
     }
 
     /// What the host last said against the route, for the hub to hear.
