@@ -4,7 +4,7 @@
 //! compared with what the proxy was last told. A route that the hub does not know is never swept
 //! away: only one whose server the hub knows to have ended is removed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,11 +20,18 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::mpsc;
+use tokio::time::MissedTickBehavior;
 
+use crate::keys::hash;
 use crate::site::Hub;
+use crate::storage::StorageError;
 
 /// The whole table is sent again this often, in case the proxy lost it.
 const RESYNC: Duration = Duration::from_secs(30);
+/// Whoever ends a session or token says so at once; what nobody said is found this soon.
+const LOOK: Duration = Duration::from_secs(1);
+/// Hashes in one call: the proxy takes a body of 1 MiB.
+const REVOKED_AT_ONCE: usize = 10_000;
 /// Between tries while the proxy does not answer.
 const RETRY: Duration = Duration::from_millis(250);
 /// One call to the proxy on the same machine.
@@ -43,56 +50,113 @@ enum ProxyError {
     Status(StatusCode, String),
     #[error("the request to the proxy cannot be made: {0}")]
     Request(#[from] http::Error),
+    #[error(transparent)]
+    Store(#[from] StorageError),
     #[error("the proxy's answer cannot be read: {0}")]
     Answer(#[from] serde_json::Error),
 }
 
-/// Keeps the proxy in line until the hub ends. Tokens to be forgotten come in by `revoked`.
+/// Keeps the proxy in line until the hub ends. Tokens to be forgotten come in by `revoked`, and by the
+/// store, where everything that ends a session or token leaves a row.
 pub async fn keep(hub: Arc<Hub>, mut revoked: mpsc::UnboundedReceiver<Vec<u8>>) {
     let mut fleet = hub.fleet.watch();
     let mut told: Option<BTreeMap<String, Route>> = None;
-    let mut owed: Vec<Vec<u8>> = Vec::new();
+    // A hub that died may not have said that these ended.
+    let mut owed = ended_server_tokens(&hub);
     let mut seq = 0_u64;
     let mut complained = false;
     let mut resync = tokio::time::interval(RESYNC);
+    let mut look = tokio::time::interval(LOOK);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
+        // What is taken back comes first: nobody may come in by a route that is told next.
+        let mut done = revoke(&hub, &mut owed).await;
         let wanted = routes(&fleet.borrow_and_update().clone());
-        if told.as_ref() != Some(&wanted) || !owed.is_empty() {
+        if told.as_ref() != Some(&wanted) {
             seq = seq.saturating_add(1);
-            match bring_in_line(&hub, told.as_ref(), &wanted, &mut owed, seq).await {
+            match bring_in_line(&hub, told.as_ref(), &wanted, seq).await {
                 Ok(()) => {
                     let confirmed =
                         wanted.iter().map(|(path, route)| (path.clone(), route.generation));
                     hub.routed.send_replace(confirmed.collect());
                     told = Some(wanted);
-                    complained = false;
                 }
                 Err(error) => {
-                    if !complained {
-                        tracing::warn!(%error, "routes are not up to date");
-                    }
-                    complained = true;
                     told = None;
-                    tokio::time::sleep(RETRY).await;
-                    continue;
+                    done = Err(error);
                 }
             }
         }
-        tokio::select! {
-            changed = fleet.changed() => if changed.is_err() { return },
-            hash = revoked.recv() => match hash {
-                Some(hash) => owed.push(hash),
-                None => return,
-            },
-            _ = resync.tick() => told = None,
+        if let Err(error) = done {
+            if !complained {
+                tracing::warn!(%error, "the proxy is not up to date");
+            }
+            complained = true;
+            tokio::time::sleep(RETRY).await;
+            continue;
+        }
+        complained = false;
+        loop {
+            tokio::select! {
+                changed = fleet.changed() => if changed.is_err() { return },
+                hash = revoked.recv() => match hash {
+                    Some(hash) => owed.push(hash),
+                    None => return,
+                },
+                _ = resync.tick() => told = None,
+                _ = look.tick() => if !owes(&hub) { continue },
+            }
+            break;
         }
     }
+}
+
+/// Hashes of the tokens of servers that have ended, by the last start that the hub knows of.
+fn ended_server_tokens(hub: &Hub) -> Vec<Vec<u8>> {
+    let fleet = hub.fleet.fleet();
+    let ended = fleet.servers.values().filter(|server| !server.is_active());
+    ended
+        .map(|server| hash(&hub.keys.server_token(&server.id, server.generation)).to_vec())
+        .collect()
+}
+
+/// Whether the store holds something that the proxy was not told.
+fn owes(hub: &Hub) -> bool {
+    hub.storage.read(|reader| reader.revocations()).is_ok_and(|rows| !rows.is_empty())
+}
+
+/// Tells the proxy what has ended; it is owed until the proxy has said that it knows.
+async fn revoke(hub: &Hub, owed: &mut Vec<Vec<u8>>) -> Result<(), ProxyError> {
+    let rows = hub.storage.read(|reader| reader.revocations())?;
+    let hashes: BTreeSet<&Vec<u8>> = owed.iter().chain(rows.iter().map(|row| &row.hash)).collect();
+    let tokens: Vec<String> = hashes.into_iter().map(|hash| hex(hash)).collect();
+    crash_point!("hub.routes.before_revoke");
+    for tokens in tokens.chunks(REVOKED_AT_ONCE) {
+        call(hub, Method::POST, "/api/berth/revoke", Some(json!({ "tokens": tokens }))).await?;
+    }
+    crash_point!("hub.routes.after_revoke");
+    owed.clear();
+    if let Some(last) = rows.last().map(|row| row.id) {
+        hub.storage.write(move |database| database.settle_revocations(last)).await?;
+    }
+    Ok(())
 }
 
 #[derive(Deserialize)]
 struct SyncAnswer {
     #[serde(default)]
     unknown: Vec<UnknownRoute>,
+    #[serde(default)]
+    doubtful: Vec<DoubtfulRoute>,
+}
+
+/// A route whose host has told the proxy that it leads to nobody.
+#[derive(Deserialize)]
+struct DoubtfulRoute {
+    path: String,
+    server: String,
+    generation: u64,
+    host_says: String,
 }
 
 /// A route that the proxy has and the hub did not send.
@@ -109,14 +173,8 @@ async fn bring_in_line(
     hub: &Hub,
     told: Option<&BTreeMap<String, Route>>,
     wanted: &BTreeMap<String, Route>,
-    owed: &mut Vec<Vec<u8>>,
     seq: u64,
 ) -> Result<(), ProxyError> {
-    if !owed.is_empty() {
-        let tokens: Vec<String> = owed.iter().map(|hash| hex(hash)).collect();
-        call(hub, Method::POST, "/api/berth/revoke", Some(json!({ "tokens": tokens }))).await?;
-        owed.clear();
-    }
     match told {
         None => {
             let epoch = hub.fleet.fleet().epoch.0;
@@ -129,6 +187,9 @@ async fn bring_in_line(
             let answer: SyncAnswer = serde_json::from_slice(&answer)?;
             for unknown in answer.unknown {
                 remove_if_ended(hub, &unknown).await?;
+            }
+            for gone in answer.doubtful.iter().filter(|doubtful| doubtful.host_says == "gone") {
+                remove_if_gone(hub, gone).await?;
             }
         }
         Some(told) => {
@@ -179,6 +240,20 @@ async fn remove_if_ended(hub: &Hub, unknown: &UnknownRoute) -> Result<(), ProxyE
         remove(hub, &unknown.path, generation).await?;
     }
     Ok(())
+}
+
+/// Removes a route whose host says that its server is gone, unless the hub itself wants that very
+/// route: then the host's report will say what is true. So a hub that does not know the server gets
+/// rid of the route too.
+async fn remove_if_gone(hub: &Hub, gone: &DoubtfulRoute) -> Result<(), ProxyError> {
+    let fleet = hub.fleet.fleet();
+    let server = gone.server.parse().ok().and_then(|id| fleet.servers.get(&id));
+    if server.is_some_and(|server| server.is_ready() && server.generation.0 == gone.generation) {
+        tracing::warn!(path = gone.path, "the host says gone of a server that should run");
+        return Ok(());
+    }
+    tracing::info!(path = gone.path, "the host says that its server is gone: route removed");
+    remove(hub, &gone.path, gone.generation).await
 }
 
 async fn remove(hub: &Hub, path: &str, generation: u64) -> Result<(), ProxyError> {

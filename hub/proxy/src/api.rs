@@ -1,5 +1,6 @@
 //! The control plane: configurable-http-proxy's REST API, and Berth's own calls beside it.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::pin::pin;
@@ -206,11 +207,23 @@ fn argument(query: &str, name: &str) -> Option<String> {
     String::from_utf8(path::decode(value).ok()?.into_owned()).ok()
 }
 
+/// JavaScript, and so configurable-http-proxy, also takes a year or a month for its first moment.
+fn whole_date(text: &str) -> Cow<'_, str> {
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    match text.split_once('-') {
+        None if text.len() == 4 && digits(text) => format!("{text}-01-01").into(),
+        Some((year, month)) if year.len() == 4 && month.len() == 2 && digits(month) => {
+            format!("{text}-01").into()
+        }
+        _ => text.into(),
+    }
+}
+
 async fn list(shared: &Shared, query: &str) -> Answer {
     let given = argument(query, "inactive_since").or_else(|| argument(query, "inactiveSince"));
     let since = match given.filter(|given| !given.is_empty()) {
         None => None,
-        Some(given) => match given.parse::<Timestamp>() {
+        Some(given) => match whole_date(&given).parse::<Timestamp>() {
             Ok(since) => Some(since),
             Err(_) => {
                 let why = format!("Invalid datestamp '{given}' must be ISO8601.");
@@ -289,6 +302,7 @@ fn post(shared: &Shared, key: String, body: &[u8]) -> Answer {
         Err(error) => return text(StatusCode::BAD_REQUEST, error.to_string()),
     };
     let generation = record.generation;
+    let target = record.text("target").unwrap_or_default().to_owned();
     let Some(mut table) = shared.table_mut() else { return frozen() };
     let done = table.put(key.clone(), record, clock::now());
     drop(table);
@@ -297,7 +311,7 @@ fn post(shared: &Shared, key: String, body: &[u8]) -> Answer {
             if put != Put::Same {
                 match shared.rules {
                     None => tracing::info!(path = key, generation, "route {}", word(put)),
-                    Some(_) => tracing::info!("Route added {key}"),
+                    Some(_) => tracing::info!("Route added {key} -> {target}"),
                 }
                 shared.after_change(ended);
             }
@@ -330,7 +344,10 @@ fn delete(shared: &Arc<Shared>, key: &str, query: &str) -> Answer {
     match done {
         Ok(None) => text(StatusCode::NOT_FOUND, ""),
         Ok(ended) => {
-            tracing::info!(path = key, "route removed");
+            match shared.rules {
+                None => tracing::info!(path = key, "route removed"),
+                Some(_) => tracing::info!("Removing route {key}"),
+            }
             let before = shared.wave().deleted(Instant::now());
             if let Some(before) = before {
                 keep::save_before_wave(shared, before);
@@ -412,6 +429,12 @@ fn synchronise(shared: &Shared, body: &[u8]) -> Answer {
             shared.metrics.unknown_routes.store(unknown, Ordering::Relaxed);
             for unknown in &done.unknown {
                 tracing::warn!(path = unknown.path, "the hub does not know this route; it stays");
+            }
+            for doubtful in &done.doubtful {
+                tracing::warn!(
+                    path = doubtful.path, generation = doubtful.generation,
+                    host_says = ?doubtful.host_says, "a route leads to nobody; the hub is told"
+                );
             }
             for (path, why) in &done.refused {
                 tracing::warn!(path, why, "route refused");

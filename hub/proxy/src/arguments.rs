@@ -22,6 +22,8 @@ use crate::tls::{self, Files};
 #[command(
     name = "berth-proxy",
     version,
+    // As there, the last one counts.
+    args_override_self = true,
     about = "A proxy whose routes are changed over REST, by the command line of configurable-http-proxy",
     after_help = "With --config FILE the proxy works by Berth's configuration file instead."
 )]

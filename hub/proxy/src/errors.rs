@@ -27,20 +27,20 @@ const BODY_MAX: usize = 1024 * 1024;
 /// Kept as they are in a query's value.
 const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'*');
 
-/// The answer for what went wrong. Of the request: its path and query, what it can
+/// The answer for what went wrong. Of the request: its method, its path and query, what it can
 /// make use of, whether it is a websocket's handshake.
 pub async fn answer(
     shared: &Shared,
     rules: &Rules,
     wrong: Page,
-    (asked, wants, handshake): (&Uri, Wants, bool),
+    (method, asked, wants, handshake): (&Method, &Uri, Wants, bool),
 ) -> Response<ResponseBody> {
     let status = match wrong.status() {
         StatusCode::FORBIDDEN => StatusCode::NOT_FOUND,
         other => other,
     };
     shared.metrics.requests_proxy.add(status);
-    tracing::error!("{} {}", status.as_u16(), asked.path());
+    tracing::error!("{} {method} {}", status.as_u16(), asked.path());
     if handshake {
         // Nobody reads a page there.
         let mut response = page::own(status, "");

@@ -21,7 +21,7 @@ use crate::limits::{self, Excess, Passage};
 use crate::metrics::count;
 use crate::page::{self, Page, Wants};
 use crate::pool::Sender;
-use crate::route::{Route, Target};
+use crate::route::{Doubt, Route, Target};
 use crate::shared::Shared;
 use crate::upstream::{self, HUB_PATIENCE, TUNNEL_PATIENCE, UpstreamError};
 use crate::worker::Share;
@@ -54,6 +54,7 @@ pub struct Held {
 
 /// What is kept of a request for the case that it fails.
 pub(crate) struct Asked {
+    pub method: Method,
     pub uri: Uri,
     pub wants: Wants,
     pub handshake: bool,
@@ -77,8 +78,12 @@ pub async fn answer(
     let begun = Instant::now();
     let found = find(shared, &mut request);
     metrics.find_target.since(begun);
-    let asked =
-        Asked { uri: request.uri().clone(), wants: Wants::of(request.headers()), handshake };
+    let asked = Asked {
+        method: request.method().clone(),
+        uri: request.uri().clone(),
+        wants: Wants::of(request.headers()),
+        handshake,
+    };
     let way = Way { shared, from, client: &client, asked: &asked };
     let route = found.as_ref().ok().map(|route| route.key.as_str());
     let mut response = match &found {
@@ -148,7 +153,7 @@ pub(crate) async fn failed(shared: &Shared, wrong: Page, asked: &Asked) -> Respo
             wrong.answer(asked.wants)
         }
         Some(rules) => {
-            let asked = (&asked.uri, asked.wants, asked.handshake);
+            let asked = (&asked.method, &asked.uri, asked.wants, asked.handshake);
             Box::pin(errors::answer(shared, rules, wrong, asked)).await
         }
     }
@@ -284,13 +289,21 @@ impl Way<'_> {
         };
         let parts = self.prepared(route, parts, handshake.is_some());
         let error = match self.exchange(route, parts, body, patience).await {
-            Ok((response, sender)) => return self.relay(route, response, sender, handshake),
+            Ok((response, sender)) => {
+                route.live.host_says(None);
+                return self.relay(route, response, sender, handshake);
+            }
             Err(error) => error,
         };
+        match error {
+            UpstreamError::Gone => route.live.host_says(Some(Doubt::Gone)),
+            UpstreamError::WrongGeneration => route.live.host_says(Some(Doubt::WrongGeneration)),
+            _ => {}
+        }
         say(route, &error);
         match (&error, page_headers) {
             (UpstreamError::Gone, Some(headers)) => Box::pin(self.hubs_page(headers)).await,
-            _ => failed(self.shared, page_of(&error), self.asked).await,
+            _ => failed(self.shared, page_of(&error, route), self.asked).await,
         }
     }
 
@@ -328,7 +341,7 @@ impl Way<'_> {
     }
 }
 
-fn page_of(error: &UpstreamError) -> Page {
+fn page_of(error: &UpstreamError, route: &Route) -> Page {
     match error {
         UpstreamError::NotReady | UpstreamError::WrongGeneration => Page::NotReady,
         UpstreamError::Gone => Page::NotRunning,
@@ -337,7 +350,9 @@ fn page_of(error: &UpstreamError) -> Page {
         UpstreamError::Refused
         | UpstreamError::Unreachable(_)
         | UpstreamError::Identity(_)
-        | UpstreamError::NoCredentials => Page::HostUnreachable,
+        | UpstreamError::NoCredentials => {
+            Page::HostUnreachable(route.live.host_is_silent(clock::now()))
+        }
     }
 }
 

@@ -42,6 +42,7 @@ use crate::listen::Listener;
 use crate::metrics;
 use crate::persist::Saved;
 use crate::shared::Shared;
+use crate::systemd;
 
 /// Tells the new program that its standard input is the old one's socket.
 const VARIABLE: &str = "BERTH_PROXY_HANDOVER";
@@ -84,7 +85,7 @@ pub struct Inherited {
 }
 
 /// One line between two processes. `Ready` is the younger one's first; after it the younger one sends
-/// `End`, `Revoke`, `Age` and `Shrink`, the older one `Active` and `Memory`.
+/// `End`, `Revoke`, `Age`, `Shrink` and `Going`, the older one `Active` and `Memory`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum Line {
     /// The younger process serves.
@@ -101,6 +102,8 @@ pub enum Line {
     Memory(u64),
     /// That is too much: the oldest process shall close a websocket.
     Shrink,
+    /// The younger process ends, since it was asked to: so does everything before it.
+    Going,
 }
 
 /// What systemd or the process before left for this one, if either did.
@@ -112,27 +115,9 @@ pub fn inherited() -> io::Result<Option<Inherited>> {
         let socket = StdUnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
         return receive(socket).map(Some);
     }
-    let mut given = listenfd::ListenFd::from_env();
-    if given.len() == 0 {
+    let sockets = systemd::sockets()?;
+    if sockets.is_empty() {
         return Ok(None);
-    }
-    let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
-    let names: Vec<&str> = names.split(':').collect();
-    let mut sockets = Vec::new();
-    for index in 0..given.len() {
-        let socket = match given.take_tcp_listener(index) {
-            Ok(socket) => socket.map(OwnedFd::from),
-            Err(_) => given.take_unix_listener(index)?.map(OwnedFd::from),
-        };
-        // Without names the order counts: users, hub, metrics, redirect.
-        let known = ["front", "api", "metrics", "redirect"];
-        let name = match names.get(index) {
-            Some(name) if !name.is_empty() && !name.ends_with(".socket") && *name != "unknown" => {
-                name
-            }
-            _ => known.get(index).copied().unwrap_or_default(),
-        };
-        sockets.extend(socket.map(|socket| (name.to_owned(), socket)));
     }
     Ok(Some(Inherited { sockets, knowledge: None, before: None }))
 }
@@ -255,22 +240,6 @@ fn program() -> io::Result<OsString> {
     Ok(text.strip_suffix(" (deleted)").map_or(path.clone(), OsString::from))
 }
 
-/// Tells systemd, if it watches, that this process serves and is the main one.
-pub fn tell_systemd() {
-    use std::os::linux::net::SocketAddrExt;
-    use std::os::unix::net::{SocketAddr, UnixDatagram};
-    let Some(name) = std::env::var_os("NOTIFY_SOCKET") else { return };
-    let name = name.to_string_lossy();
-    let address = match name.strip_prefix('@') {
-        Some(name) => SocketAddr::from_abstract_name(name),
-        None => SocketAddr::from_pathname(&*name),
-    };
-    let state = format!("READY=1\nMAINPID={}\n", std::process::id());
-    if let (Ok(socket), Ok(address)) = (UnixDatagram::unbound(), address) {
-        let _ = socket.send_to_addr(state.as_bytes(), &address);
-    }
-}
-
 /// Speaks with the process before, for as long as that one lives: tells it of ends, hears of
 /// activity.
 pub async fn keep_before(
@@ -325,7 +294,12 @@ fn hear_before(shared: &Shared, line: Line) {
                 shared.tell_before(Line::Shrink);
             }
         }
-        Line::Ready | Line::End(..) | Line::Revoke(_) | Line::Age(_) | Line::Shrink => {}
+        Line::Ready
+        | Line::End(..)
+        | Line::Revoke(_)
+        | Line::Age(_)
+        | Line::Shrink
+        | Line::Going => {}
     }
 }
 
@@ -364,6 +338,10 @@ pub async fn drain(
                         tracing::warn!("two more upgrades have come: the last websockets are closed");
                         shared.end();
                     }
+                }
+                Ok(Some(Line::Going)) => {
+                    shared.tell_before(Line::Going);
+                    shared.end();
                 }
                 Ok(Some(Line::Shrink)) if shared.has_before() => shared.tell_before(Line::Shrink),
                 Ok(Some(Line::Shrink)) => {

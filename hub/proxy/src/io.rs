@@ -10,6 +10,29 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsStream;
 
+/// Pieces that come to no more than this are written as one.
+const TOGETHER: usize = 1024;
+
+/// The same call on whichever stream it is.
+macro_rules! each {
+    ($io:expr, $stream:ident => $call:expr) => {
+        match $io.get_mut() {
+            Io::Tcp(stream) => {
+                let $stream = Pin::new(stream);
+                $call
+            }
+            Io::Unix(stream) => {
+                let $stream = Pin::new(stream);
+                $call
+            }
+            Io::Tls(stream) => {
+                let $stream = Pin::new(stream.as_mut());
+                $call
+            }
+        }
+    };
+}
+
 /// A stream.
 #[derive(Debug)]
 pub enum Io {
@@ -33,6 +56,16 @@ impl Io {
     }
 }
 
+impl Io {
+    fn poll_write_pieces(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        each!(self, stream => stream.poll_write_vectored(cx, parts))
+    }
+}
+
 impl AsFd for Io {
     fn as_fd(&self) -> BorrowedFd<'_> {
         match self {
@@ -41,26 +74,6 @@ impl AsFd for Io {
             Self::Tls(stream) => stream.get_ref().0.as_fd(),
         }
     }
-}
-
-/// The same call on whichever stream it is.
-macro_rules! each {
-    ($io:expr, $stream:ident => $call:expr) => {
-        match $io.get_mut() {
-            Io::Tcp(stream) => {
-                let $stream = Pin::new(stream);
-                $call
-            }
-            Io::Unix(stream) => {
-                let $stream = Pin::new(stream);
-                $call
-            }
-            Io::Tls(stream) => {
-                let $stream = Pin::new(stream.as_mut());
-                $call
-            }
-        }
-    };
 }
 
 impl AsyncRead for Io {
@@ -87,7 +100,17 @@ impl AsyncWrite for Io {
         cx: &mut Context<'_>,
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        each!(self, stream => stream.poll_write_vectored(cx, parts))
+        // A head with a small body: copying it costs less than telling the kernel of two pieces.
+        let mut together = [0; TOGETHER];
+        let mut length = 0_usize;
+        for part in parts {
+            let Some(room) = together.get_mut(length..length.saturating_add(part.len())) else {
+                return self.poll_write_pieces(cx, parts);
+            };
+            room.copy_from_slice(part);
+            length = length.saturating_add(part.len());
+        }
+        self.poll_write(cx, together.get(..length).unwrap_or_default())
     }
 
     fn is_write_vectored(&self) -> bool {

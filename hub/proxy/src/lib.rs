@@ -46,6 +46,7 @@ pub mod shield;
 pub mod socket;
 pub mod sockets;
 pub mod switch;
+pub mod systemd;
 pub mod table;
 pub mod tls;
 pub mod tunnel;
@@ -68,7 +69,7 @@ use tokio::time::timeout;
 
 use crate::access::AccessLog;
 use crate::config::Config;
-use crate::handover::Inherited;
+use crate::handover::{Inherited, Line};
 use crate::listen::{Listener, Place};
 use crate::persist::Saved;
 use crate::setup::{Setup, SetupError};
@@ -232,7 +233,7 @@ pub async fn start_setup(
         let (shared, alive, tls) = (shared.clone(), alive_sender.clone(), front_tls.clone());
         let workers = workers.clone();
         let name = format!("front {}", index.saturating_add(1));
-        let (taken, listeners) = (open.take(&name, &place), open.listeners.clone());
+        let (taken, listeners) = (open.take(&name), open.listeners.clone());
         tasks.push(tokio::spawn(async move {
             let listener = match taken {
                 Some(listener) => listener,
@@ -248,7 +249,7 @@ pub async fn start_setup(
         shared.set_before(sender);
         tokio::spawn(handover::keep_before(before, shared.clone(), lines))
     });
-    handover::tell_systemd();
+    systemd::ready();
     let listeners = open.listeners;
     Ok(Running { front, api, metrics, redirect, shared, tasks, listeners, before, alive, workers })
 }
@@ -273,7 +274,7 @@ impl Open {
         purpose: &'static str,
         hint: &'static str,
     ) -> Result<Arc<Listener>, StartError> {
-        let listener = match self.take(name, place) {
+        let listener = match self.take(name) {
             Some(listener) => listener,
             None => {
                 let bound = listen::bind(place).await;
@@ -292,10 +293,10 @@ impl Open {
     }
 
     /// The socket of this name, if it came with us.
-    fn take(&mut self, name: &str, place: &Place) -> Option<Arc<Listener>> {
+    fn take(&mut self, name: &str) -> Option<Arc<Listener>> {
         let at = self.sockets.iter().position(|(given, _)| given == name)?;
         let (_, socket) = self.sockets.swap_remove(at);
-        match Listener::of_socket(socket, place) {
+        match Listener::of_socket(socket) {
             Ok(listener) => Some(Arc::new(listener)),
             Err(error) => {
                 tracing::error!(name, %error, "an inherited socket cannot be used");
@@ -379,13 +380,19 @@ impl Running {
     /// Ends the proxy: no new connections, a few seconds for requests in flight, websockets are
     /// told to go away, then all is saved.
     pub async fn stop(mut self) {
+        systemd::stopping();
         self.shared.end();
+        self.shared.tell_before(Line::Going);
         // Listeners end by themselves; those that still wait for their address do not.
         for task in &self.tasks {
             task.abort();
         }
         if timeout(DRAIN, self.alive.recv()).await.is_err() {
             tracing::warn!("connections are left after {} s and are cut", DRAIN.as_secs());
+        }
+        // Those that drain have been told; the last of them closes the line.
+        if let Some(before) = self.before {
+            let _ = timeout(DRAIN, before).await;
         }
         self.shared.flush_access_log().await;
         keep::save_all(self.shared).await;
@@ -407,6 +414,7 @@ impl Running {
     /// Never but with the proxy itself, which goes on as before.
     pub async fn hand_over(self) -> Result<(), Box<Self>> {
         self.shared.freeze(true);
+        systemd::reloading();
         let listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let routes = keep::snapshot(&self.shared);
         let successor = match handover::start_successor(&self.shared, &listeners, routes).await {
@@ -414,6 +422,7 @@ impl Running {
             Err(error) => {
                 tracing::error!(%error, "no successor: this process goes on");
                 self.shared.freeze(false);
+                systemd::ready();
                 return Err(Box::new(self));
             }
         };

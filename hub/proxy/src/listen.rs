@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::time::Duration;
 
+use rustix::net::{AddressFamily, sockopt};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
 use crate::config::ApiAddress;
@@ -134,23 +135,19 @@ impl Listener {
         }
     }
 
-    /// A socket that somebody else has opened.
+    /// A socket that somebody else has opened, of whichever kind it is.
     ///
     /// # Errors
-    /// When it is of another kind than its place.
-    pub fn of_socket(socket: OwnedFd, place: &Place) -> io::Result<Self> {
-        match place {
-            Place::Tcp(..) => {
-                let listener = std::net::TcpListener::from(socket);
-                listener.set_nonblocking(true)?;
-                TcpListener::from_std(listener).map(Self::Tcp)
-            }
-            Place::Unix(..) => {
-                let listener = std::os::unix::net::UnixListener::from(socket);
-                listener.set_nonblocking(true)?;
-                UnixListener::from_std(listener).map(Self::Unix)
-            }
+    /// When the system refuses to watch it.
+    pub fn of_socket(socket: OwnedFd) -> io::Result<Self> {
+        if sockopt::socket_domain(&socket)? == AddressFamily::UNIX {
+            let listener = std::os::unix::net::UnixListener::from(socket);
+            listener.set_nonblocking(true)?;
+            return UnixListener::from_std(listener).map(Self::Unix);
         }
+        let listener = std::net::TcpListener::from(socket);
+        listener.set_nonblocking(true)?;
+        TcpListener::from_std(listener).map(Self::Tcp)
     }
 
     /// The address, if it is on TCP.

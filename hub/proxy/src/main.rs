@@ -147,6 +147,7 @@ fn serve(asked: Asked) -> Result<(), Box<dyn std::error::Error>> {
     let ended = runtime()?.block_on(async {
         let running = berth_proxy::start_setup(asked.setup, handover::inherited()?).await?;
         if let Some(path) = &asked.pid_file {
+            tracing::info!("Writing pid {own_id} to {}", path.display());
             std::fs::write(path, &own_id)?;
         }
         if let Some(running) = until_asked_to_end(running).await? {

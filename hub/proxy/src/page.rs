@@ -1,5 +1,8 @@
 //! What the proxy itself says to people and programs: small pages that never repeat what was asked.
 
+use std::borrow::Cow;
+
+use berth_common::Timestamp;
 use bytes::Bytes;
 use hyper::header::{
     ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderValue,
@@ -9,6 +12,7 @@ use hyper::{Response, StatusCode};
 
 use crate::body::ResponseBody;
 use crate::limits::Excess;
+use crate::route::iso_millis;
 
 /// One thing to say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,8 +41,8 @@ pub enum Page {
     NotReady,
     /// The host says that the server does not run.
     NotRunning,
-    /// No way to the host.
-    HostUnreachable,
+    /// No way to the host, since this moment.
+    HostUnreachable(Timestamp),
     /// The server broke off before it answered.
     NoAnswer,
 }
@@ -65,14 +69,14 @@ impl Page {
             | Self::HubAway
             | Self::NotReady
             | Self::NotRunning
-            | Self::HostUnreachable
+            | Self::HostUnreachable(_)
             | Self::NoAnswer => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
     /// Title and text.
-    fn words(self) -> (&'static str, &'static str) {
-        match self {
+    fn words(self) -> (&'static str, Cow<'static, str>) {
+        let (title, text) = match self {
             Self::BadRequest => ("Bad request", "This address or request is malformed."),
             Self::ForeignOrigin => {
                 ("Not from here", "A page of another site may not open this connection.")
@@ -102,21 +106,27 @@ impl Page {
             Self::NotRunning => {
                 ("The server is not running", "Start it from the hub, then come back.")
             }
-            Self::HostUnreachable => (
-                "The server cannot be reached",
-                "The way to its host is cut. What runs there goes on; try again soon.",
-            ),
+            Self::HostUnreachable(since) => {
+                // To the minute: `2026-11-28T03:45`.
+                let since = iso_millis(since);
+                let since = since.get(..16).unwrap_or_default().replace('T', " ");
+                let text = format!(
+                    "Its host is unreachable since {since} UTC. What runs there goes on; try again soon."
+                );
+                return ("The server cannot be reached", text.into());
+            }
             Self::NoAnswer => {
                 ("No answer", "The server closed the connection before it answered. Try again.")
             }
-        }
+        };
+        (title, text.into())
     }
 
     /// When it is worth trying again, in seconds.
     fn retry_after_s(self) -> Option<u64> {
         match self {
             Self::NotReady | Self::NoAnswer | Self::ClientExcess | Self::RouteExcess => Some(1),
-            Self::HubAway | Self::HostUnreachable => Some(5),
+            Self::HubAway | Self::HostUnreachable(_) => Some(5),
             Self::NotRunning => Some(10),
             _ => None,
         }

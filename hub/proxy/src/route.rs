@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU8, AtomicUsize, Ordering};
 
 use berth_common::{HostId, ServerId, Timestamp};
 use hyper::http::uri::{Authority, Uri};
 use rustls::pki_types::ServerName;
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::path;
@@ -247,6 +248,16 @@ impl Route {
     }
 }
 
+/// What a host last said against a route to a server of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Doubt {
+    /// It does not run the server.
+    Gone,
+    /// It runs another start of the server.
+    WrongGeneration,
+}
+
 /// What outlives a change of a route's record: connections and clocks. It ends with the route.
 #[derive(Debug)]
 pub struct Live {
@@ -255,6 +266,10 @@ pub struct Live {
     from_server: AtomicI64,
     said: Seldom,
     ended: Switch,
+    /// 0, or 1 more than a [`Doubt`].
+    doubt: AtomicU8,
+    /// When the first try failed of those that failed in a row.
+    cut_off: AtomicI64,
     /// Requests under way.
     pub in_flight: AtomicUsize,
     /// Websockets open.
@@ -272,6 +287,8 @@ impl Live {
             from_server: AtomicI64::new(0),
             said: Seldom::default(),
             ended: Switch::default(),
+            doubt: AtomicU8::new(0),
+            cut_off: AtomicI64::new(0),
             in_flight: AtomicUsize::new(0),
             websockets: AtomicUsize::new(0),
             pool: Pool::default(),
@@ -327,6 +344,37 @@ impl Live {
     /// An ear for that, for a task of its own.
     pub fn ear(&self) -> Ear {
         Ear::new(&self.ended)
+    }
+
+    /// Notes what the host says of the route; `None` when it led to the server.
+    pub fn host_says(&self, doubt: Option<Doubt>) {
+        let number = match doubt {
+            None => 0,
+            Some(Doubt::Gone) => 1,
+            Some(Doubt::WrongGeneration) => 2,
+        };
+        // Nearly always there is nothing to change, and every request comes by here.
+        if self.doubt.load(Ordering::Relaxed) != number {
+            self.doubt.store(number, Ordering::Relaxed);
+        }
+        if self.cut_off.load(Ordering::Relaxed) != 0 {
+            self.cut_off.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// Notes that there is no way to the host. Returns since when that is so.
+    pub fn host_is_silent(&self, now: Timestamp) -> Timestamp {
+        let first = self.cut_off.compare_exchange(0, now.0, Ordering::Relaxed, Ordering::Relaxed);
+        Timestamp(first.err().unwrap_or(now.0))
+    }
+
+    /// What the host last said against the route, for the hub to hear.
+    pub fn doubt(&self) -> Option<Doubt> {
+        match self.doubt.load(Ordering::Relaxed) {
+            1 => Some(Doubt::Gone),
+            2 => Some(Doubt::WrongGeneration),
+            _ => None,
+        }
     }
 
     /// Whether a trouble of this route may be logged.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use berth_common::{Epoch, Revision, Timestamp};
 use serde::Serialize;
 
-use crate::route::{Live, Record, Route};
+use crate::route::{Doubt, Live, Record, Route};
 
 /// All routes.
 #[derive(Debug, Default)]
@@ -67,6 +67,19 @@ pub struct Unknown {
     pub generation: Option<u64>,
 }
 
+/// A route against which its host has spoken. It stays: the hub decides.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Doubtful {
+    /// Its path.
+    pub path: String,
+    /// Its server.
+    pub server: String,
+    /// Its generation.
+    pub generation: u64,
+    /// What the host said.
+    pub host_says: Doubt,
+}
+
 /// What a synchronisation did.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Synchronised {
@@ -80,6 +93,9 @@ pub struct Synchronised {
     pub unknown: Vec<Unknown>,
     /// Paths whose record was refused, with the reason.
     pub refused: BTreeMap<String, String>,
+    /// Routes that lead to nobody, by what their hosts said.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub doubtful: Vec<Doubtful>,
 }
 
 impl Table {
@@ -92,6 +108,19 @@ impl Table {
     pub fn with_root(root: Option<Record>, now: Timestamp) -> Self {
         let route = |record| Arc::new(Route { key: "/".into(), record, live: Live::new(now) });
         Self { root: root.map(route), ..Self::default() }
+    }
+
+    /// The routes that their hosts have last refused to serve, by path.
+    fn doubtful(&self) -> Vec<Doubtful> {
+        let doubtful = self.routes.values().filter_map(|route| {
+            let (server, generation) = route.record.server()?;
+            let host_says = route.live.doubt()?;
+            let (path, server) = (route.key.clone(), server.to_string());
+            Some(Doubtful { path, server, generation, host_says })
+        });
+        let mut doubtful: Vec<Doubtful> = doubtful.collect();
+        doubtful.sort_by(|a, b| a.path.cmp(&b.path));
+        doubtful
     }
 
     /// The route with the longest prefix of this path, as [`path::matched`](crate::path::matched)
@@ -258,6 +287,7 @@ impl Table {
             })
             .collect();
         done.unknown.sort_by(|a, b| a.path.cmp(&b.path));
+        done.doubtful = self.doubtful();
         Ok((done, ended))
     }
 

@@ -17,6 +17,10 @@ use crate::front::Accepted;
 /// Threads of one worker that may wait for the disk, for the pages of `--error-path`.
 const BLOCKING: usize = 4;
 
+/// Tasks that run before the kernel is asked for news although there is work: a whole batch of
+/// messages. Each is short.
+const TASKS_A_LOOK: u32 = 256;
+
 thread_local! {
     static THIS: Cell<usize> = const { Cell::new(usize::MAX) };
 }
@@ -74,6 +78,7 @@ impl Worker {
         let runtime = runtime::Builder::new_current_thread()
             .enable_all()
             .max_blocking_threads(BLOCKING)
+            .event_interval(TASKS_A_LOOK)
             .build()?;
         let carry = async move {
             while let Some(accepted) = queue.recv().await {

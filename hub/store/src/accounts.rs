@@ -164,13 +164,24 @@ impl Database {
         Ok(())
     }
 
-    /// Ends all sessions of one person: whoever learnt an old password is out.
+    /// Ends all sessions of one person with the OAuth tokens that came of them: whoever learnt an
+    /// old password is out. Returns the hashes of their secrets.
     ///
     /// # Errors
     /// SQLite's own.
-    pub fn end_sessions_of(&mut self, user: &Username) -> Result<(), StoreError> {
-        self.connection.execute("DELETE FROM sessions WHERE user = ?1", [user.as_str()])?;
-        Ok(())
+    pub fn end_sessions_of(&mut self, user: &Username) -> Result<Vec<Vec<u8>>, StoreError> {
+        let transaction = self.connection.transaction()?;
+        let mut hashes = Vec::new();
+        for sql in [
+            "DELETE FROM sessions WHERE user = ?1 RETURNING hash",
+            "DELETE FROM tokens WHERE user = ?1 AND kind = 'oauth' RETURNING hash",
+        ] {
+            let mut statement = transaction.prepare(sql)?;
+            let ended = statement.query_map([user.as_str()], |row| row.get(0))?;
+            hashes.extend(ended.collect::<Result<Vec<Vec<u8>>, _>>()?);
+        }
+        transaction.commit()?;
+        Ok(hashes)
     }
 
     /// Ends a session.

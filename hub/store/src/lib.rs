@@ -8,6 +8,7 @@ mod accounts;
 mod directory;
 mod fleet;
 mod identities;
+mod revocations;
 mod schema;
 mod tokens;
 
@@ -20,6 +21,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension};
 pub use accounts::{Session, User};
 pub use directory::{Entry, Lapse};
 pub use identities::{Identity, ProviderSession};
+pub use revocations::Revocation;
 pub use tokens::{JoinToken, OauthCode, Token, TokenKind};
 
 /// The oldest SQLite without the WAL-reset bug (sqlite.org/wal.html#walresetbug).

@@ -161,6 +161,18 @@ CREATE TABLE lapsed (
     why   TEXT NOT NULL
 ) STRICT;
 ",
+    "
+-- Sessions and tokens that have ended and that the proxy may not have heard of. Whatever ends one
+-- owes it, in the same transaction; expiry takes it back, since what is expired was no secret lost.
+CREATE TABLE revocations (
+    id   INTEGER PRIMARY KEY AUTOINCREMENT,
+    hash BLOB NOT NULL                  -- SHA-256
+) STRICT;
+CREATE TRIGGER session_ended AFTER DELETE ON sessions
+    BEGIN INSERT INTO revocations (hash) VALUES (OLD.hash); END;
+CREATE TRIGGER token_ended AFTER DELETE ON tokens
+    BEGIN INSERT INTO revocations (hash) VALUES (OLD.hash); END;
+",
 ];
 
 /// Brings the schema to this version.

@@ -214,12 +214,17 @@ impl Database {
         used: Timestamp,
     ) -> Result<(), StoreError> {
         let transaction = self.connection.transaction()?;
+        let owed: i64 =
+            transaction
+                .query_row("SELECT coalesce(max(id), 0) FROM revocations", [], |row| row.get(0))?;
         transaction
             .execute("DELETE FROM tokens WHERE expires IS NOT NULL AND expires <= ?1", [now.0])?;
         transaction.execute("DELETE FROM oauth_codes WHERE expires <= ?1", [now.0])?;
         transaction.execute("DELETE FROM join_tokens WHERE expires <= ?1", [now.0])?;
         transaction
             .execute("DELETE FROM sessions WHERE created <= ?1 OR seen <= ?2", [begun.0, used.0])?;
+        // An open notebook outlives the session it was opened with: nobody took it back.
+        transaction.execute("DELETE FROM revocations WHERE id > ?1", [owed])?;
         Ok(transaction.commit()?)
     }
 

@@ -56,10 +56,19 @@ impl Site {
     }
 
     pub async fn with(public_url: &str, insecure_cookies: bool) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::at(public_url, insecure_cookies, tempfile::tempdir().unwrap(), "wn1:8444").await
+    }
+
+    /// On a folder that may hold a store, with the address of the host's tunnel port.
+    pub async fn at(
+        public_url: &str,
+        insecure_cookies: bool,
+        folder: tempfile::TempDir,
+        host: &str,
+    ) -> Self {
         let state = folder.path();
         let storage = Storage::open(state).unwrap();
-        let settings = settings();
+        let settings = settings(host);
         let metrics = Arc::new(Metrics::new().unwrap());
         let started = driver::start(storage.clone(), Arc::new(settings.clone()), metrics.clone());
         let fleet = started.await.unwrap();
@@ -356,18 +365,18 @@ fn hub_config(public_url: &str, insecure_cookies: bool, state: &std::path::Path)
         api_url: format!("{public_url}/hub/api"),
         insecure_cookies,
         agents_listen: ([127, 0, 0, 1], 2).into(),
-        proxy_api: "unix:none".into(),
+        proxy_api: format!("unix:{}", state.join("proxy.sock").display()),
     }
 }
 
-fn settings() -> Settings {
+fn settings(host_address: &str) -> Settings {
     let cite = Cite { file: "test.toml".into(), line: 1 };
     let host = HostSettings {
         pool: "cpu".into(),
         memory: None,
         keep_free: ByteCount(2 << 30),
         gpus: None,
-        address: "wn1:8444".into(),
+        address: host_address.into(),
         cite: cite.clone(),
     };
     let profile = Profile {

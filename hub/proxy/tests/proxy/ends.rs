@@ -4,20 +4,41 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::world::{Client, Reply, Upstream, World, ok, run};
+use crate::world::{Client, World, ok, run};
 
-async fn service(world: &World, url: &str) {
-    let record = json!({"target": url});
-    assert_eq!(world.api_json("POST", "/api/routes/services/x", &record).await.status, 201);
+/// A service whose other end the test plays by hand.
+struct Service(TcpListener);
+
+impl Service {
+    async fn of(world: &World) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let record = json!({"target": format!("http://{}", listener.local_addr().unwrap())});
+        assert_eq!(world.api_json("POST", "/api/routes/services/x", &record).await.status, 201);
+        Self(listener)
+    }
+
+    /// The next connection, of which one head has been read.
+    async fn asked(&self) -> Client<TcpStream> {
+        let mut peer = Client::new(self.0.accept().await.unwrap().0);
+        peer.head().await.unwrap();
+        peer
+    }
+}
+
+/// A client that has asked for the service.
+async fn asking(world: &World) -> Client<TcpStream> {
+    let mut client = world.client().await;
+    client.send("GET /services/x/ HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    client
 }
 
 #[test]
 fn trailers_pass_both_ways() {
     run(async {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
+        let world = World::new().await;
+        let service = Service::of(&world).await;
         let upstream = tokio::spawn(async move {
-            let (mut stream, _) = listener.accept().await.unwrap();
+            let (mut stream, _) = service.0.accept().await.unwrap();
             let mut got = Vec::new();
             while !got.ends_with(b"\r\n\r\n") || !got.windows(5).any(|end| end == b"\r\n0\r\n") {
                 got.push(stream.read_u8().await.unwrap());
@@ -31,8 +52,6 @@ fn trailers_pass_both_ways() {
                 .unwrap();
             String::from_utf8(got).unwrap().to_ascii_lowercase()
         });
-        let world = World::new().await;
-        service(&world, &url).await;
         let mut client = world.client().await;
         client
             .send(
@@ -50,25 +69,14 @@ fn trailers_pass_both_ways() {
 #[test]
 fn a_client_that_closes_its_half_gets_its_answer() {
     run(async {
-        let (release, wait) = tokio::sync::watch::channel(false);
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        tokio::spawn(async move {
-            let (stream, _) = listener.accept().await.unwrap();
-            let mut peer = Client::new(stream);
-            peer.head().await.unwrap();
-            wait.clone().wait_for(|go| *go).await.unwrap();
-            peer.send_bytes(&ok("late")).await;
-            peer.rest().await;
-        });
         let world = World::new().await;
-        service(&world, &url).await;
-        let mut client = world.client().await;
-        client.send("GET /services/x/ HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        let service = Service::of(&world).await;
+        let mut client = asking(&world).await;
+        let mut peer = service.asked().await;
         client.stream.shutdown().await.unwrap();
         // Another request goes round, so that the end has surely been seen.
         assert_eq!(world.get("/hub/x", "").await.status, 200);
-        release.send_replace(true);
+        peer.send_bytes(&ok("late")).await;
         assert_eq!(client.response().await.text(), "late");
         assert_eq!(client.rest().await, b"");
     });
@@ -86,15 +94,10 @@ fn a_client_that_closes_for_good_ends_its_request_upstream() {
 
 fn leave(reset: bool) {
     run(async move {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
         let world = World::new().await;
-        service(&world, &url).await;
-        let mut client = world.client().await;
-        client.send("GET /services/x/ HTTP/1.1\r\nHost: a\r\n\r\n").await;
-        let (stream, _) = listener.accept().await.unwrap();
-        let mut peer = Client::new(stream);
-        peer.head().await.unwrap();
+        let service = Service::of(&world).await;
+        let client = asking(&world).await;
+        let mut peer = service.asked().await;
         let stream: TcpStream = client.stream.into_inner();
         if reset {
             stream.set_zero_linger().unwrap();
@@ -109,15 +112,10 @@ fn a_stream_without_a_reader_does_not_fill_the_proxy() {
     run(async {
         // The upstream could send for ever; the client reads nothing. What the upstream gets rid of
         // is what the kernel's buffers and the proxy hold.
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
         let world = World::new().await;
-        service(&world, &url).await;
-        let mut client = world.client().await;
-        client.send("GET /services/x/ HTTP/1.1\r\nHost: a\r\n\r\n").await;
-        let (stream, _) = listener.accept().await.unwrap();
-        let mut peer = Client::new(stream);
-        peer.head().await.unwrap();
+        let service = Service::of(&world).await;
+        let mut client = asking(&world).await;
+        let mut peer = service.asked().await;
         let size = 1_000_000_000;
         peer.send(&format!("HTTP/1.1 200 OK\r\nContent-Length: {size}\r\n\r\n")).await;
         client.head().await.unwrap();
@@ -139,22 +137,16 @@ fn a_stream_without_a_reader_does_not_fill_the_proxy() {
 fn an_unread_upload_ends_its_upstream_connection() {
     run(async {
         // The upstream answers before it has read the body; its connection is not used again.
-        let upstream = Upstream::new(|_| Reply::Say(ok("fine"))).await;
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
+        let world = World::new().await;
+        let service = Service::of(&world).await;
         let early = tokio::spawn(async move {
-            let (stream, _) = listener.accept().await.unwrap();
-            let mut peer = Client::new(stream);
-            peer.head().await.unwrap();
+            let mut peer = service.asked().await;
             peer.send_bytes(b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n").await;
             // The next request must not come here.
-            let (second, _) = listener.accept().await.unwrap();
-            let mut second = Client::new(second);
-            second.head().await.unwrap();
+            let mut second = service.asked().await;
             second.send_bytes(&ok("second")).await;
+            (peer, second)
         });
-        let world = World::with_hub(upstream).await;
-        service(&world, &url).await;
         let mut client = world.client().await;
         client
             .send("POST /services/x/ HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\nstart")

@@ -31,7 +31,19 @@ impl Program {
             .stdout(if on_stdout { Stdio::piped() } else { Stdio::null() })
             .stderr(if on_stdout { Stdio::null() } else { Stdio::piped() })
             .kill_on_drop(true);
-        let mut child = command.spawn().unwrap();
+        Self::reading(command.spawn().unwrap())
+    }
+
+    /// Another program, which a package brings.
+    pub fn of(program: &str, arguments: &[&str], package: &str) -> Self {
+        let mut command = Command::new(program);
+        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
+        let child = command.spawn();
+        Self::reading(child.unwrap_or_else(|error| panic!("{program}: {error}; install {package}")))
+    }
+
+    /// Whatever it was started by.
+    pub fn reading(mut child: Child) -> Self {
         let out: Box<dyn AsyncRead + Unpin + Send> = match child.stdout.take() {
             Some(out) => Box::new(out),
             None => Box::new(child.stderr.take().unwrap()),

@@ -97,5 +97,11 @@ fn a_host_that_is_not_there_keeps_its_route() {
         let response = world.get("/user/alice/", "").await;
         assert_eq!((response.status, response.field("retry-after").as_deref()), (503, Some("5")));
         assert_eq!(world.api("GET", "/api/routes/user/alice", "").await.status, 200);
+        // The page says since when, and goes on saying it.
+        let since =
+            |text: String| text.split("unreachable since ").nth(1).unwrap()[..16].to_owned();
+        let first = since(response.text());
+        assert!(first.starts_with("20") && first.contains(' '), "{first}");
+        assert_eq!(since(world.get("/user/alice/", "").await.text()), first);
     });
 }

@@ -38,7 +38,7 @@ async fn websocket(front: SocketAddr, path: &str) -> Client<TcpStream> {
     client
 }
 
-async fn echoes(socket: &mut Client<TcpStream>) -> bool {
+pub async fn echoes(socket: &mut Client<TcpStream>) -> bool {
     socket.send_bytes(b"\x82\x04ping").await;
     let mut back = [0; 6];
     let read = tokio::io::AsyncReadExt::read_exact(&mut socket.stream, &mut back).await;
@@ -125,7 +125,7 @@ fn upgrades_lose_nothing_and_websockets_live_through_two() {
 }
 
 /// The child of a process that hands over.
-async fn youngest(parent: u32) -> u32 {
+pub async fn youngest(parent: u32) -> u32 {
     loop {
         let path = format!("/proc/{parent}/task");
         for task in std::fs::read_dir(&path).unwrap() {
@@ -149,7 +149,7 @@ fn a_successor_that_cannot_start_changes_nothing() {
         // The binary is replaced by one that ends at once.
         let binary = folder.path().join("berth-proxy");
         std::fs::copy(env!("CARGO_BIN_EXE_berth-proxy"), &binary).unwrap();
-        let mut child = tokio::process::Command::new(&binary)
+        let child = tokio::process::Command::new(&binary)
             .args(["--ip=127.0.0.1", "--port=0", "--api-ip=127.0.0.1", "--api-port=0"])
             .args(["--default-target", &upstream.url()])
             .env("CONFIGPROXY_AUTH_TOKEN", TOKEN)
@@ -157,10 +157,7 @@ fn a_successor_that_cannot_start_changes_nothing() {
             .kill_on_drop(true)
             .spawn()
             .unwrap();
-        let out: Box<dyn tokio::io::AsyncRead + Unpin + Send> =
-            Box::new(child.stdout.take().unwrap());
-        let out = tokio::io::AsyncBufReadExt::lines(tokio::io::BufReader::new(out));
-        let mut program = Program { child, out };
+        let mut program = Program::reading(child);
         let front: SocketAddr = program.word("Proxying http://").await.parse().unwrap();
         let control: SocketAddr = program.word("Proxy API at http://").await.parse().unwrap();
         std::fs::remove_file(&binary).unwrap();
@@ -189,17 +186,14 @@ fn sockets_of_systemd_are_taken_by_name() {
             env!("CARGO_BIN_EXE_berth-proxy"),
             upstream.url()
         );
-        let mut child = tokio::process::Command::new("/bin/sh")
+        let child = tokio::process::Command::new("/bin/sh")
             .args(["-c", &script])
             .stdin(descriptor)
             .stdout(std::process::Stdio::piped())
             .kill_on_drop(true)
             .spawn()
             .unwrap();
-        let out: Box<dyn tokio::io::AsyncRead + Unpin + Send> =
-            Box::new(child.stdout.take().unwrap());
-        let out = tokio::io::AsyncBufReadExt::lines(tokio::io::BufReader::new(out));
-        let mut program = Program { child, out };
+        let mut program = Program::reading(child);
         assert_eq!(program.word("Proxying http://").await, front.to_string());
         let mut client = Client::new(TcpStream::connect(front).await.unwrap());
         client.send("GET /a HTTP/1.1\r\nHost: a\r\n\r\n").await;
@@ -256,7 +250,7 @@ fn draining_processes_have_a_memory_cap_and_the_oldest_websocket_goes_first() {
 }
 
 /// The address behind a word of a log line, however the log quotes it.
-fn address_in(line: &str, word: &str) -> SocketAddr {
+pub fn address_in(line: &str, word: &str) -> SocketAddr {
     let rest = line.split(word).nth(1).unwrap_or_else(|| panic!("no {word} in {line}"));
     let end = |c: char| !(c.is_ascii_digit() || c == '.' || c == ':');
     rest.trim_start_matches('"').split(end).next().unwrap().parse().unwrap()

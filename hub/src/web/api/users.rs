@@ -283,7 +283,8 @@ pub async fn delete(
         .write(move |database| {
             let tokens = database.reader()?.tokens_of(&name)?;
             let ids: Vec<i64> = tokens.iter().map(|token| token.id).collect();
-            let hashes = database.delete_tokens(&ids)?;
+            let mut hashes = database.delete_tokens(&ids)?;
+            hashes.extend(database.end_sessions_of(&name)?);
             database.delete_user(&name)?;
             Ok(hashes)
         })

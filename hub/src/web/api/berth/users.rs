@@ -150,14 +150,14 @@ pub async fn set_password(
     let saved = hub
         .storage
         .write(move |database| {
-            let found = database.set_password(&name, &password)?;
-            database.end_sessions_of(&name)?;
-            Ok(found)
+            if !database.set_password(&name, &password)? {
+                return Ok(None);
+            }
+            database.end_sessions_of(&name).map(Some)
         })
         .await?;
-    if !saved {
-        return Err(ApiError::no_resource());
-    }
+    // What was opened with the old password ends too, websockets included.
+    hub.forget_tokens(saved.ok_or_else(ApiError::no_resource)?);
     tracing::info!(user = %user.account.name, by = caller.name(), "password set");
     Ok(Json(json!({
         "schema_version": SCHEMA_VERSION,
