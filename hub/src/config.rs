@@ -12,6 +12,8 @@ mod host_range;
 mod hosts;
 mod hub;
 mod images;
+mod lifecycle;
+mod mail;
 mod pools;
 mod profiles;
 mod quotas;
@@ -28,6 +30,7 @@ use berth_core::settings::Settings;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 use draft::Draft;
+pub use mail::{MailConfig, MailTls};
 use sources::Sources;
 
 /// Everything the files say.
@@ -58,6 +61,8 @@ pub struct HubConfig {
     pub agents_listen: SocketAddr,
     /// The proxy's route API: `unix:PATH` or `IP:PORT`.
     pub proxy_api: String,
+    /// How mail leaves; `None`: none is sent.
+    pub mail: Option<MailConfig>,
 }
 
 impl HubConfig {
@@ -82,6 +87,7 @@ pub fn load(folder: &Path, now: Timestamp) -> Result<(Config, Diagnostics), Diag
     quotas::take(&mut draft);
     access::take(&mut draft);
     trainings::take(&mut draft);
+    lifecycle::take(&mut draft);
     draft.check_names();
     if draft.sources.are_whole() {
         checks::check(&mut draft);

@@ -11,6 +11,7 @@ pub mod explanation;
 pub mod housekeeping;
 pub mod keys;
 pub mod link;
+pub mod mail;
 pub mod plan;
 pub mod reload;
 pub mod routes;

@@ -18,7 +18,7 @@ use crate::config::{self, Config};
 use crate::keys::Keys;
 use crate::site::Hub;
 use crate::storage::Storage;
-use crate::{driver, housekeeping, link, reload, routes, web};
+use crate::{driver, housekeeping, link, mail, reload, routes, web};
 
 /// What a hub is made of, before anything listens.
 pub struct Parts {
@@ -79,6 +79,7 @@ pub async fn run(folder: &Path) -> anyhow::Result<()> {
     tokio::spawn(housekeeping::end_tokens(Arc::clone(&hub)));
     tokio::spawn(housekeeping::collect_activity(Arc::clone(&hub)));
     tokio::spawn(housekeeping::expire(Arc::clone(&hub)));
+    tokio::spawn(mail::keep(Arc::clone(&hub)));
     tokio::spawn(reload::follow(Arc::clone(&hub), folder.to_owned()));
     tracing::info!(url = addresses.public_url, listen = %addresses.listen, "hub is ready");
     tokio::select! {

@@ -8,6 +8,7 @@ use toml::Spanned;
 
 use super::HubConfig;
 use super::draft::Draft;
+use super::mail::{self, MailToml};
 use super::sources::{File, Version};
 use super::value::Written;
 
@@ -21,6 +22,7 @@ struct HubToml {
     agents: AgentsSection,
     #[serde(default)]
     proxy: ProxySection,
+    mail: Option<Spanned<MailToml>>,
 }
 
 #[derive(Deserialize)]
@@ -85,12 +87,7 @@ fn default_admin_socket() -> PathBuf {
 pub fn take(draft: &mut Draft) -> Option<HubConfig> {
     let (file, toml) = draft.sources.one::<HubToml>("hub")?;
     if let Some(text) = &toml.hub.timezone {
-        let zone = draft.sources.parsed(file.at(text), text.get_ref(), |name| match name {
-            // Known without the system's database.
-            "UTC" => Ok(TimeZone::UTC),
-            name => TimeZone::get(name)
-                .map_err(|_| "no such time zone here, write e.g. \"Europe/Paris\""),
-        });
+        let zone = draft.sources.parsed(file.at(text), text.get_ref(), zone);
         draft.zone = zone.unwrap_or(TimeZone::UTC);
     }
     if let Some(text) = &toml.agents.lost_after
@@ -98,7 +95,19 @@ pub fn take(draft: &mut Draft) -> Option<HubConfig> {
     {
         draft.settings.lost_after = after;
     }
-    addresses(draft, file, toml)
+    let mail = toml.mail.as_ref().and_then(|toml| mail::take(draft, file, toml));
+    Some(HubConfig { mail, ..addresses(draft, file, toml)? })
+}
+
+/// A time zone by name.
+pub fn zone(name: &str) -> Result<TimeZone, &'static str> {
+    match name {
+        // Known without the system's database.
+        "UTC" => Ok(TimeZone::UTC),
+        name => {
+            TimeZone::get(name).map_err(|_| "no such time zone here, write e.g. \"Europe/Paris\"")
+        }
+    }
 }
 
 fn addresses(draft: &mut Draft, file: File, toml: HubToml) -> Option<HubConfig> {
@@ -123,5 +132,6 @@ fn addresses(draft: &mut Draft, file: File, toml: HubToml) -> Option<HubConfig> 
         admin_socket: toml.hub.admin_socket,
         insecure_cookies: toml.hub.insecure_cookies,
         proxy_api: toml.proxy.api,
+        mail: None,
     })
 }

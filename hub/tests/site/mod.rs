@@ -348,6 +348,7 @@ fn hub_config(public_url: &str, insecure_cookies: bool, state: &std::path::Path)
         insecure_cookies,
         agents_listen: ([127, 0, 0, 1], 2).into(),
         proxy_api: "unix:none".into(),
+        mail: None,
     }
 }
 
