@@ -79,6 +79,7 @@ reasons! {
     HostNoGpu "host.no_gpu" "The host has no suitable GPU." "";
     HostForGpus "host.for_gpus" "The host is for servers with a GPU." "";
     GpuBroken "gpu.broken" "A GPU of the host is set aside." "Look at that GPU: it is sick, or used by something else.";
+    GpuUnused "gpu.unused" "Its GPU is held and not used." "Ask its owner; the rules of this site do not stop it by themselves.";
     HostLost "host.lost" "The host does not report." "Check berth-agent and the network on that host.";
     HostEngineDown "host.engine_down" "Docker does not answer on the host." "Check dockerd on that host.";
     HostNotInPool "host.not_in_pool" "The host serves another pool." "";

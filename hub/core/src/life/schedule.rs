@@ -17,7 +17,7 @@ pub struct Schedule {
 /// Lays out a stop that should come at `target`, under a limit that began with these warnings given.
 ///
 /// A stop in the quiet hours moves to their end. At least one warning is given outside of them, the
-/// shortest lead or longer before the stop, which waits for it.
+/// shortest lead or longer before the stop, which waits for it; and it waits for the last warning.
 pub fn schedule(
     target: Timestamp,
     limit: Seconds,
@@ -38,7 +38,12 @@ pub fn schedule(
     let left = || leads.iter().copied().filter(|lead| given.is_none_or(|given| *lead < given));
     let by_day = told.iter().map(|told| told.at).find(|at| is_open(*at));
     let (stop, once_more) = match by_day {
-        Some(at) => (not_past(open(stop.max(at.plus(shortest)))), None),
+        Some(at) => {
+            // The last warning is kept its distance, also by a hub that was away when it was due.
+            let last = told.iter().rev().find(|told| told.lead <= shortest);
+            let last = last.map_or(now, |told| told.at).plus(shortest);
+            (not_past(open(stop.max(at.plus(shortest)).max(last))), None)
+        }
         None => {
             let planned = left().map(|lead| before(stop, lead).max(now)).filter(|at| is_open(*at));
             match planned.min() {

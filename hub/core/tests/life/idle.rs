@@ -283,6 +283,21 @@ fn a_hub_that_was_away_warns_before_it_stops() {
 }
 
 #[test]
+fn a_hub_that_was_away_in_the_last_hours_gives_the_last_warning() {
+    let mut bench = Bench::new(days(3));
+    let id = bench.runs("alice", "cpu");
+    bench.passes(2 * DAY + HOUR);
+    assert_eq!(bench.outlook(&id).warned.map(|told| told.lead), Some(Seconds(DAY)));
+    bench.now = after(3 * DAY + HOUR);
+    bench.reborn(days(3));
+    bench.goes_to(after(3 * DAY + HOUR + 5));
+    assert_eq!(bench.outlook(&id).warned.map(|told| told.lead), Some(Seconds(600)));
+    assert!(bench.server(&id).is_ready());
+    bench.passes(600);
+    assert_eq!(bench.end(&id).unwrap().1, after(3 * DAY + HOUR + 605));
+}
+
+#[test]
 fn a_warning_owes_a_mail_until_it_has_left() {
     let mut bench = Bench::new(days(1));
     let id = bench.runs("alice", "cpu");
