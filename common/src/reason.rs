@@ -61,6 +61,8 @@ reasons! {
     RefusedNotClaimed "refused.queue.not_claimed" "Its place was held, and nobody came." "Start it again and keep its page open.";
     RefusedMaxWait "refused.queue.max_wait" "It waited as long as the site lets a request wait." "Ask again, perhaps for less.";
 
+    RefusedExtension "refused.extension.used_up" "It cannot be put off any further." "Work in it: any activity moves the stop. Or ask the administrators.";
+
     WaitMemoryReserved "wait.memory.reserved" "All memory is promised to running servers." "It starts by itself as soon as somebody stops; asking for less memory may start sooner.";
     WaitMemoryUsed "wait.memory.used" "The memory really free is too little." "It starts by itself as soon as memory becomes free.";
     WaitMemoryGrowth "wait.memory.growth" "The servers there could not all grow any more." "It starts by itself as soon as memory becomes free.";
@@ -79,6 +81,7 @@ reasons! {
     HostNoGpu "host.no_gpu" "The host has no suitable GPU." "";
     HostForGpus "host.for_gpus" "The host is for servers with a GPU." "";
     GpuBroken "gpu.broken" "A GPU of the host is set aside." "Look at that GPU: it is sick, or used by something else.";
+    GpuUnused "gpu.unused" "Its GPU is held and not used." "Ask its owner; the rules of this site do not stop it by themselves.";
     HostLost "host.lost" "The host does not report." "Check berth-agent and the network on that host.";
     HostEngineDown "host.engine_down" "Docker does not answer on the host." "Check dockerd on that host.";
     HostNotInPool "host.not_in_pool" "The host serves another pool." "";
@@ -98,6 +101,9 @@ reasons! {
     StoppedUser "stopped.user" "Stopped by its owner." "";
     StoppedAdmin "stopped.admin" "Stopped by an administrator." "";
     StoppedAccount "stopped.account" "Stopped because its owner's account is no longer valid." "Ask the people who manage accounts at your site.";
+    StoppedIdle "stopped.idle" "Stopped: nothing was going on in it." "Start it again; nothing in your spaces is lost.";
+    StoppedAge "stopped.age" "Stopped: it has run as long as its profile allows." "Start it again; nothing in your spaces is lost.";
+    StoppedGpuUnused "stopped.gpu_unused" "Stopped: its GPU was held and not used." "Start it again without a GPU, or when you need one.";
     StoppedDrain "stopped.drain" "Stopped because its host is being emptied." "Start it again; it will run on another host.";
     StoppedCrash "stopped.crash" "The server ended by itself." "Start it again; if it happens again, tell the administrators.";
     StoppedOom "stopped.oom" "The server used all its memory and was ended." "Start it again with more memory.";

@@ -49,6 +49,19 @@ pub async fn stop(hub: &Hub, server: &ServerId, reason: Reason) -> Result<Answer
     hub.fleet.ask(Event::Stop { server: server.clone(), reason, reply: None }).await
 }
 
+/// Puts the stop of a server off by so many steps; `beyond`: whatever its owner's budget.
+///
+/// # Errors
+/// When nothing was changed because it could not be saved.
+pub async fn extend(
+    hub: &Hub,
+    server: &ServerId,
+    steps: u32,
+    beyond: bool,
+) -> Result<Answer, NotSaved> {
+    hub.fleet.ask(Event::Extend { server: server.clone(), steps, beyond, reply: None }).await
+}
+
 /// Forgets a server that does not run.
 ///
 /// # Errors

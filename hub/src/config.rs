@@ -14,7 +14,9 @@ mod host_range;
 mod hosts;
 mod hub;
 mod images;
+mod lifecycle;
 pub mod login;
+mod mail;
 mod pools;
 mod profiles;
 mod quotas;
@@ -33,6 +35,7 @@ use berth_core::settings::Settings;
 pub use candidate::{Candidate, CandidateError};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 use draft::Draft;
+pub use mail::{MailConfig, MailTls};
 use sources::Sources;
 
 /// Everything the files say.
@@ -74,6 +77,8 @@ pub struct HubConfig {
     pub agents_listen: SocketAddr,
     /// The proxy's route API: `unix:PATH` or `IP:PORT`.
     pub proxy_api: String,
+    /// How mail leaves; `None`: none is sent.
+    pub mail: Option<MailConfig>,
 }
 
 impl HubConfig {
@@ -99,7 +104,6 @@ pub fn check_candidate(folder: &Path, now: Timestamp, candidate: &Candidate) -> 
     candidate.judge(found.map_or_else(|errors| errors, |(_, warnings)| warnings))
 }
 
-
 /// What files mean that are not in force: nothing that they name, such as secrets, is opened.
 ///
 /// # Errors
@@ -119,6 +123,7 @@ fn understand(sources: Sources, now: Timestamp) -> Result<(Config, Diagnostics),
     access::take(&mut draft);
     trainings::take(&mut draft);
     let directory = directory::take(&mut draft);
+    lifecycle::take(&mut draft);
     draft.check_names();
     if draft.sources.are_whole() {
         checks::check(&mut draft);

@@ -258,6 +258,9 @@ fn with_reply(event: Event, to: Option<ReplyTo>) -> Event {
         }
         Event::Stop { server, reason, .. } => Event::Stop { server, reason, reply: to },
         Event::Remove { server, .. } => Event::Remove { server, reply: to },
+        Event::Extend { server, steps, beyond, .. } => {
+            Event::Extend { server, steps, beyond, reply: to }
+        }
         Event::Intend { host, intent, .. } => Event::Intend { host, intent, reply: to },
         other => other,
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use berth_common::{Seconds, ServerId, Timestamp};
 use berth_core::Event;
+use berth_core::life::Evidence;
 use berth_process::clock::now;
 use tokio::sync::broadcast::error::RecvError;
 
@@ -13,8 +14,9 @@ use crate::keys::hash;
 use crate::routes;
 use crate::site::Hub;
 
-/// As JupyterHub's `last_activity_interval`.
-const ACTIVITY_EVERY: Duration = Duration::from_secs(300);
+/// Nothing stops as idle before the proxy was read once more, so a stop comes at most this late;
+/// JupyterHub reads it every five minutes.
+const ACTIVITY_EVERY: Duration = Duration::from_secs(20);
 /// Expired rows hurt nobody; they are only in the way.
 const EXPIRE_EVERY: Duration = Duration::from_secs(3_600);
 /// A browser session ends a week after its login, whatever it does.
@@ -56,6 +58,7 @@ pub async fn collect_activity(hub: Arc<Hub>) {
     let mut every = tokio::time::interval(ACTIVITY_EVERY);
     loop {
         every.tick().await;
+        let until = now();
         let Some(table) = routes::table(&hub).await else { continue };
         let fleet = hub.fleet.fleet();
         for server in fleet.servers.values().filter(|server| server.is_active()) {
@@ -65,9 +68,11 @@ pub async fn collect_activity(hub: Arc<Hub>) {
                 record.get("last_activity")?.as_str()?.parse::<Timestamp>().ok()
             });
             if let Some(at) = at {
-                hub.fleet.send(Event::Activity { server: server.id.clone(), at }).await;
+                let (server, kind) = (server.id.clone(), Evidence::Browser);
+                hub.fleet.send(Event::Activity { server, kind, at }).await;
             }
         }
+        hub.fleet.send(Event::ActivityTold { until }).await;
     }
 }
 

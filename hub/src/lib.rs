@@ -12,6 +12,7 @@ pub mod explanation;
 pub mod housekeeping;
 pub mod keys;
 pub mod link;
+pub mod mail;
 pub mod metrics;
 pub mod outgoing;
 pub mod plan;

@@ -21,7 +21,7 @@ use crate::keys::Keys;
 use crate::metrics::Metrics;
 use crate::site::Hub;
 use crate::storage::Storage;
-use crate::{driver, housekeeping, link, reload, routes, web};
+use crate::{driver, housekeeping, link, mail, reload, routes, web};
 
 /// What a hub is made of, before anything listens.
 pub struct Parts {
@@ -89,6 +89,7 @@ pub async fn run(folder: &Path) -> anyhow::Result<()> {
     tokio::spawn(housekeeping::collect_activity(Arc::clone(&hub)));
     tokio::spawn(housekeeping::expire(Arc::clone(&hub)));
     tokio::spawn(directory::watch::watch(Arc::clone(&hub)));
+    tokio::spawn(mail::keep(Arc::clone(&hub)));
     tokio::spawn(reload::follow(Arc::clone(&hub), folder.to_owned()));
     tracing::info!(url = addresses.public_url, listen = %addresses.listen, "hub is ready");
     tokio::select! {

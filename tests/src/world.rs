@@ -22,6 +22,7 @@ pub mod faults;
 mod host;
 mod hub;
 mod invariants;
+mod lives;
 mod nature;
 mod network;
 mod people;
@@ -35,6 +36,7 @@ use host::Machine;
 use hub::Hub;
 pub use invariants::Broken;
 use invariants::History;
+use lives::Lives;
 use nature::{Happening, Nature};
 use network::Cut;
 use people::{Person, Wish};
@@ -117,6 +119,7 @@ pub fn run_seed(
     let mut chance = Chance::new(seed);
     let plan = Plan::draw(&mut chance, scale);
     let mut world = World::new(plan, chance, bug, with_lines);
+    world.has_lives(Lives::of(seed));
     match world.live() {
         Ok(()) => {
             let transcript = world.nature.transcript;
@@ -172,6 +175,15 @@ impl World {
         }
     }
 
+    /// Servers stop when nobody works in them.
+    fn has_lives(&mut self, lives: Option<Lives>) {
+        if lives.is_some() {
+            let rules = lives::rules(self.nature.bug);
+            self.hub.under(|settings| settings.lifecycle = rules);
+        }
+        self.nature.history.lives = lives;
+    }
+
     /// Faults, then calm, then a restart of the hub, then everybody stops.
     fn live(&mut self) -> Result<(), Broken> {
         let plan = format!("{:?}", self.nature.plan);
@@ -180,6 +192,11 @@ impl World {
         for person in 0..self.people.len() {
             let wait = self.nature.chance.between(1..=self.nature.plan.thinks_s * 1000);
             self.nature.schedule.after_ms(wait, Happening::PersonActs { person });
+        }
+        let people = self.people.len();
+        let lives = self.nature.history.lives.as_mut().map(|lives| lives.begin(people));
+        for (wait_ms, happening) in lives.unwrap_or_default() {
+            self.nature.schedule.after_ms(wait_ms, happening);
         }
         for (strike, mean_s) in self.nature.plan.strikes.clone() {
             let wait = self.nature.chance.around(mean_s * 1000);
@@ -345,6 +362,16 @@ impl World {
                 }
             }
             Happening::PersonWishes { person, wish } => people[person].wishes(nature, hub, wish),
+            Happening::PersonWorks { person } => {
+                if !nature.healed {
+                    let servers = people[person].servers(hub);
+                    let wish = lives::person_works(nature, hub, person, &servers);
+                    if let Some(wish) = wish {
+                        people[person].wishes(nature, hub, wish);
+                    }
+                }
+            }
+            Happening::ProxyIsRead => lives::proxy_is_read(nature, hub),
             Happening::Strikes(strike) => {
                 if !nature.healed
                     && let Some(mean_s) = nature.plan.strikes.get(&strike).copied()
@@ -564,6 +591,7 @@ impl World {
         for server in fleet.servers.values() {
             let running = self.running(&server.id);
             match &server.phase {
+                Phase::Placed(placement) if is_stopping_idle(placement, now) => {}
                 Phase::Placed(placement) if placement.stop.is_some() => {
                     return broken("L1-stopping", format!("{} is still stopping", server.id));
                 }
@@ -644,6 +672,14 @@ impl World {
         }
         Ok(())
     }
+}
+
+/// Whether a server is being stopped because nobody worked in it: that may happen at any moment.
+fn is_stopping_idle(placement: &berth_core::Placement, now: berth_common::Timestamp) -> bool {
+    placement.stop.as_ref().is_some_and(|stop| {
+        let idle = stop.end.reason == berth_common::Reason::StoppedIdle;
+        idle && now <= stop.end.at.plus(Seconds(STOPPED_S))
+    })
 }
 
 /// The site's files: one pool, one profile, two images.

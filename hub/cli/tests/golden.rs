@@ -138,6 +138,11 @@ fn starts() {
 }
 
 #[test]
+fn extends() {
+    check("extends");
+}
+
+#[test]
 fn stops() {
     check("stops");
 }

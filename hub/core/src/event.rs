@@ -4,11 +4,14 @@
 use std::sync::Arc;
 
 use berth_common::link::{Account, Report};
-use berth_common::{ByteCount, DecisionId, HostId, Reason, ServerId, ServerName, Timestamp};
+use berth_common::{
+    ByteCount, DecisionId, Generation, HostId, Reason, ServerId, ServerName, Timestamp,
+};
 
 use crate::decision::Decision;
 use crate::fleet::{Host, Intent, Server};
 use crate::floor::FloorHost;
+use crate::life::{Evidence, Use};
 use crate::packing::Prices;
 use crate::rules::Refusal;
 use crate::settings::Settings;
@@ -53,8 +56,44 @@ pub enum Event {
     Activity {
         /// Which server.
         server: ServerId,
+        /// Of what kind.
+        kind: Evidence,
         /// When.
         at: Timestamp,
+    },
+    /// Everything that the proxy saw until a moment has been told.
+    ActivityTold {
+        /// Until when.
+        until: Timestamp,
+    },
+    /// What a start of a server used lately.
+    Measured {
+        /// Which server.
+        server: ServerId,
+        /// Which start of it.
+        generation: Generation,
+        /// How much.
+        used: Use,
+    },
+    /// The owner wants a server to be stopped later.
+    Extend {
+        /// Which.
+        server: ServerId,
+        /// By how many steps.
+        steps: u32,
+        /// Whether an administrator asks, who has no budget.
+        beyond: bool,
+        /// Who waits for the answer.
+        reply: Option<ReplyTo>,
+    },
+    /// The mail about a warning, or about a question, has left.
+    Mailed {
+        /// Which server.
+        server: ServerId,
+        /// Which start of it.
+        generation: Generation,
+        /// When the warning was given.
+        told_at: Timestamp,
     },
     /// The owner of a waiting server looks at its page.
     Watched {
@@ -132,6 +171,22 @@ pub enum Answer {
     NotRunning,
     /// Forgotten.
     Removed,
+    /// The stop is put off.
+    Extended {
+        /// When it comes now.
+        stop: Timestamp,
+        /// How often it can be put off still.
+        left: u32,
+    },
+    /// It cannot be put off so far any more.
+    ExtensionsUsedUp {
+        /// How often it can be put off still.
+        left: u32,
+        /// Of how often.
+        of: u32,
+    },
+    /// Nothing is going to stop it, so nothing can be put off.
+    StopsForNothing,
     /// There is no such server.
     NoSuchServer,
     /// The host's intent is saved.

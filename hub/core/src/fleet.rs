@@ -56,6 +56,8 @@ pub struct Fleet {
     pub prices: Arc<Prices>,
     /// What was asked for lately, for these prices.
     pub(crate) demand: Demand,
+    /// Until when everything that the proxy saw is known in this reign.
+    pub(crate) activity_told: Timestamp,
     /// What is derived from the records above, so that no step has to look at all of them.
     pub(crate) index: Index,
 }
@@ -85,6 +87,9 @@ pub(crate) struct Index {
     pub(crate) priced_at: Timestamp,
     /// Hosts that changed since the floor was last saved.
     unsaved: BTreeSet<HostId>,
+    /// Moments at which time alone changes the life of a server.
+    looks: BTreeSet<(Timestamp, ServerId)>,
+    look_of: BTreeMap<ServerId, Timestamp>,
 }
 
 impl Fleet {
@@ -219,6 +224,25 @@ impl Fleet {
             self.index.holding.entry(host.clone()).or_default().insert(id.clone());
             self.index.changed.insert(host.clone());
         }
+        if server.placement().is_some() {
+            self.look_at_life(id, Timestamp::default());
+        }
+    }
+
+    /// Plans to look at the life of a server, then and not before.
+    pub(crate) fn look_at_life(&mut self, id: &ServerId, at: Timestamp) {
+        if let Some(before) = self.index.look_of.insert(id.clone(), at) {
+            self.index.looks.remove(&(before, id.clone()));
+        }
+        self.index.looks.insert((at, id.clone()));
+    }
+
+    /// The next server whose life is to be looked at by now. It is not planned any more.
+    pub(crate) fn next_life(&mut self, now: Timestamp) -> Option<ServerId> {
+        let (at, id) = self.index.looks.first().filter(|(at, _)| *at <= now).cloned()?;
+        self.index.looks.remove(&(at, id.clone()));
+        self.index.look_of.remove(&id);
+        Some(id)
     }
 
     /// Notes that placement may see this host otherwise.

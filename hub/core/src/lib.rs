@@ -11,6 +11,7 @@ pub mod event;
 pub mod fleet;
 pub mod floor;
 pub mod largest;
+pub mod life;
 pub mod memory;
 pub mod nearest;
 pub mod packing;
@@ -24,6 +25,7 @@ pub mod step;
 pub mod store;
 pub mod usage;
 
+pub use berth_common::Reason;
 pub use decision::{Decision, Outcome};
 pub use event::{Answer, Effect, Event, StartRequest};
 pub use fleet::{Fleet, Host, HostState, Phase, Placement, Server, ServerState};

@@ -9,12 +9,17 @@ use berth_common::{ByteCount, HostId, Seconds};
 use serde::{Deserialize, Serialize};
 
 mod access;
+mod lifecycle;
 mod pool;
 mod profile;
 mod quota;
 mod training;
 
 pub use access::{Access, Allow, Deny, Named, People, Place};
+pub use lifecycle::{
+    Above, Activity, ByProfile, Channel, ClockFrom, DrainNotice, Extend, GpuAction, GpuRule,
+    IdleRule, IfBusy, Lifecycle, LiveMemory, Quiet, Rescue, Terminal, Warn, Whose, Zone,
+};
 pub use pool::{CpuServers, GpuSharing, MemoryRule, Pool, Strategy};
 pub use profile::{GpuChoice, Profile};
 pub use quota::{Budget, Merge, Metered, Quota, Quotas, WhenOver};
@@ -56,6 +61,9 @@ pub struct Settings {
     pub trainings: BTreeMap<String, Training>,
     /// How the queue is served.
     pub queue: QueueSettings,
+    /// How long servers live.
+    #[serde(default)]
+    pub lifecycle: Lifecycle,
     /// A host silent for this long is lost: it gets nothing new and nothing else changes.
     pub lost_after: Seconds,
 }

@@ -17,6 +17,7 @@ mod admit;
 mod claim;
 mod drain;
 mod intend;
+mod life;
 mod report;
 mod start;
 mod stop;
@@ -30,6 +31,7 @@ const ACTIVITY_SAVED_AFTER: Seconds = Seconds(30);
 /// Takes one event in and returns what must leave.
 pub fn step(fleet: &mut Fleet, now: Timestamp, event: Event) -> Vec<Effect> {
     let mut out = Vec::new();
+    life::carry_out(fleet, now, &mut out);
     fleet.settle(now);
     // What time alone has changed may be somebody's turn.
     admit::admit_waiting(fleet, now, &mut out);
@@ -47,9 +49,22 @@ pub fn step(fleet: &mut Fleet, now: Timestamp, event: Event) -> Vec<Effect> {
             stop::stop(fleet, now, &server, reason, reply, &mut out)
         }
         Event::Remove { server, reply } => stop::remove(fleet, &server, reply, &mut out),
-        Event::Activity { server, at } => activity(fleet, &server, at.min(now)),
+        Event::Activity { server, kind, at } => {
+            life::sign(fleet, now, &server, kind, at.min(now), &mut out);
+        }
+        Event::ActivityTold { until } => life::activity_told(fleet, now, until),
+        Event::Measured { server, generation, used } => {
+            life::measured(fleet, now, &server, generation, used, &mut out);
+        }
+        Event::Extend { server, steps, beyond, reply } => {
+            life::extend(fleet, now, &server, steps, beyond, reply, &mut out);
+        }
+        Event::Mailed { server, generation, told_at } => {
+            life::mailed(fleet, &server, generation, told_at, &mut out);
+        }
         Event::Tick => tick(fleet, now, &mut out),
     }
+    life::carry_out(fleet, now, &mut out);
     fleet.settle(now);
     admit::admit_waiting(fleet, now, &mut out);
     out
@@ -104,6 +119,7 @@ fn save_floor(fleet: &mut Fleet, now: Timestamp, out: &mut Vec<Effect>) {
 fn settings_changed(fleet: &mut Fleet, settings: Arc<Settings>, out: &mut Vec<Effect>) {
     out.push(Effect::Save(Row::Settings(Arc::clone(&settings))));
     fleet.settings = settings;
+    life::look_at_all(fleet);
     let before = fleet.hosts.clone();
     fleet.declare_hosts();
     for (id, host) in &fleet.hosts {
@@ -112,14 +128,6 @@ fn settings_changed(fleet: &mut Fleet, settings: Arc<Settings>, out: &mut Vec<Ef
         }
     }
     out.push(Effect::RoutesChanged);
-}
-
-fn activity(fleet: &mut Fleet, server: &ServerId, at: Timestamp) {
-    let Some(server) = fleet.servers.get_mut(server) else { return };
-    // Reports move only forward, and most repeat what is known: no copy for those.
-    if at > server.last_activity {
-        Arc::make_mut(server).last_activity = at;
-    }
 }
 
 fn save_activity(fleet: &mut Fleet, now: Timestamp, out: &mut Vec<Effect>) {

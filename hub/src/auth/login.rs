@@ -189,7 +189,8 @@ fn names(hub: &Hub) -> Result<CookieNames, Refusal> {
 /// Why not, for the login page.
 pub async fn log_in(hub: &Arc<Hub>, attempt: &LoginAttempt) -> Result<Response, LoginRefused> {
     let LoginAttempt { gate, name, password, address, .. } = attempt;
-    if !hub.config().people.login.passwords {
+    let config = hub.config();
+    if !config.people.login.passwords {
         return Err(LoginRefused::NoPasswords);
     }
     let begun = Instant::now();

@@ -325,6 +325,7 @@ mod tests {
             api_url: String::new(),
             insecure_cookies,
             agents_listen: ([127, 0, 0, 1], 2).into(),
+            mail: None,
             proxy_api: String::new(),
         }
     }

@@ -9,6 +9,7 @@ use toml::Spanned;
 use super::HubConfig;
 use super::draft::Draft;
 use super::login::{self, Login, LoginSection};
+use super::mail::{self, MailToml};
 use super::sources::{File, Version};
 use super::value::Written;
 
@@ -24,6 +25,7 @@ struct HubToml {
     proxy: ProxySection,
     #[serde(default)]
     login: LoginSection,
+    mail: Option<Spanned<MailToml>>,
 }
 
 #[derive(Deserialize)]
@@ -90,12 +92,7 @@ pub fn take(draft: &mut Draft) -> Option<(HubConfig, Login)> {
     let section = std::mem::take(&mut toml.login);
     let login = login::take(&mut draft.sources, file, section);
     if let Some(text) = &toml.hub.timezone {
-        let zone = draft.sources.parsed(file.at(text), text.get_ref(), |name| match name {
-            // Known without the system's database.
-            "UTC" => Ok(TimeZone::UTC),
-            name => TimeZone::get(name)
-                .map_err(|_| "no such time zone here, write e.g. \"Europe/Paris\""),
-        });
+        let zone = draft.sources.parsed(file.at(text), text.get_ref(), zone);
         draft.zone = zone.unwrap_or(TimeZone::UTC);
     }
     if let Some(text) = &toml.agents.lost_after
@@ -103,7 +100,19 @@ pub fn take(draft: &mut Draft) -> Option<(HubConfig, Login)> {
     {
         draft.settings.lost_after = after;
     }
-    Some((addresses(draft, file, toml)?, login))
+    let mail = toml.mail.as_ref().and_then(|toml| mail::take(draft, file, toml));
+    Some((HubConfig { mail, ..addresses(draft, file, toml)? }, login))
+}
+
+/// A time zone by name.
+pub fn zone(name: &str) -> Result<TimeZone, &'static str> {
+    match name {
+        // Known without the system's database.
+        "UTC" => Ok(TimeZone::UTC),
+        name => {
+            TimeZone::get(name).map_err(|_| "no such time zone here, write e.g. \"Europe/Paris\"")
+        }
+    }
 }
 
 fn addresses(draft: &mut Draft, file: File, toml: HubToml) -> Option<HubConfig> {
@@ -128,5 +137,6 @@ fn addresses(draft: &mut Draft, file: File, toml: HubToml) -> Option<HubConfig> 
         admin_socket: toml.hub.admin_socket,
         insecure_cookies: toml.hub.insecure_cookies,
         proxy_api: toml.proxy.api,
+        mail: None,
     })
 }

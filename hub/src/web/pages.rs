@@ -9,10 +9,12 @@ mod ending;
 pub mod error;
 pub mod home;
 pub mod hosts;
+pub mod life;
 mod login;
 pub mod pending;
 pub mod progress;
 mod provider;
+mod server;
 mod servers;
 mod shell;
 mod spawn;
@@ -20,7 +22,7 @@ mod stopped;
 pub mod target;
 mod tile;
 mod tokens;
-mod words;
+pub mod words;
 
 #[cfg(test)]
 mod tests;
@@ -52,6 +54,8 @@ pub fn router() -> Router<Arc<Hub>> {
         .route("/hub/spawn/{user}/{server}", get(spawn::show).post(spawn::start))
         .route("/hub/spawn-pending/{user}", get(pending::show))
         .route("/hub/spawn-pending/{user}/{server}", get(pending::show))
+        .route("/hub/servers/{id}", get(server::show))
+        .route("/hub/servers/{id}/extend", post(servers::extend))
         .route("/hub/servers/{id}/stop", post(servers::stop))
         .route("/hub/servers/{id}/start", post(servers::start))
         .route("/hub/servers/{id}/remove", post(servers::remove))

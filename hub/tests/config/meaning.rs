@@ -2,8 +2,8 @@
 
 use berth_common::{ByteCount, Seconds};
 use berth_core::settings::{
-    CpuServers, GpuSharing, MemoryRule, Merge, Metered, Order, Pool, Settings, Strategy, WhenOver,
-    Window,
+    CpuServers, GpuAction, GpuSharing, IfBusy, MemoryRule, Merge, Metered, Order, Pool, Settings,
+    Strategy, WhenOver, Window,
 };
 
 use crate::folder::Folder;
@@ -103,6 +103,75 @@ fn quotas_are_as_written() {
     let budget = &quotas.budgets[0];
     assert_eq!((budget.resource, budget.limit_hours), (Metered::GpuHours, 200));
     assert_eq!((budget.window, budget.when_over), (Seconds(30 * 86_400), WhenOver::QueueLast));
+}
+
+#[test]
+fn lives_are_as_written() {
+    let settings = sample();
+    let lives = &settings.lifecycle;
+    assert_eq!((lives.extend.step, lives.extend.max_times.of("cpu")), (Seconds(86_400), 3));
+    assert_eq!(lives.extend.max_times.of("gpu"), 1);
+    assert_eq!(
+        (lives.max_age.of("cpu"), lives.max_age.of("gpu")),
+        (None, Some(Seconds(5_184_000)))
+    );
+    assert_eq!(text(&lives.drain.leads), "1d 2h 10m");
+    let limit = |pool: &str, profile: &str, user: &str| {
+        let user = user.parse().unwrap();
+        let rule = lives.idle_rule(pool, profile, Some((&user, &[])));
+        rule.and_then(|rule| rule.stop_after).map_or("none".into(), |limit| limit.to_string())
+    };
+    assert_eq!(limit("training", "root-school", "alice"), "2h");
+    assert_eq!(limit("gpu", "gpu", "bob"), "1d");
+    assert_eq!(
+        (limit("cpu", "cpu", "bob"), limit("cpu", "cpu", "alice")),
+        ("none".into(), "4d".into())
+    );
+    assert_eq!(limit("cpu", "cpu", "carol"), "3d");
+    assert_eq!(lives.idle[1].cite.to_string(), "lifecycle.toml:7");
+    // What placement, drains and estimates plan with when they do not know the person.
+    let planned: Vec<_> = settings.profiles.values().map(|it| it.idle_limit.unwrap()).collect();
+    assert_eq!(text(planned), "3d 3d 1d 2h");
+
+    let gpu = &lives.gpu_unused[0];
+    assert_eq!((gpu.after, gpu.then_stop_after), (Seconds(43_200), Some(Seconds(43_200))));
+    assert_eq!((gpu.action, gpu.if_kernel_busy), (GpuAction::OfferCpu, IfBusy::Report));
+    let memory = &lives.memory;
+    assert_eq!((memory.live_resize, memory.warn_at_milli), (true, 850));
+    assert_eq!(memory.rescue.as_ref().unwrap().lend, gb(2));
+    let activity = &lives.activity;
+    let above = |above: &Option<berth_core::settings::Above>| above.unwrap().amount;
+    assert_eq!((above(&activity.cpu), above(&activity.gpu)), (200, 5));
+    assert_eq!(above(&activity.network), 1 << 20);
+    assert_eq!(text(&lives.warn.leads), "1h 10m");
+    let quiet = lives.warn.quiet.as_ref().unwrap();
+    assert_eq!((quiet.from_s, quiet.to_s), (72_000, 25_200));
+}
+
+#[test]
+fn a_site_that_says_nothing_stops_idle_servers_after_three_days_and_with_a_gpu_after_one() {
+    let folder = Folder::sample();
+    std::fs::remove_file(folder.path().join("lifecycle.toml")).unwrap();
+    let (settings, warnings) = folder.load().unwrap();
+    assert_eq!(warnings.0, [], "{warnings}");
+    let planned: Vec<_> = settings.profiles.values().map(|it| it.idle_limit.unwrap()).collect();
+    assert_eq!(text(planned), "3d 3d 1d 3d");
+    assert_eq!(settings.lifecycle.warn.quiet, None);
+    assert_eq!(settings.lifecycle.max_age.of("cpu"), None, "servers may live for months");
+}
+
+/// The file of the deck's site, as the design has it.
+#[test]
+fn a_lead_that_is_too_long_for_a_profile_is_told() {
+    let folder = Folder::sample();
+    folder.change("lifecycle.toml", "[\"1h\", \"10m\"]", "[\"24h\", \"2h\", \"10m\"]");
+    let (_, warnings) = folder.load().unwrap();
+    let told: Vec<_> =
+        warnings.0.iter().map(|one| format!("{}:{} {}", one.file, one.line, one.code)).collect();
+    assert_eq!(told, ["lifecycle.toml:26 config.warning.lead"; 2]);
+    assert!(warnings.to_string().contains(
+        "lead \"24h\" is not used where it is over half of the limit: gpu (1d), root-school (2h)"
+    ), "{warnings}");
 }
 
 #[test]

@@ -366,6 +366,7 @@ fn hub_config(public_url: &str, insecure_cookies: bool, state: &std::path::Path)
         insecure_cookies,
         agents_listen: ([127, 0, 0, 1], 2).into(),
         proxy_api: format!("unix:{}", state.join("proxy.sock").display()),
+        mail: None,
     }
 }
 

@@ -295,11 +295,15 @@ pub enum Bug {
     ReusesGenerations,
     /// The reign is not saved.
     ReusesEpochs,
+    /// Idle servers are stopped and nobody is told before.
+    WarnsNobody,
+    /// What owners were promised does not outlive the hub.
+    ForgetsPromises,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::AcknowledgesFirst,
         Self::TellsFirst,
         Self::NoBarrier,
@@ -311,5 +315,7 @@ impl Bug {
         Self::ForgetsWhatWasSaid,
         Self::ReusesGenerations,
         Self::ReusesEpochs,
+        Self::WarnsNobody,
+        Self::ForgetsPromises,
     ];
 }

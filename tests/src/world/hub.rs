@@ -111,6 +111,10 @@ fn saved_server(server: &Server) -> Server {
     saved.activity_saved = Timestamp::default();
     if let Phase::Placed(placement) = &mut saved.phase {
         placement.said = Revision::default();
+        let life = &mut placement.life;
+        (life.kernel_busy, life.unseen, life.due_at) = (None, false, None);
+        life.meter = Default::default();
+        life.gpu.measured = None;
         if let Some(StopOrder { end: _, said }) = &mut placement.stop {
             *said = Revision::default();
         }
@@ -153,6 +157,11 @@ impl Hub {
         }
     }
 
+    /// The same under other files, before its first start.
+    pub fn under(&mut self, change: impl FnOnce(&mut Settings)) {
+        change(Arc::make_mut(&mut self.settings));
+    }
+
     /// Its process starts: a new reign, saved before anybody hears of it.
     pub fn start(&mut self, nature: &mut Nature) {
         if self.reign.is_some() {
@@ -174,6 +183,13 @@ impl Hub {
             for server in &mut servers {
                 if let Phase::Placed(placement) = &mut server.phase {
                     placement.stop = None;
+                }
+            }
+        }
+        if nature.bug == Some(Bug::ForgetsPromises) {
+            for server in &mut servers {
+                if let Phase::Placed(placement) = &mut server.phase {
+                    placement.life.kept_until = None;
                 }
             }
         }
@@ -260,6 +276,9 @@ impl Hub {
         for _ in 0..BATCH {
             let Some((event, caller)) = reign.queue.pop_front() else { break };
             let event = prepare(nature, reign, event, now);
+            if let Some(lives) = &mut nature.history.lives {
+                lives.taken(&event);
+            }
             let reply = caller.map(|caller| {
                 let number = reign.next_reply;
                 reign.next_reply += 1;
@@ -273,7 +292,7 @@ impl Hub {
         let changes = effects.iter().any(|effect| !matches!(effect, Effect::Tell(_)));
         reign.batches += 1;
         if changes || reign.batches % SELDOM == 0 {
-            nature.history.judge(&reign.fleet);
+            nature.history.judge(&reign.fleet, &mut nature.transcript);
         }
         if !effects.iter().any(|effect| matches!(effect, Effect::Save(_))) {
             reign.published = Arc::new(reign.fleet.clone());
@@ -556,6 +575,9 @@ fn with_reply(event: Event, to: Option<ReplyTo>) -> Event {
         }
         Event::Stop { server, reason, .. } => Event::Stop { server, reason, reply: to },
         Event::Remove { server, .. } => Event::Remove { server, reply: to },
+        Event::Extend { server, steps, beyond, .. } => {
+            Event::Extend { server, steps, beyond, reply: to }
+        }
         other => other,
     }
 }

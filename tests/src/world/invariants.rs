@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use berth_common::link::{DesiredSet, Verdict};
-use berth_common::{Epoch, Generation, Revision, ServerId, Timestamp};
+use berth_common::{Epoch, Generation, Reason, Revision, ServerId, Timestamp};
 use berth_core::check::violations;
 use berth_core::event::{Effect, Row};
 use berth_core::fleet::Phase;
 use berth_core::{Fleet, Server};
 
 use crate::world::hub::mark_of;
+use crate::world::lives::Lives;
 use crate::world::schedule::later;
 use crate::world::transcript::Transcript;
 
@@ -66,6 +67,8 @@ pub struct History {
     removed: BTreeSet<ServerId>,
     obeyed: BTreeMap<usize, Epoch>,
     told: BTreeMap<usize, (Revision, Orders)>,
+    /// Lives of servers, in a seed that has them.
+    pub lives: Option<Lives>,
 }
 
 impl History {
@@ -242,6 +245,9 @@ impl History {
             match row {
                 Row::Server(server) => {
                     self.server_saved(&server);
+                    if let Some(lives) = &mut self.lives {
+                        lives.saved(&server, transcript);
+                    }
                     less.push(server.id.clone());
                 }
                 Row::ServerGone(id) => {
@@ -320,7 +326,7 @@ impl History {
     }
 
     /// A fleet after a step.
-    pub fn judge(&mut self, fleet: &Fleet) {
+    pub fn judge(&mut self, fleet: &Fleet, transcript: &mut Transcript) {
         if let Some(found) = violations(fleet).into_iter().next() {
             self.violated(found.invariant, found.found);
         }
@@ -337,7 +343,12 @@ impl History {
                 let found = format!("start {} of {} never answered", server.generation, server.id);
                 self.violated("S12-ready", found);
             }
+            let wrong = self.lives.as_mut().and_then(|lives| lives.judge(server, transcript));
+            if let Some(found) = wrong {
+                self.violated("L6-idle", found);
+            }
             if let Some(stop) = &placement.stop
+                && stop.end.reason != Reason::StoppedIdle
                 && !self.may_end.contains(&start)
             {
                 let found = format!("{} is ended without a cause: {:?}", server.id, stop.end);

@@ -76,6 +76,10 @@ pub enum Happening {
     PersonActs { person: usize },
     /// A person wishes something, as a scenario says.
     PersonWishes { person: usize, wish: Wish },
+    /// A person comes to their servers, in a seed that has lives.
+    PersonWorks { person: usize },
+    /// The hub reads what the proxy saw.
+    ProxyIsRead,
     /// A blow from outside.
     Strikes(Strike),
     /// A scenario's own blow.

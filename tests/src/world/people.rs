@@ -27,6 +27,8 @@ pub enum Wish {
     Stop { named: bool },
     /// To forget it.
     Remove { named: bool },
+    /// That it stops later.
+    Extend { named: bool },
 }
 
 /// Who waits for an answer, and to what.
@@ -76,6 +78,14 @@ impl Person {
         }
     }
 
+    /// The person's servers, as the hub shows them.
+    pub fn servers(&self, hub: &Hub) -> Vec<ServerId> {
+        let servers = hub.published().map(|fleet| {
+            fleet.servers_of(&self.name).map(|server| server.id.clone()).collect::<Vec<_>>()
+        });
+        servers.unwrap_or_default()
+    }
+
     /// Asks the hub for something; without a hub there is only an error page.
     pub fn wishes(&self, nature: &mut Nature, hub: &mut Hub, wish: Wish) {
         let name = name_of(wish);
@@ -116,6 +126,10 @@ impl Person {
                 nature.history.asked_to_remove(&server);
                 Event::Remove { server, reply: None }
             }
+            Wish::Extend { .. } => {
+                let Some((server, _)) = found else { return };
+                Event::Extend { server, steps: 1, beyond: false, reply: None }
+            }
         };
         hub.send(nature, event, Some(caller));
     }
@@ -141,6 +155,16 @@ impl Caller {
                     nature.history.stop_acknowledged(server, fleet);
                 }
             }
+            (Wish::Extend { .. }, Answer::Extended { stop, .. }) => {
+                nature.transcript.mark("a stop was put off");
+                let server = self.server.and_then(|id| fleet.servers.get(&id));
+                if let (Some(server), Some(lives)) = (server, &mut nature.history.lives) {
+                    lives.promise(server, *stop);
+                }
+            }
+            (Wish::Extend { .. }, Answer::ExtensionsUsedUp { .. }) => {
+                nature.transcript.mark("a stop could not be put off any more");
+            }
             (Wish::Remove { .. }, Answer::Removed) => {
                 if let Some(server) = self.server {
                     nature.history.removal_acknowledged(server);
@@ -153,7 +177,10 @@ impl Caller {
 
 /// The server of a person that a wish is about: the default one, or the one named `n1`.
 fn name_of(wish: Wish) -> ServerName {
-    let (Wish::Start { named, .. } | Wish::Stop { named } | Wish::Remove { named }) = wish;
+    let (Wish::Start { named, .. }
+    | Wish::Stop { named }
+    | Wish::Remove { named }
+    | Wish::Extend { named }) = wish;
     if named {
         "n1".parse().unwrap_or_else(|_| ServerName::default_server())
     } else {
@@ -172,6 +199,7 @@ fn words(wish: Wish) -> String {
         Wish::Start { memory_gb, .. } => format!("start with {memory_gb} GB"),
         Wish::Stop { .. } => "stop".into(),
         Wish::Remove { .. } => "remove".into(),
+        Wish::Extend { .. } => "extend".into(),
     }
 }
 
@@ -185,6 +213,9 @@ fn answer_words(answer: &Answer) -> String {
         Answer::NotRunning => "nothing runs".into(),
         Answer::Removed => "it is removed".into(),
         Answer::NoSuchServer => "there is no such server".into(),
+        Answer::Extended { stop, left } => format!("it stops at {stop}, {left} left"),
+        Answer::ExtensionsUsedUp { .. } => "it cannot be put off".into(),
+        Answer::StopsForNothing => "nothing stops it".into(),
         Answer::Intended => "the host's intent is saved".into(),
         Answer::NoSuchHost => "there is no such host".into(),
     }

@@ -12,6 +12,7 @@ use crate::print::{Cell, Column, Listing, Style};
 use crate::problem::{Exit, Problem};
 use crate::text;
 
+mod extend;
 pub mod list;
 mod show;
 mod start;
@@ -32,6 +33,8 @@ pub enum Verb {
     Start(start::Args),
     /// Stop a server
     Stop(stop::Args),
+    /// Let a server stop later than it would
+    Extend(extend::Args),
 }
 
 /// Does what the verb says.
@@ -41,6 +44,7 @@ pub async fn run(verb: &Verb, common: &Common) -> Result<Exit, Problem> {
         Verb::Show(args) => show::run(args, common).await,
         Verb::Start(args) => start::run(args, common).await,
         Verb::Stop(args) => stop::run(args, common).await,
+        Verb::Extend(args) => extend::run(args, common).await,
     }
 }
 
@@ -89,6 +93,48 @@ pub struct Server {
     /// The newest sign of its owner.
     #[serde(default, deserialize_with = "api::moment")]
     pub last_activity: Option<Timestamp>,
+    /// What keeps it alive, while it runs.
+    pub life: Option<Life>,
+}
+
+/// What keeps a server alive, and how long.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Life {
+    /// Since when nothing is going on in it.
+    #[serde(default, deserialize_with = "api::moment")]
+    pub idle_since: Option<Timestamp>,
+    /// When it will stop.
+    #[serde(default, deserialize_with = "api::moment")]
+    pub stops_at: Option<Timestamp>,
+    /// Why.
+    pub stops_for: Option<ReasonText>,
+    /// Signs of activity, the newest first.
+    pub signs: Vec<Sign>,
+    /// How far the stop can be put off.
+    pub extension: Extension,
+}
+
+/// A sign of activity.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Sign {
+    /// What it was.
+    pub text: String,
+    /// When.
+    #[serde(default, deserialize_with = "api::moment")]
+    pub at: Option<Timestamp>,
+    /// Whether it keeps a server alive.
+    pub counts: bool,
+}
+
+/// How far a stop can be put off.
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub struct Extension {
+    /// By how much at a time.
+    pub step_s: u64,
+    /// How often still.
+    pub left: u64,
+    /// Of how often.
+    pub of: u64,
 }
 
 /// Memory of a server.
@@ -125,6 +171,11 @@ impl Server {
 
     fn is_active(&self) -> bool {
         self.state != "ended"
+    }
+
+    /// When it will stop.
+    fn stops_at(&self) -> Option<Timestamp> {
+        self.life.as_ref()?.stops_at
     }
 
     /// The code that explains its state, if one does.
@@ -186,6 +237,7 @@ const COLUMNS: &[Column<Row>] = &[
         Cell::ago(row.server.last_activity, now)
     })
     .right(),
+    Column::new("STOPS AT", "stops_at", |row: &Row, now| Cell::moment(row.server.stops_at(), now)),
     Column::new("SINCE", "ready_at", |row: &Row, now| Cell::moment(row.server.ready_at, now))
         .wide(),
     Column::new("REASON", "reason", |row: &Row, _| {

@@ -80,6 +80,7 @@ pub fn answer(who: &str, call: &str, sent: &Value, before: usize) -> Answer {
             servers.retain(|server| admin || server["user"] == who);
             ok(part("servers", json!(servers)))
         }
+        ("POST", ["berth", "servers", id, "extend"]) => extend(id, sent),
         ("GET", ["berth", "decisions", id]) => match decision_of(id, admin) {
             Some(decision) => ok(part("decision", decision)),
             None => refusal(404, "No access to resources or resources not found"),
@@ -248,6 +249,39 @@ fn hosts() -> Vec<Value> {
     ]
 }
 
+/// What keeps alice's server alive.
+fn life(stops_at: &str, left: u64) -> Value {
+    json!({
+        "signs": [
+            {
+                "kind": "notebook", "text": "the notebook server's report",
+                "at": "2026-05-11T14:00:00.000000Z", "counts": true,
+            },
+        ],
+        "idle_since": null, "stops_at": stops_at, "stops_for": reason("stopped.idle"),
+        "warned_at": null, "extension": { "step_s": 86_400, "left": left, "of": 3 },
+        "gpu_unused": null,
+    })
+}
+
+fn extend(id: &str, sent: &Value) -> Answer {
+    let mut server = match servers().into_iter().find(|server| server["id"] == id) {
+        Some(server) => server,
+        None => return refusal(404, "No access to resources or resources not found"),
+    };
+    if server["life"].is_null() {
+        return refusal(409, "It does not run.");
+    }
+    match sent["for"].as_u64().unwrap_or(86_400).div_ceil(86_400) {
+        1 => server["life"] = life("2026-05-15T14:00:00.000000Z", 2),
+        _ => {
+            let refused = refusal(409, "It can be put off 3 more times of 3, by 1d each.");
+            return because(refused, "refused.extension.used_up");
+        }
+    }
+    ok(part("server", server))
+}
+
 fn servers() -> Vec<Value> {
     let server = |id: &str, user: &str, name: &str, state: &str, host: Value, limit: u64| {
         let url = if name.is_empty() {
@@ -262,7 +296,7 @@ fn servers() -> Vec<Value> {
             "waits": null, "place": null, "waiting_since": null, "placed_at": null,
             "ready_at": null, "steps": null, "last_end": null,
             "created": "2026-05-01T08:00:00.000000Z",
-            "last_activity": "2026-05-11T14:00:00.000000Z",
+            "last_activity": "2026-05-11T14:00:00.000000Z", "life": null,
         })
     };
     let mut alice = server("8f2c4e0000000000", "alice", "", "running", json!("ccjn01"), 8);
@@ -277,6 +311,7 @@ fn servers() -> Vec<Value> {
         { "step": "started", "at": "2026-05-11T09:41:01.200000Z" },
         { "step": "answers", "at": "2026-05-11T09:41:03.300000Z" },
     ]);
+    alice["life"] = life("2026-05-14T14:00:00.000000Z", 3);
     let mut second = server("8f2d000000000000", "alice", "n1", "stopping", json!("ccjn01"), 8);
     second["last_end"] = json!({
         "reason": reason("stopped.user"), "detail": "", "at": "2026-05-11T14:02:50.000000Z",

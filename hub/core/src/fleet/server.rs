@@ -9,6 +9,7 @@ use berth_common::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::life::Life;
 use crate::memory::{Member, Peaks};
 
 /// A server.
@@ -143,6 +144,9 @@ pub struct Placement {
     /// The start's milestones, by the agent's clock.
     #[serde(default)]
     pub steps: Vec<StepDone>,
+    /// What keeps it alive, and what its owner was told of its end.
+    #[serde(default)]
+    pub life: Life,
     /// Set once it must end; never taken back.
     pub stop: Option<StopOrder>,
 }
@@ -249,6 +253,12 @@ impl Server {
     /// The name of its owner's main group at the last start; empty if it has none.
     pub fn main_group(&self) -> &str {
         self.account.as_ref().map_or("", |account| account.main_group())
+    }
+
+    /// The names of its owner's groups at the last start.
+    pub fn groups(&self) -> Vec<&str> {
+        let groups = self.account.iter().flat_map(|account| &account.groups);
+        groups.map(|group| group.name.as_str()).collect()
     }
 
     /// Since when it waits, if it does.

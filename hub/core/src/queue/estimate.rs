@@ -75,6 +75,6 @@ fn frees(fleet: &Fleet, placement: &Placement, need: &Need) -> bool {
 
 /// In how many seconds its idle limit ends a server, if nobody comes back to it.
 fn idle_end(fleet: &Fleet, server: &Server, now: Timestamp) -> Option<u32> {
-    let limit = fleet.settings.profiles.get(&server.ask.profile)?.idle_limit?;
-    u32::try_from(server.last_activity.plus(limit).millis_since(now) / 1000).ok()
+    let stop = crate::life::stops_at(&fleet.settings, server, now)?;
+    u32::try_from(stop.millis_since(now) / 1000).ok()
 }

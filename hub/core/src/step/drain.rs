@@ -14,6 +14,7 @@ use crate::drain::next::{HostView, Outlook, ServerView, Step, View, Why, next, o
 use crate::drain::single::{AtDeadline, Occupant};
 use crate::event::{Effect, Row};
 use crate::fleet::{End, Fleet, Host, HostState, Intent, Server};
+use crate::life;
 use crate::step::stop::order_stop;
 
 /// People are told at once, and this long before the deadline (product.md, lifecycle.toml).
@@ -141,12 +142,16 @@ fn occupant(fleet: &Fleet, server: &Server, need: Resources, now: Timestamp) -> 
     let profile = fleet.settings.profiles.get(&server.ask.profile);
     let pool = profile
         .and_then(|profile| fleet.settings.pools.keys().position(|name| *name == profile.pool));
+    // Its own rules end it, with their warnings; a drain only reckons with that, and with what
+    // should have ended by now no more.
+    let idle_since = life::idle_since(&fleet.settings, server).min(now);
+    let stop = life::stops_at(&fleet.settings, server, now).filter(|stop| *stop > now);
     Occupant {
         need,
         kind: pool.and_then(|pool| u32::try_from(pool).ok()).unwrap_or(u32::MAX),
         busy: Vec::new(),
-        idle_since: Some(server.last_activity.min(now)),
-        idle_limit: profile.and_then(|profile| profile.idle_limit),
+        idle_since: Some(idle_since),
+        idle_limit: stop.map(|stop| Seconds(stop.millis_since(idle_since).div_ceil(1000))),
         may_restart: false,
     }
 }

@@ -9,6 +9,7 @@ use berth_common::{ByteCount, HostId, Reason, Resources, Revision, ServerId, Tim
 
 use crate::event::{Effect, Row};
 use crate::fleet::{Ask, End, Fleet, Heard, Host, Phase, Placement, Server};
+use crate::life::Life;
 use crate::memory::Peaks;
 use crate::reconcile::leftovers;
 use crate::step::stop::order_stop;
@@ -240,6 +241,7 @@ fn follow(fleet: &mut Fleet, now: Timestamp, seen: &Observed, out: &mut Vec<Effe
         }
     }
     if becomes_ready {
+        fleet.look_at_life(&seen.server, now);
         out.push(Effect::RoutesChanged);
         save_and_show(fleet, &seen.server, out);
     } else {
@@ -377,6 +379,7 @@ fn placement(host: &HostId, origin: &Origin, now: Timestamp, said: Revision) -> 
         said,
         ready_at: None,
         steps: Vec::new(),
+        life: Life::default(),
         stop: None,
     }
 }

@@ -121,7 +121,11 @@ impl Site {
             step(
                 &mut before,
                 now,
-                Event::Activity { server: ServerId::from_random(u64::MAX), at: now },
+                Event::Activity {
+                    server: ServerId::from_random(u64::MAX),
+                    kind: berth_core::life::Evidence::Browser,
+                    at: now,
+                },
             );
             berth_core::step::dry_run(&before, now, &request)
         };

@@ -6,6 +6,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use berth_common::{Seconds, Timestamp};
 use berth_core::Event;
+use berth_core::life::Evidence;
 use berth_process::clock::now;
 use serde_json::{Map, Value};
 
@@ -43,7 +44,8 @@ pub async fn report(
     let events = events(&hub, owner, servers)?;
     let newest = events.iter().map(|(_, at)| *at).chain(own).max();
     for (server, at) in events {
-        hub.fleet.send(Event::Activity { server, at }).await;
+        let kind = Evidence::Notebook;
+        hub.fleet.send(Event::Activity { server, kind, at }).await;
     }
     // The store keeps the newest only, but a report a minute from each server is enough to save.
     if let Some(at) = newest.filter(|at| *at > user.last_activity) {

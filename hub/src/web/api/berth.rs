@@ -5,6 +5,7 @@ pub mod decisions;
 pub mod floor;
 pub mod hosts;
 pub mod intents;
+pub mod life;
 pub mod plans;
 pub mod profiles;
 pub mod queue;

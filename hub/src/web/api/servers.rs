@@ -124,6 +124,9 @@ async fn start(
         | Answer::NotRunning
         | Answer::Removed
         | Answer::NoSuchServer
+        | Answer::Extended { .. }
+        | Answer::ExtensionsUsedUp { .. }
+        | Answer::StopsForNothing
         | Answer::Intended
         | Answer::NoSuchHost => {
             Err(ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "The start was not understood."))

@@ -6,7 +6,8 @@ use askama::Template;
 use axum::extract::State;
 use axum::http::{StatusCode, Uri};
 use axum::response::Response;
-use berth_common::{ByteCount, Timestamp};
+use berth_common::{ByteCount, Reason, Timestamp};
+use berth_core::life::outlook;
 use berth_core::{Fleet, Server};
 use berth_process::clock::now;
 
@@ -71,7 +72,12 @@ impl ServerRow {
             berth_core::Phase::Waiting { reason, .. } => Some(*reason),
             _ => None,
         };
-        let reason = waits.or(end.map(|end| end.reason));
+        // What no rule stops by itself is for the administrators to see.
+        let listed = placement
+            .filter(|placement| server.is_ready() && !placement.gpus.is_empty())
+            .and_then(|placement| outlook(&fleet.settings, server, placement, now).question)
+            .filter(|question| question.listed);
+        let reason = waits.or(end.map(|end| end.reason)).or(listed.map(|_| Reason::GpuUnused));
         Self {
             id: server.id.to_string(),
             owner: server.owner.to_string(),

@@ -6,6 +6,7 @@ use berth_core::{Fleet, Phase, Server, ServerState, queue};
 
 use crate::web::pages::bar::Bar;
 use crate::web::pages::ending::{Ending, more_memory};
+use crate::web::pages::life::Life;
 use crate::web::pages::words;
 
 /// A server's card.
@@ -41,6 +42,8 @@ pub struct Card {
     pub silent_for: Option<String>,
     /// Its place in the queue and why.
     pub waiting: Option<Waiting>,
+    /// What keeps it alive and when it will stop.
+    pub life: Option<Life>,
     /// How it ended.
     pub end: Option<Ending>,
     /// An amount that may have been enough, in words and as a form sends it.
@@ -102,6 +105,7 @@ impl Card {
             follow: pending.then(|| format!("/hub/spawn-pending/{path}")),
             silent_for: (!reachable).then(|| silence(fleet, server, now)).flatten(),
             waiting: waiting(fleet, server, now),
+            life: Life::of(fleet, server, &path, now),
             end: end.map(Ending::of),
             more: more_memory(fleet, server),
             can_stop: server.is_active() && state != ServerState::Stopping,

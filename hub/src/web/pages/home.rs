@@ -32,6 +32,8 @@ struct HomePage {
 pub struct Cards {
     xsrf: String,
     cards: Vec<Card>,
+    /// Where buttons come back to.
+    here: &'static str,
 }
 
 impl Cards {
@@ -43,7 +45,7 @@ impl Cards {
             (!server.is_active(), std::cmp::Reverse(ended.filter(|_| !server.is_active())))
         });
         let cards = servers.into_iter().map(|server| Card::of(fleet, server, now)).collect();
-        Self { xsrf: xsrf.to_owned(), cards }
+        Self { xsrf: xsrf.to_owned(), cards, here: "/hub/home" }
     }
 }
 

@@ -13,6 +13,7 @@ use serde::Deserialize;
 use crate::actions;
 use crate::auth::{CheckedForm, Next};
 use crate::site::Hub;
+use crate::web::api::berth::life::refusal_text;
 use crate::web::pages::error::{PageError, error_page};
 use crate::web::pages::target::{self, Target};
 
@@ -51,6 +52,25 @@ pub async fn start(
     let answer = actions::start(&hub, account, server.name.clone(), wish, None, true).await?;
     let next = Next::parse(&form.next, &hub.config().hub.public_url);
     Ok(after_start(&answer, &target, next.as_ref()))
+}
+
+/// `POST /hub/servers/{id}/extend`: puts its stop off by one step.
+pub async fn extend(
+    State(hub): State<Arc<Hub>>,
+    Path(id): Path<String>,
+    CheckedForm { visitor, form }: CheckedForm<ActionForm>,
+) -> Result<Response, PageError> {
+    let fleet = hub.fleet.fleet();
+    let server = target::server(&fleet, &id, &visitor)?;
+    // Administrators keep other people's servers running, whatever their budgets.
+    let beyond = server.owner != visitor.user.account.name;
+    match actions::extend(&hub, &server.id, 1, beyond).await? {
+        Answer::Extended { .. } => Ok(back(&hub, &form)),
+        refused => {
+            let text = refusal_text(&refused, fleet.settings.lifecycle.extend.step);
+            Ok(error_page(StatusCode::CONFLICT, "Its stop cannot be put off", &text))
+        }
+    }
 }
 
 /// `POST /hub/servers/{id}/remove`: forgets one that does not run.

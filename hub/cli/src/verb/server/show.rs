@@ -2,7 +2,7 @@
 
 use berth_common::Timestamp;
 
-use super::{Server, all};
+use super::{Extension, Life, Server, all};
 use crate::args::{Common, ServerRef};
 use crate::connection::HubUrl;
 use crate::print::{Cell, Listing, reason, versioned};
@@ -60,6 +60,9 @@ fn sheet(server: &Server, hub: &HubUrl, now: Timestamp) -> Vec<(&'static str, Ce
     if let Some(activity) = server.last_activity {
         lines.push(("active", Cell::text(format!("{} ago", text::ago(activity, now)))));
     }
+    if let Some(life) = &server.life {
+        lines.push(("life", Cell::text(life_of(life, now))));
+    }
     if let Some(steps) = steps(server) {
         lines.push(("start", Cell::text(steps)));
     }
@@ -91,6 +94,25 @@ fn state(server: &Server, now: Timestamp) -> Cell {
     });
     let place = server.place.map_or(String::new(), |place| format!(" in place {place}"));
     Cell::state(&server.state).followed_by(&format!("{place}{since}"))
+}
+
+/// What keeps a server alive and when it stops.
+fn life_of(life: &Life, now: Timestamp) -> String {
+    let newest = life.signs.iter().find(|sign| sign.counts);
+    let kept = match (life.idle_since, newest) {
+        (Some(since), _) => format!("idle since {}", text::local(since, now)),
+        (None, Some(sign)) => {
+            let ago = sign.at.map_or("?".into(), |at| text::ago(at, now));
+            format!("kept alive by {} ({ago} ago)", sign.text)
+        }
+        (None, None) => "just started".to_owned(),
+    };
+    let Some(stops_at) = life.stops_at else { return format!("{kept}; nothing stops it") };
+    let Extension { left, of, step_s } = life.extension;
+    let step = berth_common::Seconds(step_s);
+    let stop = text::local(stops_at, now);
+    let why = life.stops_for.as_ref().map_or(String::new(), |why| format!(" [{}]", why.code));
+    format!("{kept}; stops {stop}{why}, can be put off {left} of {of} times by {step}")
 }
 
 /// The milestones with the seconds since the host was chosen.

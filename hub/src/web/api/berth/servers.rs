@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::auth::Caller;
 use crate::site::Hub;
-use crate::web::api::berth::{answer, reason};
+use crate::web::api::berth::{answer, life, reason};
 use crate::web::api::path::Names;
 use crate::web::api::progress::place_in_queue;
 use crate::web::error::ApiError;
@@ -128,5 +128,6 @@ pub fn describe(hub: &Hub, fleet: &Fleet, server: &Server) -> Value {
         }),
         "created": server.created.to_string(),
         "last_activity": server.last_activity.to_string(),
+        "life": life::describe(fleet, server, now()),
     })
 }

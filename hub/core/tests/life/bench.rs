@@ -1,0 +1,300 @@
+//! A fleet of one host and a clock, with what a store would hold of it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use berth_common::link::{
+    Account, Capacity, GpuDevice, Group, HostFacts, Observed, ObservedState, Origin, Report,
+};
+use berth_common::{
+    BootId, ByteCount, DecisionId, Epoch, HostId, Incarnation, Reason, Revision, Seconds, ServerId,
+    ServerName, Timestamp,
+};
+use berth_core::event::{ReplyTo, Row, StartRequest, Wish};
+use berth_core::life::{self, Evidence, Outlook, Use};
+use berth_core::settings::{
+    Cite, GpuChoice, HostSettings, IdleRule, Image, Lifecycle, Pool, Profile, Quiet, Settings,
+    Whose, Zone,
+};
+use berth_core::{Answer, Effect, Event, Fleet, Host, Server, step};
+
+const GB: u64 = 1 << 30;
+pub const HOUR: u64 = 3_600;
+pub const DAY: u64 = 24 * HOUR;
+/// Monday, 9:00 in Paris.
+pub const MONDAY: &str = "2026-05-04T07:00:00Z";
+
+pub struct Bench {
+    pub fleet: Fleet,
+    pub now: Timestamp,
+    /// What was saved last.
+    pub servers: BTreeMap<ServerId, Server>,
+    hosts: BTreeMap<HostId, Host>,
+    ids: u64,
+    /// Whether the host reports.
+    pub reports: bool,
+    /// Whether the proxy tells what it saw.
+    pub proxy_tells: bool,
+}
+
+/// A rule for everybody.
+pub fn idle_after(seconds: u64) -> IdleRule {
+    IdleRule {
+        whose: Whose::default(),
+        stop_after: Some(Seconds(seconds)),
+        cite: Cite { file: "lifecycle.toml".into(), line: 7 },
+    }
+}
+
+/// Nights from 20:00 to 7:00 in a summer that lasts for ever, two hours ahead of UTC.
+pub fn nights() -> Quiet {
+    Quiet { from_s: 20 * 3_600, to_s: 7 * 3_600, zone: Zone(vec![(Timestamp(0), 7_200)]) }
+}
+
+pub fn settings(lifecycle: Lifecycle) -> Settings {
+    let profile = |pool: &str, gpus: Option<GpuChoice>| Profile {
+        title: pool.into(),
+        pool: pool.into(),
+        memory_default: ByteCount(GB),
+        memory_choices: vec![ByteCount(GB)],
+        memory_max: ByteCount(GB),
+        images: vec!["default".into()],
+        default: gpus.is_none(),
+        gpus,
+        ..Profile::default()
+    };
+    let gpus =
+        GpuChoice { default: 1, max: 1, share_milli: 1000, models: vec![], memory: ByteCount(0) };
+    let host = |pool: &str| HostSettings {
+        pool: pool.into(),
+        memory: None,
+        keep_free: ByteCount(0),
+        gpus: None,
+        address: "h:8444".into(),
+        cite: Cite::default(),
+    };
+    let image = Image { reference: "img:1".into(), title: "Image".into(), cite: Cite::default() };
+    Settings {
+        hosts: BTreeMap::from([
+            ("c1".parse().unwrap(), host("cpu")),
+            ("g1".parse().unwrap(), host("gpu")),
+        ]),
+        pools: BTreeMap::from([("cpu".into(), Pool::default()), ("gpu".into(), Pool::default())]),
+        profiles: BTreeMap::from([
+            ("cpu".into(), profile("cpu", None)),
+            ("gpu".into(), profile("gpu", Some(gpus))),
+        ]),
+        images: BTreeMap::from([("default".into(), image)]),
+        // The clock jumps from moment to moment; a host is lost only when it is told to be silent.
+        lost_after: Seconds(2 * HOUR),
+        lifecycle,
+        ..Settings::default()
+    }
+}
+
+impl Bench {
+    pub fn new(lifecycle: Lifecycle) -> Self {
+        let settings = Arc::new(settings(lifecycle));
+        let mut bench = Self {
+            fleet: Fleet::restore(Epoch(1), settings, [], []),
+            now: MONDAY.parse().unwrap(),
+            servers: BTreeMap::new(),
+            hosts: BTreeMap::new(),
+            ids: 0,
+            reports: true,
+            proxy_tells: true,
+        };
+        bench.report();
+        bench
+    }
+
+    /// Takes an event in, and saves what is to be saved.
+    pub fn take(&mut self, event: Event) -> Vec<Effect> {
+        let effects = step(&mut self.fleet, self.now, event);
+        for effect in &effects {
+            match effect {
+                Effect::Save(Row::Server(server)) => {
+                    // As the store does: what is not in the row is lost.
+                    let text = serde_json::to_string(&**server).unwrap();
+                    let saved = serde_json::from_str(&text).unwrap();
+                    self.servers.insert(server.id.clone(), saved);
+                }
+                Effect::Save(Row::Host(host)) => {
+                    let text = serde_json::to_string(&**host).unwrap();
+                    self.hosts.insert(host.id.clone(), serde_json::from_str(&text).unwrap());
+                }
+                _ => {}
+            }
+        }
+        effects
+    }
+
+    fn ask(&mut self, event: Event) -> Answer {
+        let answer = self.take(event).into_iter().find_map(|effect| match effect {
+            Effect::Reply(_, answer) => Some(answer),
+            _ => None,
+        });
+        answer.expect("an answer")
+    }
+
+    /// The hub dies, and another one begins with what was saved and under these files.
+    pub fn reborn(&mut self, lifecycle: Lifecycle) {
+        let epoch = Epoch(self.fleet.epoch.0 + 1);
+        let settings = Arc::new(settings(lifecycle));
+        let (hosts, servers) = (self.hosts.values().cloned(), self.servers.values().cloned());
+        self.fleet = Fleet::restore(epoch, settings, hosts, servers);
+        self.beat();
+    }
+
+    pub fn reload(&mut self, lifecycle: Lifecycle) {
+        self.take(Event::SettingsChanged(Arc::new(settings(lifecycle))));
+    }
+
+    /// Starts a server and lets it answer.
+    pub fn runs(&mut self, user: &str, profile: &str) -> ServerId {
+        self.ids += 1;
+        let id = ServerId::from_random(self.ids);
+        let group = Group { name: "lsst".into(), gid: 5000 };
+        let account = Account {
+            name: user.parse().unwrap(),
+            uid: 2000,
+            gid: 5000,
+            groups: vec![group],
+            home: format!("/home/{user}"),
+        };
+        let answer = self.ask(Event::Start(Box::new(StartRequest {
+            server: id.clone(),
+            decision: DecisionId::from_random(1000 + self.ids),
+            account,
+            name: ServerName::default_server(),
+            wish: Wish { profile: Some(profile.into()), ..Wish::default() },
+            watched: false,
+            barred: None,
+            user_options: None,
+            reply: Some(1),
+        })));
+        assert!(matches!(answer, Answer::Accepted(_)), "{answer:?}");
+        self.report();
+        assert!(self.server(&id).is_ready());
+        id
+    }
+
+    pub fn server(&self, id: &ServerId) -> &Server {
+        &self.fleet.servers[id]
+    }
+
+    /// How a server ended or is ending.
+    pub fn end(&self, id: &ServerId) -> Option<(Reason, Timestamp, String)> {
+        let server = self.server(id);
+        let stop = server.placement().and_then(|placement| placement.stop.as_ref());
+        let end = stop.map(|stop| &stop.end).or(server.last_end.as_ref())?;
+        Some((end.reason, end.at, end.detail.clone()))
+    }
+
+    pub fn outlook(&self, id: &ServerId) -> Outlook {
+        let server = self.server(id);
+        let placement = server.placement().expect("it is placed");
+        life::outlook(&self.fleet.settings, server, placement, self.now)
+    }
+
+    /// The next moment at which something is to happen to a server, after now.
+    pub fn next(&self, id: &ServerId) -> Option<Timestamp> {
+        let server = self.server(id);
+        let placement = server.placement().filter(|placement| placement.stop.is_none())?;
+        let plan = life::plan(&self.fleet.settings, server, placement, self.now)?;
+        let warning = plan.schedule.warning.map(|(_, at)| at);
+        [Some(plan.schedule.stop), warning].into_iter().flatten().filter(|at| *at > self.now).min()
+    }
+
+    pub fn sign(&mut self, id: &ServerId, kind: Evidence) {
+        self.take(Event::Activity { server: id.clone(), kind, at: self.now });
+    }
+
+    pub fn measured(&mut self, id: &ServerId, used: Use) {
+        let generation = self.server(id).generation;
+        self.take(Event::Measured { server: id.clone(), generation, used });
+    }
+
+    pub fn extend(&mut self, id: &ServerId, steps: u32) -> Answer {
+        let reply: Option<ReplyTo> = Some(7);
+        self.ask(Event::Extend { server: id.clone(), steps, beyond: false, reply })
+    }
+
+    /// A moment passes: host and proxy tell what there is, and time goes on.
+    pub fn beat(&mut self) {
+        if self.reports {
+            self.report();
+        }
+        self.take(Event::Tick);
+        if self.proxy_tells {
+            self.take(Event::ActivityTold { until: self.now });
+        }
+        self.take(Event::Tick);
+    }
+
+    pub fn goes_to(&mut self, at: Timestamp) {
+        self.now = self.now.max(at);
+        self.beat();
+    }
+
+    /// Lets so much time pass, moment by moment: those at which something happens are among them.
+    pub fn passes(&mut self, seconds: u64) {
+        let end = self.now.plus(Seconds(seconds));
+        while self.now < end {
+            let ids: Vec<_> = self.fleet.servers.keys().cloned().collect();
+            let next = ids.iter().filter_map(|id| self.next(id)).min();
+            let next = next.unwrap_or(end).min(self.now.plus(Seconds(HOUR))).min(end);
+            self.goes_to(next);
+        }
+    }
+
+    fn report(&mut self) {
+        for name in ["c1", "g1"] {
+            let host: HostId = name.parse().unwrap();
+            let placed = self.fleet.placed_on(&host).filter(|(_, placed)| placed.stop.is_none());
+            let seen: Vec<_> = placed.map(|(server, _)| seen(server, self.fleet.epoch)).collect();
+            let seq = self.fleet.hosts.get(&host).map_or(0, |host| host.seq);
+            let gpu = GpuDevice {
+                gpu: "GPU-0aa".parse().unwrap(),
+                model: "H100".into(),
+                memory: ByteCount(80 * GB),
+                trouble: None,
+            };
+            let report = Report {
+                incarnation: Incarnation(1),
+                boot_id: "boot-1".parse::<BootId>().unwrap(),
+                sent: self.now,
+                applied: Revision { epoch: self.fleet.epoch, seq },
+                engine: Ok(seen),
+                pending: Vec::new(),
+                gpus: if name == "g1" { vec![gpu] } else { Vec::new() },
+                capacity: Capacity {
+                    memory_total: ByteCount(64 * GB),
+                    memory_free: ByteCount(64 * GB),
+                    cpus: 8,
+                },
+                facts: HostFacts::default(),
+            };
+            self.take(Event::Reported { host, session: 1, report: Box::new(report) });
+        }
+    }
+}
+
+fn seen(server: &Server, epoch: Epoch) -> Observed {
+    Observed {
+        server: server.id.clone(),
+        generation: server.generation,
+        epoch,
+        state: ObservedState::Ready,
+        steps: Vec::new(),
+        memory_used: ByteCount(GB / 10),
+        origin: Origin {
+            user: server.owner.clone(),
+            server_name: server.name.clone(),
+            profile: server.ask.profile.clone(),
+            memory: server.ask.memory,
+            gpus: Vec::new(),
+            decision: None,
+        },
+    }
+}

@@ -1,0 +1,132 @@
+//! GPUs that are held and not used.
+
+use berth_common::{Reason, Seconds, ServerId, Timestamp};
+use berth_core::Answer;
+use berth_core::life::Use;
+use berth_core::settings::{Cite, GpuAction, GpuRule, IfBusy, Lifecycle, Whose};
+
+use crate::bench::{Bench, HOUR, MONDAY};
+
+fn after(seconds: u64) -> Timestamp {
+    MONDAY.parse::<Timestamp>().unwrap().plus(Seconds(seconds))
+}
+
+fn rules(action: GpuAction, if_kernel_busy: IfBusy) -> Lifecycle {
+    let rule = GpuRule {
+        whose: Whose { profile: Some("gpu".into()), ..Whose::default() },
+        after: Seconds(12 * HOUR),
+        action,
+        then_stop_after: Some(Seconds(12 * HOUR)),
+        if_kernel_busy,
+        cite: Cite::default(),
+    };
+    Lifecycle { gpu_unused: vec![rule], ..Lifecycle::default() }
+}
+
+/// So many minutes of this use, measured every minute.
+fn minutes(bench: &mut Bench, id: &ServerId, minutes: u64, gpu_percent: u32, busy: bool) {
+    for _ in 0..minutes {
+        bench.goes_to(bench.now.plus(Seconds(60)));
+        let used =
+            Use { gpu_percent: Some(gpu_percent), kernel_busy: Some(busy), ..Use::default() };
+        bench.measured(id, used);
+    }
+}
+
+#[test]
+fn an_owner_is_asked_and_then_the_server_stops() {
+    let mut bench = Bench::new(rules(GpuAction::OfferCpu, IfBusy::Report));
+    let id = bench.runs("bob", "gpu");
+    minutes(&mut bench, &id, 12 * 60, 0, false);
+    assert_eq!(bench.outlook(&id).question, None);
+    minutes(&mut bench, &id, 2, 0, false);
+    let question = bench.outlook(&id).question.unwrap();
+    assert!(question.offers_cpu && !question.listed);
+    assert_eq!(question.unused_since, after(60));
+    let asked = bench.servers[&id].placement().unwrap().life.gpu.asked.unwrap();
+    assert_eq!(asked.at, after(12 * HOUR + 60));
+    // A hub that dies meanwhile goes on.
+    bench.reborn(rules(GpuAction::OfferCpu, IfBusy::Report));
+    minutes(&mut bench, &id, 12 * 60 - 3, 0, false);
+    assert!(bench.end(&id).is_none());
+    minutes(&mut bench, &id, 3, 0, false);
+    let (reason, at, detail) = bench.end(&id).unwrap();
+    assert_eq!((reason, at), (Reason::StoppedGpuUnused, after(24 * HOUR + 60)));
+    assert_eq!(
+        detail,
+        "Its GPU was not used since 2026-05-04 07:01 UTC; asked 2026-05-04 19:01 UTC."
+    );
+    let told = &bench.servers[&id];
+    assert!(told.last_end.is_none() || told.last_end.as_ref().unwrap().reason == reason);
+}
+
+#[test]
+fn use_of_the_gpu_and_an_extension_are_answers() {
+    let mut bench = Bench::new(rules(GpuAction::OfferCpu, IfBusy::Report));
+    let id = bench.runs("bob", "gpu");
+    minutes(&mut bench, &id, 13 * 60, 0, false);
+    assert!(bench.outlook(&id).question.is_some());
+    let before = bench.outlook(&id).stop.unwrap().0;
+    let stop = before.plus(Seconds(24 * HOUR));
+    assert_eq!(bench.extend(&id, 1), Answer::Extended { stop, left: 2 });
+    minutes(&mut bench, &id, 12 * 60, 0, false);
+    assert!(bench.end(&id).is_none());
+    minutes(&mut bench, &id, 20, 80, true);
+    let outlook = bench.outlook(&id);
+    assert_eq!((outlook.question, outlook.stop), (None, None));
+    assert_eq!(bench.servers[&id].placement().unwrap().life.gpu.asked, None);
+}
+
+#[test]
+fn a_busy_kernel_is_listed_and_not_stopped_unless_the_site_says_so() {
+    for (if_busy, told_of_kernels, stops) in [
+        (IfBusy::Report, true, false),
+        (IfBusy::Stop, true, true),
+        // Of this one nobody has said whether its kernels are busy.
+        (IfBusy::Report, false, false),
+    ] {
+        let mut bench = Bench::new(rules(GpuAction::OfferCpu, if_busy));
+        let id = bench.runs("bob", "gpu");
+        for _ in 0..26 * 60 {
+            bench.goes_to(bench.now.plus(Seconds(60)));
+            let kernel_busy = told_of_kernels.then_some(true);
+            let used = Use { gpu_percent: Some(0), kernel_busy, ..Use::default() };
+            bench.measured(&id, used);
+            if bench.end(&id).is_some() {
+                break;
+            }
+        }
+        assert_eq!(bench.end(&id).is_some(), stops, "{if_busy:?}");
+        if !stops {
+            assert!(bench.outlook(&id).question.unwrap().listed);
+        }
+    }
+}
+
+#[test]
+fn a_gpu_of_which_nothing_is_told_is_not_unused() {
+    let mut bench = Bench::new(rules(GpuAction::OfferCpu, IfBusy::Stop));
+    let id = bench.runs("bob", "gpu");
+    bench.passes(40 * HOUR);
+    assert_eq!(bench.outlook(&id).question, None);
+    // A gap in what is told begins the time anew.
+    minutes(&mut bench, &id, 11 * 60, 0, false);
+    bench.passes(HOUR);
+    minutes(&mut bench, &id, 2 * 60, 0, false);
+    assert_eq!(bench.outlook(&id).question, None);
+    assert!(bench.end(&id).is_none());
+}
+
+#[test]
+fn a_site_that_only_wants_a_list_asks_nobody() {
+    let mut bench = Bench::new(rules(GpuAction::Report, IfBusy::Report));
+    let id = bench.runs("bob", "gpu");
+    minutes(&mut bench, &id, 30 * 60, 0, false);
+    let outlook = bench.outlook(&id);
+    let question = outlook.question.unwrap();
+    assert!(question.listed && !question.offers_cpu);
+    assert_eq!(outlook.stop, None);
+    let cpu = bench.runs("alice", "cpu");
+    minutes(&mut bench, &cpu, 30 * 60, 0, false);
+    assert_eq!(bench.outlook(&cpu).question, None, "it has no GPU");
+}

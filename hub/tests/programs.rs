@@ -1,0 +1,193 @@
+//! Other people's programs, unchanged from PyPI, against the hub: JupyterHub's idle culler, and a
+//! mail server that takes the hub's mail.
+
+mod site;
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use berth_common::{Reason, Seconds};
+use berth_core::life::Evidence;
+use berth_core::settings::{Cite, IdleRule, Lifecycle, Warn, Whose};
+use berth_core::{Event, Fleet};
+use berth_hub::config::{Config, HubConfig, MailConfig, MailTls};
+use berth_hub::mail;
+use berth_process::clock::now;
+use serde_json::Value;
+use site::Site;
+use tokio::net::TcpListener;
+
+/// A Python with the programs in it, installed when the list of them has changed.
+fn python() -> &'static Path {
+    static PYTHON: OnceLock<PathBuf> = OnceLock::new();
+    PYTHON.get_or_init(|| {
+        let wanted = include_str!("programs/requirements.txt");
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("programs");
+        let (venv, installed) = (folder.join("venv"), folder.join("installed.txt"));
+        let python = venv.join("bin/python");
+        if std::fs::read_to_string(&installed).ok().as_deref() != Some(wanted) {
+            let _ = std::fs::remove_dir_all(&folder);
+            std::fs::create_dir_all(&folder).unwrap();
+            // The system's own: another one may stand first on PATH, and be without venv.
+            run(Command::new("/usr/bin/python3").args(["-m", "venv"]).arg(&venv));
+            let list = folder.join("requirements.txt");
+            std::fs::write(&list, wanted).unwrap();
+            let pip = ["-m", "pip", "install", "-q", "--disable-pip-version-check", "-r"];
+            run(Command::new(&python).args(pip).arg(&list));
+            std::fs::write(&installed, wanted).unwrap();
+        }
+        python
+    })
+}
+
+fn run(command: &mut Command) {
+    let done = command.output();
+    let done = done.unwrap_or_else(|error| panic!("{command:?}: {error}; apt: python3-venv"));
+    assert!(done.status.success(), "{command:?}: {}", String::from_utf8_lossy(&done.stderr));
+}
+
+/// A program that ends with the test.
+struct Program(Child);
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+async fn until(site: &Site, what: &str, is: impl Fn(&Fleet) -> bool) {
+    let mut fleet = site.hub.fleet.watch();
+    let wait = fleet.wait_for(|fleet| is(fleet));
+    let waited = tokio::time::timeout(Duration::from_secs(120), wait).await;
+    waited.unwrap_or_else(|_| panic!("never: {what}")).unwrap();
+}
+
+/// The hub's port, with everything that it answers.
+async fn served(site: &Site) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let router = site.router.clone();
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    port
+}
+
+/// What the culler's documentation gives it.
+const CULLER: &[&str] = &["list:users", "read:users:activity", "read:servers", "delete:servers"];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_idle_culler_stops_idle_servers_and_no_others() {
+    let python = python();
+    let site = Site::new().await;
+    let (idle, busy) = (site.running("alice", "").await, site.running("bob", "").await);
+    let named = site.running("alice", "n1").await;
+    let port = served(&site).await;
+    let token = site.token("root_", CULLER).await;
+
+    let hub = Arc::clone(&site.hub);
+    let id = busy.id.clone();
+    let works = tokio::spawn(async move {
+        let mut every = tokio::time::interval(Duration::from_millis(100));
+        loop {
+            every.tick().await;
+            let (server, kind) = (id.clone(), Evidence::Kernel);
+            hub.fleet.send(Event::Activity { server, kind, at: now() }).await;
+        }
+    });
+    let culler = Command::new(python)
+        .args(["-m", "jupyterhub_idle_culler", "--timeout=5", "--cull-every=1"])
+        .arg(format!("--url=http://127.0.0.1:{port}/hub/api"))
+        .env("JUPYTERHUB_API_TOKEN", &token)
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut culler = Program(culler);
+    for server in [&idle, &named] {
+        until(&site, "the culler stops an idle server", |fleet| {
+            !fleet.servers[&server.id].is_ready()
+        })
+        .await;
+    }
+    site.report(vec![site.seen(&busy, berth_common::link::ObservedState::Ready)]).await;
+    for (user, name) in [("alice", ""), ("alice", "n1")] {
+        let ended = site.server(user, name);
+        assert!(!ended.is_active());
+        // It acts for an administrator, and people read that.
+        assert_eq!(ended.last_end.as_ref().unwrap().reason, Reason::StoppedAdmin);
+    }
+    assert!(site.server("bob", "").is_ready(), "who works is left alone");
+    works.abort();
+    let mut log = culler.0.stderr.take().unwrap();
+    drop(culler);
+    let mut text = String::new();
+    std::io::Read::read_to_string(&mut log, &mut text).unwrap();
+    assert!(!text.contains("ERROR") && !text.contains("Traceback"), "{text}");
+}
+
+/// A small real mail server: its port, and the mails that it takes, one line of JSON each.
+fn mail_server(python: &Path) -> (Program, u16, BufReader<ChildStdout>) {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/programs/smtp.py");
+    let server = Command::new(python).arg(script).stdout(Stdio::piped()).spawn().unwrap();
+    let mut server = Program(server);
+    let mut lines = BufReader::new(server.0.stdout.take().unwrap());
+    let mut line = String::new();
+    lines.read_line(&mut line).unwrap();
+    let port = line.trim().parse().expect("its port");
+    (server, port, lines)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_warning_reaches_its_person_by_mail_once() {
+    let (_server, port, mut mails) = mail_server(python());
+    let site = Site::new().await;
+    let mail = MailConfig {
+        host: "127.0.0.1".into(),
+        port,
+        tls: MailTls::None,
+        from: "Notebooks <notebook@example.org>".into(),
+        to: "{user}@example.org".into(),
+        login: None,
+    };
+    let config = site.hub.config();
+    let hub = HubConfig { mail: Some(mail), ..config.hub.clone() };
+    site.hub.config.store(Arc::new(Config { hub, ..Config::clone(&config) }));
+    let mut settings = (*site.hub.fleet.fleet().settings).clone();
+    settings.lifecycle = Lifecycle {
+        idle: vec![IdleRule {
+            whose: Whose::default(),
+            stop_after: Some(Seconds(4)),
+            cite: Cite::default(),
+        }],
+        warn: Warn { leads: vec![Seconds(2)], ..Warn::default() },
+        ..Lifecycle::default()
+    };
+    site.hub.fleet.send(Event::SettingsChanged(settings.into())).await;
+    let server = site.running("alice", "n1").await;
+    let mailer = tokio::spawn(mail::keep(Arc::clone(&site.hub)));
+    let mut line = String::new();
+    let line = tokio::task::spawn_blocking(move || {
+        mails.read_line(&mut line).unwrap();
+        line
+    });
+    let line = tokio::time::timeout(Duration::from_secs(60), line).await.expect("a mail").unwrap();
+    let mail: Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(mail["to"], "alice@example.org");
+    assert_eq!(mail["from"], "Notebooks <notebook@example.org>");
+    let subject = mail["subject"].as_str().unwrap();
+    assert!(subject.starts_with("\"n1\" will stop on "), "{subject}");
+    let text = mail["text"].as_str().unwrap();
+    assert!(text.contains("nothing is going on in it"), "{text}");
+    assert!(text.contains(&format!("{}/hub/servers/{}", site::SITE, server.id)), "{text}");
+    let id = mail["id"].as_str().unwrap();
+    assert!(id.starts_with(&format!("<{}.{}.", server.id, server.generation)), "{id}");
+    until(&site, "it is noted that the mail has left", |fleet| {
+        let placement = fleet.servers[&server.id].placement();
+        placement.is_some_and(|placement| placement.life.told.iter().all(|told| told.mailed))
+    })
+    .await;
+    assert!(!mailer.is_finished());
+    mailer.abort();
+}
