@@ -152,8 +152,9 @@ async fn programs_put_a_stop_off_within_the_budget_and_within_their_rights() {
 
 #[tokio::test]
 async fn a_warned_server_stops_says_why_and_starts_again() {
-    // The proxy tells nothing here until this test does, so nothing is stopped before.
+    // The proxy tells nothing here but what this test does, so nothing is stopped before.
     let site = site_under(idle_after(4, &[2])).await;
+    site.hub.fleet.send(Event::ActivityTold { until: now() }).await;
     let server = site.running("alice", "").await;
     until(&site, "a warning", |fleet| is_warned(fleet, &server)).await;
     let browser = site.browser("alice").await;

@@ -165,6 +165,7 @@ async fn a_warning_reaches_its_person_by_mail_once() {
         ..Lifecycle::default()
     };
     site.hub.fleet.send(Event::SettingsChanged(settings.into())).await;
+    site.hub.fleet.send(Event::ActivityTold { until: now() }).await;
     let server = site.running("alice", "n1").await;
     let mailer = tokio::spawn(mail::keep(Arc::clone(&site.hub)));
     let mut line = String::new();

@@ -10,7 +10,7 @@
 
 use std::collections::BTreeMap;
 
-use berth_common::{HostId, Seconds, ServerId, Timestamp};
+use berth_common::{HostId, Seconds, ServerId, Timestamp, Username};
 
 use crate::event::Wish;
 use crate::fleet::{Ask, Fleet, Phase, Server};
@@ -96,7 +96,7 @@ pub fn waiters(fleet: &Fleet, now: Timestamp) -> Vec<Waiter<'_>> {
     let waiter = |server: &'_ std::sync::Arc<Server>| {
         let server: &Server = fleet.servers.get(&server.id)?;
         let account = server.account.as_ref()?;
-        let since = server.waiting_since()?;
+        let since = asked_at(fleet, &server.owner, server.ask.gpus, server.waiting_since()?);
         let checked = rules::check(fleet, now, account, &again(&server.ask), Some(&server.id));
         let beyond = checked.verdict.as_ref().is_ok_and(|passed| passed.last_in_queue);
         let turn = penalties.turn(since, server.main_group(), beyond, &server.id);
@@ -105,6 +105,15 @@ pub fn waiters(fleet: &Fleet, now: Timestamp) -> Vec<Waiter<'_>> {
     let mut waiters: Vec<_> = waiting().filter_map(waiter).collect();
     waiters.sort_by(|a, b| a.turn.cmp(&b.turn));
     waiters
+}
+
+/// When a request counts as made: one for a GPU of a person who gave an unused one back when asked,
+/// as of then. That lasts for as long as a request may wait.
+pub fn asked_at(fleet: &Fleet, owner: &Username, gpus: u32, since: Timestamp) -> Timestamp {
+    let kept = fleet.settings.queue.max_wait;
+    let turns = fleet.servers_of(owner).filter_map(|server| server.gpu_turn);
+    let turn = turns.filter(|turn| gpus > 0 && since <= turn.plus(kept)).min();
+    turn.map_or(since, |turn| turn.min(since))
 }
 
 /// The wish that asks for the same again.

@@ -172,6 +172,7 @@ fn running(host: &HostId, held: &FloorServer) -> Server {
         last_activity: Timestamp(0),
         peaks: None,
         last_host: None,
+        gpu_turn: None,
         last_end: None,
         activity_saved: Timestamp(0),
     }

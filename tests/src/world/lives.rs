@@ -19,7 +19,7 @@ use crate::world::transcript::Transcript;
 const LIMIT: Seconds = Seconds(300);
 /// Its owner is told this long before.
 const LEAD: Seconds = Seconds(60);
-/// An extension gives this much, twice.
+/// An extension gives this much, once.
 const STEP: Seconds = Seconds(120);
 /// The proxy is read this often.
 const READ_MS: u64 = 20_000;
@@ -33,7 +33,7 @@ pub fn rules(bug: Option<Bug>) -> Lifecycle {
             stop_after: Some(LIMIT),
             cite: Default::default(),
         }],
-        extend: Extend { step: STEP, max_times: ByProfile { default: 2, ..ByProfile::default() } },
+        extend: Extend { step: STEP, max_times: ByProfile { default: 1, ..ByProfile::default() } },
         warn: Warn { leads, ..Warn::default() },
         ..Lifecycle::default()
     }

@@ -52,6 +52,10 @@ pub struct Server {
     /// Where it last ran.
     #[serde(default)]
     pub last_host: Option<HostId>,
+    /// When its owner, asked about an unused GPU, gave it back: the next request for one comes as if
+    /// it had been made then.
+    #[serde(default)]
+    pub gpu_turn: Option<Timestamp>,
     /// How it last ended or why its last start failed.
     pub last_end: Option<End>,
     /// What `last_activity` the store has; the newest may be half a minute late there.

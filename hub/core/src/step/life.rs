@@ -86,7 +86,14 @@ fn look(fleet: &mut Fleet, now: Timestamp, id: &ServerId, out: &mut Vec<Effect>)
             life.unseen |= state != Some(HostState::Joining);
             next = earliest(next, Some(now.plus(SILENT_AGAIN)));
         } else if let Some((lead, _)) = planned.schedule.warning.filter(|(_, at)| *at <= now) {
-            life.told.push(Told { lead, at: now, stop: planned.schedule.stop, mailed: false });
+            // Before the proxy was read in this reign nobody knows who is at work.
+            if planned.reason == Reason::StoppedIdle && fleet.activity_told == Timestamp::default()
+            {
+                next = earliest(next, Some(now.plus(UNTOLD_AGAIN)));
+            } else {
+                let stop = planned.schedule.stop;
+                life.told.push(Told { lead, at: now, stop, mailed: false });
+            }
         }
     } else {
         life.told.clear();
@@ -314,6 +321,28 @@ pub fn extend(
     save_and_show(fleet, id, out);
     let left = of.saturating_sub(spent);
     reply(to, Answer::Extended { stop: until, left }, out);
+}
+
+/// An owner who was asked about an unused GPU stops the server: a place in the queue is kept.
+pub fn gives_gpu_back(fleet: &mut Fleet, now: Timestamp, id: &ServerId) {
+    let Some(server) = fleet.server_mut(id) else { return };
+    if server.placement().is_some_and(|placement| placement.life.gpu.asked.is_some()) {
+        server.gpu_turn = Some(now);
+    }
+}
+
+/// A server was placed: if it has GPUs, the place that was kept for its owner is used.
+pub fn takes_its_turn(fleet: &mut Fleet, id: &ServerId, out: &mut Vec<Effect>) {
+    let Some(server) = fleet.servers.get(id).filter(|server| server.ask.gpus > 0) else { return };
+    let owner = server.owner.clone();
+    let kept = fleet.servers_of(&owner).filter(|server| server.gpu_turn.is_some());
+    let kept: Vec<_> = kept.map(|server| server.id.clone()).collect();
+    for id in kept {
+        if let Some(server) = fleet.server_mut(&id) {
+            server.gpu_turn = None;
+        }
+        save_and_show(fleet, &id, out);
+    }
 }
 
 /// Notes that a mail has left.

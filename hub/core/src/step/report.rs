@@ -327,6 +327,7 @@ fn adopt(fleet: &mut Fleet, now: Timestamp, host: &HostId, seen: &Observed, out:
         last_activity: now,
         peaks: Some(Peaks::begin(now, window)),
         last_host: None,
+        gpu_turn: None,
         last_end: None,
         activity_saved: Timestamp::default(),
     });

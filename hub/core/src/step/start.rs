@@ -16,7 +16,7 @@ use crate::nearest::{self, Stuck, kept_in};
 use crate::placement::{Chosen, Look, Need, NoHost, Verdict, parts, place};
 use crate::queue::{self, Penalties};
 use crate::rules::{self, Passed};
-use crate::step::{claim, reply, save_and_show};
+use crate::step::{claim, life, reply, save_and_show};
 
 /// Handles a request.
 pub fn start(fleet: &mut Fleet, now: Timestamp, request: StartRequest, out: &mut Vec<Effect>) {
@@ -154,8 +154,9 @@ fn choose_host(
     let must_wait = kept.is_none() || (passed.last_in_queue && somebody_waits);
     let waits = |reason| {
         let group = request.account.main_group();
+        let since = queue::asked_at(fleet, &request.account.name, decision.ask.gpus, now);
         let turn =
-            Penalties::of(fleet, now).turn(now, group, passed.last_in_queue, &decision.server);
+            Penalties::of(fleet, now).turn(since, group, passed.last_in_queue, &decision.server);
         let ahead = queue::ahead(fleet, &need.pool, &turn, now);
         Outcome::Waits { reason, ahead, estimate: queue::estimate(fleet, need, ahead, now) }
     };
@@ -288,6 +289,7 @@ pub fn put(
     };
     fleet.set_phase(id, Phase::Placed(placement));
     save_and_show(fleet, id, out);
+    life::takes_its_turn(fleet, id, out);
     out.push(Effect::Tell(host));
 }
 
@@ -306,6 +308,7 @@ fn new_server(now: Timestamp, request: &StartRequest, decision: &Decision) -> Se
         last_activity: now,
         peaks: None,
         last_host: None,
+        gpu_turn: None,
         last_end: None,
         activity_saved: Timestamp::default(),
     }

@@ -7,7 +7,7 @@ use berth_common::{Reason, ServerId, Timestamp};
 use crate::event::{Answer, Effect, ReplyTo, Row};
 use crate::fleet::{End, Fleet, Host, Phase, StopOrder};
 use crate::step::claim::leave_queue;
-use crate::step::{reply, save_and_show};
+use crate::step::{life, reply, save_and_show};
 
 /// Handles the wish to end a server.
 pub fn stop(
@@ -34,6 +34,9 @@ pub fn stop(
         }
         Phase::Placed(placement) if placement.stop.is_some() => Answer::StopUnderWay,
         Phase::Placed(_) => {
+            if reason == Reason::StoppedUser {
+                life::gives_gpu_back(fleet, now, id);
+            }
             order_stop(fleet, id, End { reason, detail: String::new(), at: now }, out);
             Answer::StopUnderWay
         }

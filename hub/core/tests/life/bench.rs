@@ -152,6 +152,20 @@ impl Bench {
 
     /// Starts a server and lets it answer.
     pub fn runs(&mut self, user: &str, profile: &str) -> ServerId {
+        let id = self.waits(user, profile);
+        self.report();
+        assert!(self.server(&id).is_ready());
+        id
+    }
+
+    /// Its owner stops it.
+    pub fn stops(&mut self, id: &ServerId) {
+        let reason = Reason::StoppedUser;
+        self.take(Event::Stop { server: id.clone(), reason, reply: None });
+    }
+
+    /// Asks for a server, which may have to wait.
+    pub fn waits(&mut self, user: &str, profile: &str) -> ServerId {
         self.ids += 1;
         let id = ServerId::from_random(self.ids);
         let group = Group { name: "lsst".into(), gid: 5000 };
@@ -163,7 +177,7 @@ impl Bench {
             home: format!("/home/{user}"),
         };
         let answer = self.ask(Event::Start(Box::new(StartRequest {
-            server: id.clone(),
+            server: id,
             decision: DecisionId::from_random(1000 + self.ids),
             account,
             name: ServerName::default_server(),
@@ -173,10 +187,10 @@ impl Bench {
             user_options: None,
             reply: Some(1),
         })));
-        assert!(matches!(answer, Answer::Accepted(_)), "{answer:?}");
-        self.report();
-        assert!(self.server(&id).is_ready());
-        id
+        match answer {
+            Answer::Accepted(decision) => decision.server.clone(),
+            other => panic!("{other:?}"),
+        }
     }
 
     pub fn server(&self, id: &ServerId) -> &Server {

@@ -118,6 +118,41 @@ fn a_gpu_of_which_nothing_is_told_is_not_unused() {
 }
 
 #[test]
+fn who_gives_a_gpu_back_when_asked_keeps_the_place_in_the_queue() {
+    // Bob has the only GPU; carol waits for it, then dave. Bob gives it back and carol has it.
+    // When bob asks again he comes before dave; a stop without having been asked gives no place.
+    for asked in [true, false] {
+        let mut bench = Bench::new(rules(GpuAction::OfferCpu, IfBusy::Report));
+        let bob = bench.runs("bob", "gpu");
+        minutes(&mut bench, &bob, if asked { 13 * 60 } else { 60 }, 0, false);
+        let carol = bench.waits("carol", "gpu");
+        bench.stops(&bob);
+        bench.beat();
+        bench.beat();
+        assert!(bench.server(&carol).placement().is_some());
+        assert_eq!(bench.servers[&bob].gpu_turn.is_some(), asked);
+        bench.reborn(rules(GpuAction::OfferCpu, IfBusy::Report));
+        bench.passes(60);
+        let dave = bench.waits("dave", "gpu");
+        bench.passes(60);
+        let again = bench.waits("bob", "gpu");
+        let place = |bench: &Bench, id| {
+            berth_core::queue::place_of(&bench.fleet, bench.server(id), bench.now).unwrap()
+        };
+        let expected = if asked { (1, 2) } else { (2, 1) };
+        assert_eq!((place(&bench, &again), place(&bench, &dave)), expected);
+        // The place is used once.
+        bench.stops(&carol);
+        bench.beat();
+        bench.beat();
+        let (first, other) = if asked { (&again, &dave) } else { (&dave, &again) };
+        assert!(bench.server(first).placement().is_some());
+        assert!(bench.server(other).placement().is_none());
+        assert_eq!(bench.servers[&again].gpu_turn, None);
+    }
+}
+
+#[test]
 fn a_site_that_only_wants_a_list_asks_nobody() {
     let mut bench = Bench::new(rules(GpuAction::Report, IfBusy::Report));
     let id = bench.runs("bob", "gpu");
