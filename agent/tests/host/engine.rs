@@ -70,22 +70,24 @@ impl Engine {
             assert!(ended.is_none() && Instant::now() < end, "{NEEDED}\n{log}");
             std::thread::sleep(Duration::from_millis(50));
         }
-        engine.copy_image();
+        engine.make_images();
         engine
     }
 
-    /// The small image of the first engine, and one that asks for every GPU there is.
-    fn copy_image(&self) {
-        let socket = self.socket();
-        let copied = Command::new("sh")
-            .args(["-c", &format!("docker save {IMAGE} | docker -H {socket} load")])
-            .output()
-            .unwrap();
-        assert!(copied.status.success(), "{}", String::from_utf8_lossy(&copied.stderr));
-        let id = self.docker(&["create", IMAGE, "true"]);
-        let change = ["commit", "--change", "ENV NVIDIA_VISIBLE_DEVICES=all", &id, GREEDY];
-        self.docker(&change);
-        self.docker(&["rm", &id]);
+    /// A small image, and one that asks for every GPU there is. Not copied from the first engine:
+    /// this storage driver keeps the mode of the folder that an image was made from.
+    fn make_images(&self) {
+        let (socket, at) = (self.socket(), self.folder.path().display());
+        let script = format!(
+            "set -e; mkdir -p {at}/image/bin {at}/image/www
+             cp $(command -v busybox) {at}/image/bin/busybox
+             ln -s busybox {at}/image/bin/httpd
+             import() {{ tar -C {at}/image -c bin www | docker -H {socket} import \"$@\"; }}
+             import --change 'ENV PATH=/bin' - {IMAGE}
+             import --change 'ENV PATH=/bin NVIDIA_VISIBLE_DEVICES=all' - {GREEDY}"
+        );
+        let made = Command::new("sh").args(["-c", &script]).output().unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     }
 
     pub fn socket(&self) -> String {
