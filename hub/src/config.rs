@@ -17,6 +17,7 @@ pub mod login;
 mod pools;
 mod profiles;
 mod quotas;
+pub mod roles;
 pub mod secret;
 mod sources;
 mod trainings;
@@ -51,6 +52,8 @@ pub struct People {
     pub login: login::Login,
     /// Whether their accounts are valid, and their numbers on the hosts.
     pub directory: directory::Directory,
+    /// What some of them may do beyond their own.
+    pub roles: roles::Roles,
 }
 
 /// Addresses and folders of this process.
@@ -109,6 +112,7 @@ fn understand(sources: Sources, now: Timestamp) -> Result<(Config, Diagnostics),
     access::take(&mut draft);
     trainings::take(&mut draft);
     let directory = directory::take(&mut draft);
+    let roles = roles::take(&mut draft);
     draft.check_names();
     if draft.sources.are_whole() {
         checks::check(&mut draft);
@@ -118,7 +122,7 @@ fn understand(sources: Sources, now: Timestamp) -> Result<(Config, Diagnostics),
     let diagnostics = draft.sources.into_diagnostics();
     match hub {
         Some((hub, login)) if !diagnostics.has_errors() => {
-            let people = People { login, directory };
+            let people = People { login, directory, roles };
             Ok((Config { settings, hub, people }, diagnostics))
         }
         _ => Err(diagnostics),

@@ -17,8 +17,18 @@ use super::diagnostic::{Diagnostic, Diagnostics, Severity};
 use super::value::{self, Written};
 
 /// Each subject is `SUBJECT.toml`, `SUBJECT.d/*.toml`, or both.
-const SUBJECTS: [&str; 9] =
-    ["hub", "hosts", "images", "pools", "profiles", "access", "quotas", "trainings", "directory"];
+const SUBJECTS: [&str; 10] = [
+    "hub",
+    "hosts",
+    "images",
+    "pools",
+    "profiles",
+    "access",
+    "quotas",
+    "trainings",
+    "directory",
+    "roles",
+];
 
 /// Files of other programs, which packages put into the same folder.
 const OTHERS: [&str; 1] = ["proxy"];
