@@ -20,6 +20,7 @@ mod mail;
 mod pools;
 mod profiles;
 mod quotas;
+pub mod roles;
 pub mod secret;
 mod sources;
 mod trainings;
@@ -56,6 +57,8 @@ pub struct People {
     pub login: login::Login,
     /// Whether their accounts are valid, and their numbers on the hosts.
     pub directory: directory::Directory,
+    /// What some of them may do beyond their own.
+    pub roles: roles::Roles,
 }
 
 /// Addresses and folders of this process.
@@ -124,6 +127,7 @@ fn understand(sources: Sources, now: Timestamp) -> Result<(Config, Diagnostics),
     trainings::take(&mut draft);
     let directory = directory::take(&mut draft);
     lifecycle::take(&mut draft);
+    let roles = roles::take(&mut draft);
     draft.check_names();
     if draft.sources.are_whole() {
         checks::check(&mut draft);
@@ -133,7 +137,7 @@ fn understand(sources: Sources, now: Timestamp) -> Result<(Config, Diagnostics),
     let diagnostics = draft.sources.into_diagnostics();
     match hub {
         Some((hub, login)) if !diagnostics.has_errors() => {
-            let people = People { login, directory };
+            let people = People { login, directory, roles };
             Ok((Config { settings, hub, people }, diagnostics))
         }
         _ => Err(diagnostics),

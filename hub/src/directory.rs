@@ -208,7 +208,7 @@ impl Asked {
         }
         let why = match self.ask(asked.as_ref(), name, begun).await {
             Ok(found) => {
-                keep(hub, source, name, begun, found.as_ref(), entry.is_some());
+                keep(hub, source, name, begun, found.clone(), entry.is_some()).await?;
                 return Ok(word(found, Some(begun), None));
             }
             Err(SourceError(why)) => why,
@@ -243,24 +243,24 @@ impl Asked {
 }
 
 /// Keeps what a source said, for the time when it does not answer.
-fn keep(
+async fn keep(
     hub: &Hub,
     source: &str,
     name: &Username,
     at: Timestamp,
-    found: Option<&Entry>,
+    found: Option<Entry>,
     was_known: bool,
-) {
-    let (source, name) = (source.to_owned(), name.clone());
-    match found.cloned() {
-        Some(entry) => hub.storage.write_later("a word of the directory", move |database| {
-            database.save_known(&source, &name, at, &entry)
-        }),
-        None if was_known => hub.storage.write_later("a word of the directory", move |database| {
-            database.forget_known(&source, &name)
-        }),
-        None => {}
+) -> Result<(), StorageError> {
+    if found.is_none() && !was_known {
+        return Ok(());
     }
+    let (source, name) = (source.to_owned(), name.clone());
+    hub.storage
+        .write(move |database| match found {
+            Some(entry) => database.save_known(&source, &name, at, &entry),
+            None => database.forget_known(&source, &name),
+        })
+        .await
 }
 
 fn source_of(source: &config::Source) -> Option<Box<dyn Source>> {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use berth_common::Generation;
 use berth_core::Server;
+use berth_store::User;
 use tokio::sync::{mpsc, watch};
 
 use crate::auth::oidc::Providers;
@@ -46,6 +47,11 @@ impl Hub {
     /// The configuration in force.
     pub fn config(&self) -> Arc<Config> {
         self.config.load_full()
+    }
+
+    /// Whether somebody is an administrator: made one in the hub, or by the site's roles.
+    pub fn is_admin(&self, user: &User) -> bool {
+        user.admin || self.config().people.roles.make_admin(&user.account)
     }
 
     /// Whether people can open a server: it answers, and the proxy leads there.

@@ -20,7 +20,6 @@ use crate::auth::refusal::Refusal;
 use crate::auth::session::{self, CookieNames};
 use crate::auth::visitor::found;
 use crate::auth::xsrf::{self, XsrfError};
-use crate::directory::Standing;
 use crate::site::Hub;
 
 /// Where people arrive when nothing else is asked for.
@@ -189,29 +188,19 @@ fn names(hub: &Hub) -> Result<CookieNames, Refusal> {
 /// Why not, for the login page.
 pub async fn log_in(hub: &Arc<Hub>, attempt: &LoginAttempt) -> Result<Response, LoginRefused> {
     let LoginAttempt { gate, name, password, address, .. } = attempt;
-    let config = hub.config();
-    if !config.people.login.passwords {
-        return Err(LoginRefused::NoPasswords);
-    }
     let begun = Instant::now();
     let verified = password::verify(hub, gate, name, password, address).await;
     hub.metrics.login(verified.is_ok(), begun);
     let user = verified.map_err(|error| {
-        let refused = match error {
+        tracing::info!(user = attempt.shown_name, %address, %error, "login refused");
+        match error {
             PasswordError::TooMany(seconds) => LoginRefused::TooMany(seconds),
             PasswordError::Wrong | PasswordError::Unsuitable => LoginRefused::Wrong,
+            PasswordError::Off => LoginRefused::NoPasswords,
             PasswordError::Hash | PasswordError::Storage(_) => LoginRefused::Unavailable,
-        };
-        tracing::info!(user = attempt.shown_name, %address, %error, "login refused");
-        refused
+            PasswordError::Account { reason, why } => LoginRefused::Account { reason, why },
+        }
     })?;
-    let standing = hub.directory.look(hub, &user.account.name, None).await;
-    let standing = standing.map_err(|_| LoginRefused::Unavailable)?;
-    if !matches!(standing, Standing::Valid(_)) {
-        let (reason, why) = standing.refusal(&config.people.directory);
-        tracing::info!(user = attempt.shown_name, %address, %reason, "login refused");
-        return Err(LoginRefused::Account { reason, why });
-    }
     let cookies = session::begin(hub, attempt.names, &user, &attempt.headers, None)
         .await
         .map_err(|_| LoginRefused::Unavailable)?;

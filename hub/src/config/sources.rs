@@ -18,7 +18,7 @@ use super::diagnostic::{Diagnostic, Diagnostics, Severity};
 use super::value::{self, Written};
 
 /// Each subject is `SUBJECT.toml`, `SUBJECT.d/*.toml`, or both.
-const SUBJECTS: [&str; 10] = [
+const SUBJECTS: [&str; 11] = [
     "hub",
     "hosts",
     "images",
@@ -29,6 +29,7 @@ const SUBJECTS: [&str; 10] = [
     "trainings",
     "directory",
     "lifecycle",
+    "roles",
 ];
 
 /// Files of other programs, which packages put into the same folder.

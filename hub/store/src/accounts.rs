@@ -118,6 +118,15 @@ impl Database {
         Ok(self.connection.execute(sql, params![name.as_str(), hash])? > 0)
     }
 
+    /// Makes somebody an administrator, or no longer one. True if there is such a user.
+    ///
+    /// # Errors
+    /// SQLite's own.
+    pub fn set_admin(&mut self, name: &Username, admin: bool) -> Result<bool, StoreError> {
+        let sql = "UPDATE users SET admin = ?2 WHERE name = ?1";
+        Ok(self.connection.execute(sql, params![name.as_str(), admin])? > 0)
+    }
+
     /// Removes a user with the user's sessions and tokens. True if there was one.
     ///
     /// # Errors

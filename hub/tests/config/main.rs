@@ -5,3 +5,4 @@ mod folder;
 mod meaning;
 mod mistakes;
 mod mutations;
+mod people;

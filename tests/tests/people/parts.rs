@@ -1,13 +1,17 @@
 //! The programs that a test starts: hub, provider, slapd. Each on ports of its own, each ended with
 //! the test.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+
+/// A program that is not ready by then will not be.
+const WITHIN: Duration = Duration::from_secs(60);
 
 /// A program that ends with the test.
 pub struct Program(Child);
@@ -20,19 +24,37 @@ impl Drop for Program {
 }
 
 impl Program {
-    /// Starts a program and reads its output until a line says that it is ready. Returns that line.
+    /// Starts a program and waits for the line by which it says that it is ready. Returns that
+    /// line.
     fn start(command: &mut Command, ready: &str) -> (Self, String) {
         let shown = format!("{command:?}");
-        command.stdout(Stdio::piped()).stderr(Stdio::inherit()).stdin(Stdio::null());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).stdin(Stdio::null());
         let child = command.spawn().unwrap_or_else(|error| panic!("{shown}: {error}"));
         let mut program = Self(child);
-        let mut lines = BufReader::new(program.0.stdout.take().unwrap()).lines();
-        let line = lines.by_ref().map_while(Result::ok).find(|line| line.contains(ready));
-        let line = line.unwrap_or_else(|| panic!("{shown} ended before it was ready"));
-        // Somebody must go on reading, or the program waits for ever.
-        std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
-        (program, line)
+        let (out, err) = (program.0.stdout.take().unwrap(), program.0.stderr.take().unwrap());
+        let (say, said) = mpsc::channel();
+        follow(out, say.clone());
+        follow(err, say);
+        let end = Instant::now() + WITHIN;
+        loop {
+            let line = said.recv_timeout(end.saturating_duration_since(Instant::now()));
+            let line = line.unwrap_or_else(|why| panic!("{shown} was not ready: {why}"));
+            if line.contains(ready) {
+                return (program, line);
+            }
+        }
     }
+}
+
+/// Reads on to the end, or the program would wait for its reader. What it says is shown with a
+/// test that fails.
+fn follow(stream: impl Read + Send + 'static, say: mpsc::Sender<String>) {
+    std::thread::spawn(move || {
+        for line in BufReader::new(stream).lines().map_while(Result::ok) {
+            println!("{line}");
+            let _ = say.send(line);
+        }
+    });
 }
 
 /// A port that nobody uses. Between this and its use somebody else could take it; then the test
@@ -157,7 +179,7 @@ impl Slapd {
         command.args(["-d", "0", "-h", &self.url, "-f"]).arg(self.folder.path().join("slapd.conf"));
         command.stdout(Stdio::null()).stderr(Stdio::null()).stdin(Stdio::null());
         self.program = Some(Program(command.spawn().expect("slapd")));
-        let end = Instant::now() + Duration::from_secs(30);
+        let end = Instant::now() + WITHIN;
         let address = self.url.trim_start_matches("ldap://");
         while std::net::TcpStream::connect(address).is_err() {
             assert!(Instant::now() < end, "slapd does not answer");
@@ -255,7 +277,7 @@ impl Hub {
         }
         let program = root().join("target/release/berth-hub");
         let mut command = Command::new(&program);
-        command.args(["serve", "--config"]).arg(path).env("RUST_LOG", "info");
+        command.args(["serve", "--config"]).arg(path);
         let (program, _) = Program::start(&mut command, "hub is ready");
         Self { url: url.to_owned(), folder, _program: program }
     }

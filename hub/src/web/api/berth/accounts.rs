@@ -60,7 +60,7 @@ pub async fn show(
             "why": why,
             "account": account,
             "known_here": user.is_some(),
-            "admin": user.as_ref().is_some_and(|user| user.admin),
+            "admin": user.as_ref().is_some_and(|user| hub.is_admin(user)),
             "invalid_since": lapse.map(|lapse| lapse.since.to_string()),
             "sources": words.iter().map(word).collect::<Vec<_>>(),
             "identities": identities.iter().map(identity).collect::<Vec<_>>(),
@@ -91,7 +91,10 @@ fn identity(identity: &Identity) -> Value {
 fn may_link(hub: &Hub, caller: &Caller, name: &str) -> Result<User, ApiError> {
     caller.require_for_all("admin:users")?;
     let user = find_user(hub, name)?.ok_or_else(ApiError::no_resource)?;
-    if caller.scopes.cover(&Scopes::of_user(&user), &user.account.groups) {
+    if caller
+        .scopes
+        .cover(&Scopes::of_user(&user, &hub.config().people.roles), &user.account.groups)
+    {
         Ok(user)
     } else {
         Err(ApiError::no_scope(&["admin:users"]))

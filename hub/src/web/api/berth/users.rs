@@ -141,7 +141,7 @@ pub async fn set_password(
 ) -> Result<Json<Value>, ApiError> {
     let body = body.or_empty();
     body::only(&body, &["password"])?;
-    let user = may_set_password(&caller, find_user(&hub, &name)?)?;
+    let user = may_set_password(&hub, &caller, find_user(&hub, &name)?)?;
     let given: Option<String> = body::field(&body, "password")?;
     let made = given.is_none().then(make_password);
     let password = given.or_else(|| made.clone()).unwrap_or_default();
@@ -167,13 +167,16 @@ pub async fn set_password(
 }
 
 /// Setting a password is becoming that person, so the caller must hold all that the person holds.
-fn may_set_password(caller: &Caller, user: Option<User>) -> Result<User, ApiError> {
+fn may_set_password(hub: &Hub, caller: &Caller, user: Option<User>) -> Result<User, ApiError> {
     let own = user.as_ref().is_some_and(|user| caller.is(user));
     if !own {
         caller.require_for_all("admin:users")?;
     }
     let user = user.ok_or_else(ApiError::no_resource)?;
-    if caller.scopes.cover(&Scopes::of_user(&user), &user.account.groups) {
+    if caller
+        .scopes
+        .cover(&Scopes::of_user(&user, &hub.config().people.roles), &user.account.groups)
+    {
         Ok(user)
     } else {
         Err(ApiError::no_scope(&["admin:users"]))
@@ -185,7 +188,10 @@ fn refused(error: PasswordError) -> ApiError {
         PasswordError::TooMany(seconds) => ApiError::too_many(seconds),
         PasswordError::Unsuitable => ApiError::bad_request(error.to_string()),
         PasswordError::Storage(error) => error.into(),
-        PasswordError::Wrong | PasswordError::Hash => {
+        PasswordError::Wrong
+        | PasswordError::Hash
+        | PasswordError::Off
+        | PasswordError::Account { .. } => {
             ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
         }
     }
