@@ -15,7 +15,7 @@ mod quota;
 mod training;
 
 pub use access::{Access, Allow, Deny, Named, People, Place};
-pub use pool::{CpuServers, GpuSharing, MemoryRule, Pool, Strategy};
+pub use pool::{CpuServers, GpuSharing, MemoryRule, Pool, Relief, Strategy};
 pub use profile::{GpuChoice, Profile};
 pub use quota::{Budget, Merge, Metered, Quota, Quotas, WhenOver};
 pub use training::{Training, Window};

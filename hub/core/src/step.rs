@@ -17,6 +17,7 @@ mod admit;
 mod claim;
 mod drain;
 mod intend;
+mod relief;
 mod report;
 mod start;
 mod stop;
@@ -63,6 +64,7 @@ fn tick(fleet: &mut Fleet, now: Timestamp, out: &mut Vec<Effect>) {
     save_activity(fleet, now, out);
     claim::pass_on(fleet, now, out);
     drain::carry_out(fleet, now, out);
+    relief::carry_out(fleet, now, out);
     price(fleet, now, out);
     if now >= fleet.index.floor_saved.plus(FLOOR_SAVED_EVERY) {
         save_floor(fleet, now, out);

@@ -146,6 +146,7 @@ fn running(host: &HostId, held: &FloorServer) -> Server {
             said: Revision { epoch: Epoch(0), seq: 0 },
             ready_at: Some(Timestamp(0)),
             steps: Vec::new(),
+            asked_to_leave: None,
             stop: None,
         }),
         ask: Ask {

@@ -143,6 +143,9 @@ pub struct Placement {
     /// The start's milestones, by the agent's clock.
     #[serde(default)]
     pub steps: Vec<StepDone>,
+    /// When its owner was told that it will be stopped, being idle, to relieve its host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked_to_leave: Option<Timestamp>,
     /// Set once it must end; never taken back.
     pub stop: Option<StopOrder>,
 }

@@ -377,6 +377,7 @@ fn placement(host: &HostId, origin: &Origin, now: Timestamp, said: Revision) -> 
         said,
         ready_at: None,
         steps: Vec::new(),
+        asked_to_leave: None,
         stop: None,
     }
 }

@@ -277,6 +277,7 @@ pub fn put(
         said,
         ready_at: None,
         steps: Vec::new(),
+        asked_to_leave: None,
         stop: None,
     };
     fleet.set_phase(id, Phase::Placed(placement));
