@@ -10,6 +10,7 @@ use crate::decision::Decision;
 use crate::fleet::{Host, Intent, Server};
 use crate::floor::FloorHost;
 use crate::packing::Prices;
+use crate::queue::{Life, Wait};
 use crate::settings::Settings;
 use crate::usage::UsageDay;
 
@@ -180,4 +181,8 @@ pub enum Row {
     Prices(Arc<Prices>),
     /// A day of a person's use.
     Usage(UsageDay),
+    /// How long a server held its place.
+    Life(Life),
+    /// How a wait turned out.
+    Wait(Wait),
 }

@@ -4,8 +4,8 @@ use std::fmt;
 
 use berth_common::link::{Account, StepDone};
 use berth_common::{
-    ByteCount, DecisionId, Generation, GpuPart, HostId, Reason, Resources, Revision, ServerId,
-    ServerName, Timestamp, Username,
+    ByteCount, DecisionId, Generation, GpuPart, HostId, Reason, Resources, Revision, Seconds,
+    ServerId, ServerName, Timestamp, Username,
 };
 use serde::{Deserialize, Serialize};
 
@@ -109,6 +109,9 @@ pub enum Phase {
         /// When its owner last looked at it; `None`: a program asked, which need not look.
         #[serde(default)]
         watched: Option<Timestamp>,
+        /// What was foreseen when it was asked for.
+        #[serde(default)]
+        foreseen: Option<Seconds>,
         /// The place that is held for it once its turn has come.
         #[serde(default)]
         place: Option<HeldPlace>,
