@@ -105,6 +105,7 @@ reasons! {
     StoppedAge "stopped.age" "Stopped: it has run as long as its profile allows." "Start it again; nothing in your spaces is lost.";
     StoppedGpuUnused "stopped.gpu_unused" "Stopped: its GPU was held and not used." "Start it again without a GPU, or when you need one.";
     StoppedDrain "stopped.drain" "Stopped because its host is being emptied." "Start it again; it will run on another host.";
+    StoppedMemory "stopped.memory" "Stopped: it was idle, and the memory of its host was running out." "Start it again; it will run where there is room. Nothing in your spaces is lost.";
     StoppedCrash "stopped.crash" "The server ended by itself." "Start it again; if it happens again, tell the administrators.";
     StoppedOom "stopped.oom" "The server used all its memory and was ended." "Start it again with more memory.";
     StoppedHostRestarted "stopped.host_lost" "The host was restarted." "Start it again; it may run on another host.";

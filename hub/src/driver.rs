@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use berth_common::{Epoch, HostId, ServerId};
 use berth_core::event::{Effect, Event, ReplyTo, Row};
+use berth_core::queue::{Lives, Waits};
 use berth_core::store::{Store, commit_then_release};
 use berth_core::usage::Usage;
 use berth_core::{Answer, Fleet, Settings, step};
@@ -133,10 +134,13 @@ fn restore(
     epoch: Epoch,
     settings: Arc<Settings>,
 ) -> Result<Fleet, StorageError> {
-    let (hosts, servers, usage) =
-        storage.read(|reader| Ok((reader.hosts()?, reader.servers()?, reader.usage()?)))?;
+    let (hosts, servers) = storage.read(|reader| Ok((reader.hosts()?, reader.servers()?)))?;
+    let (usage, lives, waits) =
+        storage.read(|reader| Ok((reader.usage()?, reader.lives()?, reader.waits()?)))?;
     let mut fleet = Fleet::restore(epoch, settings, hosts, servers);
     fleet.usage = Usage::of(usage);
+    fleet.lives = Lives::of(lives);
+    fleet.waits = Waits::of(waits);
     Ok(fleet)
 }
 
@@ -214,11 +218,14 @@ impl Driver {
 
     fn reload(&mut self) -> Result<(), StorageError> {
         let former = std::mem::take(&mut self.fleet);
-        let (hosts, servers, usage) = self
-            .storage
-            .read(|reader| Ok((reader.hosts()?, reader.servers()?, reader.usage()?)))?;
+        let storage = &self.storage;
+        let (hosts, servers) = storage.read(|reader| Ok((reader.hosts()?, reader.servers()?)))?;
+        let (usage, lives, waits) =
+            storage.read(|reader| Ok((reader.usage()?, reader.lives()?, reader.waits()?)))?;
         self.fleet = Fleet::resume(&former, hosts, servers);
         self.fleet.usage = Usage::of(usage);
+        self.fleet.lives = Lives::of(lives);
+        self.fleet.waits = Waits::of(waits);
         self.publish.send_replace(Arc::new(self.fleet.clone()));
         Ok(())
     }

@@ -141,6 +141,9 @@ pub struct Estimate {
     pub from: Seconds,
     /// A quarter ends later.
     pub to: Seconds,
+    /// What was foreseen before the span was made from how earlier waits turned out.
+    #[serde(default)]
+    pub foreseen: Seconds,
 }
 
 /// What came of a request.

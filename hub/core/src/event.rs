@@ -13,6 +13,7 @@ use crate::fleet::{Host, Intent, Server};
 use crate::floor::FloorHost;
 use crate::life::{Evidence, Use};
 use crate::packing::Prices;
+use crate::queue::{Life, Wait};
 use crate::rules::Refusal;
 use crate::settings::Settings;
 use crate::usage::UsageDay;
@@ -238,4 +239,8 @@ pub enum Row {
     Prices(Arc<Prices>),
     /// A day of a person's use.
     Usage(UsageDay),
+    /// How long a server held its place.
+    Life(Life),
+    /// How a wait turned out.
+    Wait(Wait),
 }

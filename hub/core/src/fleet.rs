@@ -15,7 +15,7 @@ use crate::floor::{Floor, FloorHost, before_reign};
 use crate::memory;
 use crate::packing::Prices;
 use crate::placement::{Demand, Rows};
-use crate::queue::{KeptFor, Lives};
+use crate::queue::{Curve, KeptFor, Lives, Waits};
 use crate::usage::Usage;
 
 pub mod host;
@@ -48,6 +48,10 @@ pub struct Fleet {
     pub(crate) history: Arc<memory::History>,
     /// How long servers live, for estimates.
     pub lives: Lives,
+    /// How waits turned out beside what was foreseen.
+    pub waits: Waits,
+    /// How long servers live as curves, by pool; at most a minute old.
+    pub(crate) curves: Arc<BTreeMap<String, Curve>>,
     /// What placement looks at, as of the last step.
     pub floor: Floor,
     /// The same under the site's rules.
@@ -85,6 +89,8 @@ pub(crate) struct Index {
     pub(crate) unpriced: bool,
     /// When prices were last made.
     pub(crate) priced_at: Timestamp,
+    /// When the curves of lives were last made.
+    pub(crate) curves_at: Option<Timestamp>,
     /// Hosts that changed since the floor was last saved.
     unsaved: BTreeSet<HostId>,
     /// Moments at which time alone changes the life of a server.
@@ -139,6 +145,8 @@ impl Fleet {
         fleet.prices = Arc::new(Prices { version, ..Prices::default() });
         fleet.demand = former.demand.clone();
         fleet.lives = former.lives.clone();
+        fleet.waits = former.waits.clone();
+        fleet.curves = Arc::clone(&former.curves);
         fleet.removed = Arc::clone(&former.removed);
         for (id, before) in &former.hosts {
             let host =

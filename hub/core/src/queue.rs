@@ -9,6 +9,7 @@
 //! kept, so that small requests cannot pass a large one for ever.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use berth_common::{HostId, Seconds, ServerId, Timestamp, Username};
 
@@ -20,8 +21,12 @@ use crate::settings::Order;
 use crate::usage;
 
 mod estimate;
+mod lives;
+mod waits;
 
-pub use estimate::{Lives, estimate};
+pub use estimate::estimate;
+pub use lives::{Curve, Life, Lives, REMEMBERED};
+pub use waits::{REMEMBERED_WAITS, Wait, Waits};
 
 /// How long others may pass the first of a pool on hosts that are not kept for it.
 pub const PATIENCE: Seconds = Seconds(900);
@@ -169,4 +174,20 @@ pub fn keep_for(
     let host =
         still.filter(|host| rows.could_take(need, host)).or_else(|| rows.least_missing(need));
     KeptFor { server, host }
+}
+
+/// Makes the curves of all pools anew: how long servers live there.
+pub fn look_at_lives(fleet: &mut Fleet, now: Timestamp) {
+    let mut running: BTreeMap<&str, Vec<Timestamp>> = BTreeMap::new();
+    for placement in fleet.servers.values().filter_map(|server| server.placement()) {
+        if let Some(declared) = fleet.settings.hosts.get(&placement.host) {
+            running.entry(declared.pool.as_str()).or_default().push(placement.placed_at);
+        }
+    }
+    let pools = fleet.settings.pools.keys();
+    let curves = pools.filter_map(|pool| {
+        let running = running.get(pool.as_str()).into_iter().flatten().copied();
+        Some((pool.clone(), fleet.lives.curve(pool, running, now)?))
+    });
+    fleet.curves = Arc::new(curves.collect());
 }

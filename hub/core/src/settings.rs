@@ -20,7 +20,7 @@ pub use lifecycle::{
     Above, Activity, ByProfile, Channel, ClockFrom, DrainNotice, Extend, GpuAction, GpuRule,
     IdleRule, IfBusy, Lifecycle, LiveMemory, Quiet, Rescue, Terminal, Warn, Whose, Zone,
 };
-pub use pool::{CpuServers, GpuSharing, MemoryRule, Pool, Strategy};
+pub use pool::{CpuServers, GpuSharing, MemoryRule, Pool, Relief, Strategy};
 pub use profile::{GpuChoice, Profile};
 pub use quota::{Budget, Merge, Metered, Quota, Quotas, WhenOver};
 pub use training::{Training, Window};

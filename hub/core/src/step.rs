@@ -10,6 +10,7 @@ use berth_common::{Seconds, ServerId, Timestamp};
 use crate::event::{Answer, Effect, Event, ReplyTo, Row};
 use crate::fleet::{Fleet, Phase, Server};
 use crate::packing::Prices;
+use crate::queue::{self, Life};
 use crate::rules;
 use crate::settings::Settings;
 
@@ -18,6 +19,7 @@ mod claim;
 mod drain;
 mod intend;
 mod life;
+mod relief;
 mod report;
 mod start;
 mod stop;
@@ -78,7 +80,9 @@ fn tick(fleet: &mut Fleet, now: Timestamp, out: &mut Vec<Effect>) {
     save_activity(fleet, now, out);
     claim::pass_on(fleet, now, out);
     drain::carry_out(fleet, now, out);
+    relief::carry_out(fleet, now, out);
     price(fleet, now, out);
+    look_at_lives(fleet, now);
     if now >= fleet.index.floor_saved.plus(FLOOR_SAVED_EVERY) {
         save_floor(fleet, now, out);
     }
@@ -86,6 +90,16 @@ fn tick(fleet: &mut Fleet, now: Timestamp, out: &mut Vec<Effect>) {
 
 /// Prices are made anew at most this often.
 const PRICED_EVERY: Seconds = Seconds(60);
+
+/// Curves of lives are made anew at most this often.
+const CURVES_EVERY: Seconds = Seconds(60);
+
+fn look_at_lives(fleet: &mut Fleet, now: Timestamp) {
+    if fleet.index.curves_at.is_none_or(|at| now >= at.plus(CURVES_EVERY)) {
+        fleet.index.curves_at = Some(now);
+        queue::look_at_lives(fleet, now);
+    }
+}
 
 /// Makes prices for what is asked for lately, off the path of decisions.
 fn price(fleet: &mut Fleet, now: Timestamp, out: &mut Vec<Effect>) {
@@ -175,7 +189,10 @@ fn book(fleet: &mut Fleet, now: Timestamp, id: &ServerId, out: &mut Vec<Effect>)
     if let Some(pool) =
         fleet.settings.hosts.get(&placement.host).map(|declared| declared.pool.clone())
     {
-        fleet.lives.note(&pool, Seconds(now.millis_since(placement.placed_at) / 1000));
+        let lasted = Seconds(now.millis_since(placement.placed_at) / 1000);
+        let life = Life { pool, ended: now, lasted };
+        fleet.lives.note(&life);
+        out.push(Effect::Save(Row::Life(life)));
     }
 }
 

@@ -132,7 +132,12 @@ impl Bench {
                 Effect::Save(Row::Host(_)) => line.push_str(" save-host"),
                 Effect::Save(Row::ServerGone(_)) => line.push_str(" save-gone"),
                 Effect::Save(
-                    Row::Floor { .. } | Row::Settings(_) | Row::Usage(_) | Row::Prices(_),
+                    Row::Floor { .. }
+                    | Row::Settings(_)
+                    | Row::Usage(_)
+                    | Row::Prices(_)
+                    | Row::Life(_)
+                    | Row::Wait(_),
                 ) => {}
                 Effect::Tell(host) => {
                     let _ = write!(line, " tell-{host}");

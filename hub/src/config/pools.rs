@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use berth_common::{ByteCount, Seconds};
 use berth_core::settings::{
-    CpuServers, GpuSharing, MemoryRule, Order, Pool, QueueSettings, Strategy,
+    CpuServers, GpuSharing, MemoryRule, Order, Pool, QueueSettings, Relief, Strategy,
 };
 use serde::Deserialize;
 use toml::Spanned;
@@ -42,6 +42,7 @@ struct PoolToml {
     oversubscribe: Option<Spanned<Thousandths>>,
     used_ceiling: Option<Spanned<Thousandths>>,
     peak_window: Option<Spanned<Written>>,
+    relief: Option<Relief>,
     open: Option<Open>,
     gpu_sharing: Option<GpuSharing>,
     cpu_servers: Option<Spanned<CpuServersToml>>,
@@ -130,6 +131,7 @@ fn take_pool(draft: &mut Draft, file: File, place: &Place, toml: &PoolToml) -> P
         memory_rule: toml.memory_rule.unwrap_or(silent.memory_rule),
         oversubscribe_milli: oversubscribe.unwrap_or(silent.oversubscribe_milli),
         used_ceiling_milli: used_ceiling.unwrap_or(silent.used_ceiling_milli),
+        relief: toml.relief.unwrap_or(silent.relief),
         peak_window: peak_window.unwrap_or(silent.peak_window),
         trainings_only: matches!(toml.open, Some(Open::Trainings)),
         gpu_sharing: toml.gpu_sharing.unwrap_or(silent.gpu_sharing),

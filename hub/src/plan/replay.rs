@@ -155,6 +155,7 @@ fn running(host: &HostId, held: &FloorServer) -> Server {
             ready_at: Some(Timestamp(0)),
             steps: Vec::new(),
             life: Life::default(),
+            asked_to_leave: None,
             stop: None,
         }),
         ask: Ask {

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use berth_common::{DecisionId, ServerId, Timestamp, Username};
+use berth_common::{DecisionId, Seconds, ServerId, Timestamp, Username};
 use berth_core::event::Row;
 use berth_core::floor::{Floor, FloorHost, first_of_reign};
 use berth_core::packing::Prices;
+use berth_core::queue::{Life, REMEMBERED, REMEMBERED_WAITS, Wait};
 use berth_core::usage::UsageDay;
 use berth_core::{Decision, Host, Server, Settings};
 use rusqlite::{OptionalExtension, Transaction, params};
@@ -85,6 +86,18 @@ fn save(transaction: &Transaction<'_>, row: &Row) -> Result<(), StoreError> {
                     "INSERT OR REPLACE INTO usage (user, day, body) VALUES (?1, ?2, ?3)",
                 )?
                 .execute(params![day.user.as_str(), day.day, json(day, "usage")?])?;
+        }
+        Row::Life(Life { pool, ended, lasted }) => {
+            let lasted = i64::try_from(lasted.0).unwrap_or(i64::MAX);
+            transaction
+                .prepare_cached("INSERT INTO lives (pool, ended, lasted) VALUES (?1, ?2, ?3)")?
+                .execute(params![pool, ended.0, lasted])?;
+        }
+        Row::Wait(Wait { pool, foreseen, lasted }) => {
+            let whole = |seconds: &Seconds| i64::try_from(seconds.0).unwrap_or(i64::MAX);
+            transaction
+                .prepare_cached("INSERT INTO waits (pool, foreseen, lasted) VALUES (?1, ?2, ?3)")?
+                .execute(params![pool, whole(foreseen), whole(lasted)])?;
         }
         Row::Decision(decision) => {
             transaction
@@ -212,6 +225,46 @@ impl Reader {
     /// When a row cannot be read.
     pub fn usage(&self) -> Result<Vec<UsageDay>, StoreError> {
         self.bodies("usage", "SELECT body FROM usage")
+    }
+
+    /// How long servers lived, in the order in which they ended: as many of each pool as estimates
+    /// look at.
+    ///
+    /// # Errors
+    /// When a row cannot be read.
+    pub fn lives(&self) -> Result<Vec<Life>, StoreError> {
+        let mut statement = self.connection.prepare(
+            "SELECT pool, ended, lasted FROM (
+                 SELECT *, row_number() OVER (PARTITION BY pool ORDER BY id DESC) AS newest FROM lives
+             ) WHERE newest <= ?1 ORDER BY id",
+        )?;
+        let most = i64::try_from(REMEMBERED).unwrap_or(i64::MAX);
+        let lives = statement.query_map([most], |row| {
+            let lasted: i64 = row.get(2)?;
+            let lasted = Seconds(lasted.unsigned_abs());
+            Ok(Life { pool: row.get(0)?, ended: Timestamp(row.get(1)?), lasted })
+        })?;
+        Ok(lives.collect::<Result<_, _>>()?)
+    }
+
+    /// How waits turned out, in the order in which they ended: as many of each pool as estimates
+    /// look at.
+    ///
+    /// # Errors
+    /// When a row cannot be read.
+    pub fn waits(&self) -> Result<Vec<Wait>, StoreError> {
+        let mut statement = self.connection.prepare(
+            "SELECT pool, foreseen, lasted FROM (
+                 SELECT *, row_number() OVER (PARTITION BY pool ORDER BY id DESC) AS newest FROM waits
+             ) WHERE newest <= ?1 ORDER BY id",
+        )?;
+        let most = i64::try_from(REMEMBERED_WAITS).unwrap_or(i64::MAX);
+        let waits = statement.query_map([most], |row| {
+            let (foreseen, lasted): (i64, i64) = (row.get(1)?, row.get(2)?);
+            let [foreseen, lasted] = [foreseen, lasted].map(|it| Seconds(it.unsigned_abs()));
+            Ok(Wait { pool: row.get(0)?, foreseen, lasted })
+        })?;
+        Ok(waits.collect::<Result<_, _>>()?)
     }
 
     /// Decisions since a moment, oldest first.

@@ -173,6 +173,22 @@ CREATE TRIGGER session_ended AFTER DELETE ON sessions
 CREATE TRIGGER token_ended AFTER DELETE ON tokens
     BEGIN INSERT INTO revocations (hash) VALUES (OLD.hash); END;
 ",
+    "
+-- How long servers held their places, for estimates.
+CREATE TABLE lives (
+    id     INTEGER PRIMARY KEY,
+    pool   TEXT NOT NULL,
+    ended  INTEGER NOT NULL,            -- microseconds since 1970
+    lasted INTEGER NOT NULL             -- seconds
+) STRICT;
+-- How waits turned out beside what was foreseen, in seconds.
+CREATE TABLE waits (
+    id       INTEGER PRIMARY KEY,
+    pool     TEXT NOT NULL,
+    foreseen INTEGER NOT NULL,
+    lasted   INTEGER NOT NULL
+) STRICT;
+",
 ];
 
 /// Brings the schema to this version.

@@ -2,8 +2,8 @@
 
 use berth_common::{ByteCount, Seconds};
 use berth_core::settings::{
-    CpuServers, GpuAction, GpuSharing, IfBusy, MemoryRule, Merge, Metered, Order, Pool, Settings,
-    Strategy, WhenOver, Window,
+    CpuServers, GpuAction, GpuSharing, IfBusy, MemoryRule, Merge, Metered, Order, Pool, Relief,
+    Settings, Strategy, WhenOver, Window,
 };
 
 use crate::folder::Folder;
@@ -36,6 +36,7 @@ fn hosts_and_pools_are_as_written() {
     let cpu = &settings.pools["cpu"];
     assert_eq!((cpu.strategy, cpu.memory_rule), (Strategy::Pack, MemoryRule::Peaks));
     assert_eq!((cpu.oversubscribe_milli, cpu.used_ceiling_milli), (1500, 850));
+    assert_eq!((cpu.relief, settings.pools["gpu"].relief), (Relief::Idle, Relief::None));
     assert_eq!((cpu.peak_window, cpu.trainings_only), (Seconds(7 * 86_400), false));
     assert_eq!(cpu.cite.to_string(), "pools.toml:3");
     let training = &settings.pools["training"];

@@ -98,7 +98,9 @@ impl Store for Disk {
                 | Row::Floor { .. }
                 | Row::Settings(_)
                 | Row::Usage(_)
-                | Row::Prices(_) => {}
+                | Row::Prices(_)
+                | Row::Life(_)
+                | Row::Wait(_) => {}
             }
         }
         Ok(())
@@ -657,8 +659,12 @@ pub fn mark_of(row: &Row) -> Option<&'static str> {
                 .then_some("a reboot released a server")
         }
         Row::ServerGone(_) => Some("a server was removed"),
-        Row::Host(_) | Row::Floor { .. } | Row::Settings(_) | Row::Usage(_) | Row::Prices(_) => {
-            None
-        }
+        Row::Host(_)
+        | Row::Floor { .. }
+        | Row::Settings(_)
+        | Row::Usage(_)
+        | Row::Prices(_)
+        | Row::Life(_)
+        | Row::Wait(_) => None,
     }
 }

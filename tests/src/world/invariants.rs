@@ -259,7 +259,9 @@ impl History {
                 | Row::Floor { .. }
                 | Row::Settings(_)
                 | Row::Usage(_)
-                | Row::Prices(_) => {}
+                | Row::Prices(_)
+                | Row::Life(_)
+                | Row::Wait(_) => {}
             }
         }
         less

@@ -11,6 +11,7 @@ use crate::problem::{Exit, Problem};
 mod drain;
 mod memory;
 mod openb;
+mod queue;
 mod random;
 mod report;
 mod scale;
@@ -25,6 +26,8 @@ pub enum Verb {
     Memory(memory::Args),
     /// A rolling reboot of a fleet
     Drain(drain::Args),
+    /// Weeks of a busy site: whether people wait as long as they were told
+    Queue(queue::Args),
     /// Decisions on a large fleet, with or without the durable write
     Scale(scale::Args),
 }
@@ -38,6 +41,7 @@ pub fn run(verb: &Verb, common: &Common) -> Result<Exit, Problem> {
         Verb::Openb(args) => openb::run(args),
         Verb::Memory(args) => memory::run(args),
         Verb::Drain(args) => drain::run(args),
+        Verb::Queue(args) => queue::run(args),
         Verb::Scale(args) => scale::run(args),
     }?;
     report.print(common.style())?;

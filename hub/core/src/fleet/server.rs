@@ -4,8 +4,8 @@ use std::fmt;
 
 use berth_common::link::{Account, StepDone};
 use berth_common::{
-    ByteCount, DecisionId, Generation, GpuPart, HostId, Reason, Resources, Revision, ServerId,
-    ServerName, Timestamp, Username,
+    ByteCount, DecisionId, Generation, GpuPart, HostId, Reason, Resources, Revision, Seconds,
+    ServerId, ServerName, Timestamp, Username,
 };
 use serde::{Deserialize, Serialize};
 
@@ -114,6 +114,9 @@ pub enum Phase {
         /// When its owner last looked at it; `None`: a program asked, which need not look.
         #[serde(default)]
         watched: Option<Timestamp>,
+        /// What was foreseen when it was asked for.
+        #[serde(default)]
+        foreseen: Option<Seconds>,
         /// The place that is held for it once its turn has come.
         #[serde(default)]
         place: Option<HeldPlace>,
@@ -151,6 +154,9 @@ pub struct Placement {
     /// What keeps it alive, and what its owner was told of its end.
     #[serde(default)]
     pub life: Life,
+    /// When its owner was told that it will be stopped, being idle, to relieve its host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked_to_leave: Option<Timestamp>,
     /// Set once it must end; never taken back.
     pub stop: Option<StopOrder>,
 }

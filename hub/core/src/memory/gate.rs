@@ -11,9 +11,9 @@ const TOO_OLD: Seconds = Seconds(30);
 /// The squares of the limits of young servers may come to so many squares of the usable memory.
 /// Their own use says nothing yet, and two of them that grow at once are what the rule cannot
 /// bear. Squares, because that takes two which could fill the host, or many which could not: with
-/// limits of 28 GB a host of 32 GB takes three at a time and one of 64 GB twelve, and with limits
-/// of 4 GB nobody meets this gate.
-const YOUNG_SQUARES: Thousandths = Thousandths(2500);
+/// limits of 28 GB a host of 32 GB takes two at a time and one of 64 GB ten, and with limits of 4 GB
+/// nobody meets this gate.
+const YOUNG_SQUARES: Thousandths = Thousandths(2000);
 
 /// A part, or a multiple, in thousandths: configuration says 1.5, decisions compare integers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

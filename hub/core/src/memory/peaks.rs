@@ -7,10 +7,12 @@ use super::sums::Member;
 
 /// "Lately": long enough that a spike of a few minutes still counts when the next one comes, and
 /// short enough that memory which was given back serves somebody else.
-const LATELY: Seconds = Seconds(15 * 60);
+const LATELY: Seconds = Seconds(10 * 60);
 /// How long a new server counts with what is expected of it: importing, opening a notebook and
 /// reading the data take that long. The replay's `--cold-age` has the same default.
 pub const SETTLING: Seconds = Seconds(30 * 60);
+/// Within this the use of a server at rest goes up and down.
+const STEADY: ByteCount = ByteCount(32 << 20);
 /// How far back a peak is looked up where the pool says nothing.
 pub const PEAK_WINDOW: Seconds = Seconds(7 * 86_400);
 /// Parts of the long window: with seven days, a peak is forgotten at most six hours late.
@@ -22,6 +24,11 @@ const PARTS: u64 = 28;
 pub struct Peaks {
     since: Timestamp,
     used: ByteCount,
+    /// The level that the use has kept, within [`STEADY`], and since when.
+    #[serde(default)]
+    level: ByteCount,
+    #[serde(default)]
+    level_since: Timestamp,
     lately: Highest,
     long: Highest,
 }
@@ -42,6 +49,8 @@ impl Peaks {
         Self {
             since: at,
             used: ByteCount::ZERO,
+            level: ByteCount::ZERO,
+            level_since: at,
             lately: Highest::new(Seconds(60), LATELY.0 / 60),
             long: Highest::new(Seconds(window.0.div_ceil(PARTS).max(1)), PARTS),
         }
@@ -50,6 +59,10 @@ impl Peaks {
     /// What it uses at this moment. A moment before an earlier one counts as that one.
     pub fn record(&mut self, at: Timestamp, used: ByteCount) {
         self.used = used;
+        if used > self.level.plus(STEADY) || self.level > used.plus(STEADY) {
+            self.level = used;
+            self.level_since = at;
+        }
         self.lately.record(at, used);
         self.long.record(at, used);
     }
@@ -70,6 +83,11 @@ impl Peaks {
             peak = peak.max(learned);
         }
         Member { used: self.used, lately, peak, limit, young }.bounded()
+    }
+
+    /// Since when its use has hardly changed.
+    pub fn steady_since(&self) -> Timestamp {
+        self.level_since
     }
 
     /// The highest use known: what its history gets once it ends.

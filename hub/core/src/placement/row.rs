@@ -6,7 +6,7 @@ use std::sync::Arc;
 use berth_common::{ByteCount, Reason, Seconds, Timestamp};
 
 use crate::floor::FloorHost;
-use crate::memory::{Bound, HostMemory, Kind, Report, Rule, Sums, Thousandths};
+use crate::memory::{Alarm, Bound, HostMemory, Kind, Report, Rule, Sums, Thousandths, alarm};
 use crate::packing::{Devices, Group, Shape};
 use crate::settings::{
     CpuServers, GpuSharing, HostSettings, Image, MemoryRule, Pool, Settings, Strategy,
@@ -171,6 +171,12 @@ impl Memory {
             sums: Sums::of(host.servers.iter().map(|server| &server.memory)),
             rule: rule_of(pool),
         }
+    }
+
+    /// The growth alarm, if the host's word is fresh enough to act on it.
+    pub fn alarm(&self) -> Option<Alarm> {
+        let trusted = self.host.distrust(&self.sums).is_none();
+        trusted.then(|| alarm(&self.sums, self.usable())).flatten()
     }
 
     /// The same host if it said the same again at this moment.

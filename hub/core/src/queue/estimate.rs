@@ -1,80 +1,136 @@
 //! When a waiting request may start: a span within which half of such waits end.
 //!
-//! A place comes free when a server ends. How much longer a server that has lived for some time goes
-//! on is read from the lives of those before it that lived at least as long; an idle limit that is
-//! running bounds it. The quarter and three-quarter points of that, of the server whose end will
-//! make the place, are the span.
+//! Places come free when servers end. How likely each of them is to end within some time is read
+//! from the curve of [`super::lives`], at its age; an idle limit that is running may end it sooner.
+//! The sum of that over all servers whose end gives room is how many places come free in that time;
+//! what is foreseen is the time in which as many come as are needed.
+//!
+//! The span around it comes from how the last waits turned out beside what was foreseen for them
+//! ([`super::waits`]): sizes differ, others come and go, and no formula knows by how much. Until
+//! enough is known of that it is as if places came free independently (Poisson).
 
-use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
+use std::collections::BTreeMap;
 
-use berth_common::{Seconds, Timestamp};
+use berth_common::{HostId, Seconds, Timestamp};
 
+use super::lives::{Curve, seconds};
 use crate::decision::Estimate;
 use crate::fleet::{Fleet, Placement, Server};
-use crate::placement::Need;
+use crate::life;
+use crate::placement::{Need, Rows};
 
-/// Lives that are remembered, by pool.
-const REMEMBERED: usize = 512;
-/// Fewer known lives than this give no estimate: a wrong one is worse than none.
-const LEAST: usize = 8;
+/// No span reaches further: nobody waits longer for a notebook.
+const LONGEST_S: u32 = 30 * 86_400;
 
-/// How long servers lived, by pool, newest last.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Lives {
-    by_pool: Arc<BTreeMap<String, VecDeque<u32>>>,
-}
-
-impl Lives {
-    /// Notes how long a server held its place.
-    pub fn note(&mut self, pool: &str, life: Seconds) {
-        let lives = Arc::make_mut(&mut self.by_pool).entry(pool.to_owned()).or_default();
-        lives.push_back(u32::try_from(life.0).unwrap_or(u32::MAX));
-        if lives.len() > REMEMBERED {
-            lives.pop_front();
-        }
-    }
-
-    /// The quarter and three-quarter points of how much longer a server of this age goes on.
-    fn rest(&self, pool: &str, age_s: u32) -> Option<(u32, u32)> {
-        let lives = self.by_pool.get(pool).filter(|lives| lives.len() >= LEAST)?;
-        let mut rests: Vec<_> = lives.iter().filter_map(|life| life.checked_sub(age_s)).collect();
-        rests.sort_unstable();
-        let at = |quarter: usize| rests.get(rests.len() * quarter / 4).copied();
-        at(1).zip(at(3))
-    }
+/// One server whose end gives room, or a part of it.
+struct Ending {
+    age_s: u32,
+    /// Which part of a place it gives: one over the number of servers that must end on its host.
+    part: f64,
+    /// When its idle limit ends it, in seconds, and how likely it is that nobody comes before.
+    idle: Option<(u32, f64)>,
 }
 
 /// When a request with so many before it may start; `None` when too little is known.
-pub fn estimate(fleet: &Fleet, need: &Need, ahead: u32, now: Timestamp) -> Option<Estimate> {
-    let (mut soonest, mut latest) = (Vec::new(), Vec::new());
+pub fn estimate(
+    fleet: &Fleet,
+    rows: &Rows,
+    need: &Need,
+    ahead: u32,
+    now: Timestamp,
+) -> Option<Estimate> {
+    let curve = fleet.curves.get(&need.pool)?;
+    let endings = endings(fleet, rows, need, now);
+    let places = f64::from(ahead.saturating_add(1));
+    let within = |next_s: u32| endings.iter().map(|it| it.hazard(curve, next_s)).sum::<f64>();
+    let reached = |places: f64| {
+        let (mut least, mut most) = (0, LONGEST_S);
+        if within(most) < places {
+            return None;
+        }
+        while least < most {
+            let middle = least + (most - least) / 2;
+            if within(middle) >= places { most = middle } else { least = middle + 1 }
+        }
+        Some(Seconds(least.into()))
+    };
+    let foreseen = reached(expected(places, 0.0))?;
+    let span = fleet.waits.span(&need.pool, foreseen);
+    let by_chance = || reached(expected(places, -1.0)).zip(reached(expected(places, 1.0)));
+    let (from, to) = span.or_else(by_chance)?;
+    Some(Estimate { from, to, foreseen })
+}
+
+/// How many places must be expected for so many to have come with a quarter's (-1), a half's (0) or
+/// three quarters' (1) probability: the quartiles of the gamma distribution, by Wilson and Hilferty.
+fn expected(places: f64, side: f64) -> f64 {
+    /// The upper quartile of the normal distribution.
+    const QUARTILE: f64 = 0.674_489_75;
+    let root = 1.0 - 1.0 / (9.0 * places) + side * QUARTILE / (3.0 * places.sqrt());
+    places * root * root * root
+}
+
+impl Ending {
+    fn hazard(&self, curve: &Curve, next_s: u32) -> f64 {
+        let by_idling = match self.idle {
+            // That many of a hundred such servers are gone by then, whatever else ends them.
+            Some((end_s, nobody_comes)) if next_s >= end_s => -(1.0 - nobody_comes).ln(),
+            _ => 0.0,
+        };
+        self.part * curve.ahead(self.age_s, next_s).max(by_idling)
+    }
+}
+
+/// The servers whose end gives room for a need.
+fn endings(fleet: &Fleet, rows: &Rows, need: &Need, now: Timestamp) -> Vec<Ending> {
+    let mut by_host: BTreeMap<&HostId, Vec<(&Server, &Placement)>> = BTreeMap::new();
     for server in fleet.servers.values() {
-        let Some(placement) = server.placement().filter(|placement| frees(fleet, placement, need))
-        else {
+        if let Some(placement) = server.placement() {
+            by_host.entry(&placement.host).or_default().push((server, placement));
+        }
+    }
+    let mut endings = Vec::new();
+    for (host, servers) in by_host {
+        let Some((devices, memory)) = rows.lacking(need, host) else { continue };
+        let helps = |placement: &Placement| devices == 0 || !placement.gpus.is_empty();
+        let mut freed: Vec<u64> = servers
+            .iter()
+            .filter(|(_, placement)| helps(placement))
+            .map(|(_, placement)| placement.reservation.memory.0)
+            .collect();
+        freed.sort_unstable_by(|a, b| b.cmp(a));
+        let Some(ends) = how_many(&freed, memory).map(|ends| ends.max(devices).max(1)) else {
             continue;
         };
-        let age = u32::try_from(now.millis_since(placement.placed_at) / 1000).unwrap_or(u32::MAX);
-        let Some((low, high)) = fleet.lives.rest(&need.pool, age) else { continue };
-        let idle_end = idle_end(fleet, server, now).unwrap_or(u32::MAX);
-        soonest.push(low.min(idle_end));
-        latest.push(high.min(idle_end));
+        let part = 1.0 / f64::from(ends);
+        let of_use = servers.iter().filter(|(_, placement)| helps(placement));
+        endings.extend(of_use.map(|(server, placement)| Ending {
+            age_s: seconds(now.millis_since(placement.placed_at) / 1000),
+            part,
+            idle: idle_end(fleet, server, now),
+        }));
     }
-    soonest.sort_unstable();
-    latest.sort_unstable();
-    let nth = usize::try_from(ahead).ok()?;
-    let (from, to) = (soonest.get(nth)?, latest.get(nth)?);
-    Some(Estimate { from: Seconds(u64::from(*from)), to: Seconds(u64::from(*to)) })
+    endings
 }
 
-/// Whether the end of a server gives back what is needed: a GPU, or memory of the same pool.
-fn frees(fleet: &Fleet, placement: &Placement, need: &Need) -> bool {
-    let declared = fleet.settings.hosts.get(&placement.host);
-    let same = declared.is_some_and(|declared| declared.pool == need.pool);
-    same && (need.gpus == 0 || !placement.gpus.is_empty())
+/// How many of these must end to give so much, the largest first.
+fn how_many(freed: &[u64], memory: i128) -> Option<u32> {
+    let mut left = memory;
+    for (count, freed) in (0u32..).zip(freed) {
+        if left <= 0 {
+            return Some(count);
+        }
+        left -= i128::from(*freed);
+    }
+    (left <= 0).then(|| u32::try_from(freed.len()).unwrap_or(u32::MAX))
 }
 
-/// In how many seconds its idle limit ends a server, if nobody comes back to it.
-fn idle_end(fleet: &Fleet, server: &Server, now: Timestamp) -> Option<u32> {
-    let stop = crate::life::stops_at(&fleet.settings, server, now)?;
-    u32::try_from(stop.millis_since(now) / 1000).ok()
+/// In how many seconds its idle limit ends a server, and how likely it is that nobody comes before:
+/// as likely as it has been idle for so much of the limit already (what has lasted, lasts).
+fn idle_end(fleet: &Fleet, server: &Server, now: Timestamp) -> Option<(u32, f64)> {
+    let stop = life::stops_at(&fleet.settings, server, now)?;
+    let since = life::idle_since(&fleet.settings, server);
+    let end_s = seconds(stop.millis_since(now) / 1000);
+    let idle = now.millis_since(since) as f64 / stop.millis_since(since).max(1) as f64;
+    Some((end_s, idle.clamp(0.0, 0.99)))
 }

@@ -16,6 +16,10 @@ pub struct Pool {
     pub oversubscribe_milli: u32,
     /// The part of usable memory that really used memory may reach by a placement, in thousandths.
     pub used_ceiling_milli: u32,
+    /// What is done when servers have grown so far that one of them could no longer grow to its
+    /// limit.
+    #[serde(default)]
+    pub relief: Relief,
     /// How far back the peak of a server, and of its owner, is looked up.
     pub peak_window: Seconds,
     /// Whether it is closed unless a training is on.
@@ -35,6 +39,7 @@ impl Default for Pool {
             memory_rule: MemoryRule::default(),
             oversubscribe_milli: 1000,
             used_ceiling_milli: 1000,
+            relief: Relief::default(),
             peak_window: Seconds(7 * 86_400),
             trainings_only: false,
             gpu_sharing: GpuSharing::default(),
@@ -64,6 +69,18 @@ pub enum MemoryRule {
     Limits,
     /// The recent peaks of all, plus the largest single headroom left, stay within it.
     Peaks,
+}
+
+/// What is done on a host whose servers have grown too far. It admits nobody then, in any case.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Relief {
+    /// Servers that are idle for long are told, and stopped if nobody comes back to them. Otherwise
+    /// the kernel chooses whom to kill once memory has run out, and it may choose a busy one.
+    #[default]
+    Idle,
+    /// Nothing.
+    None,
 }
 
 /// Whether servers may share a GPU.

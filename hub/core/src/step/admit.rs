@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use berth_common::{DecisionId, Seconds, ServerId, Timestamp};
 
-use crate::event::Effect;
+use crate::event::{Effect, Row};
 use crate::fleet::{End, Fleet, HeldPlace, Phase, Server};
 use crate::placement::{Look, Need, place};
-use crate::queue::{KeptFor, keep_for, waiters};
+use crate::queue::{KeptFor, Wait, keep_for, waiters};
 use crate::rules::Refusal;
 use crate::step::claim::leave_queue;
 use crate::step::save_and_show;
@@ -115,11 +115,27 @@ fn take(
         server.decision = Some(decision.id.clone());
     }
     save_decision(fleet, now, &Arc::new(decision), out);
+    note_wait(fleet, now, server, need, out);
     if is_looking(server, now) || fleet.settings.queue.hold == Seconds(0) {
         put(fleet, now, id, place, out);
     } else {
         hold(fleet, id, place, out);
     }
+}
+
+/// Notes how a wait turned out beside what was foreseen, for the next estimates.
+fn note_wait(
+    fleet: &mut Fleet,
+    now: Timestamp,
+    server: &Server,
+    need: &Need,
+    out: &mut Vec<Effect>,
+) {
+    let Phase::Waiting { since, foreseen: Some(foreseen), .. } = server.phase else { return };
+    let lasted = Seconds(now.millis_since(since) / 1000);
+    let wait = Wait { pool: need.pool.clone(), foreseen, lasted };
+    fleet.waits.note(&wait);
+    out.push(Effect::Save(Row::Wait(wait)));
 }
 
 /// Whether a program asked, or the person is there.
@@ -132,9 +148,9 @@ fn is_looking(server: &Server, now: Timestamp) -> bool {
 
 fn hold(fleet: &mut Fleet, id: &ServerId, place: HeldPlace, out: &mut Vec<Effect>) {
     let phase = fleet.servers.get(id).map(|server| server.phase.clone());
-    let Some(Phase::Waiting { since, watched, .. }) = phase else { return };
+    let Some(Phase::Waiting { since, watched, foreseen, .. }) = phase else { return };
     let reason = berth_common::Reason::WaitPlaceHeld;
-    fleet.set_phase(id, Phase::Waiting { since, reason, watched, place: Some(place) });
+    fleet.set_phase(id, Phase::Waiting { since, reason, watched, foreseen, place: Some(place) });
     save_and_show(fleet, id, out);
 }
 

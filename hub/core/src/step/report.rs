@@ -381,6 +381,7 @@ fn placement(host: &HostId, origin: &Origin, now: Timestamp, said: Revision) -> 
         ready_at: None,
         steps: Vec::new(),
         life: Life::default(),
+        asked_to_leave: None,
         stop: None,
     }
 }

@@ -158,7 +158,8 @@ fn choose_host(
         let turn =
             Penalties::of(fleet, now).turn(since, group, passed.last_in_queue, &decision.server);
         let ahead = queue::ahead(fleet, &need.pool, &turn, now);
-        Outcome::Waits { reason, ahead, estimate: queue::estimate(fleet, need, ahead, now) }
+        let estimate = queue::estimate(fleet, look.rows(), need, ahead, now);
+        Outcome::Waits { reason, ahead, estimate }
     };
     decision.outcome = match &verdict.choice {
         Ok(_) if must_wait => waits(Reason::WaitOrder),
@@ -247,11 +248,12 @@ fn accept(
                 out,
             );
         }
-        Outcome::Waits { reason, .. } => {
+        Outcome::Waits { reason, estimate, .. } => {
             let watched = request.watched.then_some(now);
+            let foreseen = estimate.map(|estimate| estimate.foreseen);
             fleet.set_phase(
                 &id,
-                Phase::Waiting { since: now, reason: *reason, watched, place: None },
+                Phase::Waiting { since: now, reason: *reason, watched, foreseen, place: None },
             );
             save_and_show(fleet, &id, out);
         }
@@ -285,6 +287,7 @@ pub fn put(
         ready_at: None,
         steps: Vec::new(),
         life: Life::default(),
+        asked_to_leave: None,
         stop: None,
     };
     fleet.set_phase(id, Phase::Placed(placement));

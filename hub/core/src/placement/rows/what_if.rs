@@ -91,6 +91,13 @@ impl Rows {
         self.hosts.get(missing.min()?.1).cloned()
     }
 
+    /// What a host lacks to take a need, devices and memory (negative: it has more than enough);
+    /// `None`: it never will, or is not up.
+    pub fn lacking(&self, need: &Need, host: &HostId) -> Option<(u32, i128)> {
+        let position = self.hosts.binary_search(host).ok()?;
+        self.missing(self.rows.get(position)?, need, &self.ask(need), position)
+    }
+
     /// What a host lacks to take a need, devices and memory; `None`: it never will, or is not up.
     fn missing(&self, row: &Row, need: &Need, ask: &Ask, position: usize) -> Option<(u32, i128)> {
         let possible = row.obstacle.is_none() && fits_empty(row, ask, self.allowed(need, position));

@@ -30,7 +30,7 @@ pub async fn list(State(hub): State<Arc<Hub>>, caller: Caller) -> Result<Json<Va
             let ahead: &mut u32 = places.entry(need.pool.as_str()).or_default();
             described["pool"] = json!(need.pool);
             described["place"] = json!(ahead.saturating_add(1));
-            let estimate = estimate(&fleet, need, *ahead, now());
+            let estimate = estimate(&fleet, fleet.rows(), need, *ahead, now());
             described["estimate_s"] = json!(estimate.map(|it| [it.from.0, it.to.0]));
             *ahead = ahead.saturating_add(1);
         }

@@ -116,6 +116,7 @@ pub fn describe(hub: &Hub, fleet: &Fleet, server: &Server) -> Value {
         "place": place,
         "waiting_since": server.waiting_since().map(|at| at.to_string()),
         "placed_at": placement.map(|placement| placement.placed_at.to_string()),
+        "asked_to_leave": placement.and_then(|p| p.asked_to_leave).map(|at| at.to_string()),
         "ready_at": placement.and_then(|p| p.ready_at).map(|at| at.to_string()),
         "steps": placement.map(|placement| &placement.steps).map(|steps| {
             steps
