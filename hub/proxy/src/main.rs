@@ -73,8 +73,9 @@ fn check(file: &Path) -> ExitCode {
 fn run(config: &Path) -> Result<(), Box<dyn std::error::Error>> {
     let setup = Setup::of_config(&config::read(config)?)?;
     runtime()?.block_on(async {
+        let upgrade = upgrades()?;
         let running = berth_proxy::start_setup(setup, handover::inherited()?).await?;
-        if let Some(running) = until_asked_to_end(running).await? {
+        if let Some(running) = until_asked_to_end(running, upgrade).await? {
             tracing::info!("ending");
             running.stop().await;
         }
@@ -84,8 +85,10 @@ fn run(config: &Path) -> Result<(), Box<dyn std::error::Error>> {
 
 /// Serves until a signal ends this process, or until a successor has taken over and nothing is left
 /// to carry; then there is nothing to stop.
-async fn until_asked_to_end(mut running: Running) -> std::io::Result<Option<Running>> {
-    let mut upgrade = unix::signal(unix::SignalKind::user_defined2())?;
+async fn until_asked_to_end(
+    mut running: Running,
+    mut upgrade: unix::Signal,
+) -> std::io::Result<Option<Running>> {
     let mut ended = std::pin::pin!(signal::asked_to_end());
     loop {
         tokio::select! {
@@ -102,6 +105,12 @@ async fn until_asked_to_end(mut running: Running) -> std::io::Result<Option<Runn
             }
         };
     }
+}
+
+/// Asks for an upgrade. Listened for before anything says that this process serves: until then the
+/// signal would end it.
+fn upgrades() -> std::io::Result<unix::Signal> {
+    unix::signal(unix::SignalKind::user_defined2())
 }
 
 fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
@@ -145,12 +154,13 @@ fn serve(asked: Asked) -> Result<(), Box<dyn std::error::Error>> {
     }
     let own_id = std::process::id().to_string();
     let ended = runtime()?.block_on(async {
+        let upgrade = upgrades()?;
         let running = berth_proxy::start_setup(asked.setup, handover::inherited()?).await?;
         if let Some(path) = &asked.pid_file {
             tracing::info!("Writing pid {own_id} to {}", path.display());
             std::fs::write(path, &own_id)?;
         }
-        if let Some(running) = until_asked_to_end(running).await? {
+        if let Some(running) = until_asked_to_end(running, upgrade).await? {
             tracing::warn!("Terminated");
             running.stop_at_once().await;
         }

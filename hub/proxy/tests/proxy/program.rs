@@ -51,6 +51,12 @@ impl Program {
         Self { child, out: BufReader::new(out).lines() }
     }
 
+    /// The log, for a test that reads it otherwise.
+    pub fn take_out(&mut self) -> Lines<BufReader<Box<dyn AsyncRead + Unpin + Send>>> {
+        let nothing: Box<dyn AsyncRead + Unpin + Send> = Box::new(tokio::io::empty());
+        std::mem::replace(&mut self.out, BufReader::new(nothing).lines())
+    }
+
     /// The next line that holds a text.
     pub async fn line(&mut self, text: &str) -> String {
         let mut seen = Vec::new();

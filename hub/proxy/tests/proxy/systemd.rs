@@ -30,7 +30,13 @@ impl Notified {
     /// The next message, as lines.
     fn next(&self) -> Vec<String> {
         let mut bytes = [0; 4096];
-        let count = self.socket.recv(&mut bytes).expect("systemd is told nothing");
+        let count = loop {
+            // The end of a child is a signal to whoever waits here.
+            match self.socket.recv(&mut bytes) {
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                received => break received.expect("systemd is told nothing"),
+            }
+        };
         let text = std::str::from_utf8(&bytes[..count]).unwrap();
         text.lines().map(str::to_owned).collect()
     }
