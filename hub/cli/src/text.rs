@@ -12,6 +12,19 @@ pub fn seconds(millis: u64) -> String {
     format!("{:.1} s", millis as f64 / 1000.0)
 }
 
+/// A moment that lies ahead, shortly: `14:02` today, `Thu 14:02` this week, else the day.
+pub fn ahead(moment: Timestamp, now: Timestamp) -> String {
+    const WEEK_MS: u64 = 6 * 86_400 * 1000;
+    let far = moment.millis_since(now) > WEEK_MS;
+    let local = local(moment, now);
+    let words: Vec<&str> = local.split(' ').collect();
+    match words.as_slice() {
+        [_, day, month, _] if far => format!("{day} {month}"),
+        [weekday, _, _, time] if !far && weekday.len() == 3 => format!("{weekday} {time}"),
+        _ => local,
+    }
+}
+
 /// A moment on the local clock: `14:02` today, `Mon 11 May 14:02` this year, else with the year.
 pub fn local(moment: Timestamp, now: Timestamp) -> String {
     let zoned = |moment: Timestamp| {

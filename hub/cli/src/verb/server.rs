@@ -236,8 +236,14 @@ const COLUMNS: &[Column<Row>] = &[
     Column::new("ACTIVE", "last_activity", |row: &Row, now| {
         Cell::ago(row.server.last_activity, now)
     })
-    .right(),
-    Column::new("STOPS AT", "stops_at", |row: &Row, now| Cell::moment(row.server.stops_at(), now)),
+    .right()
+    .wide(),
+    Column::new("STOPS AT", "stops_at", |row: &Row, now| {
+        row.server.stops_at().map_or_else(
+            || Cell::both("-", ""),
+            |at| Cell::both(text::ahead(at, now), at.to_string()),
+        )
+    }),
     Column::new("SINCE", "ready_at", |row: &Row, now| Cell::moment(row.server.ready_at, now))
         .wide(),
     Column::new("REASON", "reason", |row: &Row, _| {
