@@ -25,7 +25,7 @@ mod start;
 mod stop;
 
 pub use drain::{plan as drain_plan, preview as drain_preview};
-pub use start::dry_run;
+pub use start::{ask, dry_run};
 
 /// Activity is saved at most this late: a crash may lose half a minute of it and nothing else.
 const ACTIVITY_SAVED_AFTER: Seconds = Seconds(30);

@@ -136,6 +136,18 @@ pub fn first_fail(row: &Row, ask: &Ask, allowed: bool) -> Option<Fail> {
     }
 }
 
+/// The first rule that excludes the host whatever its state.
+pub fn first_other_fail(row: &Row, ask: &Ask, allowed: bool) -> Option<Fail> {
+    let mut other = |fail| match fail {
+        Fail::State(_) => ControlFlow::Continue(()),
+        fail => ControlFlow::Break(fail),
+    };
+    match check(row, ask, allowed, &mut other) {
+        ControlFlow::Break(fail) => Some(fail),
+        ControlFlow::Continue(()) => None,
+    }
+}
+
 /// All rules that exclude the host, in their order.
 pub fn all_fails(row: &Row, ask: &Ask, allowed: bool) -> Vec<Fail> {
     let mut fails = Vec::new();
@@ -211,14 +223,32 @@ fn count<T>(items: impl Iterator<Item = T>) -> u16 {
     u16::try_from(items.count()).unwrap_or(u16::MAX)
 }
 
+/// Hosts that differ in nothing once they are empty: what one of them could take, all could.
+#[derive(Debug, Default)]
+pub struct Empties<'a> {
+    seen: Vec<(&'a Row, bool)>,
+}
+
+impl<'a> Empties<'a> {
+    /// [`fits_empty`], asked once for all hosts that are the same when empty.
+    pub fn fit(&mut self, row: &'a Row, ask: &Ask) -> bool {
+        if let Some((_, fits)) = self.seen.iter().find(|(other, _)| other.is_same_empty(row)) {
+            return *fits;
+        }
+        let fits = fits_empty(row, ask);
+        self.seen.push((row, fits));
+        fits
+    }
+}
+
 /// Whether an empty host of this size could take the request, whatever is on it now.
-pub fn fits_empty(row: &Row, ask: &Ask, allowed: bool) -> bool {
+fn fits_empty(row: &Row, ask: &Ask) -> bool {
     let host = &row.memory.host;
     if host.report.is_none() {
         // It may have anything: only what is declared bounds it.
         let fits = |declared: ByteCount| ask.limit <= declared.minus(host.keep_free);
         let serves = row.pool.is_some() && row.pool == ask.pool;
-        return allowed && serves && host.declared.is_none_or(fits);
+        return serves && host.declared.is_none_or(fits);
     }
     let mut empty = row.clone();
     empty.obstacle = None;
@@ -228,7 +258,7 @@ pub fn fits_empty(row: &Row, ask: &Ask, allowed: bool) -> bool {
     for gpu in &mut empty.gpus {
         gpu.left_milli = 1000;
     }
-    match first_fail(&empty, ask, allowed) {
+    match first_fail(&empty, ask, true) {
         None => true,
         // A sick device may be mended.
         Some(Fail::GpuAside { .. }) => true,

@@ -106,6 +106,22 @@ impl Row {
         }
     }
 
+    /// Whether the two hosts would be the same if both were empty and up.
+    pub fn is_same_empty(&self, other: &Self) -> bool {
+        let size = |row: &Self| {
+            let host = &row.memory.host;
+            (host.declared, host.keep_free, host.report.map(|report| report.total))
+        };
+        let facts = |row: &Self| (row.pool, row.cpu_all, row.gpus_aside, row.has_gpus, row.sharing);
+        let same_gpu = |(a, b): (&Gpu, &Gpu)| (a.model, a.memory) == (b.model, b.memory);
+        facts(self) == facts(other)
+            && size(self) == size(other)
+            && self.cpu_servers == other.cpu_servers
+            && self.memory.rule == other.memory.rule
+            && self.gpus.len() == other.gpus.len()
+            && self.gpus.iter().zip(&other.gpus).all(same_gpu)
+    }
+
     /// What the host has left, as packing sees it: peaks, or limits, for memory; devices that can
     /// be given. `None`: it has more devices than any host we know, or its group has no number.
     pub fn shape(&self, group: Option<Group>, devices: usize) -> Option<Shape> {

@@ -9,9 +9,7 @@
 //! ([`super::waits`]): sizes differ, others come and go, and no formula knows by how much. Until
 //! enough is known of that it is as if places came free independently (Poisson).
 
-use std::collections::BTreeMap;
-
-use berth_common::{HostId, Seconds, Timestamp};
+use berth_common::{Seconds, Timestamp};
 
 use super::lives::{Curve, seconds};
 use crate::decision::Estimate;
@@ -19,6 +17,8 @@ use crate::fleet::{Fleet, Placement, Server};
 use crate::life;
 use crate::placement::{Need, Rows};
 
+/// Hosts that are looked at: of more, those where the least is missing. There the wait is short.
+const HOSTS: usize = 256;
 /// No span reaches further: nobody waits longer for a notebook.
 const LONGEST_S: u32 = 30 * 86_400;
 
@@ -83,15 +83,9 @@ impl Ending {
 
 /// The servers whose end gives room for a need.
 fn endings(fleet: &Fleet, rows: &Rows, need: &Need, now: Timestamp) -> Vec<Ending> {
-    let mut by_host: BTreeMap<&HostId, Vec<(&Server, &Placement)>> = BTreeMap::new();
-    for server in fleet.servers.values() {
-        if let Some(placement) = server.placement() {
-            by_host.entry(&placement.host).or_default().push((server, placement));
-        }
-    }
     let mut endings = Vec::new();
-    for (host, servers) in by_host {
-        let Some((devices, memory)) = rows.lacking(need, host) else { continue };
+    for ((devices, memory), host) in rows.lacking(need).into_iter().take(HOSTS) {
+        let servers: Vec<_> = fleet.placed_on(host).collect();
         let helps = |placement: &Placement| devices == 0 || !placement.gpus.is_empty();
         let mut freed: Vec<u64> = servers
             .iter()

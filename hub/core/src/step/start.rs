@@ -53,6 +53,14 @@ pub fn dry_run(fleet: &Fleet, now: Timestamp, request: &StartRequest) -> Decisio
     decide(fleet, &mut Look::Only(&fleet.rows), now, request)
 }
 
+/// The same on the fleet itself, with all that it remembers of earlier looks: as fast as a decision.
+pub fn ask(fleet: &mut Fleet, now: Timestamp, request: &StartRequest) -> Decision {
+    let mut rows = std::mem::take(&mut fleet.rows);
+    let decision = decide(fleet, &mut Look::Remember(&mut rows), now, request);
+    fleet.rows = rows;
+    decision
+}
+
 /// Saves a decision, and the hosts as it saw them.
 pub fn save_decision(
     fleet: &mut Fleet,

@@ -11,6 +11,7 @@ use super::random::Random;
 use super::report::{Report, quantile};
 use crate::problem::{Exit, Problem};
 
+mod explain;
 mod fleet;
 
 use fleet::{Site, Stopped};
@@ -50,6 +51,8 @@ pub fn run(args: &Args) -> Result<Report, Problem> {
     let raw = run.store.as_mut().map(raw_commits_per_s).transpose()?;
     let fill = run.fill(args.servers)?;
     let churn = run.churn(args.servers)?;
+    let hosts_used = run.site.hosts_used();
+    let explained = explain::measure(&mut run.site, &mut run.random, args.servers);
 
     let mut report = Report::default();
     report.count("hosts", args.hosts.into());
@@ -58,10 +61,11 @@ pub fn run(args: &Args) -> Result<Report, Problem> {
     report.word("durable", if args.durable.is_some() { "yes" } else { "no" });
     fill.tell("fill", &mut report);
     churn.tell("churn", &mut report);
-    report.count("hosts_used", run.site.hosts_used());
+    report.count("hosts_used", hosts_used);
     if let Some(raw) = raw {
         report.number("raw_commits_per_s", raw, 0);
     }
+    explained.tell(&mut report);
     Ok(report)
 }
 

@@ -9,7 +9,7 @@ use super::{Kept, Rows};
 use crate::decision::Excluded;
 use crate::packing::{self, Cost, Kind};
 use crate::placement::need::Need;
-use crate::placement::room::{Ask, Fail, first_fail, fits_empty, suits};
+use crate::placement::room::{Ask, Empties, Fail, first_fail, suits};
 use crate::placement::row::Row;
 use crate::placement::score::{Fill, Score};
 use crate::placement::{Chosen, NoHost, Scored, Verdict};
@@ -131,14 +131,16 @@ impl Rows {
 
     /// Why there is none. Being full says more to the person who asks than another host being down.
     fn no_host(&self, answers: &Answers, kept: Kept) -> NoHost {
-        let ever = |position: &usize| {
-            let Some(row) = self.rows.get(*position) else { return false };
+        let mut empties = Empties::default();
+        let ever = |(position, row)| {
+            let row: &Row = row;
             row.pool.is_some()
                 && row.pool == answers.ask.pool
                 && row.obstacle != Some(Reason::HostUndeclared)
-                && fits_empty(row, &answers.ask, self.allowed(&answers.need, *position))
+                && empties.fit(row, &answers.ask)
+                && self.allowed(&answers.need, position)
         };
-        if !(0..self.rows.len()).any(|position| ever(&position)) {
+        if !self.rows.iter().enumerate().any(ever) {
             return NoHost::Never;
         }
         if kept.is_some() && answers.possible > 0 {

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use berth_common::{ByteCount, HostId, Reason};
+use berth_common::{ByteCount, HostId, Reason, Seconds};
 
 use super::{Kept, Rows, number_of};
 use crate::floor::FloorHost;
 use crate::placement::need::Need;
-use crate::placement::room::{Ask, Fail, all_fails, first_fail, fits_empty, suits};
+use crate::placement::room::{Ask, Empties, Fail, all_fails, first_fail, first_other_fail, suits};
 use crate::placement::row::Row;
 
 impl Rows {
@@ -21,14 +21,18 @@ impl Rows {
             if !serves || row.obstacle.is_some() {
                 continue;
             }
-            let allowed = self.allowed(need, position);
+            // No rule promises more than what is not even used: most hosts are passed by this.
+            let unused = u128::from(row.memory.usable().0).saturating_sub(row.memory.sums.lately);
+            if unused >> 20 <= u128::from(best) {
+                continue;
+            }
             let takes = |mib: u64| {
                 let limit = ByteCount(mib << 20);
                 let asked = Ask { limit, peak: ask.peak.min(limit), ..ask.clone() };
-                first_fail(row, &asked, allowed).is_none()
+                first_fail(row, &asked, true).is_none()
             };
             // Most hosts give no more than the best so far: one question tells.
-            if !takes(best + 1) {
+            if !takes(best + 1) || !self.allowed(need, position) {
                 continue;
             }
             let (mut least, mut most) = (best + 1, ask.limit.mebibytes().max(best + 1));
@@ -52,10 +56,14 @@ impl Rows {
         let ask = self.ask(need);
         self.rows.iter().zip(&self.hosts).enumerate().find_map(|(position, (row, host))| {
             let reason = row.obstacle.filter(|reason| can(host, *reason))?;
-            let memory = Arc::new(row.memory.heard_now());
-            let back = Row { obstacle: None, memory, ..row.clone() };
-            let fits = first_fail(&back, &ask, self.allowed(need, position)).is_none();
-            fits.then(|| (host.clone(), reason))
+            let speaks = row.memory.host.report.is_some_and(|report| report.age == Seconds(0));
+            let fits = if speaks {
+                first_other_fail(row, &ask, true).is_none()
+            } else {
+                let memory = Arc::new(row.memory.heard_now());
+                first_other_fail(&Row { memory, ..row.clone() }, &ask, true).is_none()
+            };
+            (fits && self.allowed(need, position)).then(|| (host.clone(), reason))
         })
     }
 
@@ -76,31 +84,49 @@ impl Rows {
     /// Whether a host could take a need one day: it is up, and large enough when empty.
     pub fn could_take(&self, need: &Need, host: &HostId) -> bool {
         let Ok(position) = self.hosts.binary_search(host) else { return false };
-        self.rows
-            .get(position)
-            .is_some_and(|row| self.missing(row, need, &self.ask(need), position).is_some())
+        self.rows.get(position).is_some_and(|row| {
+            let empties = &mut Empties::default();
+            self.missing(row, need, &self.ask(need), position, empties).is_some()
+        })
     }
 
     /// The host that is nearest to taking a need: the fewest devices missing, then the least memory.
     pub fn least_missing(&self, need: &Need) -> Option<HostId> {
         let ask = self.ask(need);
+        let mut empties = Empties::default();
         let rows = self.rows.iter().enumerate();
         let missing = rows.filter_map(|(position, row)| {
-            Some((self.missing(row, need, &ask, position)?, position))
+            Some((self.missing(row, need, &ask, position, &mut empties)?, position))
         });
         self.hosts.get(missing.min()?.1).cloned()
     }
 
-    /// What a host lacks to take a need, devices and memory (negative: it has more than enough);
-    /// `None`: it never will, or is not up.
-    pub fn lacking(&self, need: &Need, host: &HostId) -> Option<(u32, i128)> {
-        let position = self.hosts.binary_search(host).ok()?;
-        self.missing(self.rows.get(position)?, need, &self.ask(need), position)
+    /// What hosts lack to take a need, devices and memory (negative: more than enough), without
+    /// those that never will, or are not up; the least first.
+    pub fn lacking(&self, need: &Need) -> Vec<((u32, i128), &HostId)> {
+        let ask = self.ask(need);
+        let mut empties = Empties::default();
+        let hosts = self.rows.iter().zip(&self.hosts).enumerate();
+        let mut lacking: Vec<_> = hosts
+            .filter_map(|(position, (row, host))| {
+                Some((self.missing(row, need, &ask, position, &mut empties)?, host))
+            })
+            .collect();
+        lacking.sort_unstable();
+        lacking
     }
 
     /// What a host lacks to take a need, devices and memory; `None`: it never will, or is not up.
-    fn missing(&self, row: &Row, need: &Need, ask: &Ask, position: usize) -> Option<(u32, i128)> {
-        let possible = row.obstacle.is_none() && fits_empty(row, ask, self.allowed(need, position));
+    fn missing<'a>(
+        &self,
+        row: &'a Row,
+        need: &Need,
+        ask: &Ask,
+        position: usize,
+        empties: &mut Empties<'a>,
+    ) -> Option<(u32, i128)> {
+        let possible =
+            row.obstacle.is_none() && empties.fit(row, ask) && self.allowed(need, position);
         let free =
             row.gpus.iter().filter(|gpu| suits(row, ask, gpu) && gpu.left_milli >= ask.gpu_milli);
         let devices = ask.gpus.saturating_sub(u32::try_from(free.count()).unwrap_or(u32::MAX));

@@ -9,11 +9,12 @@ use berth_common::{
     ServerId, ServerName, Timestamp, Username,
 };
 use berth_core::event::{StartRequest, Wish};
+use berth_core::fleet::{Intent, Order};
 use berth_core::settings::{
     Access, Cite, CpuServers, GpuChoice, GpuSharing, HostSettings, Image, MemoryRule, People,
     Place, Pool, Profile, Settings, Strategy,
 };
-use berth_core::{Effect, Event, Fleet, Outcome, step};
+use berth_core::{Decision, Effect, Event, Fleet, Outcome, step};
 
 const GB: u64 = 1 << 30;
 const MB: u64 = 1 << 20;
@@ -91,6 +92,10 @@ const KINDS: [Kind; 6] = [
     },
 ];
 
+/// Requests that cannot start: profile, memory in GB, model.
+const HOPELESS: [(&str, u64, Option<&str>); 2] =
+    [("whole", 250, None), ("unknown-model", 8, Some("C"))];
+
 /// The fleet with its people.
 pub struct Site {
     fleet: Fleet,
@@ -138,6 +143,50 @@ impl Site {
             user_options: None,
             reply: None,
         }
+    }
+
+    /// What one person asks for in vain once the empty hosts are closed: nearly all of the largest
+    /// host, or a GPU that no host has.
+    pub fn hopeless(&mut self, user: usize, number: usize) -> StartRequest {
+        let profile = HOPELESS.get(number % HOPELESS.len()).map(|(name, ..)| (*name).to_owned());
+        StartRequest { wish: Wish { profile, ..Wish::default() }, ..self.request(user, 0) }
+    }
+
+    /// Hosts without servers take nothing new from now on; and more can be asked for.
+    pub fn close_empty_hosts(&mut self) {
+        let empty = self.fleet.floor.hosts.iter().filter(|host| host.servers.is_empty());
+        let empty: Vec<HostId> = empty.map(|host| host.host.clone()).collect();
+        for host in empty {
+            let order = Order { reason: "closed".into(), who: "nobody".into(), at: NOW };
+            self.step(Event::Intend { host, intent: Intent::Cordoned(order), reply: None });
+        }
+        let mut settings = Settings::clone(&self.fleet.settings);
+        settings.version = settings.version.wrapping_add(1);
+        for (name, gigabytes, model) in HOPELESS {
+            let gpus = model.map(|model| GpuChoice {
+                default: 1,
+                max: 1,
+                share_milli: 1_000,
+                models: vec![model.to_owned()],
+                memory: ByteCount::ZERO,
+            });
+            let limit = ByteCount(gigabytes * GB);
+            let (memory_default, memory_max) = (limit, limit);
+            let first = settings.profiles.values().next().cloned().unwrap_or_default();
+            let profile = Profile { memory_default, memory_max, gpus, default: false, ..first };
+            settings.profiles.insert(name.to_owned(), profile);
+        }
+        self.step(Event::SettingsChanged(Arc::new(settings)));
+    }
+
+    /// What would come of a request.
+    pub fn explain(&mut self, request: &StartRequest) -> Decision {
+        berth_core::step::ask(&mut self.fleet, NOW, request)
+    }
+
+    /// The fleet as pages see it.
+    pub fn snapshot(&self) -> Fleet {
+        self.fleet.clone()
     }
 
     /// Decides. The server, placed or not.
