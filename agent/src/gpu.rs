@@ -65,7 +65,7 @@ impl Gpus {
         only: &[GpuId],
     ) -> std::io::Result<Self> {
         let memos = Memos::new(state);
-        let ledger = Ledger::new(boot.clone(), memos.read(), now());
+        let ledger = Ledger::new(boot.clone(), memos.read(), Moment::now());
         let shared = Shared::new(ledger);
         let ask = sampler::start(source, shared.clone(), memos, state.to_owned(), boot.clone())?;
         Ok(Self::new(shared, Some(ask), only))
@@ -73,7 +73,11 @@ impl Gpus {
 
     /// A host whose GPUs, if it has any, are not Berth's.
     pub fn none(boot: &BootId) -> Self {
-        Self::new(Shared::new(Ledger::new(boot.clone(), Default::default(), now())), None, &[])
+        Self::new(
+            Shared::new(Ledger::new(boot.clone(), Default::default(), Moment::now())),
+            None,
+            &[],
+        )
     }
 
     fn new(shared: Arc<Shared>, ask: Option<Sender<()>>, only: &[GpuId]) -> Self {
@@ -192,10 +196,6 @@ impl Gpus {
         let picture = pictures.borrow().clone();
         if picture.round > begun { picture } else { Arc::new(picture.silent()) }
     }
-}
-
-fn now() -> Moment {
-    Moment { steady: clock::steady(), date: clock::now() }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use berth_common::{BootId, ByteCount, GpuId, Timestamp};
+use berth_process::clock;
 
 use super::memo::{Mark, Marked, Memo};
 use super::owner::Owner;
@@ -39,6 +40,13 @@ pub struct Moment {
     pub steady: Timestamp,
     /// The date.
     pub date: Timestamp,
+}
+
+impl Moment {
+    /// This one.
+    pub fn now() -> Self {
+        Self { steady: clock::steady(), date: clock::now() }
+    }
 }
 
 /// All GPUs of a host.

@@ -15,7 +15,10 @@ use nvml_wrapper::sys_exports::field_id;
 use nvml_wrapper::{Device, Nvml};
 use serde_json::{Map, Value, json};
 
+use super::ledger::{Ledger, Moment};
 use super::nvml::Library;
+use super::owner::Owner;
+use super::picture::Holders;
 use super::raw;
 use super::reading::Source;
 
@@ -24,6 +27,10 @@ const ROUNDS: u32 = 20;
 
 /// Between two looks while watching.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// So many looks, so far apart: a stranger is told after a moment's patience.
+const LOOKS: u32 = 3;
+const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
 
 /// The time a wait for an event is asked to end after.
 const WAIT_MS: u32 = 300;
@@ -53,6 +60,7 @@ pub fn ask() -> Value {
         "gpus": gpus.collect::<Vec<_>>(),
         "event_wait": event_wait(&nvml),
         "agent_round_ms": rounds(),
+        "agent_says": verdicts(),
         "symbols": symbols(&nvml),
     })
 }
@@ -74,6 +82,19 @@ fn rounds() -> Value {
         "median": others.get(others.len() / 2),
         "worst": others.last(),
     })
+}
+
+/// What the agent would report: without servers, everybody on a GPU is a stranger.
+fn verdicts() -> Value {
+    let (mut library, nobody) = (Library::default(), Holders::new());
+    let Ok(boot) = "now".parse() else { return Value::Null };
+    let mut ledger = Ledger::new(boot, Default::default(), Moment::now());
+    for _ in 0..LOOKS {
+        ledger.round(library.round(), Owner::of, Moment::now());
+        std::thread::sleep(BETWEEN_LOOKS);
+    }
+    let (picture, now) = (ledger.picture(), Moment::now().steady);
+    json!({ "gpus": picture.devices(&nobody, now), "facts": picture.facts(&nobody, now) })
 }
 
 /// Everything that the agent asks of a device, and a few things more.

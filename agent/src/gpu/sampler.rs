@@ -9,7 +9,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use berth_common::BootId;
-use berth_process::clock;
 use tokio::sync::watch;
 
 use super::kernel_log::KernelLog;
@@ -127,12 +126,12 @@ impl<S: Source> Sampler<S> {
         let has_gpus = !matches!(answer, Err(Absence::None(_)));
         let is_open = answer.is_ok();
         let mut ledger = self.shared.ledger();
-        ledger.round(answer, Owner::of, moment());
+        ledger.round(answer, Owner::of, Moment::now());
         if is_open && !std::mem::replace(&mut self.logged, true) {
             // Errors from before this process: NVML tells only of those from now on.
             for (bus, xid) in self.log.news() {
                 let gpu = ledger.at(&bus);
-                ledger.xid(gpu.as_ref(), xid, moment());
+                ledger.xid(gpu.as_ref(), xid, Moment::now());
             }
         }
         for gpu in ledger.clearable() {
@@ -176,15 +175,11 @@ fn wait(events: Box<dyn Events>, shared: &Shared, memos: &Memos, wake: &Sender<(
             let named = gpu.as_ref().map(ToString::to_string).unwrap_or_default();
             tracing::warn!(gpu = named, xid, "{}", super::xid::words(xid));
             let mut ledger = shared.ledger();
-            ledger.xid(gpu.as_ref(), xid, moment());
+            ledger.xid(gpu.as_ref(), xid, Moment::now());
             shared.publish(ledger, memos);
         }
         // A round tells what else it did, to the other half of the board for example. Without
         // anybody who asks, the agent is ending.
         let _ = wake.send(());
     });
-}
-
-fn moment() -> Moment {
-    Moment { steady: clock::steady(), date: clock::now() }
 }
