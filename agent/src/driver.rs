@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use berth_common::link::{DesiredSet, HostFacts, Report, StartStep};
-use berth_common::{Epoch, ServerId};
+use berth_common::link::{DesiredSet, HostFacts, Kill, Report, StartStep};
+use berth_common::{Epoch, Reason, ServerId};
 use berth_process::{clock, crash_point, file};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::AbortHandle;
@@ -15,10 +15,11 @@ use tokio::time::{Instant, MissedTickBehavior, sleep_until};
 use crate::identity::Folder;
 use crate::link::LinkState;
 use crate::mem;
+use crate::meter::{Meter, Meters};
 use crate::perform::{Workplace, perform};
 use crate::readiness::{self, Asked};
-use crate::reconcile::{Container, Ignored, Keeper, Look, Operation, Outcome, Unanswered};
-use crate::report::{self, Meters};
+use crate::reconcile::{Container, Ignored, Keeper, Look, Operation, Outcome, Remains, Unanswered};
+use crate::report;
 use crate::runtime::{EngineFacts, Runtime};
 use crate::tunnel::feed::Feed;
 
@@ -27,6 +28,9 @@ const COALESCE: Duration = Duration::from_millis(2);
 
 /// A regular heartbeat waits this long for the list and the memory that it asked for.
 const FRESH: Duration = Duration::from_millis(50);
+
+/// What the servers use is looked at so often.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Versions and images change seldom.
 const FACTS_EVERY: Duration = Duration::from_secs(30);
@@ -47,8 +51,8 @@ pub enum Input {
     Listed(Look, Result<Vec<Container>, String>),
     /// The engine told its version and images.
     Facts(Result<EngineFacts, String>),
-    /// Memory was measured.
-    Measured(Box<Meters>),
+    /// The running containers and the host were measured.
+    Measured(Look, Box<(Meter, Meters)>),
     /// A step of a start was made.
     Milestone(Operation, StartStep),
     /// A call has an outcome.
@@ -80,7 +84,12 @@ struct Driver<R> {
     facts: HostFacts,
     facts_due: Instant,
     meters: Meters,
-    measuring: bool,
+    /// What is remembered between two looks; away while one is under way.
+    meter: Option<Meter>,
+    /// Something happened during a look that the next one will show.
+    stale: bool,
+    /// Ends whose causes the next look will show.
+    unexplained: Vec<(Operation, Remains)>,
     asked: Asked,
     /// The containers that are being asked whether they answer.
     asking: BTreeMap<String, AbortHandle>,
@@ -105,6 +114,8 @@ pub async fn run<R: Runtime>(
 ) {
     let mut tick = tokio::time::interval(work.config.agent.report_every);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut look = tokio::time::interval(LOOK_EVERY);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let saved_epoch = keeper.highest_epoch();
     let mut driver = Driver {
         keeper,
@@ -118,7 +129,9 @@ pub async fn run<R: Runtime>(
         },
         facts_due: Instant::now(),
         meters: Meters { host: mem::host(), ..Meters::default() },
-        measuring: false,
+        meter: Some(Meter::default()),
+        stale: false,
+        unexplained: Vec::new(),
         asked: Asked::default(),
         asking: BTreeMap::new(),
         published: None,
@@ -132,6 +145,7 @@ pub async fn run<R: Runtime>(
                 None => return,
             },
             _ = tick.tick() => driver.tick(),
+            _ = look.tick() => driver.measure(),
             () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
                 driver.publish();
             }
@@ -146,7 +160,11 @@ impl<R: Runtime> Driver<R> {
         match input {
             Input::Desired(set) => self.obey(set),
             Input::Connected => self.publish_at = Some(Instant::now()),
-            Input::Changed => self.list(),
+            Input::Changed => {
+                self.list();
+                // The engine's word that memory ran out is such a change, and says no more.
+                self.look_again();
+            }
             Input::Listed(look, answer) => {
                 if let Err(trouble) = &answer {
                     tracing::debug!("engine: {trouble}");
@@ -163,15 +181,26 @@ impl<R: Runtime> Driver<R> {
                 self.facts.images = facts.images;
             }
             Input::Facts(Err(_)) => self.facts.engine_version.clear(),
-            Input::Measured(meters) => {
-                self.measuring = false;
-                self.meters = *meters;
+            Input::Measured(look, measured) => {
+                let (meter, meters) = *measured;
+                self.keeper.measured(look, &meters.servers);
+                self.meter = Some(meter);
+                self.log_kills(&meters);
+                self.meters = meters;
+                if std::mem::take(&mut self.stale) {
+                    return self.measure();
+                }
+                for (operation, remains) in std::mem::take(&mut self.unexplained) {
+                    let remains = self.explained(&operation, remains);
+                    self.settle(&operation, Outcome::Examined(remains));
+                }
             }
             Input::Milestone(operation, step) => self.keeper.milestone(&operation, step, now),
-            Input::Settled(operation, outcome) => {
-                log_outcome(&operation, &outcome);
-                self.keeper.settle(&operation, outcome, now);
+            Input::Settled(operation, Outcome::Examined(remains)) if remains.oom => {
+                self.unexplained.push((operation, remains));
+                self.look_again();
             }
+            Input::Settled(operation, outcome) => self.settle(&operation, outcome),
             Input::Answered(server, container) => {
                 self.asking.remove(&container);
                 tracing::info!(%server, "answers");
@@ -205,9 +234,13 @@ impl<R: Runtime> Driver<R> {
         }
     }
 
+    fn settle(&mut self, operation: &Operation, outcome: Outcome) {
+        log_outcome(operation, &outcome);
+        self.keeper.settle(operation, outcome, clock::steady());
+    }
+
     fn tick(&mut self) {
         self.list();
-        self.measure();
         if Instant::now() >= self.facts_due {
             self.facts_due = Instant::now() + FACTS_EVERY;
             let work = self.work.clone();
@@ -233,18 +266,52 @@ impl<R: Runtime> Driver<R> {
         });
     }
 
+    /// Looks at what the servers use, unless that is being done.
     fn measure(&mut self) {
-        if std::mem::replace(&mut self.measuring, true) {
-            return;
-        }
+        let Some(meter) = self.meter.take() else { return };
         let (work, running) = (self.work.clone(), self.keeper.running());
-        let known = std::mem::take(&mut self.meters.cgroups);
-        let shown = Meters { cgroups: BTreeMap::new(), ..self.meters.clone() };
-        self.meters = shown;
+        let (there, look) = (self.keeper.containers(), self.keeper.looking());
         tokio::spawn(async move {
-            let meters = report::measure(&work.runtime, running, known).await;
-            let _ = work.inputs.send(Input::Measured(Box::new(meters))).await;
+            let measured = report::measure(&work.runtime, meter, running, there).await;
+            let _ = work.inputs.send(Input::Measured(look, Box::new(measured))).await;
         });
+    }
+
+    /// Looks at what the servers use, from this moment on.
+    fn look_again(&mut self) {
+        self.stale = self.meter.is_none();
+        self.measure();
+    }
+
+    /// Says who was killed since the last look.
+    fn log_kills(&self, meters: &Meters) {
+        for (server, measured) in &meters.servers {
+            let known = self.meters.servers.get(server);
+            let known = known.filter(|known| known.container == measured.container);
+            let heard = known.and_then(|known| known.kills.last()).map_or(0, |kill| kill.number);
+            for kill in measured.kills.iter().filter(|kill| kill.number > heard) {
+                tracing::warn!(%server, reason = %Reason::StoppedOom, "{}", kill.sentence());
+            }
+        }
+    }
+
+    /// What a container left behind that the kernel has ended for want of memory, with what was
+    /// measured of it.
+    fn explained(&self, operation: &Operation, remains: Remains) -> Remains {
+        let measured = self.meters.servers.get(&operation.server);
+        let kill = measured.and_then(|measured| {
+            // Counter and log may have gone with it: what held most is then the best guess.
+            measured.kills.last().cloned().or_else(|| {
+                Some(Kill {
+                    number: 1,
+                    at: clock::steady(),
+                    victim: measured.largest.clone(),
+                    highest: measured.usage.memory_highest,
+                    limit: measured.limit?,
+                })
+            })
+        });
+        Remains { kill, ..remains }
     }
 
     /// What follows from what is known now.
@@ -300,7 +367,7 @@ impl<R: Runtime> Driver<R> {
     fn report(&self) -> Report {
         let claimed = self.work.config.agent.memory;
         let capacity = report::capacity(claimed, &self.meters);
-        self.keeper.report(clock::steady(), capacity, self.facts.clone(), &self.meters.used)
+        self.keeper.report(clock::steady(), capacity, self.facts.clone(), &self.meters.servers)
     }
 
     fn publish(&mut self) {
@@ -376,7 +443,7 @@ mod tests {
             self.seq += 1;
             let one = |(server, generation, what): &(&ServerId, u64, Verdict)| {
                 let generation = Generation(*generation);
-                ((*server).clone(), Desired { generation, what: what.clone() })
+                ((*server).clone(), Desired { generation, what: what.clone(), limit: None })
             };
             let set = DesiredSet {
                 revision: Revision { epoch: Epoch(1), seq: self.seq },
@@ -455,7 +522,7 @@ mod tests {
             Some("http://hub:8081/hub/api/users/alice/activity")
         );
 
-        agent.engine.end(&server, Remains { code: 137, oom: true, log: "boom".into() });
+        agent.engine.end(&server, Remains { code: 137, oom: true, log: "boom".into(), kill: None });
         let oom = |state: &ObservedState| matches!(state, ObservedState::Exited(ending) if ending.reason == Reason::StoppedOom);
         agent.sees(&server, oom).await;
         agent.say(&[(&server, 1, Verdict::Stop { grace_s: 1 })]).await;

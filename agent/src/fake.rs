@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use berth_common::link::Ending;
-use berth_common::{Reason, ServerId};
+use berth_common::{ByteCount, Reason, ServerId};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -171,6 +171,14 @@ impl Runtime for FakeEngine {
                 reason: Reason::FailedContainer,
                 detail: "it was started before".into(),
             }),
+        })
+    }
+
+    async fn resize(&self, container: &str, memory: ByteCount) -> Outcome {
+        self.work().await;
+        self.change(container, |made| {
+            made.plan.origin.memory = memory;
+            Outcome::Resized
         })
     }
 

@@ -16,6 +16,7 @@ use crate::driver::Input;
 use crate::mounts;
 use crate::policy;
 use crate::reconcile::{Act, Operation, Outcome, Step};
+use crate::resize;
 use crate::runtime::{Bind, Plan, Runtime};
 
 /// The host's name service and file servers may hang for ever; a start waits this long.
@@ -45,6 +46,7 @@ pub async fn perform<R: Runtime>(work: Arc<Workplace<R>>, step: Step) -> Outcome
                 Outcome::TimedOut
             }
         },
+        Act::Resize { container, limit } => resize::resize(&work, &container, limit.memory).await,
         Act::Start { container } => work.runtime.start(&container).await,
         Act::Stop { container, grace_s } => work.runtime.stop(&container, grace_s).await,
         Act::Remove { container } => {

@@ -6,14 +6,12 @@
 //! [`Keeper::observe`] after each list of the engine, [`Keeper::steps`] to learn what to do,
 //! [`Keeper::settle`] when a call has an outcome, and [`Keeper::report`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use berth_common::link::{
     Capacity, Desired, DesiredSet, HostFacts, Pending, Report, StartStep, Verdict,
 };
-use berth_common::{
-    BootId, ByteCount, Epoch, Generation, Incarnation, Revision, ServerId, Timestamp,
-};
+use berth_common::{BootId, Epoch, Generation, Incarnation, Revision, ServerId, Timestamp};
 
 mod ending;
 mod facts;
@@ -22,7 +20,7 @@ mod words;
 
 use server::Server;
 pub use words::{
-    Act, Container, ContainerState, Look, Operation, Outcome, Remains, Step, TunnelEntry,
+    Act, Container, ContainerState, Look, Measured, Operation, Outcome, Remains, Step, TunnelEntry,
     Unanswered,
 };
 
@@ -166,10 +164,9 @@ impl Keeper {
                     desired
                 }
                 // Stop is final: no later message revives that generation.
-                _ if seen.stopped >= Some(desired.generation) => Desired {
-                    what: Verdict::Stop { grace_s: SUPERSEDED_GRACE_S },
-                    generation: desired.generation,
-                },
+                _ if seen.stopped >= Some(desired.generation) => {
+                    Desired { what: Verdict::Stop { grace_s: SUPERSEDED_GRACE_S }, ..desired }
+                }
                 _ => desired,
             };
             let known = self.servers.entry(server.clone()).or_default();
@@ -234,6 +231,19 @@ impl Keeper {
             }
         }
         self.forget_settled();
+    }
+
+    /// Takes what was measured between a look and this moment: limits that were changed by hand, or by
+    /// a call whose outcome never came, show here only.
+    pub fn measured(&mut self, look: Look, measured: &BTreeMap<ServerId, Measured>) {
+        for (server, measured) in measured {
+            let Some(known) = self.servers.get_mut(server) else { continue };
+            let same = known.container.as_ref().is_some_and(|found| found.id == measured.container);
+            if same && look >= known.touched && known.pending.is_none() && measured.limit.is_some()
+            {
+                known.limit = measured.limit;
+            }
+        }
     }
 
     /// What is to be done now. Each step is marked as pending: it is not given again before
@@ -325,21 +335,19 @@ impl Keeper {
         }
     }
 
-    /// All that is known, for the hub. `memory_used` holds the containers' working sets.
+    /// All that is known, for the hub. What was measured of another container of the same server
+    /// does not count.
     pub fn report(
         &self,
         now: Timestamp,
         capacity: Capacity,
         facts: HostFacts,
-        memory_used: &BTreeMap<ServerId, ByteCount>,
+        measured: &BTreeMap<ServerId, Measured>,
     ) -> Report {
         let engine = self.engine.clone().map(|()| {
             let observed = self.servers.iter();
             observed
-                .filter_map(|(server, known)| {
-                    let used = memory_used.get(server).copied().unwrap_or_default();
-                    known.observed(server, used)
-                })
+                .filter_map(|(server, known)| known.observed(server, measured.get(server)))
                 .collect()
         });
         let pending = self.servers.values().filter_map(|known| {
@@ -390,6 +398,12 @@ impl Keeper {
                 })
             })
             .collect()
+    }
+
+    /// All containers there are, by the engine's ids.
+    pub fn containers(&self) -> BTreeSet<String> {
+        let known = self.servers.values().filter_map(|known| known.container.as_ref());
+        known.map(|container| container.id.clone()).collect()
     }
 
     /// The containers that run, by server: whose memory is to be measured.

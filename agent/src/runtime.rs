@@ -105,6 +105,8 @@ pub trait Runtime: Clone + Send + Sync + 'static {
     fn create(&self, plan: &Plan) -> impl Future<Output = Outcome> + Send;
     /// Starts it.
     fn start(&self, container: &str) -> impl Future<Output = Outcome> + Send;
+    /// Gives a running container another memory limit, swap likewise, so that it never uses any.
+    fn resize(&self, container: &str, memory: ByteCount) -> impl Future<Output = Outcome> + Send;
     /// SIGTERM, the grace, SIGKILL.
     fn stop(&self, container: &str, grace_s: u32) -> impl Future<Output = Outcome> + Send;
     /// Removes it by force; returns when nothing of it can run any more.

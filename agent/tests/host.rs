@@ -6,6 +6,7 @@ mod host {
     pub mod crash;
     pub mod docker;
     pub mod join;
+    pub mod memory;
     pub mod site;
     pub mod status;
     pub mod tunnel;

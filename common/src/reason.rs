@@ -56,6 +56,10 @@ reasons! {
     RefusedGpus "refused.quota.gpu" "The limit of GPUs for one person is reached." "Stop a server that holds a GPU first.";
     RefusedGpuHours "refused.budget.gpu_hours" "The GPU hours of this period are used up." "Wait until the period has moved on, or use a profile without GPU.";
     RefusedGibHours "refused.budget.gib_hours" "The memory hours of this period are used up." "Wait until the period has moved on.";
+    RefusedNotRunning "refused.resize.not_running" "Only the memory of a server that runs can be changed." "Start it with the memory you want.";
+    RefusedResizing "refused.resize.under_way" "Its memory is being changed already." "Wait until that is done.";
+    RefusedInUse "refused.resize.in_use" "The server uses too much for that." "Ask for more, or free memory in it first: shut down kernels that you do not need.";
+    RefusedNoRoom "refused.resize.no_room" "Its host has no room for that." "Ask for less, or stop it and start it with more: it may then run on another host.";
     RefusedNotClaimed "refused.queue.not_claimed" "Its place was held, and nobody came." "Start it again and keep its page open.";
     RefusedMaxWait "refused.queue.max_wait" "It waited as long as the site lets a request wait." "Ask again, perhaps for less.";
 

@@ -51,7 +51,7 @@ fn desired(
         What::Keep => Verdict::Keep,
         What::Run => Verdict::Run(Box::new(run_spec(fleet, fleet.servers.get(id)?, config, keys)?)),
     };
-    Some(Desired { generation: order.generation, what })
+    Some(Desired { generation: order.generation, what, limit: order.limit })
 }
 
 fn run_spec(fleet: &Fleet, server: &Server, config: &HubConfig, keys: &Keys) -> Option<RunSpec> {

@@ -69,6 +69,7 @@ fn berth() -> Router<Arc<Hub>> {
         .route("/hub/api/berth/plan/config", post(berth::plans::config))
         .route("/hub/api/berth/servers", get(berth::servers::list))
         .route("/hub/api/berth/servers/{id}", get(berth::servers::show))
+        .route("/hub/api/berth/servers/{id}/memory", put(berth::resize::change))
         .route("/hub/api/berth/servers/{id}/decisions", get(berth::decisions::of_server))
         .route("/hub/api/berth/servers/{id}/why-not/{host}", get(berth::why_not::show))
         .route("/hub/api/berth/decisions", get(berth::decisions::list))

@@ -3,12 +3,14 @@
 
 use berth_common::id::BadId;
 use berth_common::link::{
-    Account, Capacity, Desired, DesiredSet, Ending, GpuDevice, Group, HostFacts, Observed,
+    Account, Capacity, Desired, DesiredSet, Ending, GpuDevice, Group, HostFacts, Limit, Observed,
     ObservedState, Origin, Pending, Report, RunSpec, StartStep, StepDone, Verdict,
 };
 use berth_common::{ByteCount, Epoch, Generation, GpuPart, Incarnation, Revision, Timestamp};
 
 use crate::link as wire;
+
+mod measured;
 
 /// Longest text of an agent that is kept, in bytes: the rest is cut, since it goes to pages and logs.
 const TEXT_MAX: usize = 2_000;
@@ -72,6 +74,7 @@ impl From<Report> for wire::Heartbeat {
                 memory_total: report.capacity.memory_total.0,
                 memory_free: report.capacity.memory_free.0,
                 cpus: report.capacity.cpus,
+                memory_pressure: report.capacity.memory_pressure,
             }),
             agent_version: report.facts.agent_version,
             engine_version: report.facts.engine_version,
@@ -100,6 +103,7 @@ impl TryFrom<wire::Heartbeat> for Report {
                     "start" => "start",
                     "stop" => "stop",
                     "remove" => "remove",
+                    "resize" => "resize",
                     _ => return Err(BadMessage::Unknown("operation")),
                 },
             })
@@ -115,6 +119,7 @@ impl TryFrom<wire::Heartbeat> for Report {
                 memory_total: ByteCount(capacity.memory_total),
                 memory_free: ByteCount(capacity.memory_free),
                 cpus: capacity.cpus,
+                memory_pressure: capacity.memory_pressure,
             },
             gpus: message.gpus.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
             facts: HostFacts {
@@ -195,6 +200,10 @@ impl From<Observed> for wire::Observed {
                 })
                 .collect(),
             memory_used: observed.memory_used.0,
+            usage: Some(observed.usage.into()),
+            limit: observed.limit.map_or(0, |limit| limit.0),
+            resize_refused: observed.resize_refused.map(Into::into),
+            kills: observed.kills.into_iter().map(Into::into).collect(),
             origin: Some(wire::Origin {
                 user: observed.origin.user.to_string(),
                 server_name: observed.origin.server_name.to_string(),
@@ -241,6 +250,10 @@ impl TryFrom<wire::Observed> for Observed {
             state,
             steps: steps.take(StartStep::ALL.len()).collect(),
             memory_used: ByteCount(message.memory_used),
+            usage: message.usage.map(Into::into).unwrap_or_default(),
+            limit: Some(ByteCount(message.limit)).filter(|limit| *limit > ByteCount::ZERO),
+            resize_refused: message.resize_refused.map(TryInto::try_into).transpose()?,
+            kills: message.kills.into_iter().take(measured::KILLS_MAX).map(Into::into).collect(),
             origin: Origin {
                 user: origin.user.parse()?,
                 server_name: origin.server_name.parse()?,
@@ -261,6 +274,9 @@ impl From<DesiredSet> for wire::Desired {
         let servers = set.servers.into_iter().map(|(server, desired)| wire::DesiredServer {
             server: server.to_string(),
             generation: desired.generation.0,
+            limit: desired
+                .limit
+                .map(|limit| wire::Limit { memory: limit.memory.0, number: limit.number }),
             what: Some(match desired.what {
                 Verdict::Run(spec) => wire::desired_server::What::Run((*spec).into()),
                 Verdict::Keep => wire::desired_server::What::Keep(wire::Keep {}),
@@ -291,7 +307,14 @@ impl TryFrom<wire::Desired> for DesiredSet {
             };
             Ok((
                 desired.server.parse()?,
-                Desired { generation: Generation(desired.generation), what },
+                Desired {
+                    generation: Generation(desired.generation),
+                    what,
+                    limit: desired.limit.map(|limit| Limit {
+                        memory: ByteCount(limit.memory),
+                        number: limit.number,
+                    }),
+                },
             ))
         });
         Ok(Self {

@@ -1,7 +1,7 @@
 //! Why a container ended, in words for people.
 
 use berth_common::Reason;
-use berth_common::link::Ending;
+use berth_common::link::{Ending, Kill};
 
 use super::words::Remains;
 
@@ -16,7 +16,9 @@ pub(super) fn ending(remains: &Remains, starting: bool, other_boot: bool) -> End
     let (reason, detail) = if other_boot {
         (Reason::StoppedHostRestarted, "the host was restarted while it ran".to_owned())
     } else if oom {
-        (Reason::StoppedOom, "the kernel ended it: it had used all its memory".to_owned())
+        let told = remains.kill.as_ref().map(Kill::sentence);
+        let unmeasured = || "the kernel ended it: it had used all its memory".to_owned();
+        (Reason::StoppedOom, told.unwrap_or_else(unmeasured))
     } else {
         let reason = if starting { Reason::FailedExited } else { Reason::StoppedCrash };
         (reason, format!("exit code {}", remains.code))

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use berth_common::link::{Ending, ObservedState, RunSpec, StartStep};
+use berth_common::link::{Ending, ObservedState, ResizeRefused, RunSpec, StartStep};
 use berth_common::{BootId, Epoch, Generation, Reason, Timestamp};
 
 use super::ending::{ending, with_log};
@@ -31,6 +31,13 @@ impl Server {
             (Act::Start { .. }, Outcome::Started { address }) => self.started(address, now),
             (Act::Start { .. }, Outcome::Failed(ending)) => {
                 self.given_up = Some(GivenUp { ending, examined: true });
+            }
+            (Act::Resize { limit, .. }, Outcome::Resized) => {
+                self.limit = Some(limit.memory);
+                self.resize_refused = None;
+            }
+            (Act::Resize { limit, .. }, Outcome::Failed(ending)) => {
+                self.resize_refused = Some(ResizeRefused { number: limit.number, ending });
             }
             (Act::Stop { .. }, Outcome::Stopped) => {
                 if let Some(container) = &mut self.container
@@ -86,6 +93,7 @@ impl Server {
             Outcome::Created { container } => {
                 self.container = Some(made(container));
                 self.inspected = true;
+                self.limit = Some(spec.origin.memory);
                 self.conflicts = 0;
                 self.reach(StartStep::Container, now);
             }
@@ -143,6 +151,12 @@ impl Server {
                 }
                 // A hung removal is asked for again, later.
                 (Act::Remove { .. }, Some(_)) => {
+                    self.retry_at = now.plus_millis(RETRY_MS);
+                    true
+                }
+                // It may have been carried out, or be so yet: what is measured from now on tells.
+                (Act::Resize { .. }, _) => {
+                    self.limit = None;
                     self.retry_at = now.plus_millis(RETRY_MS);
                     true
                 }

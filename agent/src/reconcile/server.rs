@@ -3,11 +3,12 @@
 use std::net::SocketAddr;
 
 use berth_common::link::{
-    Desired, Ending, Observed, ObservedState, Origin, StartStep, StepDone, Verdict,
+    Desired, Ending, Limit, Observed, ObservedState, Origin, ResizeRefused, StartStep, StepDone,
+    Usage, Verdict,
 };
 use berth_common::{ByteCount, Epoch, Generation, Reason, ServerId, Timestamp};
 
-use super::words::{Act, Container, ContainerState, Look, Operation};
+use super::words::{Act, Container, ContainerState, Look, Measured, Operation};
 use super::{ANSWER_MS, SLOT_MS, SUPERSEDED_GRACE_S};
 
 /// All that is known of one server on this host.
@@ -33,6 +34,10 @@ pub(super) struct Server {
     pub(super) record: Option<Record>,
     /// Stop did not help: remove by force.
     pub(super) brute: bool,
+    /// The container's memory limit; `None`: not known, or no longer.
+    pub(super) limit: Option<ByteCount>,
+    /// The newest order to change it that was refused.
+    pub(super) resize_refused: Option<ResizeRefused>,
     pub(super) conflicts: u32,
     /// Lists asked for before this moment say nothing about this server.
     pub(super) touched: Look,
@@ -123,7 +128,10 @@ impl Server {
             (ContainerState::Created, _) if starts => Some(Act::Start { container: id }),
             (ContainerState::Created, _) => Some(Act::Remove { container: id }),
             (ContainerState::Running { .. }, _) => {
-                let grace_s = grace_s.filter(|_| obeys)?;
+                let Some(grace_s) = grace_s.filter(|_| obeys) else {
+                    let limit = same.filter(|_| obeys).and_then(|desired| desired.limit);
+                    return self.resize(limit?, id);
+                };
                 Some(if self.brute {
                     Act::Remove { container: id }
                 } else {
@@ -140,6 +148,13 @@ impl Server {
                 Some(_) => None,
             },
         }
+    }
+
+    /// The step to another limit, if the container has not got it and the order was not refused.
+    fn resize(&self, wanted: Limit, container: String) -> Option<Act> {
+        let refused = self.resize_refused.as_ref().is_some_and(|it| it.number == wanted.number);
+        let known = self.limit.filter(|_| !refused)?;
+        (!wanted.is(known)).then_some(Act::Resize { container, limit: wanted })
     }
 
     /// A verdict has changed: what is still to be told under the new one?
@@ -227,7 +242,11 @@ impl Server {
                 .is_some_and(|pending| matches!(pending.act, Act::Stop { .. } | Act::Remove { .. }))
     }
 
-    pub(super) fn observed(&self, server: &ServerId, memory_used: ByteCount) -> Option<Observed> {
+    pub(super) fn observed(
+        &self,
+        server: &ServerId,
+        measured: Option<&Measured>,
+    ) -> Option<Observed> {
         let Some(container) = &self.container else {
             let record = self.record.as_ref()?;
             return Some(Observed {
@@ -237,9 +256,14 @@ impl Server {
                 state: record.state.clone(),
                 steps: record.steps.clone(),
                 memory_used: ByteCount::ZERO,
+                usage: Usage::default(),
+                limit: None,
+                resize_refused: None,
+                kills: Vec::new(),
                 origin: record.origin.clone(),
             });
         };
+        let measured = measured.filter(|measured| measured.container == container.id);
         let state = match (&container.state, &self.ending) {
             (ContainerState::Exited { .. }, Some(ended)) => {
                 ObservedState::Exited(ended.ending.clone())
@@ -256,7 +280,11 @@ impl Server {
             epoch: container.epoch,
             state,
             steps: self.steps.clone(),
-            memory_used,
+            memory_used: measured.map(|measured| measured.used).unwrap_or_default(),
+            usage: measured.map(|measured| measured.usage).unwrap_or_default(),
+            limit: self.limit,
+            resize_refused: self.resize_refused.clone(),
+            kills: measured.map(|measured| measured.kills.clone()).unwrap_or_default(),
             origin: container.origin.clone(),
         })
     }

@@ -6,6 +6,7 @@
 //! list a.1 running              the engine's whole answer; `list down`: it does not answer
 //! look … seen a.1 created       the same, asked earlier than answered
 //! create a ok                   what became of the newest such step
+//! measure a 2                   its limit is 2 GB; `measured`: seen at the look before
 //! answers a    wait 30s    heartbeat    report    restart
 //! ```
 //! After each line the clock moves on by a millisecond.
@@ -13,12 +14,13 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use berth_common::Reason;
-use berth_common::link::{Account, Ending, ObservedState, Origin, RunSpec};
+use berth_common::link::{Account, Ending, Limit, ObservedState, Origin, RunSpec};
+use berth_common::{ByteCount, Reason};
 
 mod calls;
 mod ends;
 mod lists;
+mod resizes;
 mod verdicts;
 
 struct World {
@@ -37,6 +39,10 @@ fn id(name: &str) -> ServerId {
 
 fn name(server: &ServerId) -> char {
     char::from(b'a' + u8::from_str_radix(server.as_str(), 16).unwrap())
+}
+
+fn gigabytes(text: &str) -> ByteCount {
+    ByteCount(text.parse::<u64>().unwrap() << 30)
 }
 
 fn boot() -> BootId {
@@ -130,6 +136,11 @@ impl World {
                 let seconds: u64 = rest.trim_end_matches('s').parse().unwrap();
                 self.now = self.now.plus_millis(seconds * 1000);
             }
+            "measure" => {
+                let look = self.keeper.looking();
+                self.measure(look, rest);
+            }
+            "measured" => self.measure(self.look, rest),
             "heartbeat" => self.heartbeat = self.now,
             "report" => self.report(),
             "table" => {
@@ -156,6 +167,7 @@ impl World {
             let Operation { server, generation, .. } = &step.operation;
             let grace = match step.act {
                 Act::Stop { grace_s, .. } => format!(" in {grace_s} s"),
+                Act::Resize { limit, .. } => format!(" to {}", limit.memory),
                 _ => String::new(),
             };
             self.say(&format!("{act} {}.{generation}{grace}", name(server)));
@@ -176,13 +188,18 @@ impl World {
         for verdict in verdicts.split(", ").filter(|text| !text.is_empty()) {
             let (server, what) = verdict.split_once(' ').unwrap();
             let (server, generation) = numbered(server);
+            let limit = what.split_once(" at ").map(|(_, limit)| {
+                let (gb, number) = limit.split_once(" as ").unwrap();
+                Limit { memory: gigabytes(gb), number: number.parse().unwrap() }
+            });
+            let what = what.split_once(" at ").map_or(what, |(what, _)| what);
             let what = match what.split_once(' ').unwrap_or((what, "image")) {
                 ("run", image) => Verdict::Run(Box::new(spec(image))),
                 ("keep", _) => Verdict::Keep,
                 ("stop", _) => Verdict::Stop { grace_s: 10 },
                 other => panic!("{other:?}"),
             };
-            servers.insert(server, Desired { generation, what });
+            servers.insert(server, Desired { generation, what, limit });
         }
         let set = DesiredSet {
             revision: Revision { epoch: Epoch(epoch.parse().unwrap()), seq: seq.parse().unwrap() },
@@ -203,6 +220,14 @@ impl World {
         self.keeper.observe(look, answer, self.now);
     }
 
+    fn measure(&mut self, look: Look, rest: &str) {
+        let (server, gb) = rest.split_once(' ').unwrap();
+        let container = self.keeper.running().remove(&id(server)).unwrap();
+        let limit = Some(gigabytes(gb));
+        let measured = Measured { container, limit, ..Measured::default() };
+        self.keeper.measured(look, &BTreeMap::from([(id(server), measured)]));
+    }
+
     fn settle(&mut self, act: &str, rest: &str) {
         let words: Vec<&str> = rest.split(' ').collect();
         let operation = self.issued.get(&format!("{act} {}", words[0])).unwrap().clone();
@@ -215,6 +240,7 @@ impl World {
             }
             ("create", "conflict") => Outcome::Conflict,
             ("start", "ok") => Outcome::Started { address: Some("10.0.0.2:8888".parse().unwrap()) },
+            ("resize", "ok") => Outcome::Resized,
             ("stop", "ok") => Outcome::Stopped,
             ("remove", "ok") => Outcome::Removed,
             (_, "failed") => Outcome::Failed(ending(Reason::FailedContainer)),
@@ -223,6 +249,7 @@ impl World {
             ("examine", code) => Outcome::Examined(Remains {
                 code: code.parse().unwrap(),
                 oom: words.contains(&"oom"),
+                kill: None,
                 log: "last words\n".into(),
             }),
             other => panic!("{other:?}"),
@@ -249,7 +276,14 @@ impl World {
                         }
                         other => format!("{other:?}").to_lowercase(),
                     };
-                    self.say(&format!("{}.{} {state}", name(&one.server), one.generation));
+                    // As it was made, a server has 1 GB.
+                    let limit = one.limit.filter(|limit| *limit != gigabytes("1"));
+                    let limit = limit.map_or(String::new(), |limit| format!(", {limit}"));
+                    let refused = one.resize_refused.map_or(String::new(), |refused| {
+                        format!(", order {} refused: {}", refused.number, refused.ending.reason)
+                    });
+                    let (server, generation) = (name(&one.server), one.generation);
+                    self.say(&format!("{server}.{generation} {state}{limit}{refused}"));
                 }
             }
         }

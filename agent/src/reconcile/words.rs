@@ -3,8 +3,8 @@
 
 use std::net::SocketAddr;
 
-use berth_common::link::{Ending, Origin, RunSpec};
-use berth_common::{BootId, Epoch, Generation, ServerId};
+use berth_common::link::{Ending, Kill, Limit, Origin, RunSpec, Usage, Victim};
+use berth_common::{BootId, ByteCount, Epoch, Generation, ServerId};
 
 /// A container of ours as the engine's list shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,6 +98,13 @@ pub enum Act {
         /// The engine's id.
         container: String,
     },
+    /// Give a running container another memory limit, unless it uses too much for that.
+    Resize {
+        /// The engine's id.
+        container: String,
+        /// The limit, and the order's number.
+        limit: Limit,
+    },
     /// SIGTERM, the grace, SIGKILL.
     Stop {
         /// The engine's id.
@@ -123,6 +130,7 @@ impl Act {
         match self {
             Self::Create { .. } => Some("create"),
             Self::Start { .. } => Some("start"),
+            Self::Resize { .. } => Some("resize"),
             Self::Stop { .. } => Some("stop"),
             Self::Remove { .. } => Some("remove"),
             Self::Examine { .. } => None,
@@ -152,6 +160,8 @@ pub enum Outcome {
         /// Where the server listens.
         address: Option<SocketAddr>,
     },
+    /// Resize: it has that limit.
+    Resized,
     /// Stop: its process ended.
     Stopped,
     /// Remove: nothing of it is left.
@@ -173,6 +183,8 @@ pub struct Remains {
     pub code: i64,
     /// Whether the kernel killed something in it for want of memory.
     pub oom: bool,
+    /// What the kernel killed last, if that was measured.
+    pub kill: Option<Kill>,
     /// Its last lines.
     pub log: String,
 }
@@ -181,6 +193,23 @@ pub struct Remains {
 /// list says about a server is believed only if nothing was done to that server since.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Look(pub(super) u64);
+
+/// What was measured of a running container.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Measured {
+    /// The engine's id of the container that was measured.
+    pub container: String,
+    /// Its working set.
+    pub used: ByteCount,
+    /// Highest values, processor time.
+    pub usage: Usage,
+    /// The most it may hold, as the kernel has it.
+    pub limit: Option<ByteCount>,
+    /// The process in it that held most when last looked at.
+    pub largest: Option<Victim>,
+    /// The newest of its processes that were killed for want of memory, oldest first.
+    pub kills: Vec<Kill>,
+}
 
 /// A server that users can be led to.
 #[derive(Debug, Clone, PartialEq, Eq)]

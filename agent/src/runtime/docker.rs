@@ -9,10 +9,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use berth_common::link::Ending;
-use berth_common::{HostId, Reason};
+use berth_common::{ByteCount, HostId, Reason};
 use berth_process::crash_point;
 use bollard::errors::Error;
-use bollard::models::{ContainerInspectResponse, NetworkCreateRequest, NetworkInspect};
+use bollard::models::{
+    ContainerInspectResponse, ContainerUpdateBody, NetworkCreateRequest, NetworkInspect,
+};
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, EventsOptionsBuilder, InspectContainerOptions,
     InspectNetworkOptions, ListContainersOptionsBuilder, ListImagesOptions,
@@ -229,6 +231,7 @@ impl Docker {
         Ok(Outcome::Examined(Remains {
             code: state.exit_code.unwrap_or_default(),
             oom: state.oom_killed.unwrap_or_default(),
+            kill: None,
             log: printable(&log),
         }))
     }
@@ -264,6 +267,21 @@ impl Runtime for Docker {
     async fn start(&self, container: &str) -> Outcome {
         // What fails after the start itself, the question for its address, settles nothing.
         self.try_start(container).await.unwrap_or(Outcome::TimedOut)
+    }
+
+    async fn resize(&self, container: &str, memory: ByteCount) -> Outcome {
+        let amount = i64::try_from(memory.0).ok();
+        // Always together: one alone is compared with what is stored of the other, and refused.
+        let body =
+            ContainerUpdateBody { memory: amount, memory_swap: amount, ..Default::default() };
+        let call = async {
+            let client = self.client().await?;
+            crash_point!("engine.resize.before");
+            within(WORK, client.update_container(container, body)).await
+        };
+        let resized = call.await;
+        crash_point!("engine.resize.after");
+        settled(resized.map(|_| Outcome::Resized), gone_or_failed)
     }
 
     async fn stop(&self, container: &str, grace_s: u32) -> Outcome {

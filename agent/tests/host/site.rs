@@ -10,7 +10,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use berth_common::link::{
-    Account, Desired, DesiredSet, Group, Observed, ObservedState, Origin, Report, RunSpec, Verdict,
+    Account, Desired, DesiredSet, Group, Limit, Observed, ObservedState, Origin, Report, RunSpec,
+    Verdict,
 };
 use berth_common::{ByteCount, Epoch, Generation, Revision, ServerId, Timestamp};
 use berth_proto::identity::{Identity, Peer, public_key_hash};
@@ -174,9 +175,21 @@ impl Hub {
     }
 
     pub fn say(&self, server: &ServerId, generation: u64, what: Verdict) {
+        self.say_limit(server, generation, what, None);
+    }
+
+    /// The same with a memory limit that the container is to have.
+    pub fn say_limit(
+        &self,
+        server: &ServerId,
+        generation: u64,
+        what: Verdict,
+        limit: Option<Limit>,
+    ) {
+        let generation = Generation(generation);
         self.state.wanted.send_modify(|(revision, servers)| {
             revision.seq += 1;
-            servers.insert(server.clone(), Desired { generation: Generation(generation), what });
+            servers.insert(server.clone(), Desired { generation, what, limit });
         });
     }
 

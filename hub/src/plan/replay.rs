@@ -146,6 +146,8 @@ fn running(host: &HostId, held: &FloorServer) -> Server {
             said: Revision { epoch: Epoch(0), seq: 0 },
             ready_at: Some(Timestamp(0)),
             steps: Vec::new(),
+            held_since: None,
+            resize: None,
             stop: None,
         }),
         ask: Ask {
@@ -164,6 +166,7 @@ fn running(host: &HostId, held: &FloorServer) -> Server {
         peaks: None,
         last_host: None,
         last_end: None,
+        kills: Vec::new(),
         activity_saved: Timestamp(0),
     }
 }

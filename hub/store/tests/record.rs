@@ -221,6 +221,7 @@ impl World {
                 memory_total: ByteCount(32 * GB),
                 memory_free: ByteCount(self.chance.below(32 * GB)),
                 cpus: 8,
+                memory_pressure: None,
             },
             facts: HostFacts { images: vec!["nb:1".into()], ..HostFacts::default() },
         };

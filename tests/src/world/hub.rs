@@ -8,7 +8,7 @@ use std::sync::Arc;
 use berth_common::link::{Desired, DesiredSet, ObservedState, Origin, Report, RunSpec, Verdict};
 use berth_common::{Epoch, HostId, Reason, Revision, ServerId, Timestamp};
 use berth_core::event::{Effect, ReplyTo, Row};
-use berth_core::fleet::{HostState, Phase, StopOrder};
+use berth_core::fleet::{HostState, Phase, ResizeState, StopOrder};
 use berth_core::reconcile::{Order, What, orders};
 use berth_core::store::{Store, commit_then_release};
 use berth_core::{Event, Fleet, Host, Outcome, Server, Settings, step};
@@ -111,6 +111,9 @@ fn saved_server(server: &Server) -> Server {
     saved.activity_saved = Timestamp::default();
     if let Phase::Placed(placement) = &mut saved.phase {
         placement.said = Revision::default();
+        if let Some(resize) = &mut placement.resize {
+            resize.said = Revision::default();
+        }
         if let Some(StopOrder { end: _, said }) = &mut placement.stop {
             *said = Revision::default();
         }
@@ -469,6 +472,20 @@ fn prepare(nature: &mut Nature, reign: &Reign, event: Event, now: Timestamp) -> 
     if nature.bug == Some(Bug::IgnoresApplied) {
         report.applied = Revision { epoch: reign.fleet.epoch, seq: u64::MAX };
     }
+    for seen in report.engine.iter_mut().flatten() {
+        let placement = reign.fleet.servers.get(&seen.server).and_then(|it| it.placement());
+        let Some(resize) = placement.and_then(|it| it.resize.as_ref()) else { continue };
+        if nature.bug == Some(Bug::FreesBeforeProof) {
+            seen.limit = Some(resize.limit.memory);
+        }
+        let refused = seen.resize_refused.as_ref().map(|refused| refused.number);
+        if resize.state == ResizeState::UnderWay && refused == Some(resize.limit.number) {
+            nature.transcript.mark("a host refused another limit");
+        }
+        if report.applied < resize.said && seen.limit == Some(resize.limit.memory) {
+            nature.transcript.mark("a limit was not believed: it was older than the order");
+        }
+    }
     if let Some(record) = reign.fleet.hosts.get(&host) {
         if session < record.session {
             nature.transcript.mark("a report of an older session came late");
@@ -556,6 +573,7 @@ fn with_reply(event: Event, to: Option<ReplyTo>) -> Event {
         }
         Event::Stop { server, reason, .. } => Event::Stop { server, reason, reply: to },
         Event::Remove { server, .. } => Event::Remove { server, reply: to },
+        Event::Resize { server, memory, .. } => Event::Resize { server, memory, reply: to },
         other => other,
     }
 }
@@ -581,7 +599,7 @@ fn desired(fleet: &Fleet, id: &ServerId, order: Order) -> Option<Desired> {
         What::Keep => Verdict::Keep,
         What::Run => Verdict::Run(Box::new(run_spec(fleet, fleet.servers.get(id)?)?)),
     };
-    Some(Desired { generation: order.generation, what })
+    Some(Desired { generation: order.generation, what, limit: order.limit })
 }
 
 fn run_spec(fleet: &Fleet, server: &Server) -> Option<RunSpec> {

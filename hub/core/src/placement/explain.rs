@@ -58,7 +58,7 @@ pub fn lines(
 }
 
 /// A rule's numbers in one sentence.
-fn detail(
+pub(crate) fn detail(
     fail: Fail,
     host: &FloorHost,
     settings: &Settings,

@@ -266,6 +266,7 @@ pub fn put(
     let Some(server) = fleet.server_mut(id) else { return };
     server.generation = server.generation.next();
     server.peaks = Some(Peaks::begin(now, window));
+    server.kills.clear();
     let reservation = Resources { memory: server.ask.memory, cpu_milli: server.ask.cpu_milli };
     let placement = Placement {
         host: host.clone(),
@@ -277,6 +278,8 @@ pub fn put(
         said,
         ready_at: None,
         steps: Vec::new(),
+        held_since: None,
+        resize: None,
         stop: None,
     };
     fleet.set_phase(id, Phase::Placed(placement));
@@ -300,6 +303,7 @@ fn new_server(now: Timestamp, request: &StartRequest, decision: &Decision) -> Se
         peaks: None,
         last_host: None,
         last_end: None,
+        kills: Vec::new(),
         activity_saved: Timestamp::default(),
     }
 }
