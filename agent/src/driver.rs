@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use berth_common::link::{DesiredSet, HostFacts, Kill, Report, StartStep};
+use berth_common::link::{DesiredSet, HostFacts, Kill, Report, SpaceHealth, StartStep, Watch};
 use berth_common::{Epoch, Reason, ServerId};
 use berth_process::{clock, crash_point, file};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -53,6 +53,8 @@ pub enum Input {
     Facts(Result<EngineFacts, String>),
     /// The running containers and the host were measured.
     Measured(Look, Box<(Meter, Meters)>),
+    /// The watched spaces were looked at.
+    Spaces(Vec<SpaceHealth>),
     /// A step of a start was made.
     Milestone(Operation, StartStep),
     /// A call has an outcome.
@@ -70,6 +72,8 @@ pub struct Outlets {
     pub reports: watch::Sender<Option<Report>>,
     /// The tunnel's table.
     pub feed: Feed,
+    /// What is to be watched, for [`crate::health`].
+    pub watch: watch::Sender<Watch>,
     /// What the link's state is, for the status.
     pub link: watch::Receiver<LinkState>,
 }
@@ -88,6 +92,8 @@ struct Driver<R> {
     meter: Option<Meter>,
     /// Something happened during a look that the next one will show.
     stale: bool,
+    /// The watched spaces.
+    spaces: Vec<SpaceHealth>,
     /// Ends whose causes the next look will show.
     unexplained: Vec<(Operation, Remains)>,
     asked: Asked,
@@ -131,6 +137,7 @@ pub async fn run<R: Runtime>(
         meters: Meters { host: mem::host(), ..Meters::default() },
         meter: Some(Meter::default()),
         stale: false,
+        spaces: Vec::new(),
         unexplained: Vec::new(),
         asked: Asked::default(),
         asking: BTreeMap::new(),
@@ -195,6 +202,17 @@ impl<R: Runtime> Driver<R> {
                     self.settle(&operation, Outcome::Examined(remains));
                 }
             }
+            Input::Spaces(spaces) => {
+                for space in spaces.iter().filter(|space| !self.spaces.contains(space)) {
+                    match &space.trouble {
+                        Some(it) => {
+                            tracing::warn!(reason = %it.reason, "{}: {}", space.name, it.detail)
+                        }
+                        None => tracing::info!("{} answers", space.name),
+                    }
+                }
+                self.spaces = spaces;
+            }
             Input::Milestone(operation, step) => self.keeper.milestone(&operation, step, now),
             Input::Settled(operation, Outcome::Examined(remains)) if remains.oom => {
                 self.unexplained.push((operation, remains));
@@ -228,8 +246,15 @@ impl<R: Runtime> Driver<R> {
             self.saved_epoch = epoch;
             crash_point!("agent.epoch.after");
         }
+        let wanted = set.watch.clone();
         match self.keeper.take(set) {
-            Ok(()) | Err(Ignored::NotNewer) => {}
+            Ok(()) | Err(Ignored::NotNewer) => {
+                self.outlets.watch.send_if_modified(|watch| {
+                    let changed = *watch != wanted;
+                    *watch = wanted;
+                    changed
+                });
+            }
             Err(why) => tracing::warn!("a desired set is ignored: {why}"),
         }
     }
@@ -367,7 +392,9 @@ impl<R: Runtime> Driver<R> {
     fn report(&self) -> Report {
         let claimed = self.work.config.agent.memory;
         let capacity = report::capacity(claimed, &self.meters);
-        self.keeper.report(clock::steady(), capacity, self.facts.clone(), &self.meters.servers)
+        let facts = self.facts.clone();
+        let report = self.keeper.report(clock::steady(), capacity, facts, &self.meters.servers);
+        Report { spaces: self.spaces.clone(), ..report }
     }
 
     fn publish(&mut self) {
@@ -399,6 +426,7 @@ mod tests {
 
     use super::*;
     use crate::fake::FakeEngine;
+    use crate::helper::Helper;
     use crate::reconcile::Remains;
     use crate::tunnel::table;
 
@@ -430,8 +458,15 @@ mod tests {
             let boot: BootId = "boot".parse().unwrap();
             let keeper = Keeper::new(Incarnation(7), boot.clone(), 4, Epoch(0));
             let runtime = engine.clone();
-            let work = Arc::new(Workplace { runtime, config, boot, inputs: inputs.clone() });
-            tokio::spawn(run(keeper, work, received, Outlets { reports: sender, feed, link }));
+            let helper = Helper::thread();
+            let inputs_of = inputs.clone();
+            let work = Arc::new(Workplace { runtime, config, boot, helper, inputs: inputs_of });
+            tokio::spawn(run(
+                keeper,
+                work,
+                received,
+                Outlets { reports: sender, feed, watch: watch::Sender::default(), link },
+            ));
             let (watched, wake) = (engine.clone(), inputs.clone());
             tokio::spawn(async move {
                 watched.changes(|| drop(wake.try_send(Input::Changed))).await;
@@ -450,6 +485,7 @@ mod tests {
                 incarnation: Incarnation(7),
                 echo: clock::steady(),
                 servers: servers.iter().map(one).collect(),
+                watch: Watch::default(),
             };
             self.inputs.send(Input::Desired(set)).await.unwrap();
         }
@@ -494,6 +530,8 @@ mod tests {
             pool: "cpu".into(),
             image: "berth/notebook:6".into(),
             command: Vec::new(),
+            spaces: Vec::new(),
+            shown: BTreeMap::new(),
             env: BTreeMap::from([("NVIDIA_VISIBLE_DEVICES".to_owned(), "all".to_owned())]),
             api_url: "http://hub:8081/hub/api/".into(),
             prefix: "/user/alice/".into(),

@@ -150,6 +150,7 @@ impl Runtime for FakeEngine {
             boot: plan.boot.clone(),
             origin: plan.origin.clone(),
             prefix: plan.prefix.clone(),
+            left_out: plan.left_out.clone(),
             state: ContainerState::Created,
         };
         let made = Made { container, plan: plan.clone(), remains: Remains::default() };

@@ -10,6 +10,8 @@ pub mod command;
 pub mod config;
 pub mod driver;
 pub mod fake;
+pub mod health;
+pub mod helper;
 pub mod identity;
 pub mod link;
 pub mod mem;

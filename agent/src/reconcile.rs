@@ -366,6 +366,7 @@ impl Keeper {
             engine,
             pending: pending.collect(),
             gpus: Vec::new(),
+            spaces: Vec::new(),
             capacity,
             facts,
         }

@@ -60,7 +60,7 @@ pub fn is_news(last: &Report, next: &Report) -> bool {
         });
         (observed.map_err(Clone::clone), report.pending.clone(), report.applied)
     };
-    said(last) != said(next) || last.facts != next.facts
+    said(last) != said(next) || last.facts != next.facts || last.spaces != next.spaces
 }
 
 /// The same for people, as JSON for `berth-agent status`.

@@ -46,6 +46,8 @@ pub struct Plan {
     pub groups: Vec<u32>,
     /// HOME inside, also the working folder.
     pub home: String,
+    /// The optional spaces that it goes without, in a sentence each.
+    pub left_out: Vec<String>,
     /// What is mounted.
     pub binds: Vec<Bind>,
     /// The network's id.
@@ -63,8 +65,10 @@ pub struct Bind {
     pub source: PathBuf,
     /// In the container.
     pub target: String,
-    /// Whether the container may write.
+    /// Whether the container may only read.
     pub read_only: bool,
+    /// Whether what is mounted below it later shows inside.
+    pub follows: bool,
 }
 
 impl Plan {

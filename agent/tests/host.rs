@@ -8,6 +8,7 @@ mod host {
     pub mod join;
     pub mod memory;
     pub mod site;
+    pub mod spaces;
     pub mod status;
     pub mod tunnel;
 }

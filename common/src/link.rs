@@ -31,6 +31,8 @@ pub struct Report {
     pub capacity: Capacity,
     /// Its GPUs.
     pub gpus: Vec<GpuDevice>,
+    /// The spaces that the hub has it watch, as they were last found.
+    pub spaces: Vec<SpaceHealth>,
     /// Versions and images, for people and for placement.
     pub facts: HostFacts,
 }
@@ -61,6 +63,17 @@ pub struct GpuDevice {
     pub memory: ByteCount,
     /// Why it is set aside: sick, or used by somebody else. `None`: it can be given.
     pub trouble: Option<String>,
+}
+
+/// How a watched space of a host is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpaceHealth {
+    /// Its name in the site's files.
+    pub name: String,
+    /// What is wrong with it; `None`: it answers.
+    pub trouble: Option<Ending>,
+    /// Since when it is so, by the agent's clock.
+    pub since: Timestamp,
 }
 
 /// Slowly changing facts about a host.
@@ -97,6 +110,8 @@ pub struct Observed {
     pub resize_refused: Option<ResizeRefused>,
     /// The newest processes in it that the kernel killed for want of memory, oldest first.
     pub kills: Vec<Kill>,
+    /// The optional spaces that it was started without, each in a sentence.
+    pub left_out: Vec<String>,
     /// Whose it is, from its labels: enough to adopt it without a store.
     pub origin: Origin,
 }
@@ -292,8 +307,24 @@ pub struct DesiredSet {
     pub incarnation: Incarnation,
     /// The send time of the heartbeat it answers.
     pub echo: Timestamp,
+    /// The spaces to be watched. Not part of what the number names: the newest one counts.
+    pub watch: Watch,
     /// What to do with each server.
     pub servers: BTreeMap<ServerId, Desired>,
+}
+
+/// Spaces that a host is to look at, each in a process of its own, so that one that hangs holds up
+/// nothing else.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Watch {
+    /// Between two looks, in seconds.
+    pub every_s: u64,
+    /// A look that takes longer has failed.
+    pub timeout_s: u64,
+    /// After so many failures in a row a space is sick; one success and it is well.
+    pub sick_after: u32,
+    /// Names and paths.
+    pub paths: BTreeMap<String, String>,
 }
 
 /// What should become of one server on this host.
@@ -348,12 +379,36 @@ pub struct RunSpec {
     pub command: Vec<String>,
     /// Environment, complete but for the two addresses of the hub's API.
     pub env: BTreeMap<String, String>,
+    /// The folders beside HOME.
+    pub spaces: Vec<Space>,
+    /// What JupyterLab's file browser shows beside HOME: names there, and paths inside. With any,
+    /// its root is a folder of links.
+    pub shown: BTreeMap<String, String>,
     /// The hub's API as containers reach it, unless the agent's configuration knows better.
     pub api_url: String,
     /// Where the server answers, e.g. `/user/alice/`.
     pub prefix: String,
     /// Its port inside the container.
     pub port: u16,
+}
+
+/// A folder of the host in a container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Space {
+    /// Its name in the site's files, e.g. `SPS`.
+    pub name: String,
+    /// Its path on the host.
+    pub source: String,
+    /// Its path inside.
+    pub target: String,
+    /// Whether the server may only read it.
+    pub read_only: bool,
+    /// Whether what is mounted below it later shows inside, as autofs needs it (`rslave`).
+    pub follows: bool,
+    /// Whether a server does not start without it; else it is left out, and that is said.
+    pub required: bool,
+    /// Whether it is left out without a word where it does not exist.
+    pub only_if_exists: bool,
 }
 
 impl std::fmt::Debug for RunSpec {

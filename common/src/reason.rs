@@ -73,6 +73,8 @@ reasons! {
     WaitOrder "wait.order" "Others asked first." "It starts by itself in its turn.";
     WaitPlaceHeld "wait.place_held" "A place is held for its owner." "Open its page: it starts at once.";
 
+    MountSick "mount.sick" "A space of the host does not answer." "The administrators see this too; other hosts are used meanwhile.";
+    MountAbsent "mount.absent" "A space is not there on the host." "Ask the administrators to mount it there.";
     HostJoining "host.joining" "The host has not reported yet." "Check berth-agent on that host.";
     HostCordoned "host.cordoned" "The host takes nothing new." "";
     HostDraining "host.draining" "The host is being emptied." "";
@@ -98,6 +100,7 @@ reasons! {
     StoppedUser "stopped.user" "Stopped by its owner." "";
     StoppedAdmin "stopped.admin" "Stopped by an administrator." "";
     StoppedDrain "stopped.drain" "Stopped because its host is being emptied." "Start it again; it will run on another host.";
+    FailedAgent "failed.agent" "The agent on the host could not do it." "Try again; if it fails again, tell the administrators.";
     StoppedCrash "stopped.crash" "The server ended by itself." "Start it again; if it happens again, tell the administrators.";
     StoppedOom "stopped.oom" "The server used all its memory and was ended." "Start it again with more memory.";
     StoppedHostRestarted "stopped.host_lost" "The host was restarted." "Start it again; it may run on another host.";

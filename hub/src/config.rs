@@ -12,6 +12,7 @@ mod host_range;
 mod hosts;
 mod hub;
 mod images;
+mod mounts;
 mod pools;
 mod profiles;
 mod quotas;
@@ -77,6 +78,7 @@ pub fn load(folder: &Path, now: Timestamp) -> Result<(Config, Diagnostics), Diag
     let hub = hub::take(&mut draft);
     pools::take(&mut draft);
     images::take(&mut draft);
+    mounts::take(&mut draft);
     profiles::take(&mut draft);
     hosts::take(&mut draft);
     quotas::take(&mut draft);

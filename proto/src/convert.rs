@@ -11,6 +11,7 @@ use berth_common::{ByteCount, Epoch, Generation, GpuPart, Incarnation, Revision,
 use crate::link as wire;
 
 mod measured;
+mod spaces;
 
 /// Longest text of an agent that is kept, in bytes: the rest is cut, since it goes to pages and logs.
 const TEXT_MAX: usize = 2_000;
@@ -80,6 +81,7 @@ impl From<Report> for wire::Heartbeat {
             engine_version: report.facts.engine_version,
             images: report.facts.images,
             gpus: report.gpus.into_iter().map(Into::into).collect(),
+            spaces: report.spaces.into_iter().map(Into::into).collect(),
         }
     }
 }
@@ -122,6 +124,12 @@ impl TryFrom<wire::Heartbeat> for Report {
                 memory_pressure: capacity.memory_pressure,
             },
             gpus: message.gpus.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
+            spaces: message
+                .spaces
+                .into_iter()
+                .take(spaces::SPACES_MAX)
+                .map(TryInto::try_into)
+                .collect::<Result<_, _>>()?,
             facts: HostFacts {
                 agent_version: text(message.agent_version),
                 engine_version: text(message.engine_version),
@@ -204,6 +212,7 @@ impl From<Observed> for wire::Observed {
             limit: observed.limit.map_or(0, |limit| limit.0),
             resize_refused: observed.resize_refused.map(Into::into),
             kills: observed.kills.into_iter().map(Into::into).collect(),
+            left_out: observed.left_out,
             origin: Some(wire::Origin {
                 user: observed.origin.user.to_string(),
                 server_name: observed.origin.server_name.to_string(),
@@ -254,6 +263,7 @@ impl TryFrom<wire::Observed> for Observed {
             limit: Some(ByteCount(message.limit)).filter(|limit| *limit > ByteCount::ZERO),
             resize_refused: message.resize_refused.map(TryInto::try_into).transpose()?,
             kills: message.kills.into_iter().take(measured::KILLS_MAX).map(Into::into).collect(),
+            left_out: message.left_out.into_iter().take(spaces::SPACES_MAX).map(text).collect(),
             origin: Origin {
                 user: origin.user.parse()?,
                 server_name: origin.server_name.parse()?,
@@ -291,6 +301,7 @@ impl From<DesiredSet> for wire::Desired {
             sent_ms: set.echo.as_millis(),
             lease_s: 0,
             servers: servers.collect(),
+            watch: Some(set.watch.into()),
         }
     }
 }
@@ -322,6 +333,7 @@ impl TryFrom<wire::Desired> for DesiredSet {
             incarnation: Incarnation(message.incarnation),
             echo: Timestamp::from_millis(message.sent_ms),
             servers: servers.collect::<Result<_, BadMessage>>()?,
+            watch: message.watch.map(Into::into).unwrap_or_default(),
         })
     }
 }
@@ -337,6 +349,8 @@ impl From<RunSpec> for wire::Run {
             groups: groups.map(|group| wire::Group { name: group.name, gid: group.gid }).collect(),
             home: spec.account.home,
             image: spec.image,
+            spaces: spec.spaces.into_iter().map(Into::into).collect(),
+            shown: spec.shown.into_iter().collect(),
             command: spec.command,
             env: spec.env.into_iter().collect(),
             api_url: spec.api_url,
@@ -381,6 +395,8 @@ impl TryFrom<wire::Run> for RunSpec {
             },
             pool: run.pool,
             image: run.image,
+            spaces: run.spaces.into_iter().map(Into::into).collect(),
+            shown: run.shown.into_iter().collect(),
             command: run.command,
             env: run.env.into_iter().collect(),
             api_url: run.api_url,

@@ -77,6 +77,8 @@ impl Server {
             boot: boot.clone(),
             origin: spec.origin.clone(),
             prefix: spec.prefix.clone(),
+            // The engine's list tells: it stands in the container's labels.
+            left_out: Vec::new(),
             state: ContainerState::Created,
         };
         let fail = |known: &mut Self, ending: Ending| {

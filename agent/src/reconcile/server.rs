@@ -260,6 +260,7 @@ impl Server {
                 limit: None,
                 resize_refused: None,
                 kills: Vec::new(),
+                left_out: Vec::new(),
                 origin: record.origin.clone(),
             });
         };
@@ -285,6 +286,7 @@ impl Server {
             limit: self.limit,
             resize_refused: self.resize_refused.clone(),
             kills: measured.map(|measured| measured.kills.clone()).unwrap_or_default(),
+            left_out: container.left_out.clone(),
             origin: container.origin.clone(),
         })
     }

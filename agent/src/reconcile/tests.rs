@@ -14,7 +14,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use berth_common::link::{Account, Ending, Limit, ObservedState, Origin, RunSpec};
+use berth_common::link::{Account, Ending, Limit, ObservedState, Origin, RunSpec, Watch};
 use berth_common::{ByteCount, Reason};
 
 mod calls;
@@ -73,6 +73,8 @@ fn spec(image: &str) -> RunSpec {
         pool: "cpu".into(),
         image: image.into(),
         command: Vec::new(),
+        spaces: Vec::new(),
+        shown: BTreeMap::new(),
         env: BTreeMap::new(),
         api_url: String::new(),
         prefix: "/user/alice/".into(),
@@ -99,7 +101,17 @@ fn container(text: &str) -> Container {
     let boot = if words.contains(&"boot-0") { "boot-0".parse().unwrap() } else { boot() };
     let prefix = "/user/alice/".into();
     let id = words[0].to_owned();
-    Container { id, server, generation, epoch: Epoch(1), boot, origin: origin(), prefix, state }
+    Container {
+        id,
+        server,
+        generation,
+        epoch: Epoch(1),
+        boot,
+        origin: origin(),
+        prefix,
+        left_out: Vec::new(),
+        state,
+    }
 }
 
 impl World {
@@ -206,6 +218,7 @@ impl World {
             incarnation: Incarnation(incarnation),
             echo: self.heartbeat,
             servers,
+            watch: Watch::default(),
         };
         if let Err(why) = self.keeper.take(set) {
             self.say(&format!("ignored: {why}"));

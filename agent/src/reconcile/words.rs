@@ -23,6 +23,8 @@ pub struct Container {
     pub origin: Origin,
     /// Where the server answers, e.g. `/user/alice/`.
     pub prefix: String,
+    /// The optional spaces that it was started without.
+    pub left_out: Vec<String>,
     /// What it does.
     pub state: ContainerState,
 }

@@ -58,6 +58,7 @@ const LOG_BYTES: usize = 4_000;
 const NEVER_S: u64 = 3_600;
 
 const HOST: &str = "berth.host";
+const LEFT_OUT: &str = "berth.left_out";
 const ICC: &str = "com.docker.network.bridge.enable_icc";
 
 /// The engine behind one socket, as one host's agent sees it.
@@ -167,7 +168,10 @@ impl Docker {
         let client = self.client().await?;
         let name = container_name(&self.host, plan);
         let options = CreateContainerOptionsBuilder::new().name(&name).build();
-        let body = body(&self.host, plan);
+        // Since version 1.44 of the API.
+        let version = client.client_version();
+        let recursive = (version.major_version, version.minor_version) >= (1, 44);
+        let body = body(&self.host, plan, recursive);
         crash_point!("engine.create.before");
         let made = within(WORK, client.create_container(Some(options), body)).await;
         crash_point!("engine.create.after");

@@ -9,12 +9,14 @@ use berth_common::{ByteCount, HostId, Seconds};
 use serde::{Deserialize, Serialize};
 
 mod access;
+mod mount;
 mod pool;
 mod profile;
 mod quota;
 mod training;
 
 pub use access::{Access, Allow, Deny, Named, People, Place};
+pub use mount::{Given, HOME, Health, Mount, Mounts};
 pub use pool::{CpuServers, GpuSharing, MemoryRule, Pool, Strategy};
 pub use profile::{GpuChoice, Profile};
 pub use quota::{Budget, Merge, Metered, Quota, Quotas, WhenOver};
@@ -54,6 +56,9 @@ pub struct Settings {
     pub quotas: Quotas,
     /// Courses by name.
     pub trainings: BTreeMap<String, Training>,
+    /// Spaces beside HOME.
+    #[serde(default)]
+    pub mounts: Mounts,
     /// How the queue is served.
     pub queue: QueueSettings,
     /// A host silent for this long is lost: it gets nothing new and nothing else changes.

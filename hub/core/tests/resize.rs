@@ -103,6 +103,7 @@ impl Bench {
             engine: Ok(self.containers.values().cloned().collect()),
             pending: Vec::new(),
             gpus: Vec::new(),
+            spaces: Vec::new(),
             capacity: Capacity {
                 memory_total: gb(16),
                 memory_free: gb(15),
@@ -137,6 +138,7 @@ impl Bench {
             limit: Some(gb(memory)),
             resize_refused: None,
             kills: Vec::new(),
+            left_out: Vec::new(),
             origin: Origin {
                 user: user.parse().unwrap(),
                 server_name: ServerName::default_server(),

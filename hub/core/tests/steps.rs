@@ -228,6 +228,7 @@ impl Bench {
             engine,
             pending,
             gpus: Vec::new(),
+            spaces: Vec::new(),
             capacity: Capacity {
                 memory_total: ByteCount(4 * GB),
                 memory_free: ByteCount(4 * GB),
@@ -259,6 +260,7 @@ impl Bench {
             limit: None,
             resize_refused: None,
             kills: Vec::new(),
+            left_out: Vec::new(),
             origin: Origin {
                 user: name(user),
                 server_name: ServerName::default_server(),

@@ -17,8 +17,8 @@ use super::diagnostic::{Diagnostic, Diagnostics, Severity};
 use super::value::{self, Written};
 
 /// Each subject is `SUBJECT.toml`, `SUBJECT.d/*.toml`, or both.
-const SUBJECTS: [&str; 8] =
-    ["hub", "hosts", "images", "pools", "profiles", "access", "quotas", "trainings"];
+const SUBJECTS: [&str; 9] =
+    ["hub", "hosts", "images", "mounts", "pools", "profiles", "access", "quotas", "trainings"];
 
 /// Files of other programs, which packages put into the same folder.
 const OTHERS: [&str; 1] = ["proxy"];

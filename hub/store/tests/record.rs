@@ -217,6 +217,7 @@ impl World {
             },
             pending: Vec::new(),
             gpus,
+            spaces: Vec::new(),
             capacity: Capacity {
                 memory_total: ByteCount(32 * GB),
                 memory_free: ByteCount(self.chance.below(32 * GB)),

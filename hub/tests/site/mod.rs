@@ -108,6 +108,7 @@ impl Site {
             engine: Ok(engine),
             pending: Vec::new(),
             gpus: Vec::new(),
+            spaces: Vec::new(),
             capacity: Capacity {
                 memory_total: ByteCount(32 << 30),
                 memory_free: ByteCount(32 << 30),
@@ -146,6 +147,7 @@ impl Site {
             limit: None,
             resize_refused: None,
             kills: Vec::new(),
+            left_out: Vec::new(),
             origin: Origin {
                 user: server.owner.clone(),
                 server_name: server.name.clone(),

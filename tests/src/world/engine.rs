@@ -133,6 +133,7 @@ impl Engine {
                 boot: made.boot.clone(),
                 origin: made.origin.clone(),
                 prefix: made.prefix.clone(),
+                left_out: Vec::new(),
                 state: match made.state {
                     MadeState::Created => ContainerState::Created,
                     MadeState::Running => {

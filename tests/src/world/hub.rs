@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Write;
 use std::sync::Arc;
 
-use berth_common::link::{Desired, DesiredSet, ObservedState, Origin, Report, RunSpec, Verdict};
+use berth_common::link::{
+    Desired, DesiredSet, ObservedState, Origin, Report, RunSpec, Verdict, Watch,
+};
 use berth_common::{Epoch, HostId, Reason, Revision, ServerId, Timestamp};
 use berth_core::event::{Effect, ReplyTo, Row};
 use berth_core::fleet::{HostState, Phase, ResizeState, StopOrder};
@@ -440,6 +442,7 @@ impl Hub {
                     engine: Ok(Vec::new()),
                     pending: Vec::new(),
                     gpus: Vec::new(),
+                    spaces: Vec::new(),
                     capacity: heard.capacity,
                     facts: heard.facts.clone(),
                 };
@@ -590,6 +593,7 @@ fn desired_set(fleet: &Fleet, host: &HostId) -> Option<DesiredSet> {
         incarnation: heard.incarnation,
         echo: heard.sent,
         servers: servers.collect(),
+        watch: Watch::default(),
     })
 }
 
@@ -619,6 +623,8 @@ fn run_spec(fleet: &Fleet, server: &Server) -> Option<RunSpec> {
         pool,
         image,
         command: Vec::new(),
+        spaces: Vec::new(),
+        shown: BTreeMap::new(),
         env: BTreeMap::new(),
         api_url: String::new(),
         prefix: server.prefix(),

@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use berth_common::HostId;
 use bollard::models::{
     ContainerCreateBody, ContainerInspectResponse, HostConfig, HostConfigLogConfig, Mount,
-    MountBindOptions, MountBindOptionsPropagationEnum, MountType, ResourcesUlimits, RestartPolicy,
-    RestartPolicyNameEnum,
+    MountBindOptions, MountBindOptionsPropagationEnum as Propagation, MountType, ResourcesUlimits,
+    RestartPolicy, RestartPolicyNameEnum,
 };
 
-use super::HOST;
+use super::{HOST, LEFT_OUT};
 use crate::runtime::{Bind, PIDS_LIMIT, Plan};
 
 /// Size of a container's log on the host, and how many old ones are kept.
@@ -36,12 +36,14 @@ fn labels(host: &HostId, plan: &Plan) -> HashMap<String, String> {
         ("berth.memory", origin.memory.0.to_string()),
         ("berth.prefix", plan.prefix.clone()),
         ("berth.port", plan.port.to_string()),
+        (LEFT_OUT, serde_json::to_string(&plan.left_out).unwrap_or_default()),
     ];
     pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
-/// The container in the engine's words. What is not configurable is fixed here.
-pub(super) fn body(host: &HostId, plan: &Plan) -> ContainerCreateBody {
+/// The container in the engine's words. What is not configurable is fixed here. `recursive`: the
+/// engine makes read-only mounts so with all that is mounted below them.
+pub(super) fn body(host: &HostId, plan: &Plan, recursive: bool) -> ContainerCreateBody {
     let words = |list: &[&str]| Some(list.iter().map(|word| (*word).to_owned()).collect());
     let memory = i64::try_from(plan.memory().0).ok();
     let (size, files) = LOG_FILE;
@@ -61,7 +63,7 @@ pub(super) fn body(host: &HostId, plan: &Plan) -> ContainerCreateBody {
             name: Some(RestartPolicyNameEnum::NO),
             maximum_retry_count: None,
         }),
-        mounts: Some(plan.binds.iter().map(mount).collect()),
+        mounts: Some(plan.binds.iter().map(|bind| mount(bind, recursive)).collect()),
         cap_drop: words(&["ALL"]),
         group_add: Some(plan.groups.iter().map(ToString::to_string).collect()),
         ipc_mode: Some("private".into()),
@@ -88,14 +90,21 @@ pub(super) fn body(host: &HostId, plan: &Plan) -> ContainerCreateBody {
     }
 }
 
-fn mount(bind: &Bind) -> Mount {
+fn mount(bind: &Bind, recursive: bool) -> Mount {
     Mount {
         typ: Some(MountType::BIND),
         source: Some(bind.source.to_string_lossy().into_owned()),
         target: Some(bind.target.clone()),
         read_only: Some(bind.read_only),
         bind_options: Some(MountBindOptions {
-            propagation: Some(MountBindOptionsPropagationEnum::RPRIVATE),
+            propagation: Some(if bind.follows {
+                Propagation::RSLAVE
+            } else {
+                Propagation::RPRIVATE
+            }),
+            // An engine that cannot make what is mounted below read-only, too, leaves it out: it
+            // would be writable. What follows its source needs it, and is the administrators'.
+            non_recursive: (bind.read_only && !bind.follows && !recursive).then_some(true),
             ..MountBindOptions::default()
         }),
         ..Mount::default()
@@ -119,6 +128,8 @@ pub(super) fn differs(plan: &Plan, found: &ContainerInspectResponse) -> Option<&
             source: mount.source.clone().unwrap_or_default().into(),
             target: mount.target.clone().unwrap_or_default(),
             read_only: mount.read_only.unwrap_or_default(),
+            follows: mount.bind_options.as_ref().and_then(|options| options.propagation)
+                == Some(Propagation::RSLAVE),
         })
         .collect();
     got.sort();

@@ -7,6 +7,7 @@ use berth_common::link::Origin;
 use berth_common::{ByteCount, HostId};
 use bollard::models::{ContainerInspectResponse, ContainerSummary, ContainerSummaryStateEnum};
 
+use super::LEFT_OUT;
 use crate::reconcile::{Container, ContainerState};
 
 /// Reads a container of ours from the engine's list. `None` for one whose name or labels are not
@@ -54,6 +55,10 @@ pub(super) fn container(host: &HostId, summary: &ContainerSummary) -> Option<Con
             decision: label("berth.decision")?.parse().ok(),
         },
         prefix: label("berth.prefix")?.to_owned(),
+        // Older agents did not write it.
+        left_out: label(LEFT_OUT)
+            .and_then(|text| serde_json::from_str(text).ok())
+            .unwrap_or_default(),
         state,
     })
 }

@@ -72,6 +72,9 @@ pub struct Server {
     /// How far a change of its memory is.
     #[serde(default)]
     pub resize: Option<Resize>,
+    /// Optional spaces that it was started without.
+    #[serde(default)]
+    pub left_out: Option<Vec<String>>,
     /// Processes in it that were killed for want of memory, oldest first.
     #[serde(default)]
     pub kills: Vec<Kill>,

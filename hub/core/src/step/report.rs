@@ -147,6 +147,7 @@ fn hear(fleet: &mut Fleet, now: Timestamp, id: &HostId, report: Report) {
         engine_trouble,
         capacity: report.capacity,
         gpus: report.gpus,
+        spaces: report.spaces,
         images,
         facts: report.facts,
     });

@@ -261,6 +261,7 @@ impl Site {
                 limit: None,
                 resize_refused: None,
                 kills: Vec::new(),
+                left_out: Vec::new(),
                 origin: Origin {
                     user: server.owner.clone(),
                     server_name: server.name.clone(),
@@ -285,6 +286,7 @@ impl Site {
             engine: Ok(observed),
             pending: Vec::new(),
             gpus: machine.gpus.clone(),
+            spaces: Vec::new(),
             capacity: Capacity {
                 memory_total: ByteCount(machine.memory),
                 memory_free: ByteCount(machine.memory.saturating_sub(used).saturating_sub(GB / 2)),

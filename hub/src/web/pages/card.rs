@@ -45,6 +45,8 @@ pub struct Card {
     pub end: Option<Ending>,
     /// The newest of its processes that was killed for want of memory while it runs on.
     pub killed: Option<Killed>,
+    /// The spaces that it was started without.
+    pub left_out: Vec<String>,
     /// How far a change of its memory is, if that is worth saying: good news or not, in words.
     pub resize: Option<(bool, String)>,
     /// Other amounts that its profile has, in words and as a form sends them; none unless it runs.
@@ -123,6 +125,7 @@ impl Card {
                 .last()
                 .filter(|_| server.is_active())
                 .map(|kill| Killed { text: kill.sentence(), at: Moment::from(kill.at) }),
+            left_out: left_out(fleet, server),
             resize: resize(server),
             amounts: amounts(fleet, server),
             more: more_memory(fleet, server),
@@ -145,6 +148,15 @@ pub fn used(fleet: &Fleet, server: &Server) -> Option<Used> {
     let limit = placement.reservation.memory;
     let ready = seen.generation == server.generation && placement.ready_at.is_some();
     ready.then(|| Used { used: seen.memory_used, limit, bar: Bar::used(seen.memory_used, limit) })
+}
+
+/// The optional spaces that its host did not have when it started.
+fn left_out(fleet: &Fleet, server: &Server) -> Vec<String> {
+    let seen = server.placement().and_then(|placement| {
+        fleet.hosts.get(&placement.host)?.heard.as_ref()?.observed.get(&server.id)
+    });
+    let seen = seen.filter(|seen| seen.generation == server.generation);
+    seen.map(|seen| seen.left_out.clone()).unwrap_or_default()
 }
 
 /// A change of memory that is under way, or was refused.

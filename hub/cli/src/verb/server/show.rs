@@ -64,6 +64,9 @@ fn sheet(server: &Server, hub: &HubUrl, now: Timestamp) -> Vec<(&'static str, Ce
     if let Some(resize) = &server.resize {
         lines.push(("resize", Cell::text(super::resize::sentence(resize))));
     }
+    for space in server.left_out.iter().flatten() {
+        lines.push(("without", Cell::text(space)));
+    }
     for kill in &server.kills {
         let when = kill.at.map_or(String::new(), |at| format!("{} ", text::local(at, now)));
         lines.push(("killed", Cell::text(format!("{when}{}", kill.text))));

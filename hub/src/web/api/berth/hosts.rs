@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use berth_common::HostId;
+use berth_common::link::SpaceHealth;
 use berth_core::{Fleet, Host};
 use berth_process::clock::now;
 use serde_json::{Value, json};
@@ -58,6 +59,8 @@ pub fn describe(fleet: &Fleet, host: &Host) -> Value {
         "detail": Some(host.note(state)).filter(|note| !note.is_empty()),
         "intent": host.intent,
         "gpus": heard.map(|heard| heard.gpus.as_slice()),
+        "spaces": heard.map(|heard| heard.spaces.iter().map(space).collect::<Vec<_>>()),
+        "memory_pressure": capacity.and_then(|it| it.memory_pressure).map(|it| f64::from(it) / 100.0),
         "pool": settings.map(|settings| settings.pool.as_str()),
         "memory": {
             "declared": settings.and_then(|settings| settings.memory),
@@ -79,6 +82,17 @@ pub fn describe(fleet: &Fleet, host: &Host) -> Value {
         "boot_id": host.boot_id,
         "address": host.address,
         "declared_at": settings.map(|settings| settings.cite.to_string()),
+    })
+}
+
+/// A watched space of a host.
+fn space(space: &SpaceHealth) -> Value {
+    let trouble = space.trouble.as_ref();
+    json!({
+        "name": space.name,
+        "reason": reason(trouble.map(|trouble| trouble.reason)),
+        "detail": trouble.map(|trouble| &trouble.detail),
+        "since": space.since.to_string(),
     })
 }
 

@@ -146,6 +146,7 @@ pub fn describe(hub: &Hub, fleet: &Fleet, server: &Server) -> Value {
         "memory": { "limit": server.ask.memory, "used": used, "highest": highest },
         "cpu_milli": seen.map(|seen| seen.usage.cpu_milli),
         "resize": placement.and_then(|placement| placement.resize.as_deref()).map(resize),
+        "left_out": seen.map(|seen| &seen.left_out),
         "kills": server.kills.iter().map(kill).collect::<Vec<_>>(),
         "url": server.prefix(),
         "decision": server.decision,

@@ -296,6 +296,7 @@ impl Site {
             limit: None,
             resize_refused: None,
             kills: Vec::new(),
+            left_out: Vec::new(),
             origin: Origin {
                 user: server.owner.clone(),
                 server_name: server.name.clone(),
@@ -334,6 +335,7 @@ impl Site {
             engine,
             pending: Vec::new(),
             gpus: Vec::new(),
+            spaces: Vec::new(),
             capacity: Capacity {
                 memory_total: total,
                 memory_free: ByteCount(total.0 / 16 * 15),

@@ -335,6 +335,7 @@ fn report(number: usize, applied: Revision) -> Report {
         engine: Ok(Vec::new()),
         pending: Vec::new(),
         gpus: (0..gpus).map(device).collect(),
+        spaces: Vec::new(),
         capacity: Capacity {
             memory_total: memory,
             memory_free: memory,
