@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use berth_agent_sys::machine;
+use berth_common::link::Watch;
 use berth_common::{BootId, Epoch, Incarnation};
 use berth_process::file::{self, FileError};
 use tokio::sync::{mpsc, watch};
@@ -12,6 +13,8 @@ use crate::config::{self, Config, ConfigError, HubAddress};
 use crate::driver::{self, Input, Outlets};
 use crate::gpu::Gpus;
 use crate::gpu::nvml::Library;
+use crate::health;
+use crate::helper::Helper;
 use crate::identity::{self, Folder, IdentityError};
 use crate::link::{self, LinkState};
 use crate::perform::Workplace;
@@ -131,8 +134,14 @@ pub async fn agent<R: Runtime>(config: Arc<Config>, runtime: R) -> Result<(), Co
     let (feed, fed) = tunnel::feed::Feed::new(&config.agent.run);
     let (reports, reported) = watch::channel(None);
     let (link_state, link) = watch::channel(LinkState::Away("not linked yet".into()));
-    let work =
-        Arc::new(Workplace { runtime, config: config.clone(), boot, gpus, inputs: sender.clone() });
+    let work = Arc::new(Workplace {
+        runtime,
+        config: config.clone(),
+        boot,
+        gpus,
+        helper: Helper::process(std::env::current_exe()?),
+        inputs: sender.clone(),
+    });
     if config.limits.is_none() {
         tracing::warn!("no section [limits]: servers run on, but none is created on this host");
     }
@@ -141,10 +150,12 @@ pub async fn agent<R: Runtime>(config: Arc<Config>, runtime: R) -> Result<(), Co
     tokio::spawn(status::serve(listener, sender.clone()));
     tokio::spawn(tunnel::feed::keep(tunnel::table::socket(&config.agent.run), fed));
     tokio::spawn(watch_engine(work.clone()));
+    let (watch, watched) = watch::channel(Watch::default());
+    tokio::spawn(health::keep(work.helper.clone(), watched, sender.clone()));
     tokio::spawn(link::renew(config.clone(), credential.clone()));
     tokio::spawn(link::keep(config, credential, reported, sender, link_state));
     tokio::select! {
-        () = driver::run(keeper, work, inputs, Outlets { reports, feed, link }) => {}
+        () = driver::run(keeper, work, inputs, Outlets { reports, feed, watch, link }) => {}
         result = berth_process::signal::asked_to_end() => result?,
     }
     tracing::info!("agent ends; servers run on");

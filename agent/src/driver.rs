@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use berth_common::link::{DesiredSet, HostFacts, Report, StartStep};
-use berth_common::{Epoch, ServerId};
+use berth_common::link::{DesiredSet, HostFacts, Kill, Report, SpaceHealth, StartStep, Watch};
+use berth_common::{Epoch, Reason, ServerId};
 use berth_process::{clock, crash_point, file};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::AbortHandle;
@@ -16,10 +16,11 @@ use crate::gpu::picture::{Holder, Holders};
 use crate::identity::Folder;
 use crate::link::LinkState;
 use crate::mem;
+use crate::meter::{Meter, Meters};
 use crate::perform::{Workplace, perform};
 use crate::readiness::{self, Asked};
-use crate::reconcile::{Container, Ignored, Keeper, Look, Operation, Outcome, Unanswered};
-use crate::report::{self, Meters};
+use crate::reconcile::{Container, Ignored, Keeper, Look, Operation, Outcome, Remains, Unanswered};
+use crate::report;
 use crate::runtime::{EngineFacts, Runtime};
 use crate::tunnel::feed::Feed;
 
@@ -28,6 +29,9 @@ const COALESCE: Duration = Duration::from_millis(2);
 
 /// A regular heartbeat waits this long for the list and the memory that it asked for.
 const FRESH: Duration = Duration::from_millis(50);
+
+/// What the servers use is looked at so often.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Versions and images change seldom.
 const FACTS_EVERY: Duration = Duration::from_secs(30);
@@ -48,8 +52,10 @@ pub enum Input {
     Listed(Look, Result<Vec<Container>, String>),
     /// The engine told its version and images.
     Facts(Result<EngineFacts, String>),
-    /// Memory was measured.
-    Measured(Box<Meters>),
+    /// The running containers and the host were measured.
+    Measured(Look, Box<(Meter, Meters)>),
+    /// The watched spaces were looked at.
+    Spaces(Vec<SpaceHealth>),
     /// A step of a start was made.
     Milestone(Operation, StartStep),
     /// A call has an outcome.
@@ -67,6 +73,8 @@ pub struct Outlets {
     pub reports: watch::Sender<Option<Report>>,
     /// The tunnel's table.
     pub feed: Feed,
+    /// What is to be watched, for [`crate::health`].
+    pub watch: watch::Sender<Watch>,
     /// What the link's state is, for the status.
     pub link: watch::Receiver<LinkState>,
 }
@@ -81,7 +89,14 @@ struct Driver<R> {
     facts: HostFacts,
     facts_due: Instant,
     meters: Meters,
-    measuring: bool,
+    /// What is remembered between two looks; away while one is under way.
+    meter: Option<Meter>,
+    /// Something happened during a look that the next one will show.
+    stale: bool,
+    /// The watched spaces.
+    spaces: Vec<SpaceHealth>,
+    /// Ends whose causes the next look will show.
+    unexplained: Vec<(Operation, Remains)>,
     asked: Asked,
     /// The containers that are being asked whether they answer.
     asking: BTreeMap<String, AbortHandle>,
@@ -106,6 +121,8 @@ pub async fn run<R: Runtime>(
 ) {
     let mut tick = tokio::time::interval(work.config.agent.report_every);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut look = tokio::time::interval(LOOK_EVERY);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let saved_epoch = keeper.highest_epoch();
     let mut driver = Driver {
         keeper,
@@ -119,7 +136,10 @@ pub async fn run<R: Runtime>(
         },
         facts_due: Instant::now(),
         meters: Meters { host: mem::host(), ..Meters::default() },
-        measuring: false,
+        meter: Some(Meter::default()),
+        stale: false,
+        spaces: Vec::new(),
+        unexplained: Vec::new(),
         asked: Asked::default(),
         asking: BTreeMap::new(),
         published: None,
@@ -135,6 +155,7 @@ pub async fn run<R: Runtime>(
             },
             _ = tick.tick() => driver.tick(),
             () = gpus.changed() => {}
+            _ = look.tick() => driver.measure(),
             () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
                 driver.publish();
             }
@@ -149,7 +170,11 @@ impl<R: Runtime> Driver<R> {
         match input {
             Input::Desired(set) => self.obey(set),
             Input::Connected => self.publish_at = Some(Instant::now()),
-            Input::Changed => self.list(),
+            Input::Changed => {
+                self.list();
+                // The engine's word that memory ran out is such a change, and says no more.
+                self.look_again();
+            }
             Input::Listed(look, answer) => {
                 if let Err(trouble) = &answer {
                     tracing::debug!("engine: {trouble}");
@@ -166,15 +191,37 @@ impl<R: Runtime> Driver<R> {
                 self.facts.images = facts.images;
             }
             Input::Facts(Err(_)) => self.facts.engine_version.clear(),
-            Input::Measured(meters) => {
-                self.measuring = false;
-                self.meters = *meters;
+            Input::Measured(look, measured) => {
+                let (meter, meters) = *measured;
+                self.keeper.measured(look, &meters.servers);
+                self.meter = Some(meter);
+                self.log_kills(&meters);
+                self.meters = meters;
+                if std::mem::take(&mut self.stale) {
+                    return self.measure();
+                }
+                for (operation, remains) in std::mem::take(&mut self.unexplained) {
+                    let remains = self.explained(&operation, remains);
+                    self.settle(&operation, Outcome::Examined(remains));
+                }
+            }
+            Input::Spaces(spaces) => {
+                for space in spaces.iter().filter(|space| !self.spaces.contains(space)) {
+                    match &space.trouble {
+                        Some(it) => {
+                            tracing::warn!(reason = %it.reason, "{}: {}", space.name, it.detail)
+                        }
+                        None => tracing::info!("{} answers", space.name),
+                    }
+                }
+                self.spaces = spaces;
             }
             Input::Milestone(operation, step) => self.keeper.milestone(&operation, step, now),
-            Input::Settled(operation, outcome) => {
-                log_outcome(&operation, &outcome);
-                self.keeper.settle(&operation, outcome, now);
+            Input::Settled(operation, Outcome::Examined(remains)) if remains.oom => {
+                self.unexplained.push((operation, remains));
+                self.look_again();
             }
+            Input::Settled(operation, outcome) => self.settle(&operation, outcome),
             Input::Answered(server, container) => {
                 self.asking.remove(&container);
                 tracing::info!(%server, "answers");
@@ -202,15 +249,26 @@ impl<R: Runtime> Driver<R> {
             self.saved_epoch = epoch;
             crash_point!("agent.epoch.after");
         }
+        let wanted = set.watch.clone();
         match self.keeper.take(set) {
-            Ok(()) | Err(Ignored::NotNewer) => {}
+            Ok(()) | Err(Ignored::NotNewer) => {
+                self.outlets.watch.send_if_modified(|watch| {
+                    let changed = *watch != wanted;
+                    *watch = wanted;
+                    changed
+                });
+            }
             Err(why) => tracing::warn!("a desired set is ignored: {why}"),
         }
     }
 
+    fn settle(&mut self, operation: &Operation, outcome: Outcome) {
+        log_outcome(operation, &outcome);
+        self.keeper.settle(operation, outcome, clock::steady());
+    }
+
     fn tick(&mut self) {
         self.list();
-        self.measure();
         if Instant::now() >= self.facts_due {
             self.facts_due = Instant::now() + FACTS_EVERY;
             let work = self.work.clone();
@@ -236,18 +294,53 @@ impl<R: Runtime> Driver<R> {
         });
     }
 
+    /// Looks at what the servers use, unless that is being done.
     fn measure(&mut self) {
-        if std::mem::replace(&mut self.measuring, true) {
-            return;
-        }
+        let Some(meter) = self.meter.take() else { return };
         let (work, running) = (self.work.clone(), self.keeper.running());
-        let known = std::mem::take(&mut self.meters.cgroups);
-        let shown = Meters { cgroups: BTreeMap::new(), ..self.meters.clone() };
-        self.meters = shown;
+        let there = self.keeper.containers().map(|container| container.id.clone()).collect();
+        let look = self.keeper.looking();
         tokio::spawn(async move {
-            let meters = report::measure(&work.runtime, running, known).await;
-            let _ = work.inputs.send(Input::Measured(Box::new(meters))).await;
+            let measured = report::measure(&work.runtime, meter, running, there).await;
+            let _ = work.inputs.send(Input::Measured(look, Box::new(measured))).await;
         });
+    }
+
+    /// Looks at what the servers use, from this moment on.
+    fn look_again(&mut self) {
+        self.stale = self.meter.is_none();
+        self.measure();
+    }
+
+    /// Says who was killed since the last look.
+    fn log_kills(&self, meters: &Meters) {
+        for (server, measured) in &meters.servers {
+            let known = self.meters.servers.get(server);
+            let known = known.filter(|known| known.container == measured.container);
+            let heard = known.and_then(|known| known.kills.last()).map_or(0, |kill| kill.number);
+            for kill in measured.kills.iter().filter(|kill| kill.number > heard) {
+                tracing::warn!(%server, reason = %Reason::StoppedOom, "{}", kill.sentence());
+            }
+        }
+    }
+
+    /// What a container left behind that the kernel has ended for want of memory, with what was
+    /// measured of it.
+    fn explained(&self, operation: &Operation, remains: Remains) -> Remains {
+        let measured = self.meters.servers.get(&operation.server);
+        let kill = measured.and_then(|measured| {
+            // Counter and log may have gone with it: what held most is then the best guess.
+            measured.kills.last().cloned().or_else(|| {
+                Some(Kill {
+                    number: 1,
+                    at: clock::steady(),
+                    victim: measured.largest.clone(),
+                    highest: measured.usage.memory_highest,
+                    limit: measured.limit?,
+                })
+            })
+        });
+        Remains { kill, ..remains }
     }
 
     /// What follows from what is known now.
@@ -305,9 +398,8 @@ impl<R: Runtime> Driver<R> {
         let claimed = self.work.config.agent.memory;
         let capacity = report::capacity(claimed, &self.meters);
         let facts = HostFacts { gpus: self.work.gpus.facts(), ..self.facts.clone() };
-        let mut report = self.keeper.report(clock::steady(), capacity, facts, &self.meters.used);
-        report.gpus = self.work.gpus.devices();
-        report
+        let report = self.keeper.report(clock::steady(), capacity, facts, &self.meters.servers);
+        Report { gpus: self.work.gpus.devices(), spaces: self.spaces.clone(), ..report }
     }
 
     fn publish(&mut self) {
@@ -349,6 +441,7 @@ mod tests {
     use super::*;
     use crate::fake::FakeEngine;
     use crate::gpu::Gpus;
+    use crate::helper::Helper;
     use crate::reconcile::Remains;
     use crate::tunnel::table;
 
@@ -381,8 +474,16 @@ mod tests {
             let keeper = Keeper::new(Incarnation(7), boot.clone(), 4, Epoch(0));
             let runtime = engine.clone();
             let gpus = Gpus::none(&boot);
-            let work = Arc::new(Workplace { runtime, config, boot, gpus, inputs: inputs.clone() });
-            tokio::spawn(run(keeper, work, received, Outlets { reports: sender, feed, link }));
+            let helper = Helper::thread();
+            let inputs_of = inputs.clone();
+            let work =
+                Arc::new(Workplace { runtime, config, boot, gpus, helper, inputs: inputs_of });
+            tokio::spawn(run(
+                keeper,
+                work,
+                received,
+                Outlets { reports: sender, feed, watch: watch::Sender::default(), link },
+            ));
             let (watched, wake) = (engine.clone(), inputs.clone());
             tokio::spawn(async move {
                 watched.changes(|| drop(wake.try_send(Input::Changed))).await;
@@ -394,13 +495,14 @@ mod tests {
             self.seq += 1;
             let one = |(server, generation, what): &(&ServerId, u64, Verdict)| {
                 let generation = Generation(*generation);
-                ((*server).clone(), Desired { generation, what: what.clone() })
+                ((*server).clone(), Desired { generation, what: what.clone(), limit: None })
             };
             let set = DesiredSet {
                 revision: Revision { epoch: Epoch(1), seq: self.seq },
                 incarnation: Incarnation(7),
                 echo: clock::steady(),
                 servers: servers.iter().map(one).collect(),
+                watch: Watch::default(),
             };
             self.inputs.send(Input::Desired(set)).await.unwrap();
         }
@@ -445,6 +547,8 @@ mod tests {
             pool: "cpu".into(),
             image: "berth/notebook:6".into(),
             command: Vec::new(),
+            spaces: Vec::new(),
+            shown: BTreeMap::new(),
             env: BTreeMap::from([("NVIDIA_VISIBLE_DEVICES".to_owned(), "all".to_owned())]),
             api_url: "http://hub:8081/hub/api/".into(),
             prefix: "/user/alice/".into(),
@@ -473,7 +577,7 @@ mod tests {
             Some("http://hub:8081/hub/api/users/alice/activity")
         );
 
-        agent.engine.end(&server, Remains { code: 137, oom: true, log: "boom".into() });
+        agent.engine.end(&server, Remains { code: 137, oom: true, log: "boom".into(), kill: None });
         let oom = |state: &ObservedState| matches!(state, ObservedState::Exited(ending) if ending.reason == Reason::StoppedOom);
         agent.sees(&server, oom).await;
         agent.say(&[(&server, 1, Verdict::Stop { grace_s: 1 })]).await;

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use berth_common::link::Ending;
-use berth_common::{Reason, ServerId};
+use berth_common::{ByteCount, Reason, ServerId};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -150,6 +150,7 @@ impl Runtime for FakeEngine {
             boot: plan.boot.clone(),
             origin: plan.origin.clone(),
             prefix: plan.prefix.clone(),
+            left_out: plan.left_out.clone(),
             state: ContainerState::Created,
         };
         let made = Made { container, plan: plan.clone(), remains: Remains::default() };
@@ -171,6 +172,14 @@ impl Runtime for FakeEngine {
                 reason: Reason::FailedContainer,
                 detail: "it was started before".into(),
             }),
+        })
+    }
+
+    async fn resize(&self, container: &str, memory: ByteCount) -> Outcome {
+        self.work().await;
+        self.change(container, |made| {
+            made.plan.origin.memory = memory;
+            Outcome::Resized
         })
     }
 

@@ -5,20 +5,26 @@
 //! the agent's one task, [`reconcile`] its whole thought.
 
 pub mod account;
+pub mod cgroup;
 pub mod command;
 pub mod config;
 pub mod driver;
 pub mod fake;
 pub mod gpu;
+pub mod health;
+pub mod helper;
 pub mod identity;
 pub mod link;
 pub mod mem;
+pub mod meter;
 pub mod mounts;
 pub mod perform;
 pub mod policy;
 pub mod readiness;
 pub mod reconcile;
 pub mod report;
+pub mod resize;
 pub mod runtime;
 pub mod status;
 pub mod tunnel;
+pub mod victims;

@@ -59,6 +59,9 @@ enum Command {
     },
     /// Say the version.
     Version,
+    /// Answer one question about the host's folders. The agent starts this for itself.
+    #[command(hide = true, name = berth_agent::helper::COMMAND)]
+    Ask,
     /// List the places where tests let this program die.
     #[command(hide = true)]
     CrashPoints,
@@ -83,6 +86,7 @@ fn main() -> ExitCode {
             println!("berth-agent {}", env!("CARGO_PKG_VERSION"));
             Ok(())
         }
+        Command::Ask => berth_agent::helper::answer().map_err(CommandError::from),
         Command::CrashPoints => {
             for point in berth_process::crash::list() {
                 println!("{point}");

@@ -1,13 +1,8 @@
-//! Memory: the host's, and each server's working set from its cgroup's files (50 µs a container,
-//! a hundredth of what the engine's own statistics cost).
+//! The host's own memory, as the kernel sees it.
 
-use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
 
 use berth_common::ByteCount;
-
-const CGROUPS: &str = "/sys/fs/cgroup";
 
 /// The host's memory as the kernel sees it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -32,60 +27,29 @@ fn meminfo(text: &str) -> HostMemory {
     HostMemory { total: field("MemTotal"), available: field("MemAvailable") }
 }
 
-/// Where a container's memory is counted.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Cgroup {
-    /// The memory controller's own tree.
-    V1(PathBuf),
-    /// The one tree of all controllers.
-    V2(PathBuf),
+/// The part of the last ten seconds in which something on the host stood still for want of memory,
+/// in hundredths of a percent. `None`: this kernel does not tell.
+pub fn pressure() -> Option<u32> {
+    some_avg10(&fs::read_to_string("/proc/pressure/memory").ok()?)
 }
 
-/// Finds the cgroup of a process, by what the kernel says of it: right for every driver and
-/// every parent.
-pub fn cgroup_of(pid: u32) -> Option<Cgroup> {
-    cgroup(&fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?, Path::new(CGROUPS))
-}
-
-fn cgroup(text: &str, root: &Path) -> Option<Cgroup> {
-    let mut unified = None;
-    for line in text.lines() {
-        let mut parts = line.splitn(3, ':').skip(1);
-        let (controllers, path) = (parts.next()?, parts.next()?.trim_start_matches('/'));
-        if controllers.split(',').any(|controller| controller == "memory") {
-            return Some(Cgroup::V1(root.join("memory").join(path)));
-        }
-        if controllers.is_empty() {
-            unified = Some(Cgroup::V2(root.join(path)));
-        }
-    }
-    unified
-}
-
-/// What a container really uses: all it holds, less file pages that the kernel could drop. `None`
-/// when the cgroup is gone.
-pub fn working_set(cgroup: &Cgroup) -> Option<ByteCount> {
-    let (folder, usage, droppable) = match cgroup {
-        Cgroup::V1(folder) => (folder, "memory.usage_in_bytes", "total_inactive_file"),
-        Cgroup::V2(folder) => (folder, "memory.current", "inactive_file"),
-    };
-    let usage: u64 = fs::read_to_string(folder.join(usage)).ok()?.trim().parse().ok()?;
-    let counters = fs::read_to_string(folder.join("memory.stat")).ok()?;
-    let droppable = counters.lines().find_map(|line| {
-        let (name, value) = line.split_once(' ')?;
-        (name == droppable).then(|| value.trim().parse().ok())?
-    });
-    Some(ByteCount(usage.saturating_sub(droppable.unwrap_or(0))))
+fn some_avg10(text: &str) -> Option<u32> {
+    let line = text.lines().find_map(|line| line.strip_prefix("some "))?;
+    let percent = line.split(' ').find_map(|word| word.strip_prefix("avg10="))?;
+    let (whole, hundredths) = percent.split_once('.')?;
+    // The kernel always writes two digits.
+    let (whole, hundredths): (u32, u32) = (whole.parse().ok()?, hundredths.parse().ok()?);
+    whole.checked_mul(100)?.checked_add(hundredths)
 }
 
 /// The memory that placement may count on: the claimed amount less what the servers use, but
 /// never more than the kernel could really give.
 pub fn free(
     claimed: ByteCount,
-    used: &BTreeMap<impl Ord, ByteCount>,
+    used: impl IntoIterator<Item = ByteCount>,
     host: HostMemory,
 ) -> ByteCount {
-    let own = used.values().fold(ByteCount::ZERO, |sum, part| sum.plus(*part));
+    let own = used.into_iter().fold(ByteCount::ZERO, ByteCount::plus);
     claimed.minus(own).min(host.available)
 }
 
@@ -104,37 +68,20 @@ mod tests {
     }
 
     #[test]
-    fn a_cgroup_is_found_in_both_layouts() {
-        let root = Path::new("/c");
-        let v1 = "12:pids:/docker/ab\n5:cpu,memory:/docker/ab\n0::/\n";
-        assert_eq!(cgroup(v1, root), Some(Cgroup::V1("/c/memory/docker/ab".into())));
-        let v2 = "0::/system.slice/docker-ab.scope\n";
-        assert_eq!(cgroup(v2, root), Some(Cgroup::V2("/c/system.slice/docker-ab.scope".into())));
-        assert_eq!(cgroup("", root), None);
-    }
-
-    #[test]
-    fn the_working_set_leaves_out_what_could_be_dropped() {
-        let folder = tempfile::tempdir().unwrap();
-        let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
-        let (v1, v2) = (Cgroup::V1(folder.path().into()), Cgroup::V2(folder.path().into()));
-        assert_eq!(working_set(&v2), None);
-        write("memory.usage_in_bytes", "1000\n");
-        write("memory.current", "2000\n");
-        write("memory.stat", "cache 5\ninactive_file 300\ntotal_inactive_file 600\n");
-        assert_eq!(working_set(&v1), Some(ByteCount(400)));
-        assert_eq!(working_set(&v2), Some(ByteCount(1700)));
-        write("memory.stat", "total_inactive_file 6000\n");
-        assert_eq!(working_set(&v1), Some(ByteCount(0)), "never below zero");
+    fn pressure_is_read_where_there_is_some() {
+        let text = "some avg10=12.05 avg60=1.00 avg300=0.00 total=5\nfull avg10=3.00 total=1\n";
+        assert_eq!(some_avg10(text), Some(1205));
+        assert_eq!(some_avg10("full avg10=3.00\n"), None);
+        assert_eq!(some_avg10("some avg10=x\n"), None);
     }
 
     #[test]
     fn free_memory_is_the_smaller_of_promise_and_reality() {
-        let used = BTreeMap::from([("a", ByteCount(300)), ("b", ByteCount(300))]);
+        let used = [ByteCount(300), ByteCount(300)];
         let host =
             |available| HostMemory { total: ByteCount(2000), available: ByteCount(available) };
-        assert_eq!(free(ByteCount(1000), &used, host(2000)), ByteCount(400));
-        assert_eq!(free(ByteCount(1000), &used, host(100)), ByteCount(100));
-        assert_eq!(free(ByteCount(500), &used, host(2000)), ByteCount(0));
+        assert_eq!(free(ByteCount(1000), used, host(2000)), ByteCount(400));
+        assert_eq!(free(ByteCount(1000), used, host(100)), ByteCount(100));
+        assert_eq!(free(ByteCount(500), used, host(2000)), ByteCount(0));
     }
 }

@@ -1,22 +1,25 @@
 //! Carries a step out: asks the host's own rules, then the engine. Makes no choices.
 
+use std::collections::BTreeMap;
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use berth_common::link::{Account, Ending, RunSpec, StartStep};
+use berth_common::link::{Account, Ending, RunSpec, Space, StartStep};
 use berth_common::{BootId, Epoch, Reason, ServerId};
 use berth_process::crash_point;
 
 use crate::account::{self, Resolved};
-use crate::config::Config;
+use crate::config::{Config, CreateHome};
 use crate::driver::Input;
 use crate::gpu::{self, Gpus};
-use crate::mounts;
+use crate::helper::Helper;
+use crate::mounts::{Question, home};
 use crate::policy;
 use crate::reconcile::{Act, Operation, Outcome, Step};
+use crate::resize;
 use crate::runtime::{Bind, Plan, Runtime};
 
 /// The host's name service and file servers may hang for ever; a start waits this long.
@@ -33,6 +36,8 @@ pub struct Workplace<R> {
     pub boot: BootId,
     /// The host's GPUs.
     pub gpus: Gpus,
+    /// Whom the host's folders are asked through.
+    pub helper: Helper,
     /// Where milestones are told.
     pub inputs: tokio::sync::mpsc::Sender<Input>,
 }
@@ -48,6 +53,7 @@ pub async fn perform<R: Runtime>(work: Arc<Workplace<R>>, step: Step) -> Outcome
                 Outcome::TimedOut
             }
         },
+        Act::Resize { container, limit } => resize::resize(&work, &container, limit.memory).await,
         // Once more who is on its GPUs, as late as possible.
         Act::Start { container } => match work.gpus.check_promised(&container).await {
             Ok(()) => work.runtime.start(&container).await,
@@ -100,14 +106,18 @@ async fn create<R: Runtime>(
     }
     reached(work, operation, StartStep::Image).await;
     let roots = limits.map(|limits| limits.mount_sources).unwrap_or_default();
-    let home = home_here(work, resolved.account.clone(), roots).await?;
+    let home = home_here(work, resolved.account.clone(), roots.clone()).await?;
+    let (spaces, left_out) = spaces_here(work, &spec.spaces, roots).await?;
     let names = write_names(work, &operation.server, &resolved)?;
+    let links = write_links(work, &operation.server, &resolved.account.home, &spec.shown)?;
     reached(work, operation, StartStep::Spaces).await;
     let network = work.runtime.network().await.map_err(NotMade::Unknown)?;
     let gateway = network.gateway.map(|gateway| gateway.to_string()).unwrap_or_default();
-    let mut binds =
-        vec![Bind { source: home, target: resolved.account.home.clone(), read_only: false }];
+    let target = resolved.account.home.clone();
+    let mut binds = vec![Bind { source: home, target, read_only: false, follows: false }];
+    binds.extend(spaces);
     binds.extend(names);
+    binds.extend(links);
     let plan = Plan {
         server: operation.server.clone(),
         generation: operation.generation,
@@ -122,6 +132,7 @@ async fn create<R: Runtime>(
         gid: resolved.account.gid,
         groups: resolved.account.groups.iter().map(|group| group.gid).collect(),
         home: resolved.account.home.clone(),
+        left_out,
         binds,
         network: network.id,
         prefix: spec.prefix.clone(),
@@ -167,9 +178,80 @@ async fn home_here<R: Runtime>(
     account: Account,
     roots: Vec<PathBuf>,
 ) -> Result<PathBuf, NotMade> {
-    let create = work.config.home.create;
-    let hangs = NotMade::Refused(mounts::hangs(&account));
-    limited(move || mounts::home(&account, &roots, create), || hangs).await
+    let question = Question::Home { account: account.clone(), roots: roots.clone() };
+    let unanswered = question.unanswered();
+    match work.helper.ask(question, HOST_LIMIT).await.map_err(NotMade::Refused)? {
+        Some(home) => Ok(home),
+        None if work.config.home.create == CreateHome::Never => {
+            Err(NotMade::Refused(home::missing(&account)))
+        }
+        // Its file server has just answered that nothing is there.
+        None => {
+            limited(move || home::make(&account, &roots), || NotMade::Refused(unanswered)).await
+        }
+    }
+}
+
+/// The folders beside HOME, and the optional ones that are left out. All are asked at the same time.
+async fn spaces_here<R: Runtime>(
+    work: &Workplace<R>,
+    spaces: &[Space],
+    roots: Vec<PathBuf>,
+) -> Result<(Vec<Bind>, Vec<String>), NotMade> {
+    let asked = spaces.iter().map(|space| {
+        let question = Question::Space { space: space.clone(), roots: roots.clone() };
+        work.helper.ask(question, HOST_LIMIT)
+    });
+    let (mut binds, mut left_out) = (Vec::new(), Vec::new());
+    for (space, answer) in spaces.iter().zip(futures::future::join_all(asked).await) {
+        let Space { target, read_only, follows, .. } = space.clone();
+        match answer {
+            Ok(Some(source)) => binds.push(Bind { source, target, read_only, follows }),
+            Ok(None) => {}
+            Err(ending) if space.required => return Err(NotMade::Refused(ending)),
+            Err(ending) => left_out.push(ending.detail),
+        }
+    }
+    Ok((binds, left_out))
+}
+
+/// Where the file browser's links are inside.
+pub const FILES: &str = "/files";
+
+/// Makes the folder of links that is the file browser's root, if anything is shown beside HOME. It
+/// lies beside the names: nothing is ever made in HOME.
+fn write_links<R>(
+    work: &Workplace<R>,
+    server: &ServerId,
+    home: &str,
+    shown: &BTreeMap<String, String>,
+) -> Result<Option<Bind>, NotMade> {
+    if shown.is_empty() {
+        return Ok(None);
+    }
+    let folder = names_folder(&work.config, server).join("files");
+    let failed = |error: std::io::Error| {
+        let detail = format!("cannot write below {}: {error}", folder.display());
+        refused(Reason::FailedContainer, detail)
+    };
+    let make = |path: &std::path::Path| {
+        std::fs::create_dir_all(path)?;
+        // The user must read it, whatever the agent's umask is.
+        std::fs::set_permissions(path, Permissions::from_mode(0o755))
+    };
+    let _ = std::fs::remove_dir_all(&folder);
+    make(&folder).map_err(failed)?;
+    for (name, target) in [("home", home)]
+        .into_iter()
+        .chain(shown.iter().map(|(name, target)| (name.as_str(), target.as_str())))
+    {
+        let link = folder.join(name);
+        for parent in link.ancestors().skip(1).take_while(|parent| *parent != folder) {
+            make(parent).map_err(failed)?;
+        }
+        std::os::unix::fs::symlink(target, link).map_err(failed)?;
+    }
+    Ok(Some(Bind { source: folder, target: FILES.into(), read_only: true, follows: false }))
 }
 
 /// Asks the host on a thread that may hang, and waits no longer than the limit.
@@ -205,7 +287,7 @@ fn write_names<R>(
         std::fs::write(&source, text).map_err(failed)?;
         // The user must read it, whatever the agent's umask is.
         std::fs::set_permissions(&source, Permissions::from_mode(0o644)).map_err(failed)?;
-        Ok(Bind { source, target: format!("/etc/{name}"), read_only: true })
+        Ok(Bind { source, target: format!("/etc/{name}"), read_only: true, follows: false })
     };
     let passwd = write("passwd", account::passwd_file(resolved))?;
     let group = write("group", account::group_file(resolved))?;

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::path::{Component, Path};
 
-use berth_common::link::{Account, RunSpec};
+use berth_common::link::{Account, RunSpec, Space};
 
 use crate::config::Limits;
 
@@ -44,6 +44,7 @@ pub fn check(
         return Err(refusal(format!("memory {memory} is more than memory_max = {most}")));
     }
     space(limits, Path::new(&account.home))?;
+    spaces(limits, spec, account)?;
     words(spec)
 }
 
@@ -92,12 +93,7 @@ fn begins_with(image: &str, prefix: &str) -> bool {
 fn space(limits: &Limits, path: &Path) -> Result<(), Refusal> {
     let text = path.to_str().unwrap_or_default();
     // A colon would end the field in the passwd file that is made from it.
-    let plain = path.is_absolute()
-        && text.len() <= PATH_MAX
-        && !text.contains([':', ','])
-        && !text.chars().any(char::is_control)
-        && path.components().all(|part| matches!(part, Component::RootDir | Component::Normal(_)));
-    if !plain {
+    if !is_plain(path) || text.contains([':', ',']) {
         return Err(refusal("HOME is no plain absolute path"));
     }
     if limits.mount_sources.iter().any(|root| is_below(path, root)) {
@@ -105,6 +101,58 @@ fn space(limits: &Limits, path: &Path) -> Result<(), Refusal> {
     } else {
         Err(refusal(format!("{text} is below none of mount_sources = {:?}", limits.mount_sources)))
     }
+}
+
+/// Places inside that are not a space's: what containers live by, and what the agent puts there.
+const NOT_FOR_SPACES: [&str; 7] = ["/etc", "/proc", "/sys", "/dev", "/run", "/bin", "/files"];
+
+/// More spaces than this are no person's.
+const SPACES_MAX: usize = 256;
+
+/// Sources lie in the policy, targets are plain, and no two share a place.
+fn spaces(limits: &Limits, spec: &RunSpec, account: &Account) -> Result<(), Refusal> {
+    if spec.spaces.len() > SPACES_MAX || spec.shown.len() > SPACES_MAX {
+        return Err(refusal("there are too many spaces"));
+    }
+    let mut targets = BTreeSet::from([Path::new(&account.home)]);
+    for Space { name, source, target, .. } in &spec.spaces {
+        let (source, target) = (Path::new(source), Path::new(target));
+        if !is_plain(source) || !is_plain(target) {
+            return Err(refusal(format!("a path of the space {name} is malformed")));
+        }
+        let roots = &limits.mount_sources;
+        if !roots.iter().any(|root| source == root || is_below(source, root)) {
+            let source = source.display();
+            return Err(refusal(format!(
+                "{name}: {source} is in none of mount_sources = {roots:?}"
+            )));
+        }
+        let taken = NOT_FOR_SPACES.iter().any(|place| target.starts_with(place));
+        if target == Path::new("/") || taken || !targets.insert(target) {
+            let target = target.display();
+            return Err(refusal(format!("{name}: {target} is no place for a space inside")));
+        }
+    }
+    let relative = |name: &str| {
+        let path = Path::new(name);
+        !name.is_empty() && path.components().all(|part| matches!(part, Component::Normal(_)))
+    };
+    let named = |(name, target): (&String, &String)| {
+        relative(name) && name != "home" && is_plain(Path::new(target))
+    };
+    if spec.shown.iter().all(named) {
+        Ok(())
+    } else {
+        Err(refusal("a name in the file browser is malformed"))
+    }
+}
+
+fn is_plain(path: &Path) -> bool {
+    let text = path.to_str().unwrap_or_default();
+    path.is_absolute()
+        && text.len() <= PATH_MAX
+        && !text.chars().any(char::is_control)
+        && path.components().all(|part| matches!(part, Component::RootDir | Component::Normal(_)))
 }
 
 /// Whether a path lies below a folder, by whole components; the folder itself does not.
@@ -175,6 +223,8 @@ memory_max = "16 GB"
             pool: "cpu".into(),
             image: "berth/notebook:6".into(),
             command: Vec::new(),
+            spaces: Vec::new(),
+            shown: Default::default(),
             env: [("A".to_owned(), "b".to_owned())].into(),
             api_url: "http://hub/hub/api".into(),
             prefix: "/user/alice/".into(),

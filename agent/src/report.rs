@@ -1,50 +1,39 @@
 //! What goes to the hub beside the reconciler's own knowledge: measured memory, capacity; and the
 //! same for people at the host.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use berth_common::link::{Capacity, GpuFacts, HostFacts, ObservedState, Report};
 use berth_common::{ByteCount, ServerId};
+use berth_process::clock;
 use serde_json::{Value, json};
 
 use crate::config::Config;
 use crate::link::LinkState;
-use crate::mem::{self, Cgroup, HostMemory};
+use crate::mem;
+use crate::meter::{Meter, Meters};
 use crate::runtime::Runtime;
 
-/// What was measured last.
-#[derive(Debug, Clone, Default)]
-pub struct Meters {
-    /// The host's memory.
-    pub host: HostMemory,
-    /// Working sets.
-    pub used: BTreeMap<ServerId, ByteCount>,
-    /// Where each container's memory is counted, by the engine's id: found once.
-    pub cgroups: BTreeMap<String, Cgroup>,
-}
-
-/// Measures the host and the running containers. `known` are the cgroups found before.
+/// Looks at the running containers and the host; those that were not looked at before are taken
+/// up first. `there` are all containers, `running` those that run.
 pub async fn measure<R: Runtime>(
     runtime: &R,
+    mut meter: Meter,
     running: BTreeMap<ServerId, String>,
-    mut known: BTreeMap<String, Cgroup>,
-) -> Meters {
-    known.retain(|id, _| running.values().any(|running| running == id));
-    for id in running.values() {
-        if !known.contains_key(id)
-            && let Some(pid) = runtime.process(id).await
-            && let Some(cgroup) = mem::cgroup_of(pid)
-        {
-            known.insert(id.clone(), cgroup);
+    there: BTreeSet<String>,
+) -> (Meter, Meters) {
+    meter.keep(&there);
+    for (server, id) in running.iter().filter(|(_, id)| !meter.knows(id)).collect::<Vec<_>>() {
+        if let Some(pid) = runtime.process(id).await {
+            meter.take_up(server, id, pid);
         }
     }
-    let read = move || {
-        let used = running
-            .iter()
-            .filter_map(|(server, id)| Some((server.clone(), mem::working_set(known.get(id)?)?)));
-        Meters { host: mem::host(), used: used.collect(), cgroups: known }
+    let look = move || {
+        let meters = meter.look(clock::steady());
+        (meter, meters)
     };
-    tokio::task::spawn_blocking(read).await.unwrap_or_default()
+    // A thread that died takes what was remembered with it: the next look begins anew.
+    tokio::task::spawn_blocking(look).await.unwrap_or_default()
 }
 
 /// What the host offers.
@@ -52,8 +41,9 @@ pub fn capacity(claimed: Option<ByteCount>, meters: &Meters) -> Capacity {
     let total = claimed.map_or(meters.host.total, |claimed| claimed.min(meters.host.total));
     Capacity {
         memory_total: total,
-        memory_free: mem::free(total, &meters.used, meters.host),
+        memory_free: mem::free(total, meters.servers.values().map(|one| one.used), meters.host),
         cpus: berth_agent_sys::machine::processors(),
+        memory_pressure: meters.pressure,
     }
 }
 
@@ -62,8 +52,11 @@ pub fn is_news(last: &Report, next: &Report) -> bool {
     let said = |report: &Report| {
         let observed = report.engine.as_ref().map(|observed| {
             let told = observed.iter();
-            told.map(|one| (one.server.clone(), one.generation, one.state.clone(), one.steps.len()))
-                .collect::<Vec<_>>()
+            told.map(|one| {
+                let killed = one.kills.last().map(|kill| kill.number);
+                (one.server.clone(), one.generation, one.state.clone(), one.steps.len(), killed)
+            })
+            .collect::<Vec<_>>()
         });
         (observed.map_err(Clone::clone), report.pending.clone(), report.applied)
     };
@@ -72,7 +65,10 @@ pub fn is_news(last: &Report, next: &Report) -> bool {
         let gpus = GpuFacts { used: Vec::new(), ..report.facts.gpus.clone() };
         HostFacts { gpus, ..report.facts.clone() }
     };
-    said(last) != said(next) || last.gpus != next.gpus || facts(last) != facts(next)
+    said(last) != said(next)
+        || last.gpus != next.gpus
+        || facts(last) != facts(next)
+        || last.spaces != next.spaces
 }
 
 /// The same for people, as JSON for `berth-agent status`.
@@ -86,6 +82,8 @@ pub fn status(config: &Config, report: &Report, link: &LinkState) -> Value {
             "profile": one.origin.profile,
             "state": state_word(&one.state),
             "memory_used": one.memory_used,
+            "memory_highest": one.usage.memory_highest,
+            "cpu_milli": one.usage.cpu_milli,
             "memory": one.origin.memory,
         })
     });

@@ -46,6 +46,8 @@ pub struct Plan {
     pub groups: Vec<u32>,
     /// HOME inside, also the working folder.
     pub home: String,
+    /// The optional spaces that it goes without, in a sentence each.
+    pub left_out: Vec<String>,
     /// What is mounted.
     pub binds: Vec<Bind>,
     /// The network's id.
@@ -63,8 +65,10 @@ pub struct Bind {
     pub source: PathBuf,
     /// In the container.
     pub target: String,
-    /// Whether the container may write.
+    /// Whether the container may only read.
     pub read_only: bool,
+    /// Whether what is mounted below it later shows inside.
+    pub follows: bool,
 }
 
 impl Plan {
@@ -105,6 +109,8 @@ pub trait Runtime: Clone + Send + Sync + 'static {
     fn create(&self, plan: &Plan) -> impl Future<Output = Outcome> + Send;
     /// Starts it.
     fn start(&self, container: &str) -> impl Future<Output = Outcome> + Send;
+    /// Gives a running container another memory limit, swap likewise, so that it never uses any.
+    fn resize(&self, container: &str, memory: ByteCount) -> impl Future<Output = Outcome> + Send;
     /// SIGTERM, the grace, SIGKILL.
     fn stop(&self, container: &str, grace_s: u32) -> impl Future<Output = Outcome> + Send;
     /// Removes it by force; returns when nothing of it can run any more.

@@ -8,8 +8,10 @@ mod host {
     pub mod engine;
     pub mod gpus;
     pub mod join;
+    pub mod memory;
     pub mod nvml;
     pub mod site;
+    pub mod spaces;
     pub mod status;
     pub mod tunnel;
 }

@@ -31,6 +31,8 @@ pub struct Report {
     pub capacity: Capacity,
     /// Its GPUs.
     pub gpus: Vec<GpuDevice>,
+    /// The spaces that the hub has it watch, as they were last found.
+    pub spaces: Vec<SpaceHealth>,
     /// Versions and images, for people and for placement.
     pub facts: HostFacts,
 }
@@ -44,6 +46,10 @@ pub struct Capacity {
     pub memory_free: ByteCount,
     /// Processors.
     pub cpus: u32,
+    /// The part of the last ten seconds in which something stood still for want of memory, in
+    /// hundredths of a percent (`some avg10` of the kernel's pressure); `None`: the kernel does
+    /// not tell.
+    pub memory_pressure: Option<u32>,
 }
 
 /// One GPU of a host.
@@ -57,6 +63,17 @@ pub struct GpuDevice {
     pub memory: ByteCount,
     /// Why it is set aside: sick, or used by somebody else. `None`: it can be given.
     pub trouble: Option<String>,
+}
+
+/// How a watched space of a host is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpaceHealth {
+    /// Its name in the site's files.
+    pub name: String,
+    /// What is wrong with it; `None`: it answers.
+    pub trouble: Option<Ending>,
+    /// Since when it is so, by the agent's clock.
+    pub since: Timestamp,
 }
 
 /// Slowly changing facts about a host.
@@ -140,8 +157,104 @@ pub struct Observed {
     pub steps: Vec<StepDone>,
     /// Its working set.
     pub memory_used: ByteCount,
+    /// What else was measured of it.
+    pub usage: Usage,
+    /// Its memory limit as it is now; `None`: not known yet.
+    pub limit: Option<ByteCount>,
+    /// Why the newest order to change its limit was not carried out.
+    pub resize_refused: Option<ResizeRefused>,
+    /// The newest processes in it that the kernel killed for want of memory, oldest first.
+    pub kills: Vec<Kill>,
+    /// The optional spaces that it was started without, each in a sentence.
+    pub left_out: Vec<String>,
     /// Whose it is, from its labels: enough to adopt it without a store.
     pub origin: Origin,
+}
+
+/// What a container has used, measured once a second.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    /// The highest working set of the last minute: what happens between two heartbeats is not
+    /// lost, and neither is what a lost heartbeat would have said.
+    pub memory_lately: ByteCount,
+    /// The highest working set that this agent process has seen.
+    pub memory_highest: ByteCount,
+    /// Processor time since its start, in microseconds.
+    pub cpu_us: u64,
+    /// Thousandths of a processor over the last ten seconds.
+    pub cpu_milli: u32,
+}
+
+/// A host's refusal to change a container's limit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResizeRefused {
+    /// The number of the order ([`Limit::number`]).
+    pub number: u64,
+    /// Why.
+    pub ending: Ending,
+}
+
+/// A process that the kernel killed because its container had used all its memory.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kill {
+    /// The kernel's count of such kills in this container: the same kill is told many times.
+    pub number: u64,
+    /// When it was seen, by the agent's clock.
+    pub at: Timestamp,
+    /// Who was killed, where that could be known.
+    pub victim: Option<Victim>,
+    /// The container's highest working set so far.
+    pub highest: ByteCount,
+    /// Its limit at that moment.
+    pub limit: ByteCount,
+}
+
+/// A killed process.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Victim {
+    /// The program's name.
+    pub name: String,
+    /// The notebook or console it computed for; empty: none is known.
+    pub notebook: String,
+    /// Jupyter's id of the kernel that it was; empty: none.
+    pub kernel: String,
+    /// Its own memory, as last seen.
+    pub memory: ByteCount,
+}
+
+impl Limit {
+    /// The least limit that a container with this working set may be given: a tenth more, and
+    /// 32 MiB at least, which the next cell may need. In whole MiB, as people write it.
+    pub fn least(used: ByteCount) -> ByteCount {
+        const LEAST_MARGIN: ByteCount = ByteCount(32 << 20);
+        let least = used.plus(ByteCount(used.0 / 10).max(LEAST_MARGIN)).0.div_ceil(1 << 20);
+        ByteCount(least.saturating_mul(1 << 20))
+    }
+
+    /// Whether a container with this limit has it already, as far as the kernel can tell: it counts
+    /// whole pages, of 4 KiB or, on other processors, of up to 64.
+    pub fn is(&self, found: ByteCount) -> bool {
+        const LARGEST_PAGE: u64 = 64 << 10;
+        self.memory.0 / LARGEST_PAGE == found.0 / LARGEST_PAGE
+    }
+}
+
+impl Kill {
+    /// In words, e.g. `python3 (notebook fit.ipynb) was killed: the server had used all its 2 GB of
+    /// memory (seen: 1.9 GB)`.
+    pub fn sentence(&self) -> String {
+        let Self { victim, highest, limit, .. } = self;
+        let who = match victim {
+            None => "a process".to_owned(),
+            Some(Victim { name, notebook, kernel, .. }) => match (notebook.as_str(), kernel) {
+                ("", kernel) if kernel.is_empty() => name.clone(),
+                ("", kernel) => format!("{name} (kernel {kernel})"),
+                (notebook, _) => format!("{name} (notebook {notebook})"),
+            },
+        };
+        // A limit is reached between two looks: what was seen last may be far below it.
+        format!("{who} was killed: the server had used all its {limit} of memory (seen: {highest})")
+    }
 }
 
 /// Labels of a container that let a hub with an empty store adopt it.
@@ -236,7 +349,7 @@ pub struct Pending {
     pub server: ServerId,
     /// Which start of it.
     pub generation: Generation,
-    /// create, start, stop or remove.
+    /// create, start, stop, remove or resize.
     pub operation: &'static str,
 }
 
@@ -249,8 +362,24 @@ pub struct DesiredSet {
     pub incarnation: Incarnation,
     /// The send time of the heartbeat it answers.
     pub echo: Timestamp,
+    /// The spaces to be watched. Not part of what the number names: the newest one counts.
+    pub watch: Watch,
     /// What to do with each server.
     pub servers: BTreeMap<ServerId, Desired>,
+}
+
+/// Spaces that a host is to look at, each in a process of its own, so that one that hangs holds up
+/// nothing else.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Watch {
+    /// Between two looks, in seconds.
+    pub every_s: u64,
+    /// A look that takes longer has failed.
+    pub timeout_s: u64,
+    /// After so many failures in a row a space is sick; one success and it is well.
+    pub sick_after: u32,
+    /// Names and paths.
+    pub paths: BTreeMap<String, String>,
 }
 
 /// What should become of one server on this host.
@@ -260,6 +389,18 @@ pub struct Desired {
     pub generation: Generation,
     /// Run it or stop it.
     pub what: Verdict,
+    /// Its memory limit, once it was changed after its start.
+    pub limit: Option<Limit>,
+}
+
+/// An order to change a running container's memory limit. It stays in the set after it was
+/// carried out: an agent that finds another limit puts it right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limit {
+    /// The limit; swap is the same, so that none is used.
+    pub memory: ByteCount,
+    /// Its number among the orders about this start, so that a refusal says which it answers.
+    pub number: u64,
 }
 
 /// The verdict on a server. A container without one is left alone and reported.
@@ -293,12 +434,36 @@ pub struct RunSpec {
     pub command: Vec<String>,
     /// Environment, complete but for the two addresses of the hub's API.
     pub env: BTreeMap<String, String>,
+    /// The folders beside HOME.
+    pub spaces: Vec<Space>,
+    /// What JupyterLab's file browser shows beside HOME: names there, and paths inside. With any,
+    /// its root is a folder of links.
+    pub shown: BTreeMap<String, String>,
     /// The hub's API as containers reach it, unless the agent's configuration knows better.
     pub api_url: String,
     /// Where the server answers, e.g. `/user/alice/`.
     pub prefix: String,
     /// Its port inside the container.
     pub port: u16,
+}
+
+/// A folder of the host in a container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Space {
+    /// Its name in the site's files, e.g. `SPS`.
+    pub name: String,
+    /// Its path on the host.
+    pub source: String,
+    /// Its path inside.
+    pub target: String,
+    /// Whether the server may only read it.
+    pub read_only: bool,
+    /// Whether what is mounted below it later shows inside, as autofs needs it (`rslave`).
+    pub follows: bool,
+    /// Whether a server does not start without it; else it is left out, and that is said.
+    pub required: bool,
+    /// Whether it is left out without a word where it does not exist.
+    pub only_if_exists: bool,
 }
 
 impl std::fmt::Debug for RunSpec {

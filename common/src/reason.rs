@@ -58,6 +58,10 @@ reasons! {
     RefusedGpus "refused.quota.gpu" "The limit of GPUs for one person is reached." "Stop a server that holds a GPU first.";
     RefusedGpuHours "refused.budget.gpu_hours" "The GPU hours of this period are used up." "Wait until the period has moved on, or use a profile without GPU.";
     RefusedGibHours "refused.budget.gib_hours" "The memory hours of this period are used up." "Wait until the period has moved on.";
+    RefusedNotRunning "refused.resize.not_running" "Only the memory of a server that runs can be changed." "Start it with the memory you want.";
+    RefusedResizing "refused.resize.under_way" "Its memory is being changed already." "Wait until that is done.";
+    RefusedInUse "refused.resize.in_use" "The server uses too much for that." "Ask for more, or free memory in it first: shut down kernels that you do not need.";
+    RefusedNoRoom "refused.resize.no_room" "Its host has no room for that." "Ask for less, or stop it and start it with more: it may then run on another host.";
     RefusedNotClaimed "refused.queue.not_claimed" "Its place was held, and nobody came." "Start it again and keep its page open.";
     RefusedMaxWait "refused.queue.max_wait" "It waited as long as the site lets a request wait." "Ask again, perhaps for less.";
 
@@ -73,6 +77,8 @@ reasons! {
     WaitOrder "wait.order" "Others asked first." "It starts by itself in its turn.";
     WaitPlaceHeld "wait.place_held" "A place is held for its owner." "Open its page: it starts at once.";
 
+    MountSick "mount.sick" "A space of the host does not answer." "The administrators see this too; other hosts are used meanwhile.";
+    MountAbsent "mount.absent" "A space is not there on the host." "Ask the administrators to mount it there.";
     HostJoining "host.joining" "The host has not reported yet." "Check berth-agent on that host.";
     HostCordoned "host.cordoned" "The host takes nothing new." "";
     HostDraining "host.draining" "The host is being emptied." "";
@@ -106,6 +112,7 @@ reasons! {
     StoppedGpuUnused "stopped.gpu_unused" "Stopped: its GPU was held and not used." "Start it again without a GPU, or when you need one.";
     StoppedDrain "stopped.drain" "Stopped because its host is being emptied." "Start it again; it will run on another host.";
     StoppedMemory "stopped.memory" "Stopped: it was idle, and the memory of its host was running out." "Start it again; it will run where there is room. Nothing in your spaces is lost.";
+    FailedAgent "failed.agent" "The agent on the host could not do it." "Try again; if it fails again, tell the administrators.";
     StoppedCrash "stopped.crash" "The server ended by itself." "Start it again; if it happens again, tell the administrators.";
     StoppedOom "stopped.oom" "The server used all its memory and was ended." "Start it again with more memory.";
     StoppedHostRestarted "stopped.host_lost" "The host was restarted." "Start it again; it may run on another host.";

@@ -1,7 +1,7 @@
 //! What people and programs can do to servers: the one way from pages, API and CLI into the core.
 
 use berth_common::link::Account;
-use berth_common::{DecisionId, Reason, ServerId, ServerName};
+use berth_common::{ByteCount, DecisionId, Reason, ServerId, ServerName};
 use berth_core::event::{Event, StartRequest, Wish};
 use berth_core::{Answer, Decision, Fleet};
 use berth_process::clock::now;
@@ -60,6 +60,25 @@ pub async fn extend(
     beyond: bool,
 ) -> Result<Answer, NotSaved> {
     hub.fleet.ask(Event::Extend { server: server.clone(), steps, beyond, reply: None }).await
+}
+
+/// Gives a running server another memory limit. The answer comes once the order is durable; how it
+/// goes on the host stands with the server.
+///
+/// # Errors
+/// When nothing was changed because it could not be saved.
+pub async fn resize(
+    hub: &Hub,
+    server: &ServerId,
+    memory: ByteCount,
+    by: &str,
+) -> Result<Answer, NotSaved> {
+    let event = Event::Resize { server: server.clone(), memory, reply: None };
+    let answer = hub.fleet.ask(event).await?;
+    if answer == Answer::Resizing {
+        tracing::info!(%server, %memory, by, "another memory limit");
+    }
+    Ok(answer)
 }
 
 /// Forgets a server that does not run.

@@ -17,6 +17,7 @@ mod images;
 mod lifecycle;
 pub mod login;
 mod mail;
+mod mounts;
 mod pools;
 mod profiles;
 mod quotas;
@@ -120,6 +121,7 @@ fn understand(sources: Sources, now: Timestamp) -> Result<(Config, Diagnostics),
     let hub = hub::take(&mut draft);
     pools::take(&mut draft);
     images::take(&mut draft);
+    mounts::take(&mut draft);
     profiles::take(&mut draft);
     hosts::take(&mut draft);
     quotas::take(&mut draft);

@@ -3,9 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use berth_common::link::{Desired, DesiredSet, Origin, RunSpec, Verdict};
+use berth_common::link::{Desired, DesiredSet, Origin, RunSpec, Verdict, Watch};
 use berth_common::{HostId, Revision, ServerId};
 use berth_core::reconcile::{Order, What, orders};
+use berth_core::settings::Health;
 use berth_core::{Fleet, Server};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -16,6 +17,8 @@ use crate::keys::Keys;
 const STOP_GRACE_S: u32 = 10;
 /// Where a server listens inside its container.
 const PORT: u16 = 8888;
+/// Where the file browser's root is inside, if spaces are shown beside HOME.
+const FILES: &str = "/files";
 /// What Python's `quote(safe="")` leaves alone.
 const UNQUOTED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
@@ -36,7 +39,15 @@ pub fn desired_set(
         incarnation: heard.incarnation,
         echo: heard.sent,
         servers: servers.collect(),
+        watch: watch(fleet),
     })
+}
+
+/// The spaces that each host looks at.
+fn watch(fleet: &Fleet) -> Watch {
+    let mounts = &fleet.settings.mounts;
+    let Health { every_s, timeout_s, sick_after } = mounts.health;
+    Watch { every_s, timeout_s, sick_after, paths: mounts.watched() }
 }
 
 fn desired(
@@ -51,7 +62,7 @@ fn desired(
         What::Keep => Verdict::Keep,
         What::Run => Verdict::Run(Box::new(run_spec(fleet, fleet.servers.get(id)?, config, keys)?)),
     };
-    Some(Desired { generation: order.generation, what })
+    Some(Desired { generation: order.generation, what, limit: order.limit })
 }
 
 fn run_spec(fleet: &Fleet, server: &Server, config: &HubConfig, keys: &Keys) -> Option<RunSpec> {
@@ -62,6 +73,15 @@ fn run_spec(fleet: &Fleet, server: &Server, config: &HubConfig, keys: &Keys) -> 
     let profile = fleet.settings.profiles.get(&server.ask.profile)?;
     let token = keys.server_token(&server.id, server.generation);
     let mut env = environment(server, &account.home, &image, &token, config);
+    let given = fleet.settings.mounts.given(&account);
+    for (name, value) in given.env {
+        env.entry(name).or_insert(value);
+    }
+    if !given.shown.is_empty() {
+        // Links to HOME and to what is shown beside it, in a folder that the agent makes.
+        env.insert("JUPYTERHUB_ROOT_DIR".into(), FILES.into());
+        env.insert("JUPYTERHUB_DEFAULT_URL".into(), "/lab/tree/home".into());
+    }
     if let Some(url) = &profile.start_url {
         env.insert("JUPYTERHUB_DEFAULT_URL".into(), url.clone());
     }
@@ -76,6 +96,8 @@ fn run_spec(fleet: &Fleet, server: &Server, config: &HubConfig, keys: &Keys) -> 
         },
         pool: profile.pool.clone(),
         env,
+        spaces: given.spaces,
+        shown: given.shown,
         image,
         // The single-user server's own command: an image with another default still serves.
         command: vec!["jupyterhub-singleuser".into()],

@@ -87,6 +87,7 @@ fn berth() -> Router<Arc<Hub>> {
         .route("/hub/api/berth/servers/{id}", get(berth::servers::show))
         .route("/hub/api/berth/servers/{id}/extend", post(berth::life::extend))
         .route("/hub/api/berth/notices", get(berth::life::notices))
+        .route("/hub/api/berth/servers/{id}/memory", put(berth::resize::change))
         .route("/hub/api/berth/servers/{id}/decisions", get(berth::decisions::of_server))
         .route("/hub/api/berth/servers/{id}/why-not/{host}", get(berth::why_not::show))
         .route("/hub/api/berth/decisions", get(berth::decisions::list))

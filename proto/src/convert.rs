@@ -4,12 +4,15 @@
 use berth_common::id::BadId;
 use berth_common::link::{
     Account, Capacity, Desired, DesiredSet, Ending, GpuDevice, GpuFacts, GpuProcess, GpuUse, Group,
-    HostFacts, Observed, ObservedState, Origin, Pending, Report, RunSpec, StartStep, StepDone,
-    Verdict,
+    HostFacts, Limit, Observed, ObservedState, Origin, Pending, Report, RunSpec, StartStep,
+    StepDone, Verdict,
 };
 use berth_common::{ByteCount, Epoch, Generation, GpuPart, Incarnation, Revision, Timestamp};
 
 use crate::link as wire;
+
+mod measured;
+mod spaces;
 
 /// Longest text of an agent that is kept, in bytes: the rest is cut, since it goes to pages and logs.
 const TEXT_MAX: usize = 2_000;
@@ -73,12 +76,14 @@ impl From<Report> for wire::Heartbeat {
                 memory_total: report.capacity.memory_total.0,
                 memory_free: report.capacity.memory_free.0,
                 cpus: report.capacity.cpus,
+                memory_pressure: report.capacity.memory_pressure,
             }),
             agent_version: report.facts.agent_version,
             engine_version: report.facts.engine_version,
             images: report.facts.images,
             gpus: report.gpus.into_iter().map(Into::into).collect(),
             gpu_facts: Some(report.facts.gpus.into()),
+            spaces: report.spaces.into_iter().map(Into::into).collect(),
         }
     }
 }
@@ -102,6 +107,7 @@ impl TryFrom<wire::Heartbeat> for Report {
                     "start" => "start",
                     "stop" => "stop",
                     "remove" => "remove",
+                    "resize" => "resize",
                     _ => return Err(BadMessage::Unknown("operation")),
                 },
             })
@@ -117,8 +123,15 @@ impl TryFrom<wire::Heartbeat> for Report {
                 memory_total: ByteCount(capacity.memory_total),
                 memory_free: ByteCount(capacity.memory_free),
                 cpus: capacity.cpus,
+                memory_pressure: capacity.memory_pressure,
             },
             gpus: message.gpus.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
+            spaces: message
+                .spaces
+                .into_iter()
+                .take(spaces::SPACES_MAX)
+                .map(TryInto::try_into)
+                .collect::<Result<_, _>>()?,
             facts: HostFacts {
                 agent_version: text(message.agent_version),
                 engine_version: text(message.engine_version),
@@ -277,6 +290,11 @@ impl From<Observed> for wire::Observed {
                 })
                 .collect(),
             memory_used: observed.memory_used.0,
+            usage: Some(observed.usage.into()),
+            limit: observed.limit.map_or(0, |limit| limit.0),
+            resize_refused: observed.resize_refused.map(Into::into),
+            kills: observed.kills.into_iter().map(Into::into).collect(),
+            left_out: observed.left_out,
             origin: Some(wire::Origin {
                 user: observed.origin.user.to_string(),
                 server_name: observed.origin.server_name.to_string(),
@@ -323,6 +341,11 @@ impl TryFrom<wire::Observed> for Observed {
             state,
             steps: steps.take(StartStep::ALL.len()).collect(),
             memory_used: ByteCount(message.memory_used),
+            usage: message.usage.map(Into::into).unwrap_or_default(),
+            limit: Some(ByteCount(message.limit)).filter(|limit| *limit > ByteCount::ZERO),
+            resize_refused: message.resize_refused.map(TryInto::try_into).transpose()?,
+            kills: message.kills.into_iter().take(measured::KILLS_MAX).map(Into::into).collect(),
+            left_out: message.left_out.into_iter().take(spaces::SPACES_MAX).map(text).collect(),
             origin: Origin {
                 user: origin.user.parse()?,
                 server_name: origin.server_name.parse()?,
@@ -343,6 +366,9 @@ impl From<DesiredSet> for wire::Desired {
         let servers = set.servers.into_iter().map(|(server, desired)| wire::DesiredServer {
             server: server.to_string(),
             generation: desired.generation.0,
+            limit: desired
+                .limit
+                .map(|limit| wire::Limit { memory: limit.memory.0, number: limit.number }),
             what: Some(match desired.what {
                 Verdict::Run(spec) => wire::desired_server::What::Run((*spec).into()),
                 Verdict::Keep => wire::desired_server::What::Keep(wire::Keep {}),
@@ -357,6 +383,7 @@ impl From<DesiredSet> for wire::Desired {
             sent_ms: set.echo.as_millis(),
             lease_s: 0,
             servers: servers.collect(),
+            watch: Some(set.watch.into()),
         }
     }
 }
@@ -373,7 +400,14 @@ impl TryFrom<wire::Desired> for DesiredSet {
             };
             Ok((
                 desired.server.parse()?,
-                Desired { generation: Generation(desired.generation), what },
+                Desired {
+                    generation: Generation(desired.generation),
+                    what,
+                    limit: desired.limit.map(|limit| Limit {
+                        memory: ByteCount(limit.memory),
+                        number: limit.number,
+                    }),
+                },
             ))
         });
         Ok(Self {
@@ -381,6 +415,7 @@ impl TryFrom<wire::Desired> for DesiredSet {
             incarnation: Incarnation(message.incarnation),
             echo: Timestamp::from_millis(message.sent_ms),
             servers: servers.collect::<Result<_, BadMessage>>()?,
+            watch: message.watch.map(Into::into).unwrap_or_default(),
         })
     }
 }
@@ -396,6 +431,8 @@ impl From<RunSpec> for wire::Run {
             groups: groups.map(|group| wire::Group { name: group.name, gid: group.gid }).collect(),
             home: spec.account.home,
             image: spec.image,
+            spaces: spec.spaces.into_iter().map(Into::into).collect(),
+            shown: spec.shown.into_iter().collect(),
             command: spec.command,
             env: spec.env.into_iter().collect(),
             api_url: spec.api_url,
@@ -440,6 +477,8 @@ impl TryFrom<wire::Run> for RunSpec {
             },
             pool: run.pool,
             image: run.image,
+            spaces: run.spaces.into_iter().map(Into::into).collect(),
+            shown: run.shown.into_iter().collect(),
             command: run.command,
             env: run.env.into_iter().collect(),
             api_url: run.api_url,

@@ -8,10 +8,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use berth_common::{ByteCount, HostId, Seconds, ServerId};
+use berth_common::{ByteCount, Generation, HostId, Seconds, ServerId};
 use berth_core::Settings;
 use berth_core::event::Event;
-use berth_core::fleet::Phase;
+use berth_core::fleet::{Phase, ResizeState};
 use berth_core::placement::{Look, Need, place};
 use berth_core::queue::waiters;
 use berth_core::settings::{Cite, HostSettings, Image, Pool, Profile, Quota, Quotas, Strategy};
@@ -562,16 +562,35 @@ impl World {
                 }
                 let machine = &self.machines[host];
                 let used = machine.engine.containers.values().filter(|made| made.runs());
-                let used = used.fold(ByteCount::ZERO, |sum, made| sum.plus(made.memory()));
-                if used > machine.memory.minus(KEEP_FREE) {
+                let late = used.clone().any(|made| made.resized_late);
+                let used = used.fold(ByteCount::ZERO, |sum, made| sum.plus(made.limit));
+                // A call that outlives its agent may come after the next one: until the agent that
+                // is there has measured and mended that, nobody can know.
+                if !late && used > machine.memory.minus(KEEP_FREE) {
                     let found = format!("{}: containers may use {used}", machine.id);
                     self.nature.history.violated("S3-containers", found);
                 }
+                self.judge_limit(host, &server, generation);
             }
         }
     }
 
-    fn running(&self, server: &ServerId) -> Vec<(usize, berth_common::Generation)> {
+    /// S3 for one server: its container never has more than is saved as reserved for it. One that
+    /// was adopted may.
+    fn judge_limit(&mut self, host: usize, server: &ServerId, generation: Generation) {
+        let machine = &self.machines[host];
+        let Some((_, made)) = machine.engine.running(server) else { return };
+        let Some(saved) = self.hub.disk.servers.get(server) else { return };
+        let Some(placement) = saved.placement().filter(|it| it.host == machine.id) else { return };
+        let adopted = saved.account.is_none() || saved.generation != generation;
+        if !adopted && !made.resized_late && made.limit > placement.reservation.memory {
+            let reserved = placement.reservation.memory;
+            let found = format!("{server} may use {} of {reserved} on {}", made.limit, machine.id);
+            self.nature.history.violated("S3-limit", found);
+        }
+    }
+
+    fn running(&self, server: &ServerId) -> Vec<(usize, Generation)> {
         let machines = self.machines.iter();
         machines
             .filter_map(|machine| {
@@ -600,6 +619,17 @@ impl World {
                         self.machines[*host].id == placement.host
                             && *generation == server.generation
                     });
+                    let made = self.machines.iter().find_map(|it| it.engine.running(&server.id));
+                    let limit = made.map(|(_, made)| made.limit);
+                    let settled = placement.resize.as_ref().is_none_or(|resize| {
+                        resize.state != ResizeState::UnderWay
+                            && limit == Some(placement.reservation.memory)
+                            && limit == Some(resize.limit.memory)
+                    });
+                    if !settled {
+                        let found = format!("{}: {placement:?}, has {limit:?}", server.id);
+                        return broken("L6-limit", found);
+                    }
                     if placement.ready_at.is_none() || !there {
                         let found = format!("{}: {placement:?}, runs on {running:?}", server.id);
                         return broken("L1-starting", found);

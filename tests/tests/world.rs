@@ -25,6 +25,7 @@ const KEPT: &[(u64, &str)] = &[
 const REACHED: &[&str] = &[
     "a commit failed and the fleet was loaded again",
     "a container that was to be kept vanished",
+    "a host refused another limit",
     "a create met a name that was taken",
     "a lost host came back",
     "a reboot released a server",
@@ -35,6 +36,7 @@ const REACHED: &[&str] = &[
     "a report said that the engine does not answer",
     "a report was overtaken by a newer one",
     "a second click started nothing",
+    "a server got another limit",
     "a server waited and was then placed",
     "a server was removed",
     "a set for another agent process was ignored",

@@ -89,7 +89,8 @@ impl Site {
         let gpus = Gpus::start(source.clone(), folder.path(), &boot, &[]).unwrap();
         let (inputs, _inputs) = tokio::sync::mpsc::channel(16);
         let runtime = engine.clone();
-        let work = Arc::new(Workplace { runtime, config, boot, gpus, inputs });
+        let helper = crate::helper::Helper::thread();
+        let work = Arc::new(Workplace { runtime, config, boot, gpus, helper, inputs });
         Self { folder, source, engine, work, _inputs }
     }
 
@@ -122,6 +123,8 @@ impl Site {
             api_url: "http://hub".into(),
             prefix: "/user/alice/".into(),
             port: 8888,
+            spaces: Vec::new(),
+            shown: Default::default(),
         };
         let act = Act::Create { epoch: Epoch(1), spec: Box::new(spec) };
         perform(self.work.clone(), self.step(server, act)).await

@@ -1,24 +1,19 @@
-//! The Docker Engine, through its socket. The only file that names bollard.
+//! The Docker Engine, through its socket. Nothing outside this folder names bollard.
 //!
 //! Every call has its own limit. Only an answer of the engine itself counts as one: a broken
 //! connection or a passed limit leaves the call unsettled, since the engine may go on with it.
 
 use std::collections::HashMap;
-use std::future::Future;
-use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use berth_common::link::{Ending, Origin};
+use berth_common::link::Ending;
 use berth_common::{ByteCount, HostId, Reason};
 use berth_process::crash_point;
 use bollard::errors::Error;
 use bollard::models::{
-    ContainerCreateBody, ContainerInspectResponse, ContainerSummary, ContainerSummaryStateEnum,
-    HostConfig, HostConfigLogConfig, Mount, MountBindOptions, MountBindOptionsPropagationEnum,
-    MountType, NetworkCreateRequest, NetworkInspect, ResourcesUlimits, RestartPolicy,
-    RestartPolicyNameEnum,
+    ContainerInspectResponse, ContainerUpdateBody, NetworkCreateRequest, NetworkInspect,
 };
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, EventsOptionsBuilder, InspectContainerOptions,
@@ -29,13 +24,19 @@ use bollard::query_parameters::{
 use bollard::{API_DEFAULT_VERSION, Docker as Client};
 use futures::StreamExt;
 
-use super::{Bind, EngineFacts, Network, PIDS_LIMIT, Plan, Runtime};
+use super::{EngineFacts, Network, Plan, Runtime};
 use crate::config::Give;
-use crate::reconcile::{Container, ContainerState, Outcome, Remains};
+use crate::reconcile::{Container, Outcome, Remains};
 
 mod gpus;
+mod make;
+mod read;
+mod trouble;
 
 use gpus::Form;
+use make::{body, container_name, differs};
+use read::{address_of, container, printable};
+use trouble::{Trouble, gone_or_failed, refused, settled, slow, start_refused, within};
 
 /// Questions answer in milliseconds; an engine that needs longer than this is in trouble.
 const QUESTION: Duration = Duration::from_secs(10);
@@ -56,13 +57,11 @@ const EVENTS_AGAIN: Duration = Duration::from_millis(500);
 const LOG_LINES: &str = "20";
 const LOG_BYTES: usize = 4_000;
 
-/// Size of a container's log on the host, and how many old ones are kept.
-const LOG_FILE: (&str, &str) = ("10m", "2");
-
 /// bollard's own limit, in seconds: above all of ours, so that it never decides.
 const NEVER_S: u64 = 3_600;
 
 const HOST: &str = "berth.host";
+const LEFT_OUT: &str = "berth.left_out";
 const ICC: &str = "com.docker.network.bridge.enable_icc";
 
 /// The engine behind one socket, as one host's agent sees it.
@@ -74,23 +73,6 @@ pub struct Docker {
     /// Held while the network is looked up or made: the engine would make two of one name.
     network: Arc<tokio::sync::Mutex<()>>,
     give: Give,
-}
-
-/// Why a call has no result.
-#[derive(Debug)]
-enum Trouble {
-    /// The engine refused: its status and its words.
-    Refused(u16, String),
-    /// Nobody knows what became of it.
-    Unknown(String),
-}
-
-impl std::fmt::Display for Trouble {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Refused(_, text) | Self::Unknown(text) => f.write_str(text),
-        }
-    }
 }
 
 impl Docker {
@@ -223,7 +205,10 @@ impl Docker {
         let name = container_name(&self.host, plan);
         let options = CreateContainerOptionsBuilder::new().name(&name).build();
         let form = self.form(&client, plan).await;
-        let body = body(&self.host, plan, form);
+        // Since version 1.44 of the API.
+        let version = client.client_version();
+        let recursive = (version.major_version, version.minor_version) >= (1, 44);
+        let body = body(&self.host, plan, form, recursive);
         crash_point!("engine.create.before");
         let made = within(WORK, client.create_container(Some(options), body)).await;
         crash_point!("engine.create.after");
@@ -287,6 +272,7 @@ impl Docker {
         Ok(Outcome::Examined(Remains {
             code: state.exit_code.unwrap_or_default(),
             oom: state.oom_killed.unwrap_or_default(),
+            kill: None,
             log: printable(&log),
         }))
     }
@@ -322,6 +308,21 @@ impl Runtime for Docker {
     async fn start(&self, container: &str) -> Outcome {
         // What fails after the start itself, the question for its address, settles nothing.
         self.try_start(container).await.unwrap_or(Outcome::TimedOut)
+    }
+
+    async fn resize(&self, container: &str, memory: ByteCount) -> Outcome {
+        let amount = i64::try_from(memory.0).ok();
+        // Always together: one alone is compared with what is stored of the other, and refused.
+        let body =
+            ContainerUpdateBody { memory: amount, memory_swap: amount, ..Default::default() };
+        let call = async {
+            let client = self.client().await?;
+            crash_point!("engine.resize.before");
+            within(WORK, client.update_container(container, body)).await
+        };
+        let resized = call.await;
+        crash_point!("engine.resize.after");
+        settled(resized.map(|_| Outcome::Resized), gone_or_failed)
     }
 
     async fn stop(&self, container: &str, grace_s: u32) -> Outcome {
@@ -392,70 +393,6 @@ impl Runtime for Docker {
     }
 }
 
-/// Runs a call within a limit.
-async fn within<T>(
-    limit: Duration,
-    call: impl Future<Output = Result<T, Error>>,
-) -> Result<T, Trouble> {
-    match tokio::time::timeout(limit, call).await {
-        Ok(Ok(result)) => Ok(result),
-        Ok(Err(Error::DockerResponseServerError { status_code, message })) => {
-            Err(Trouble::Refused(status_code, message))
-        }
-        Ok(Err(other)) => Err(Trouble::Unknown(format!("the Docker Engine: {other}"))),
-        Err(_) => Err(slow(limit)),
-    }
-}
-
-fn slow(limit: Duration) -> Trouble {
-    Trouble::Unknown(format!("the Docker Engine did not answer within {} s", limit.as_secs()))
-}
-
-fn settled(
-    result: Result<Outcome, Trouble>,
-    refused: impl FnOnce(u16, String) -> Outcome,
-) -> Outcome {
-    match result {
-        Ok(outcome) => outcome,
-        Err(Trouble::Refused(status, text)) => refused(status, text),
-        Err(Trouble::Unknown(text)) => {
-            tracing::warn!("a call is unsettled: {text}");
-            Outcome::TimedOut
-        }
-    }
-}
-
-fn gone_or_failed(status: u16, text: String) -> Outcome {
-    match status {
-        404 => Outcome::Gone,
-        _ => Outcome::Failed(Ending { reason: Reason::FailedContainer, detail: text }),
-    }
-}
-
-/// What an engine's refusal of a create means to people.
-fn refused(status: u16, text: &str, plan: &Plan) -> Ending {
-    let (reason, detail) = if status == 404 && text.contains("No such image") {
-        (Reason::FailedImage, format!("the image {} is not on this host", plan.image))
-    } else if let Some((_, path)) = text.split_once("bind source path does not exist: ") {
-        let path = path.trim();
-        (Reason::FailedMount, format!("{path} is not on this host; tell the administrators"))
-    } else {
-        (gpus::refusal(text).unwrap_or(Reason::FailedContainer), text.to_owned())
-    };
-    Ending { reason, detail }
-}
-
-/// What an engine's refusal of a start means: it tells by text only.
-fn start_refused(text: &str) -> Ending {
-    let mount = ["error mounting", "error while creating mount source path", "to rootfs at"];
-    let reason = if mount.iter().any(|words| text.contains(words)) {
-        Reason::FailedMount
-    } else {
-        gpus::refusal(text).unwrap_or(Reason::FailedContainer)
-    };
-    Ending { reason, detail: text.to_owned() }
-}
-
 /// The network must keep servers from one another, whoever made it.
 fn usable(name: &str, network: &NetworkInspect) -> Result<(), String> {
     let icc = network.options.as_ref().and_then(|options| options.get(ICC));
@@ -467,229 +404,4 @@ fn usable(name: &str, network: &NetworkInspect) -> Result<(), String> {
         "the Docker network {name} exists but is not a bridge with {ICC}=false; \
          remove it (docker network rm {name}), the agent makes a right one"
     ))
-}
-
-fn container_name(host: &HostId, plan: &Plan) -> String {
-    format!("berth.{host}.{}", plan.server)
-}
-
-/// Labels from which everything is known again after the agent's own restart. No secrets.
-fn labels(host: &HostId, plan: &Plan) -> HashMap<String, String> {
-    let origin = &plan.origin;
-    let pairs = [
-        (HOST, host.to_string()),
-        ("berth.server", plan.server.to_string()),
-        ("berth.generation", plan.generation.to_string()),
-        ("berth.epoch", plan.epoch.to_string()),
-        ("berth.boot", plan.boot.to_string()),
-        ("berth.user", origin.user.to_string()),
-        ("berth.server_name", origin.server_name.to_string()),
-        ("berth.profile", origin.profile.clone()),
-        ("berth.pool", plan.pool.clone()),
-        ("berth.decision", origin.decision.as_ref().map(ToString::to_string).unwrap_or_default()),
-        ("berth.memory", origin.memory.0.to_string()),
-        ("berth.prefix", plan.prefix.clone()),
-        ("berth.port", plan.port.to_string()),
-        (gpus::LABEL, gpus::label(&origin.gpus)),
-    ];
-    pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
-}
-
-/// Reads a container of ours from the engine's list. `None` for one whose name or labels are not
-/// ours: a copy made by hand must not pass for the server.
-fn container(host: &HostId, summary: &ContainerSummary) -> Option<Container> {
-    let labels = summary.labels.as_ref()?;
-    let label = |name: &str| labels.get(name).map(String::as_str);
-    let server = label("berth.server")?;
-    let name = format!("/berth.{host}.{server}");
-    if !summary.names.iter().flatten().any(|found| *found == name) {
-        return None;
-    }
-    let number = |name: &str| label(name)?.parse::<u64>().ok();
-    let networks = summary.network_settings.as_ref().and_then(|found| found.networks.as_ref());
-    let ip: Option<IpAddr> = networks
-        .into_iter()
-        .flat_map(HashMap::values)
-        .find_map(|endpoint| endpoint.ip_address.as_ref()?.parse().ok());
-    let port: u16 = label("berth.port")?.parse().ok()?;
-    let state = match summary.state? {
-        ContainerSummaryStateEnum::CREATED => ContainerState::Created,
-        ContainerSummaryStateEnum::RUNNING
-        | ContainerSummaryStateEnum::PAUSED
-        | ContainerSummaryStateEnum::RESTARTING
-        | ContainerSummaryStateEnum::STOPPING => {
-            ContainerState::Running { address: ip.map(|ip| SocketAddr::new(ip, port)) }
-        }
-        ContainerSummaryStateEnum::EXITED => {
-            ContainerState::Exited { code: exit_code(summary.status.as_deref()) }
-        }
-        _ => ContainerState::Dead,
-    };
-    Some(Container {
-        id: summary.id.clone()?,
-        server: server.parse().ok()?,
-        generation: berth_common::Generation(number("berth.generation")?),
-        epoch: berth_common::Epoch(number("berth.epoch")?),
-        boot: label("berth.boot")?.parse().ok()?,
-        origin: Origin {
-            user: label("berth.user")?.parse().ok()?,
-            server_name: label("berth.server_name")?.parse().ok()?,
-            profile: label("berth.profile")?.to_owned(),
-            memory: ByteCount(number("berth.memory")?),
-            gpus: gpus::from_label(label(gpus::LABEL).unwrap_or_default())?,
-            decision: label("berth.decision")?.parse().ok(),
-        },
-        prefix: label("berth.prefix")?.to_owned(),
-        state,
-    })
-}
-
-/// The code in `Exited (137) 2 seconds ago`.
-fn exit_code(status: Option<&str>) -> i64 {
-    let code = status.and_then(|text| text.split_once('(')?.1.split_once(')')?.0.parse().ok());
-    code.unwrap_or_default()
-}
-
-fn address_of(found: &ContainerInspectResponse) -> Option<SocketAddr> {
-    let networks = found.network_settings.as_ref()?.networks.as_ref()?;
-    let ip = networks.values().find_map(|endpoint| endpoint.ip_address.as_ref()?.parse().ok())?;
-    let labels = found.config.as_ref()?.labels.as_ref()?;
-    Some(SocketAddr::new(ip, labels.get("berth.port")?.parse().ok()?))
-}
-
-/// The container in the engine's words. What is not configurable is fixed here.
-fn body(host: &HostId, plan: &Plan, form: Form) -> ContainerCreateBody {
-    let words = |list: &[&str]| Some(list.iter().map(|word| (*word).to_owned()).collect());
-    let memory = i64::try_from(plan.memory().0).ok();
-    let (size, files) = LOG_FILE;
-    let log = [("max-size", size), ("max-file", files)];
-    let host_config = HostConfig {
-        memory,
-        memory_swap: memory,
-        pids_limit: Some(PIDS_LIMIT),
-        ulimits: Some(vec![ResourcesUlimits {
-            name: Some("core".into()),
-            soft: Some(0),
-            hard: Some(0),
-        }]),
-        init: Some(true),
-        network_mode: Some(plan.network.clone()),
-        restart_policy: Some(RestartPolicy {
-            name: Some(RestartPolicyNameEnum::NO),
-            maximum_retry_count: None,
-        }),
-        mounts: Some(plan.binds.iter().map(mount).collect()),
-        cap_drop: words(&["ALL"]),
-        group_add: Some(plan.groups.iter().map(ToString::to_string).collect()),
-        ipc_mode: Some("private".into()),
-        privileged: Some(false),
-        security_opt: words(&["no-new-privileges"]),
-        log_config: Some(HostConfigLogConfig {
-            typ: Some("json-file".into()),
-            config: Some(log.map(|(name, value)| (name.to_owned(), value.to_owned())).into()),
-        }),
-        device_requests: gpus::requests(form, &plan.origin.gpus),
-        runtime: gpus::runtime(form),
-        ..HostConfig::default()
-    };
-    let env = gpus::environment(form, &plan.origin.gpus, plan.env.clone());
-    let command = (!plan.command.is_empty()).then(|| plan.command.clone());
-    ContainerCreateBody {
-        user: Some(format!("{}:{}", plan.uid, plan.gid)),
-        env: Some(env.iter().map(|(name, value)| format!("{name}={value}")).collect()),
-        cmd: command,
-        image: Some(plan.image.clone()),
-        working_dir: Some(plan.home.clone()),
-        labels: Some(labels(host, plan)),
-        stop_signal: Some("SIGTERM".into()),
-        stop_timeout: Some(30),
-        host_config: Some(host_config),
-        ..ContainerCreateBody::default()
-    }
-}
-
-fn mount(bind: &Bind) -> Mount {
-    Mount {
-        typ: Some(MountType::BIND),
-        source: Some(bind.source.to_string_lossy().into_owned()),
-        target: Some(bind.target.clone()),
-        read_only: Some(bind.read_only),
-        bind_options: Some(MountBindOptions {
-            propagation: Some(MountBindOptionsPropagationEnum::RPRIVATE),
-            ..MountBindOptions::default()
-        }),
-        ..Mount::default()
-    }
-}
-
-/// What about a made container is not as asked; `None` when all is.
-fn differs(plan: &Plan, form: Form, found: &ContainerInspectResponse) -> Option<&'static str> {
-    let (Some(config), Some(host)) = (&found.config, &found.host_config) else {
-        return Some("it cannot be inspected");
-    };
-    let empty = |list: &Option<Vec<String>>| list.as_ref().is_none_or(Vec::is_empty);
-    let memory = i64::try_from(plan.memory().0).ok();
-    let mut asked = plan.binds.clone();
-    asked.sort();
-    let mut got: Vec<Bind> = host
-        .mounts
-        .iter()
-        .flatten()
-        .map(|mount| Bind {
-            source: mount.source.clone().unwrap_or_default().into(),
-            target: mount.target.clone().unwrap_or_default(),
-            read_only: mount.read_only.unwrap_or_default(),
-        })
-        .collect();
-    got.sort();
-    let groups: Vec<String> = plan.groups.iter().map(ToString::to_string).collect();
-    let has =
-        |list: &Option<Vec<String>>, word: &str| list.iter().flatten().any(|found| found == word);
-    let restart = host.restart_policy.as_ref().and_then(|policy| policy.name);
-    let own =
-        |mode: &Option<String>| mode.as_deref().is_none_or(|mode| matches!(mode, "" | "private"));
-    let rules = [
-        (config.user.as_deref() == Some(&format!("{}:{}", plan.uid, plan.gid)), "user"),
-        (config.image.as_deref() == Some(&plan.image), "image"),
-        (host.group_add.clone().unwrap_or_default() == groups, "groups"),
-        (host.privileged != Some(true), "privileges"),
-        (has(&host.cap_drop, "ALL") && empty(&host.cap_add), "capabilities"),
-        (has(&host.security_opt, "no-new-privileges"), "security options"),
-        (got == asked && empty(&host.binds) && empty(&host.volumes_from), "mounts"),
-        (host.devices.as_ref().is_none_or(Vec::is_empty), "devices"),
-        (gpus::are_as_asked(form, &plan.origin.gpus, config, host), "GPUs"),
-        (host.network_mode.as_deref() == Some(&plan.network), "network"),
-        (host.port_bindings.as_ref().is_none_or(HashMap::is_empty), "published ports"),
-        (own(&host.ipc_mode) && own(&host.pid_mode) && own(&host.uts_mode), "namespaces"),
-        (own(&host.userns_mode), "namespaces"),
-        (host.memory == memory && host.memory_swap == memory, "memory"),
-        (host.pids_limit == Some(PIDS_LIMIT), "number of processes"),
-        (
-            matches!(
-                restart,
-                None | Some(RestartPolicyNameEnum::EMPTY | RestartPolicyNameEnum::NO)
-            ),
-            "restart policy",
-        ),
-    ];
-    rules.into_iter().find_map(|(holds, what)| (!holds).then_some(what))
-}
-
-/// A log as people can read it: no control characters of terminals.
-fn printable(log: &str) -> String {
-    let mut plain = String::with_capacity(log.len());
-    let mut chars = log.chars().peekable();
-    while let Some(c) = chars.next() {
-        match c {
-            // ESC [ … letter: colours and cursor movements.
-            '\u{1b}' if chars.next_if_eq(&'[').is_some() => {
-                while chars.next_if(|c| !c.is_ascii_alphabetic()).is_some() {}
-                chars.next();
-            }
-            '\n' | '\t' => plain.push(c),
-            c if c.is_control() => {}
-            c => plain.push(c),
-        }
-    }
-    plain
 }

@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use berth_agent::reconcile::TunnelEntry;
 use berth_agent::tunnel::table;
-use berth_common::Generation;
-use berth_common::link::{ObservedState, Verdict};
+use berth_common::link::{Limit, ObservedState, Verdict};
+use berth_common::{ByteCount, Generation};
 use futures::{StreamExt, stream};
 use tokio::process::{Child, Command};
 
@@ -52,6 +52,7 @@ const STARTING: [&str; 19] = [
 ];
 const STOPPING: [&str; 4] =
     ["engine.stop.before", "engine.stop.after", "engine.remove.before", "engine.remove.after"];
+const RESIZING: [&str; 2] = ["engine.resize.before", "engine.resize.after"];
 const TUNNEL: [&str; 2] = ["tunnel.answer.send", "tunnel.handover.ready"];
 const UPGRADING: [&str; 2] = ["tunnel.handover.before", "tunnel.handover.after"];
 
@@ -61,7 +62,8 @@ async fn every_crash_point_of_the_program_is_tried() {
     let output = host.output(&["crash-points"]).await;
     let listed = text(&output);
     let listed: BTreeSet<&str> = listed.lines().collect();
-    let tried = [&JOINING[..], &RENEWING, &STARTING, &STOPPING, &TUNNEL, &UPGRADING].concat();
+    let tried =
+        [&JOINING[..], &RENEWING, &STARTING, &STOPPING, &RESIZING, &TUNNEL, &UPGRADING].concat();
     assert_eq!(listed, tried.into_iter().collect());
 }
 
@@ -110,6 +112,36 @@ async fn while_renewing() {
         dies(armed(host.command(&["run"]), point), point).await;
         let _agent = host.agent();
         hub.heard("a heartbeat", |_| true).await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_a_limit_is_changed() {
+    docker::image();
+    each(&RESIZING, async |point| {
+        let hub = Hub::start(Arc::new(Ca::new())).await;
+        let host = Host::joined(&hub).await;
+        let server = server_id();
+        hub.say(&server, 1, run(spec(IMAGE, &host.home("alice", 20_001, 30_001))));
+        let mut first = host.agent();
+        hub.sees(&server, point, |state| *state == ObservedState::Ready).await;
+        first.kill().await.unwrap();
+        let memory = ByteCount(128 << 20);
+        hub.say_limit(&server, 1, Verdict::Keep, Some(Limit { memory, number: 1 }));
+        dies(armed(host.command(&["run"]), point), point).await;
+        let _agent = host.agent();
+        hub.heard(point, |report| {
+            report
+                .engine
+                .iter()
+                .flatten()
+                .any(|one| one.limit == Some(memory) && one.state == ObservedState::Ready)
+        })
+        .await;
+        let name = format!("berth.{}.{server}", host.name);
+        let limits = ["inspect", "-f", "{{.HostConfig.Memory}} {{.HostConfig.MemorySwap}}", &name];
+        assert_eq!(docker::docker(&limits), "134217728 134217728", "{point}");
     })
     .await;
 }

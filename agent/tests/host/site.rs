@@ -10,7 +10,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use berth_common::link::{
-    Account, Desired, DesiredSet, Group, Observed, ObservedState, Origin, Report, RunSpec, Verdict,
+    Account, Desired, DesiredSet, Group, Limit, Observed, ObservedState, Origin, Report, RunSpec,
+    Verdict, Watch,
 };
 use berth_common::{ByteCount, Epoch, Generation, Revision, ServerId, Timestamp};
 use berth_proto::identity::{Identity, Peer, public_key_hash};
@@ -108,6 +109,7 @@ struct HubState {
     /// Days that new certificates live.
     days: Mutex<i64>,
     wanted: watch::Sender<(Revision, BTreeMap<ServerId, Desired>)>,
+    watched: Mutex<Watch>,
     heard: watch::Sender<Option<Report>>,
     renewals: Mutex<Vec<Option<Peer>>>,
 }
@@ -127,6 +129,7 @@ impl Hub {
             token: Mutex::default(),
             days: Mutex::new(7),
             wanted: watch::Sender::new((Revision { epoch: Epoch(1), seq: 1 }, BTreeMap::new())),
+            watched: Mutex::default(),
             heard: watch::Sender::new(None),
             renewals: Mutex::default(),
         };
@@ -174,10 +177,30 @@ impl Hub {
     }
 
     pub fn say(&self, server: &ServerId, generation: u64, what: Verdict) {
+        self.say_limit(server, generation, what, None);
+    }
+
+    /// The same with a memory limit that the container is to have.
+    pub fn say_limit(
+        &self,
+        server: &ServerId,
+        generation: u64,
+        what: Verdict,
+        limit: Option<Limit>,
+    ) {
+        let generation = Generation(generation);
         self.state.wanted.send_modify(|(revision, servers)| {
             revision.seq += 1;
-            servers.insert(server.clone(), Desired { generation: Generation(generation), what });
+            servers.insert(server.clone(), Desired { generation, what, limit });
         });
+    }
+
+    /// Has the host watch these spaces, each second, with a second's patience.
+    pub fn watch(&self, paths: &[(&str, &Path)], sick_after: u32) {
+        let path = |(name, path): &(&str, &Path)| ((*name).to_owned(), path.display().to_string());
+        let paths = paths.iter().map(path).collect();
+        *self.state.watched.lock().unwrap() = Watch { every_s: 1, timeout_s: 1, sick_after, paths };
+        self.state.wanted.send_modify(|(revision, _)| revision.seq += 1);
     }
 
     pub fn drop_verdict(&self, server: &ServerId) {
@@ -351,6 +374,7 @@ impl Link for Service {
                     incarnation: last.incarnation,
                     echo: last.sent,
                     servers,
+                    watch: state.watched.lock().unwrap().clone(),
                 };
                 if sender.send(Ok(set.into())).await.is_err() {
                     return;
@@ -492,6 +516,8 @@ pub fn spec(image: &str, home: &str) -> RunSpec {
         pool: "cpu".into(),
         image: image.into(),
         command: command.map(str::to_owned).to_vec(),
+        spaces: Vec::new(),
+        shown: BTreeMap::new(),
         env: BTreeMap::from([("JUPYTERHUB_API_TOKEN".to_owned(), "a-secret".to_owned())]),
         api_url: "http://{gateway}:8000/hub/api".into(),
         prefix: "/user/alice/".into(),

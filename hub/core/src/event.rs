@@ -46,6 +46,15 @@ pub enum Event {
         /// Who waits for the answer.
         reply: Option<ReplyTo>,
     },
+    /// Somebody wants another memory limit for a server that runs.
+    Resize {
+        /// Which.
+        server: ServerId,
+        /// How much.
+        memory: ByteCount,
+        /// Who waits for the answer.
+        reply: Option<ReplyTo>,
+    },
     /// Somebody wants an ended named server to be forgotten.
     Remove {
         /// Which.
@@ -168,6 +177,10 @@ pub enum Answer {
     Refused(Arc<Decision>),
     /// The stop is under way.
     StopUnderWay,
+    /// The new limit is saved and its host is told; how that goes stands with the server.
+    Resizing,
+    /// No other limit, and why.
+    ResizeRefused(Box<ResizeRefusal>),
     /// Nothing runs.
     NotRunning,
     /// Forgotten.
@@ -194,6 +207,17 @@ pub enum Answer {
     Intended,
     /// There is no such host.
     NoSuchHost,
+}
+
+/// Why a server gets no other memory limit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResizeRefusal {
+    /// The reason code.
+    pub reason: Reason,
+    /// With the names and numbers of the case.
+    pub detail: String,
+    /// The amount nearest to what was asked that would work now; it was tried.
+    pub nearest: Option<ByteCount>,
 }
 
 /// An act that leaves the core. Rows are saved first; everything else happens only after that.

@@ -22,7 +22,9 @@ pub mod host;
 pub mod server;
 
 pub use host::{Heard, Host, HostState, Intent, Order};
-pub use server::{Ask, End, HeldPlace, Phase, Placement, Server, ServerState, StopOrder};
+pub use server::{
+    Ask, End, HeldPlace, Phase, Placement, Resize, ResizeState, Server, ServerState, StopOrder,
+};
 
 use crate::settings::{HostSettings, Settings};
 
@@ -166,6 +168,9 @@ impl Fleet {
                 placement.said = said;
                 if let Some(stop) = &mut placement.stop {
                     stop.said = said;
+                }
+                if let Some(resize) = &mut placement.resize {
+                    resize.said = said;
                 }
             }
         }

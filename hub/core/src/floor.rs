@@ -2,14 +2,14 @@
 //! from the fleet, kept in the store as it changes, so that an old decision can be made again and
 //! the hosts can be seen as they were at any past minute.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use berth_common::link::GpuDevice;
+use berth_common::link::{Ending, GpuDevice};
 use berth_common::{ByteCount, Epoch, GpuPart, HostId, Seconds, ServerId, Timestamp, Username};
 use serde::{Deserialize, Serialize};
 
-use crate::fleet::{Fleet, Host, HostState, Phase, Server};
+use crate::fleet::{Fleet, Heard, Host, HostState, Phase, Server};
 use crate::memory::Member;
 
 /// Memory is looked at in steps of this size, rounded against the one who asks: the reports of idle
@@ -62,6 +62,9 @@ pub struct FloorHost {
     pub gpus: Vec<GpuDevice>,
     /// Names of the images on it.
     pub images: Arc<BTreeSet<String>>,
+    /// Its spaces that do not answer: by name, why.
+    #[serde(default)]
+    pub sick: BTreeMap<String, Ending>,
     /// What holds room on it, in the order of ids.
     pub servers: Vec<FloorServer>,
 }
@@ -144,6 +147,7 @@ impl FloorHost {
             cpu_milli: heard.map_or(0, |heard| heard.capacity.cpus.saturating_mul(1000)),
             gpus: heard.map_or_else(Vec::new, |heard| heard.gpus.clone()),
             images: heard.map_or_else(Arc::default, |heard| Arc::clone(&heard.images)),
+            sick: heard.map(sick).unwrap_or_default(),
             servers: servers.collect(),
         }
     }
@@ -179,6 +183,12 @@ impl FloorServer {
             gpus,
         }
     }
+}
+
+/// The spaces that do not answer.
+fn sick(heard: &Heard) -> BTreeMap<String, Ending> {
+    let sick = heard.spaces.iter().filter_map(|it| Some((it.name.clone(), it.trouble.clone()?)));
+    sick.collect()
 }
 
 /// The same in steps, rounded up.

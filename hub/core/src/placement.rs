@@ -12,6 +12,7 @@ mod rows;
 mod score;
 
 pub use demand::Demand;
+pub(crate) use explain::detail;
 pub use explain::lines;
 pub use need::Need;
 pub use room::{Ask as AskInNumbers, Fail};

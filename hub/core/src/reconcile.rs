@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use berth_common::link::Limit;
 use berth_common::{Generation, HostId, ServerId};
 
 use crate::fleet::{Fleet, Host, Phase, Server};
@@ -14,6 +15,8 @@ pub struct Order {
     pub generation: Generation,
     /// What.
     pub what: What,
+    /// Its memory limit, if that was changed while it runs.
+    pub limit: Option<Limit>,
 }
 
 /// The verdict on one server.
@@ -40,12 +43,14 @@ pub fn orders(fleet: &Fleet, host: &HostId) -> BTreeMap<ServerId, Order> {
             } else {
                 What::Run
             };
-            (server.id.clone(), Order { generation: server.generation, what })
+            let resize = placement.resize.as_ref().filter(|_| what == What::Keep);
+            let limit = resize.map(|resize| resize.limit);
+            (server.id.clone(), Order { generation: server.generation, what, limit })
         })
         .collect();
     if let Some(host) = fleet.hosts.get(host) {
         for (server, generation) in leftovers(fleet, host) {
-            orders.entry(server).or_insert(Order { generation, what: What::Stop });
+            orders.entry(server).or_insert(Order { generation, what: What::Stop, limit: None });
         }
     }
     orders

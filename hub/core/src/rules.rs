@@ -218,6 +218,7 @@ fn need_of(
         prefer,
         require,
         stays_until: stays_until(fleet, profile, now),
+        spaces: fleet.settings.mounts.required_of(person.groups),
         ..bare_need(profile, ask)
     }
 }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 mod access;
 mod lifecycle;
+mod mount;
 mod pool;
 mod profile;
 mod quota;
@@ -20,6 +21,7 @@ pub use lifecycle::{
     Above, Activity, ByProfile, Channel, ClockFrom, DrainNotice, Extend, GpuAction, GpuRule,
     IdleRule, IfBusy, Lifecycle, LiveMemory, Quiet, Rescue, Terminal, Warn, Whose, Zone,
 };
+pub use mount::{Given, HOME, Health, Mount, Mounts};
 pub use pool::{CpuServers, GpuSharing, MemoryRule, Pool, Relief, Strategy};
 pub use profile::{GpuChoice, Profile};
 pub use quota::{Budget, Merge, Metered, Quota, Quotas, WhenOver};
@@ -59,6 +61,9 @@ pub struct Settings {
     pub quotas: Quotas,
     /// Courses by name.
     pub trainings: BTreeMap<String, Training>,
+    /// Spaces beside HOME.
+    #[serde(default)]
+    pub mounts: Mounts,
     /// How the queue is served.
     pub queue: QueueSettings,
     /// How long servers live.

@@ -21,10 +21,12 @@ mod intend;
 mod life;
 mod relief;
 mod report;
+mod resize;
 mod start;
 mod stop;
 
 pub use drain::{plan as drain_plan, preview as drain_preview};
+pub use resize::verdict as resize_verdict;
 pub use start::{ask, dry_run};
 
 /// Activity is saved at most this late: a crash may lose half a minute of it and nothing else.
@@ -49,6 +51,9 @@ pub fn step(fleet: &mut Fleet, now: Timestamp, event: Event) -> Vec<Effect> {
         Event::Start(request) => start::start(fleet, now, *request, &mut out),
         Event::Stop { server, reason, reply } => {
             stop::stop(fleet, now, &server, reason, reply, &mut out)
+        }
+        Event::Resize { server, memory, reply } => {
+            resize::resize(fleet, now, &server, memory, reply, &mut out);
         }
         Event::Remove { server, reply } => stop::remove(fleet, &server, reply, &mut out),
         Event::Activity { server, kind, at } => {

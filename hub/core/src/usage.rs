@@ -82,7 +82,7 @@ impl Usage {
         let mut changed = Vec::new();
         let Some(placement) = server.placement() else { return changed };
         let (user, group) = (&server.owner, server.main_group());
-        for (day, amount) in by_day(placement, placement.placed_at, now) {
+        for (day, amount) in by_day(placement, held_since(placement), now) {
             let days = Arc::make_mut(&mut self.days);
             let booked = days.entry((user.clone(), day)).or_default();
             booked.amount.add(amount);
@@ -105,7 +105,7 @@ impl Usage {
         days.for_each(|(_, booked)| sum.add(booked.amount));
         for server in fleet.servers_of(user) {
             let Some(placement) = server.placement() else { continue };
-            let from = placement.placed_at.max(Timestamp(now.0.saturating_sub(micros(window))));
+            let from = held_since(placement).max(Timestamp(now.0.saturating_sub(micros(window))));
             by_day(placement, from, now).for_each(|(_, amount)| sum.add(amount));
         }
         sum
@@ -128,11 +128,15 @@ pub fn by_group(fleet: &Fleet, window: Seconds, now: Timestamp) -> BTreeMap<&str
     }
     for server in fleet.servers.values() {
         let Some(placement) = server.placement() else { continue };
-        for (_, amount) in by_day(placement, placement.placed_at.max(start), now) {
+        for (_, amount) in by_day(placement, held_since(placement).max(start), now) {
             add(server.main_group(), amount);
         }
     }
     groups
+}
+
+fn held_since(placement: &Placement) -> Timestamp {
+    placement.held_since.unwrap_or(placement.placed_at)
 }
 
 fn micros(span: Seconds) -> i64 {

@@ -116,6 +116,11 @@ impl Bench {
                 state: ObservedState::Ready,
                 steps: Vec::new(),
                 memory_used: ByteCount(used),
+                usage: Default::default(),
+                limit: None,
+                resize_refused: None,
+                kills: Vec::new(),
+                left_out: Vec::new(),
                 origin: Origin {
                     user: server.owner.clone(),
                     server_name: server.name.clone(),
@@ -139,10 +144,12 @@ impl Bench {
             engine: Ok(seen),
             pending: Vec::<Pending>::new(),
             gpus: Vec::new(),
+            spaces: Vec::new(),
             capacity: Capacity {
                 memory_total: ByteCount(32 * GB),
                 memory_free: ByteCount((32 * GB).saturating_sub(used)),
                 cpus: 8,
+                memory_pressure: None,
             },
             facts: HostFacts { images: vec!["img:1".into()], ..HostFacts::default() },
         };

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use berth_common::link::{
     Account, Capacity, Ending, Group, HostFacts, Observed, ObservedState, Origin, Pending, Report,
+    Usage,
 };
 use berth_common::{
     ByteCount, DecisionId, Epoch, Generation, HostId, Incarnation, Reason, Revision, Seconds,
@@ -233,10 +234,12 @@ impl Bench {
             engine,
             pending,
             gpus: Vec::new(),
+            spaces: Vec::new(),
             capacity: Capacity {
                 memory_total: ByteCount(4 * GB),
                 memory_free: ByteCount(4 * GB),
                 cpus: 2,
+                memory_pressure: None,
             },
             facts: HostFacts { images: vec!["img:1".into()], ..HostFacts::default() },
         };
@@ -259,6 +262,11 @@ impl Bench {
             state: state.clone(),
             steps: Vec::new(),
             memory_used: ByteCount(GB / 10),
+            usage: Usage::default(),
+            limit: None,
+            resize_refused: None,
+            kills: Vec::new(),
+            left_out: Vec::new(),
             origin: Origin {
                 user: name(user),
                 server_name: ServerName::default_server(),

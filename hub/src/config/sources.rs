@@ -18,10 +18,11 @@ use super::diagnostic::{Diagnostic, Diagnostics, Severity};
 use super::value::{self, Written};
 
 /// Each subject is `SUBJECT.toml`, `SUBJECT.d/*.toml`, or both.
-const SUBJECTS: [&str; 11] = [
+const SUBJECTS: [&str; 12] = [
     "hub",
     "hosts",
     "images",
+    "mounts",
     "pools",
     "profiles",
     "access",

@@ -156,6 +156,8 @@ fn running(host: &HostId, held: &FloorServer) -> Server {
             steps: Vec::new(),
             life: Life::default(),
             asked_to_leave: None,
+            held_since: None,
+            resize: None,
             stop: None,
         }),
         ask: Ask {
@@ -175,6 +177,7 @@ fn running(host: &HostId, held: &FloorServer) -> Server {
         last_host: None,
         gpu_turn: None,
         last_end: None,
+        kills: Vec::new(),
         activity_saved: Timestamp(0),
     }
 }

@@ -58,6 +58,7 @@ pub fn router() -> Router<Arc<Hub>> {
         .route("/hub/servers/{id}/extend", post(servers::extend))
         .route("/hub/servers/{id}/stop", post(servers::stop))
         .route("/hub/servers/{id}/start", post(servers::start))
+        .route("/hub/servers/{id}/memory", post(servers::resize))
         .route("/hub/servers/{id}/remove", post(servers::remove))
         .route("/hub/decisions/{id}", get(decision::show))
         .route("/hub/token", get(tokens::show).post(tokens::create))

@@ -218,10 +218,12 @@ impl World {
             },
             pending: Vec::new(),
             gpus,
+            spaces: Vec::new(),
             capacity: Capacity {
                 memory_total: ByteCount(32 * GB),
                 memory_free: ByteCount(self.chance.below(32 * GB)),
                 cpus: 8,
+                memory_pressure: None,
             },
             facts: HostFacts { images: vec!["nb:1".into()], ..HostFacts::default() },
         };

@@ -52,6 +52,40 @@ fn hosts_and_pools_are_as_written() {
 }
 
 #[test]
+fn mounts_are_as_written() {
+    let settings = sample();
+    let mounts = &settings.mounts;
+    let health = mounts.health;
+    assert_eq!((health.every_s, health.timeout_s, health.sick_after), (30, 5, 3));
+    assert_eq!(
+        text(mounts.mounts.iter().map(|mount| &mount.name)),
+        "HOME SPS THRONG_DIR PBS_SOFTWARE CVMFS"
+    );
+    let of = |name: &str| mounts.mounts.iter().find(|mount| mount.name == name).unwrap();
+    assert!(of("HOME").is_home() && of("HOME").required);
+    let sps = of("SPS");
+    assert_eq!((sps.source.as_str(), sps.target.as_str()), ("/sps/{group}", "/sps/{group}"));
+    assert!(sps.for_each_group && sps.only_if_exists && !sps.read_only && !sps.required);
+    let cvmfs = of("CVMFS");
+    assert!(cvmfs.read_only && cvmfs.follows && !of("PBS_SOFTWARE").follows);
+    assert_eq!(cvmfs.cite.to_string(), "mounts.toml:8");
+    let watched = mounts.watched();
+    let watched: Vec<_> =
+        watched.iter().map(|(name, path)| (name.as_str(), path.as_str())).collect();
+    assert_eq!(
+        watched,
+        [
+            ("CVMFS", "/cvmfs/sw.lsst.eu"),
+            ("HOME", "/pbs/home"),
+            ("PBS_SOFTWARE", "/pbs/software"),
+            ("SPS", "/sps"),
+            ("THRONG_DIR", "/pbs/throng"),
+        ]
+    );
+    assert_eq!(mounts.required_of(&["atlas"]), ["HOME"]);
+}
+
+#[test]
 fn profiles_are_as_written() {
     let settings = sample();
     assert_eq!(text(settings.profiles.keys()), "bigmem cpu gpu root-school");

@@ -10,6 +10,17 @@ use crate::folder::Folder;
 /// What was done, in which file, and what stood there before and after.
 const MISTAKES: &[(&str, &str, &str, &str)] = &[
     ("a typo in a key", "pools.toml", "oversubscribe = 1.5 ", "oversubscibe = 1.5 "),
+    ("an unknown name in a path", "mounts.toml", "\"/sps/{group}\"", "\"/sps/{grp}\""),
+    ("a path that goes up", "mounts.toml", "\"/pbs/software\"", "\"/pbs/../etc\""),
+    ("one folder for all groups", "mounts.toml", "\"/sps/{group}\"", "\"/sps/all\""),
+    ("a group without for_each", "mounts.toml", "for_each = \"group\", ", ""),
+    ("HOME read-only", "mounts.toml", "required = true", "required = true, mode = \"ro\""),
+    ("a space twice", "mounts.toml", "name = \"CVMFS\"", "name = \"SPS\""),
+    ("a variable that is Berth's", "mounts.toml", "{ THRONG_DIR =", "{ MEM_LIMIT ="),
+    ("a browser name that is absolute", "mounts.toml", "\"throng\"", "\"/throng\""),
+    ("a probe for each person", "mounts.toml", "\"/pbs/home\"", "\"{home}\""),
+    ("a required space that nobody watches", "mounts.toml", ", probe = \"/pbs/home\"", ""),
+    ("sick before it was looked at", "mounts.toml", "sick_after = 3", "sick_after = 0"),
     ("a typo in a word", "pools.toml", "strategy = \"spread\"", "strategy = \"spraed\""),
     ("a bare number without unit", "quotas.toml", "memory = \"16 GB\"", "memory = 16"),
     ("a bare number in quotes", "hosts.d/10-cpu.toml", "memory = \"64 GB\"", "memory = \"64\""),

@@ -13,7 +13,7 @@ use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, LOCATION, SET_COOK
 use axum::http::{HeaderMap, Request, StatusCode};
 use axum::response::Response;
 use berth_common::link::{
-    Account, Capacity, Group, HostFacts, Observed, ObservedState, Origin, Report,
+    Account, Capacity, Group, HostFacts, Observed, ObservedState, Origin, Report, Usage,
 };
 use berth_common::{
     BootId, ByteCount, Incarnation, Reason, Revision, Seconds, ServerId, Timestamp,
@@ -126,10 +126,12 @@ impl Site {
             engine: Ok(engine),
             pending: Vec::new(),
             gpus: Vec::new(),
+            spaces: Vec::new(),
             capacity: Capacity {
                 memory_total: ByteCount(32 << 30),
                 memory_free: ByteCount(32 << 30),
                 cpus: 8,
+                memory_pressure: None,
             },
             facts: HostFacts::default(),
         };
@@ -159,6 +161,11 @@ impl Site {
             state,
             steps: Vec::new(),
             memory_used: ByteCount(1 << 30),
+            usage: Usage::default(),
+            limit: None,
+            resize_refused: None,
+            kills: Vec::new(),
+            left_out: Vec::new(),
             origin: Origin {
                 user: server.owner.clone(),
                 server_name: server.name.clone(),

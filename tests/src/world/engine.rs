@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use berth_agent::reconcile::{Act, Container, ContainerState, Operation, Outcome, Remains};
-use berth_common::link::{Ending, Origin};
+use berth_common::link::{Ending, Limit, Origin};
 use berth_common::{BootId, ByteCount, Epoch, Generation, Reason, ServerId, Timestamp};
 
 use crate::world::nature::{Happening, Nature};
@@ -50,6 +50,13 @@ pub struct Made {
     /// Its labels.
     pub origin: Origin,
     prefix: String,
+    /// Its memory limit.
+    pub limit: ByteCount,
+    /// What it uses of that, always.
+    pub used: ByteCount,
+    /// A change of its limit was carried out after its agent had given that up or had died: nobody
+    /// knew of the call when the next was made.
+    pub resized_late: bool,
     /// What it does.
     pub state: MadeState,
     /// When it will answer, once it runs.
@@ -85,11 +92,6 @@ struct Call {
 }
 
 impl Made {
-    /// Its memory limit.
-    pub fn memory(&self) -> ByteCount {
-        self.origin.memory
-    }
-
     /// Whether its process runs.
     pub fn runs(&self) -> bool {
         self.state == MadeState::Running
@@ -131,6 +133,7 @@ impl Engine {
                 boot: made.boot.clone(),
                 origin: made.origin.clone(),
                 prefix: made.prefix.clone(),
+                left_out: Vec::new(),
                 state: match made.state {
                     MadeState::Created => ContainerState::Created,
                     MadeState::Running => {
@@ -155,7 +158,7 @@ impl Engine {
         let call = self.next;
         self.next += 1;
         let limit = match &act {
-            Act::Create { .. } | Act::Start { .. } => WORK_MS,
+            Act::Create { .. } | Act::Start { .. } | Act::Resize { .. } => WORK_MS,
             Act::Stop { grace_s, .. } => u64::from(*grace_s) * 1000 + STOP_MARGIN_MS,
             Act::Remove { .. } => REMOVAL_MS,
             Act::Examine { .. } => QUESTION_MS,
@@ -199,7 +202,10 @@ impl Engine {
                 self.names.insert(operation.server, Holder::UnderWay(number));
                 nature.work_us(20_000..=300_000)
             }
-            Act::Start { container } | Act::Stop { container, .. } | Act::Remove { container } => {
+            Act::Start { container }
+            | Act::Resize { container, .. }
+            | Act::Stop { container, .. }
+            | Act::Remove { container } => {
                 let Some((made, _)) = self.find(container) else {
                     if matches!(act, Act::Start { .. }) {
                         nature.transcript.mark("a start came after its container was removed");
@@ -262,6 +268,10 @@ impl Engine {
                     boot: boot.clone(),
                     origin: spec.origin.clone(),
                     prefix: spec.prefix.clone(),
+                    limit: spec.origin.memory,
+                    // A quarter is what a notebook uses most of the time.
+                    used: ByteCount(spec.origin.memory.0 / 4),
+                    resized_late: false,
                     state: MadeState::Created,
                     answers_at: None,
                     answered: false,
@@ -282,6 +292,10 @@ impl Engine {
                 }
             }
             Act::Start { container } => self.start(nature, host, process, container),
+            Act::Resize { container, limit } => {
+                let late = call.answered || nature.process_of(host) != process;
+                self.resize(nature, container, *limit, late)
+            }
             Act::Stop { container, .. } => self.stop(nature, container),
             Act::Remove { container } => self.remove(nature, container),
             Act::Examine { .. } => return,
@@ -324,6 +338,26 @@ impl Engine {
         nature.history.runs(&server, generation, host);
         nature.touched.push(server);
         Outcome::Started { address: at }
+    }
+
+    fn resize(&mut self, nature: &mut Nature, id: &str, limit: Limit, late: bool) -> Outcome {
+        let Some((number, made)) = self.find(id) else { return Outcome::Gone };
+        let detail = "it will not have that".to_owned();
+        if limit.memory < made.limit && limit.memory < Limit::least(made.used) {
+            return Outcome::Failed(Ending { reason: Reason::RefusedInUse, detail });
+        }
+        if nature.engine_fault("resize fails", |plan| plan.resize_fails) {
+            return Outcome::Failed(Ending { reason: Reason::FailedContainer, detail });
+        }
+        if late {
+            nature.transcript.mark("a limit was changed after its agent had given up");
+        }
+        nature.touched.push(made.server.clone());
+        if let Some(made) = self.containers.get_mut(&number) {
+            made.limit = limit.memory;
+            made.resized_late = late;
+        }
+        Outcome::Resized
     }
 
     fn stop(&mut self, nature: &mut Nature, id: &str) -> Outcome {

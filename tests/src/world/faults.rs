@@ -130,6 +130,8 @@ pub struct EnginePlan {
     pub unheard: u64,
     /// Lists that take seconds.
     pub slow_lists: u64,
+    /// Changes of a limit that the host refuses.
+    pub resize_fails: u64,
     /// Hosts that lack one of the images.
     pub lacks_image: u64,
     /// Hosts that hold a foreign container under a server's name.
@@ -246,6 +248,7 @@ impl EnginePlan {
             stubborn: sometimes(chance, 300),
             unheard: sometimes(chance, 500),
             slow_lists: sometimes(chance, 200),
+            resize_fails: sometimes(chance, 200),
             lacks_image: sometimes(chance, 500),
             foreign: sometimes(chance, 500),
         }
@@ -299,11 +302,13 @@ pub enum Bug {
     WarnsNobody,
     /// What owners were promised does not outlive the hub.
     ForgetsPromises,
+    /// What a smaller limit frees is given away before the container has it.
+    FreesBeforeProof,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::AcknowledgesFirst,
         Self::TellsFirst,
         Self::NoBarrier,
@@ -317,5 +322,6 @@ impl Bug {
         Self::ReusesEpochs,
         Self::WarnsNobody,
         Self::ForgetsPromises,
+        Self::FreesBeforeProof,
     ];
 }

@@ -4,12 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use berth_agent::reconcile::{
-    Act, Container, ContainerState, Ignored, Keeper, Look, Operation, Outcome, Step, Unanswered,
+    Act, Container, ContainerState, Ignored, Keeper, Look, Measured, Operation, Outcome, Step,
+    Unanswered,
 };
 use berth_common::link::{Capacity, DesiredSet, HostFacts, Report, Verdict};
 use berth_common::{ByteCount, Epoch, HostId, Incarnation, ServerId, Timestamp};
 
-use crate::world::engine::{Engine, MadeState};
+use crate::world::engine::{Engine, MadeState, id_of};
 use crate::world::faults::Bug;
 use crate::world::hub::boot_id;
 use crate::world::nature::{Happening, Nature};
@@ -223,6 +224,11 @@ impl Machine {
             return;
         }
         self.list(nature);
+        let measured = self.measured();
+        if let Some(agent) = &mut self.agent {
+            let look = agent.keeper.looking();
+            agent.keeper.measured(look, &measured);
+        }
         self.publish_within(nature, FRESH_US);
         nature.schedule.after_ms(TICK_MS, Happening::AgentTicks { host, process });
         self.act(nature);
@@ -450,14 +456,31 @@ impl Machine {
 
     fn report(&self, nature: &Nature) -> Option<Report> {
         let agent = self.agent.as_ref()?;
-        // A quarter of its limit is what a notebook uses most of the time.
-        let running = self.engine.containers.values().filter(|made| made.runs());
-        let used: BTreeMap<ServerId, ByteCount> =
-            running.map(|made| (made.server.clone(), ByteCount(made.memory().0 / 4))).collect();
-        let all = used.values().fold(ByteCount::ZERO, |sum, one| sum.plus(*one));
-        let capacity =
-            Capacity { memory_total: self.memory, memory_free: self.memory.minus(all), cpus: 8 };
-        Some(agent.keeper.report(self.clock(nature), capacity, HostFacts::default(), &used))
+        let servers = self.measured();
+        let all = servers.values().fold(ByteCount::ZERO, |sum, one| sum.plus(one.used));
+        let capacity = Capacity {
+            memory_total: self.memory,
+            memory_free: self.memory.minus(all),
+            cpus: 8,
+            memory_pressure: None,
+        };
+        Some(agent.keeper.report(self.clock(nature), capacity, HostFacts::default(), &servers))
+    }
+
+    /// What the kernel says of the containers at this moment.
+    fn measured(&self) -> BTreeMap<ServerId, Measured> {
+        let running = self.engine.containers.iter().filter(|(_, made)| made.runs());
+        running
+            .map(|(number, made)| {
+                let measured = Measured {
+                    container: id_of(*number),
+                    used: made.used,
+                    limit: Some(made.limit),
+                    ..Measured::default()
+                };
+                (made.server.clone(), measured)
+            })
+            .collect()
     }
 }
 
@@ -476,6 +499,15 @@ fn judge(nature: &mut Nature, engine: &Engine, agent: &Agent, operation: &Operat
                 server_word(server, *generation)
             );
             nature.history.violated("A5-verdict", found);
+        }
+        Act::Resize { limit, .. } => {
+            let told = verdict.is_some_and(|desired| {
+                desired.generation == *generation && desired.limit == Some(*limit)
+            });
+            if !told {
+                let found = format!("resize {}", server_word(server, *generation));
+                nature.history.violated("A5-verdict", found);
+            }
         }
         Act::Create { .. } | Act::Start { .. } | Act::Examine { .. } => {}
         Act::Stop { container, .. } | Act::Remove { container } => {
@@ -554,6 +586,9 @@ fn set_words(set: &DesiredSet) -> String {
             Verdict::Stop { .. } => "stop",
         };
         words.push_str(&format!(", {what} {}", server_word(server, desired.generation)));
+        if let Some(limit) = desired.limit {
+            words.push_str(&format!(" at {}", limit.memory));
+        }
     }
     words
 }
@@ -564,6 +599,7 @@ fn word(outcome: &Outcome) -> &'static str {
         Outcome::Spoiled { .. } => "is not as asked for",
         Outcome::Conflict => "meets a name that is taken",
         Outcome::Started { .. } => "is started",
+        Outcome::Resized => "has another limit",
         Outcome::Stopped => "is stopped",
         Outcome::Removed => "is removed",
         Outcome::Examined(_) => "is examined",

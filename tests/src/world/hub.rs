@@ -5,10 +5,12 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Write;
 use std::sync::Arc;
 
-use berth_common::link::{Desired, DesiredSet, ObservedState, Origin, Report, RunSpec, Verdict};
+use berth_common::link::{
+    Desired, DesiredSet, ObservedState, Origin, Report, RunSpec, Verdict, Watch,
+};
 use berth_common::{Epoch, HostId, Reason, Revision, ServerId, Timestamp};
 use berth_core::event::{Effect, ReplyTo, Row};
-use berth_core::fleet::{HostState, Phase, StopOrder};
+use berth_core::fleet::{HostState, Phase, ResizeState, StopOrder};
 use berth_core::reconcile::{Order, What, orders};
 use berth_core::store::{Store, commit_then_release};
 use berth_core::{Event, Fleet, Host, Outcome, Server, Settings, step};
@@ -117,6 +119,9 @@ fn saved_server(server: &Server) -> Server {
         (life.kernel_busy, life.unseen, life.due_at) = (None, false, None);
         life.meter = Default::default();
         life.gpu.measured = None;
+        if let Some(resize) = &mut placement.resize {
+            resize.said = Revision::default();
+        }
         if let Some(StopOrder { end: _, said }) = &mut placement.stop {
             *said = Revision::default();
         }
@@ -458,6 +463,7 @@ impl Hub {
                     engine: Ok(Vec::new()),
                     pending: Vec::new(),
                     gpus: Vec::new(),
+                    spaces: Vec::new(),
                     capacity: heard.capacity,
                     facts: heard.facts.clone(),
                 };
@@ -489,6 +495,20 @@ fn prepare(nature: &mut Nature, reign: &Reign, event: Event, now: Timestamp) -> 
     let Event::Reported { host, session, mut report } = event else { return event };
     if nature.bug == Some(Bug::IgnoresApplied) {
         report.applied = Revision { epoch: reign.fleet.epoch, seq: u64::MAX };
+    }
+    for seen in report.engine.iter_mut().flatten() {
+        let placement = reign.fleet.servers.get(&seen.server).and_then(|it| it.placement());
+        let Some(resize) = placement.and_then(|it| it.resize.as_ref()) else { continue };
+        if nature.bug == Some(Bug::FreesBeforeProof) {
+            seen.limit = Some(resize.limit.memory);
+        }
+        let refused = seen.resize_refused.as_ref().map(|refused| refused.number);
+        if resize.state == ResizeState::UnderWay && refused == Some(resize.limit.number) {
+            nature.transcript.mark("a host refused another limit");
+        }
+        if report.applied < resize.said && seen.limit == Some(resize.limit.memory) {
+            nature.transcript.mark("a limit was not believed: it was older than the order");
+        }
     }
     if let Some(record) = reign.fleet.hosts.get(&host) {
         if session < record.session {
@@ -580,6 +600,7 @@ fn with_reply(event: Event, to: Option<ReplyTo>) -> Event {
         Event::Extend { server, steps, beyond, .. } => {
             Event::Extend { server, steps, beyond, reply: to }
         }
+        Event::Resize { server, memory, .. } => Event::Resize { server, memory, reply: to },
         other => other,
     }
 }
@@ -596,6 +617,7 @@ fn desired_set(fleet: &Fleet, host: &HostId) -> Option<DesiredSet> {
         incarnation: heard.incarnation,
         echo: heard.sent,
         servers: servers.collect(),
+        watch: Watch::default(),
     })
 }
 
@@ -605,7 +627,7 @@ fn desired(fleet: &Fleet, id: &ServerId, order: Order) -> Option<Desired> {
         What::Keep => Verdict::Keep,
         What::Run => Verdict::Run(Box::new(run_spec(fleet, fleet.servers.get(id)?)?)),
     };
-    Some(Desired { generation: order.generation, what })
+    Some(Desired { generation: order.generation, what, limit: order.limit })
 }
 
 fn run_spec(fleet: &Fleet, server: &Server) -> Option<RunSpec> {
@@ -625,6 +647,8 @@ fn run_spec(fleet: &Fleet, server: &Server) -> Option<RunSpec> {
         pool,
         image,
         command: Vec::new(),
+        spaces: Vec::new(),
+        shown: BTreeMap::new(),
         env: BTreeMap::new(),
         api_url: String::new(),
         prefix: server.prefix(),

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use berth_common::link::{DesiredSet, Verdict};
+use berth_common::link::{DesiredSet, Limit, Verdict};
 use berth_common::{Epoch, Generation, Reason, Revision, ServerId, Timestamp};
 use berth_core::check::violations;
 use berth_core::event::{Effect, Row};
@@ -43,7 +43,7 @@ struct Promise {
 }
 
 type Start = (ServerId, Generation);
-type Orders = BTreeMap<ServerId, (Generation, u8)>;
+type Orders = BTreeMap<ServerId, (Generation, u8, Option<Limit>)>;
 
 /// The truth, and the first thing that contradicts it.
 #[derive(Debug, Default)]
@@ -309,7 +309,7 @@ impl History {
                     Verdict::Keep => 1,
                     Verdict::Stop { .. } => 2,
                 };
-                (server.clone(), (desired.generation, what))
+                (server.clone(), (desired.generation, what, desired.limit))
             })
             .collect();
         if let Some((revision, before)) = self.told.get(&host) {

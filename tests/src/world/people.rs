@@ -25,6 +25,8 @@ pub enum Wish {
     Start { memory_gb: u64, other_image: bool, named: bool },
     /// Its end.
     Stop { named: bool },
+    /// Another memory limit for it while it runs, in GB.
+    Resize { memory_gb: u64, named: bool },
     /// To forget it.
     Remove { named: bool },
     /// That it stops later.
@@ -54,8 +56,13 @@ impl Person {
             named,
         };
         let (stop, remove) = (Wish::Stop { named }, Wish::Remove { named });
+        let resize = Wish::Resize { memory_gb: 1 << nature.chance.between(0..=4), named };
+        let again = Wish::Resize { memory_gb: 1 << nature.chance.between(0..=4), named };
         let wishes: &[Wish] = match nature.chance.between(0..=99) {
-            0..40 => &[start],
+            0..28 => &[start],
+            28..36 => &[resize],
+            36..38 => &[resize, again],
+            38..40 => &[resize, stop],
             40..55 => &[start, start],
             55..75 => &[stop],
             75..82 => &[start, stop],
@@ -121,6 +128,10 @@ impl Person {
                 nature.history.asked_to_stop(&server, generation, now);
                 Event::Stop { server, reason: Reason::StoppedUser, reply: None }
             }
+            Wish::Resize { memory_gb, .. } => {
+                let Some((server, _)) = found else { return };
+                Event::Resize { server, memory: ByteCount(memory_gb * GB), reply: None }
+            }
             Wish::Remove { .. } => {
                 let Some((server, _)) = found else { return };
                 nature.history.asked_to_remove(&server);
@@ -150,6 +161,9 @@ impl Caller {
             (Wish::Start { .. }, Answer::Stopping(_)) => {
                 nature.transcript.mark("a start came while the server was stopping");
             }
+            (Wish::Resize { .. }, Answer::Resizing) => {
+                nature.transcript.mark("a server got another limit");
+            }
             (Wish::Stop { .. }, Answer::StopUnderWay | Answer::NotRunning) => {
                 if let Some(server) = &self.server {
                     nature.history.stop_acknowledged(server, fleet);
@@ -178,6 +192,7 @@ impl Caller {
 /// The server of a person that a wish is about: the default one, or the one named `n1`.
 fn name_of(wish: Wish) -> ServerName {
     let (Wish::Start { named, .. }
+    | Wish::Resize { named, .. }
     | Wish::Stop { named }
     | Wish::Remove { named }
     | Wish::Extend { named }) = wish;
@@ -197,6 +212,7 @@ fn account(person: &Person) -> Account {
 fn words(wish: Wish) -> String {
     match wish {
         Wish::Start { memory_gb, .. } => format!("start with {memory_gb} GB"),
+        Wish::Resize { memory_gb, .. } => format!("another limit, {memory_gb} GB"),
         Wish::Stop { .. } => "stop".into(),
         Wish::Remove { .. } => "remove".into(),
         Wish::Extend { .. } => "extend".into(),
@@ -210,6 +226,8 @@ fn answer_words(answer: &Answer) -> String {
         Answer::AlreadyRunning(_) => "it runs already".into(),
         Answer::Stopping(_) => "it is being stopped".into(),
         Answer::StopUnderWay => "the stop is under way".into(),
+        Answer::Resizing => "its limit is being changed".into(),
+        Answer::ResizeRefused(refusal) => refusal.detail.clone(),
         Answer::NotRunning => "nothing runs".into(),
         Answer::Removed => "it is removed".into(),
         Answer::NoSuchServer => "there is no such server".into(),

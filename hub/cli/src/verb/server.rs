@@ -14,6 +14,7 @@ use crate::text;
 
 mod extend;
 pub mod list;
+mod resize;
 mod show;
 mod start;
 mod stop;
@@ -31,6 +32,8 @@ pub enum Verb {
     Show(show::Args),
     /// Start a server and follow it until it is ready
     Start(start::Args),
+    /// Give a running server more or less memory, without a restart
+    Resize(resize::Args),
     /// Stop a server
     Stop(stop::Args),
     /// Let a server stop later than it would
@@ -43,6 +46,7 @@ pub async fn run(verb: &Verb, common: &Common) -> Result<Exit, Problem> {
         Verb::List(args) => list::run(args, common).await,
         Verb::Show(args) => show::run(args, common).await,
         Verb::Start(args) => start::run(args, common).await,
+        Verb::Resize(args) => resize::run(args, common).await,
         Verb::Stop(args) => stop::run(args, common).await,
         Verb::Extend(args) => extend::run(args, common).await,
     }
@@ -69,6 +73,15 @@ pub struct Server {
     pub image: String,
     /// What was asked for, and what is used.
     pub memory: Memory,
+    /// How far a change of its memory is.
+    #[serde(default)]
+    pub resize: Option<Resize>,
+    /// Optional spaces that it was started without.
+    #[serde(default)]
+    pub left_out: Option<Vec<String>>,
+    /// Processes in it that were killed for want of memory, oldest first.
+    #[serde(default)]
+    pub kills: Vec<Kill>,
     /// Its path.
     pub url: String,
     /// The newest decision about it.
@@ -144,6 +157,39 @@ pub struct Memory {
     pub limit: ByteCount,
     /// What the kernel counts now.
     pub used: Option<ByteCount>,
+    /// The most that it counted.
+    #[serde(default)]
+    pub highest: Option<ByteCount>,
+}
+
+/// A change of a server's memory.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Resize {
+    /// under_way, done or refused.
+    pub state: String,
+    /// The limit that holds, or will.
+    pub limit: ByteCount,
+    /// The limit before.
+    pub before: ByteCount,
+    /// Why the host refused.
+    pub refused: Option<Refused>,
+}
+
+/// A host's refusal.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Refused {
+    /// The reason.
+    pub reason: ReasonText,
+    /// With its numbers.
+    pub detail: String,
+}
+
+/// A killed process.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Kill {
+    #[serde(default, deserialize_with = "api::moment")]
+    at: Option<Timestamp>,
+    text: String,
 }
 
 /// A milestone.

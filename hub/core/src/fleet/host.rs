@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
-use berth_common::link::{Capacity, GpuDevice, HostFacts, Observed, Pending};
+use berth_common::link::{Capacity, GpuDevice, HostFacts, Observed, Pending, SpaceHealth};
 use berth_common::{BootId, HostId, Incarnation, Reason, Revision, Seconds, ServerId, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -112,6 +112,8 @@ pub struct Heard {
     pub capacity: Capacity,
     /// Its GPUs.
     pub gpus: Vec<GpuDevice>,
+    /// Its watched spaces.
+    pub spaces: Vec<SpaceHealth>,
     /// Names of the images on it, shared with the former heartbeat while they are the same.
     pub images: Arc<BTreeSet<String>>,
     /// Versions.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use berth_common::link::{Account, StepDone};
+use berth_common::link::{Account, Kill, Limit, StepDone};
 use berth_common::{
     ByteCount, DecisionId, Generation, GpuPart, HostId, Reason, Resources, Revision, Seconds,
     ServerId, ServerName, Timestamp, Username,
@@ -58,6 +58,10 @@ pub struct Server {
     pub gpu_turn: Option<Timestamp>,
     /// How it last ended or why its last start failed.
     pub last_end: Option<End>,
+    /// The newest of its processes that were killed for want of memory while it ran on, oldest
+    /// first; of the present or last start.
+    #[serde(default)]
+    pub kills: Vec<Kill>,
     /// What `last_activity` the store has; the newest may be half a minute late there.
     #[serde(skip)]
     pub activity_saved: Timestamp,
@@ -157,8 +161,56 @@ pub struct Placement {
     /// When its owner was told that it will be stopped, being idle, to relieve its host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked_to_leave: Option<Timestamp>,
+    /// Since when it holds what it holds now, if that is not since it was placed: what it held
+    /// before is booked.
+    #[serde(default)]
+    pub held_since: Option<Timestamp>,
+    /// The newest order to change its memory limit while it runs. Boxed: most have none.
+    #[serde(default)]
+    pub resize: Option<Box<Resize>>,
     /// Set once it must end; never taken back.
     pub stop: Option<StopOrder>,
+}
+
+impl Placement {
+    /// Its memory limit: what its host is told.
+    pub fn limit(&self) -> ByteCount {
+        self.resize.as_deref().map_or(self.reservation.memory, |resize| resize.limit.memory)
+    }
+}
+
+/// An order to change the memory limit of a running server.
+///
+/// The reservation follows what is proven: it grows with the order, before the host hears of it,
+/// and shrinks once a report shows the smaller limit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resize {
+    /// What the host is told, from the order on for as long as the server runs.
+    pub limit: Limit,
+    /// The limit before it: what holds again if the host refuses.
+    pub before: ByteCount,
+    /// When it was given.
+    pub at: Timestamp,
+    /// How far it is.
+    pub state: ResizeState,
+    /// The desired set that first says it in this reign: an older report proves nothing.
+    #[serde(skip)]
+    pub said: Revision,
+}
+
+/// How far an order to change a limit is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "lowercase")]
+pub enum ResizeState {
+    /// Saved and told; the host has not shown the new limit yet.
+    UnderWay,
+    /// The host has shown it.
+    Done,
+    /// The host has refused; the limit before holds.
+    Refused {
+        /// Why.
+        end: End,
+    },
 }
 
 /// The order to end a server: final.

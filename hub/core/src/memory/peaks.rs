@@ -67,6 +67,12 @@ impl Peaks {
         self.long.record(at, used);
     }
 
+    /// The highest it has used lately: what lies between two moments that were recorded.
+    pub fn record_peak(&mut self, at: Timestamp, highest: ByteCount) {
+        self.lately.record(at, highest);
+        self.long.record(at, highest);
+    }
+
     /// The server as the rule sees it at this moment. `learned` is what its past or that of its
     /// kind lets expect ([`super::History`]): it is never nothing. It counts for the recent use
     /// while the server settles, and for the peak as long as the server is younger than the

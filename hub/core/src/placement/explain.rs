@@ -58,7 +58,7 @@ pub fn lines(
 }
 
 /// A rule's numbers in one sentence.
-fn detail(
+pub(crate) fn detail(
     fail: Fail,
     host: &FloorHost,
     settings: &Settings,
@@ -72,6 +72,7 @@ fn detail(
         ),
         Fail::State(reason) => state(reason, host, now),
         Fail::NotAllowed => "a rule sends this person's servers to other hosts".into(),
+        Fail::Space { number } => space(number, host, settings),
         Fail::ForGpus { min: None } => "it takes servers with a GPU only".into(),
         Fail::ForGpus { min: Some(min) } => {
             format!("without a GPU it takes servers of {min} and more")
@@ -119,6 +120,14 @@ fn state(reason: Reason, host: &FloorHost, now: Timestamp) -> String {
         }),
         _ => host.note.clone(),
     }
+}
+
+/// Which space, and what the host says of it.
+fn space(number: u32, host: &FloorHost, settings: &Settings) -> String {
+    let mount = settings.mounts.mounts.get(number as usize);
+    let name = mount.map_or("a space", |mount| mount.name.as_str());
+    let trouble = host.sick.get(name).map_or("it does not answer", |it| it.detail.as_str());
+    format!("{name} (required): {trouble}")
 }
 
 fn milli(thousandths: u32) -> f64 {

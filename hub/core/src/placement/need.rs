@@ -32,6 +32,9 @@ pub struct Need {
     pub gpu_memory: ByteCount,
     /// The image's name on the hosts.
     pub image: String,
+    /// The spaces that it cannot do without.
+    #[serde(default)]
+    pub spaces: Vec<String>,
     /// Hosts that come first. Not written down: the settings say it, for the person.
     #[serde(skip)]
     pub prefer: Arc<BTreeSet<HostId>>,

@@ -30,6 +30,8 @@ pub struct Ask {
     pub models: Vec<u16>,
     /// The least memory of a device.
     pub gpu_memory: ByteCount,
+    /// The spaces that it cannot do without, as bits by number.
+    pub spaces: u64,
 }
 
 /// A rule that excludes a host, with its numbers.
@@ -41,6 +43,11 @@ pub enum Fail {
     State(Reason),
     /// Another host is required.
     NotAllowed,
+    /// A space that is needed does not answer there.
+    Space {
+        /// Its number among the site's.
+        number: u32,
+    },
     /// It is for servers with a GPU.
     ForGpus {
         /// The least memory with which a server without GPU may run there.
@@ -99,6 +106,7 @@ impl Fail {
             Self::NotInPool => Reason::HostNotInPool,
             Self::State(reason) => reason,
             Self::NotAllowed => Reason::HostNotAllowed,
+            Self::Space { .. } => Reason::MountSick,
             Self::ForGpus { .. } => Reason::HostForGpus,
             Self::KeptForGpus { .. } => Reason::WaitKeptForGpus,
             Self::Memory(refusal) => memory_reason(refusal),
@@ -170,6 +178,9 @@ fn check(row: &Row, ask: &Ask, allowed: bool, on: &mut On<'_>) -> ControlFlow<Fa
     }
     if !allowed {
         on(Fail::NotAllowed)?;
+    }
+    if ask.spaces & row.sick != 0 {
+        on(Fail::Space { number: (ask.spaces & row.sick).trailing_zeros() })?;
     }
     if ask.gpus == 0 && row.has_gpus {
         beside_gpus(row, ask, on)?;

@@ -43,6 +43,8 @@ pub struct Row {
     pub cpu_server_limits: ByteCount,
     /// Which of the site's first 64 images are there, by number.
     pub images: u64,
+    /// Which of the site's first 64 spaces do not answer there, by number.
+    pub sick: u64,
 }
 
 /// A GPU that can be given.
@@ -103,6 +105,7 @@ impl Row {
                 .map(|server| server.memory.limit)
                 .fold(ByteCount::ZERO, ByteCount::plus),
             images: images.fold(0, |all, one| all | one),
+            sick: settings.mounts.numbers(|name| host.sick.contains_key(name)),
         }
     }
 

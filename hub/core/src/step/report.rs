@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use berth_common::link::{Observed, ObservedState, Origin, Report};
+use berth_common::link::{Kill, Observed, ObservedState, Report};
 use berth_common::{ByteCount, HostId, Reason, Resources, Revision, ServerId, Timestamp};
 
 use crate::event::{Effect, Row};
@@ -13,7 +13,7 @@ use crate::life::Life;
 use crate::memory::Peaks;
 use crate::reconcile::leftovers;
 use crate::step::stop::order_stop;
-use crate::step::{release, save_and_show};
+use crate::step::{release, resize, save_and_show};
 
 /// Takes a heartbeat in.
 pub fn reported(
@@ -148,6 +148,7 @@ fn hear(fleet: &mut Fleet, now: Timestamp, id: &HostId, report: Report) {
         engine_trouble,
         capacity: report.capacity,
         gpus: report.gpus,
+        spaces: report.spaces,
         images,
         facts: report.facts,
     });
@@ -166,6 +167,7 @@ fn note_peaks(fleet: &mut Fleet, now: Timestamp, id: &HostId) {
         let mut peaks = server.peaks.clone();
         if let Some(peaks) = &mut peaks {
             peaks.record(now, seen.memory_used);
+            peaks.record_peak(now, seen.usage.memory_lately);
         }
         // Most reports of an idle server change nothing: no copy for those.
         if server.peaks != peaks
@@ -178,10 +180,10 @@ fn note_peaks(fleet: &mut Fleet, now: Timestamp, id: &HostId) {
 
 /// Goes through the containers that the host shows.
 fn observe(fleet: &mut Fleet, now: Timestamp, host: &HostId, out: &mut Vec<Effect>) {
-    let seen: Vec<Observed> = match fleet.hosts.get(host).and_then(|host| host.heard.as_ref()) {
-        Some(heard) => heard.observed.values().cloned().collect(),
-        None => return,
-    };
+    let heard = fleet.hosts.get(host).and_then(|host| host.heard.as_ref());
+    let Some(heard) = heard else { return };
+    let applied = heard.applied;
+    let seen: Vec<Observed> = heard.observed.values().cloned().collect();
     for seen in seen {
         let Some(server) = fleet.servers.get(&seen.server) else {
             adopt(fleet, now, host, &seen, out);
@@ -193,9 +195,33 @@ fn observe(fleet: &mut Fleet, now: Timestamp, host: &HostId, out: &mut Vec<Effec
         }
         let here = server.placement().is_some_and(|placement| placement.host == *host);
         if here && seen.generation == server.generation {
+            note_kills(fleet, &seen, out);
+            resize::follow(fleet, now, host, applied, &seen, out);
             follow(fleet, now, &seen, out);
         }
     }
+}
+
+/// Kills of one start that are kept: the newest say what matters.
+const KILLS_KEPT: usize = 5;
+
+/// Notes processes that were killed for want of memory, once each: the kernel counts them.
+fn note_kills(fleet: &mut Fleet, seen: &Observed, out: &mut Vec<Effect>) {
+    let Some(server) = fleet.servers.get(&seen.server) else { return };
+    let heard = server.kills.last().map_or(0, |kill| kill.number);
+    let new: Vec<Kill> = seen.kills.iter().filter(|kill| kill.number > heard).cloned().collect();
+    if new.is_empty() {
+        return;
+    }
+    for kill in &new {
+        let (owner, said) = (&server.owner, kill.sentence());
+        out.push(Effect::Alarm(format!("out of memory, server {} of {owner}: {said}", server.id)));
+    }
+    let Some(server) = fleet.server_mut(&seen.server) else { return };
+    server.kills.extend(new);
+    let surplus = server.kills.len().saturating_sub(KILLS_KEPT);
+    server.kills.drain(..surplus);
+    save_and_show(fleet, &seen.server, out);
 }
 
 /// Brings a server in line with its container.
@@ -312,7 +338,7 @@ fn adopt(fleet: &mut Fleet, now: Timestamp, host: &HostId, seen: &Observed, out:
         owner: seen.origin.user.clone(),
         name: seen.origin.server_name.clone(),
         generation: seen.generation,
-        phase: Phase::Placed(placement(host, &seen.origin, now, said)),
+        phase: Phase::Placed(placement(host, seen, now, said)),
         ask: Ask {
             profile: seen.origin.profile.clone(),
             memory: seen.origin.memory,
@@ -329,6 +355,7 @@ fn adopt(fleet: &mut Fleet, now: Timestamp, host: &HostId, seen: &Observed, out:
         last_host: None,
         gpu_turn: None,
         last_end: None,
+        kills: Vec::new(),
         activity_saved: Timestamp::default(),
     });
     follow(fleet, now, seen, out);
@@ -358,7 +385,7 @@ fn readopt(
     server.peaks = Some(Peaks::begin(now, window));
     server.generation = seen.generation;
     server.account = None;
-    fleet.set_phase(&seen.server, Phase::Placed(placement(host, &seen.origin, now, said)));
+    fleet.set_phase(&seen.server, Phase::Placed(placement(host, seen, now, said)));
     follow(fleet, now, seen, out);
     save_and_show(fleet, &seen.server, out);
 }
@@ -369,10 +396,13 @@ fn runs(state: &ObservedState) -> bool {
     matches!(state, ObservedState::Running | ObservedState::Ready)
 }
 
-fn placement(host: &HostId, origin: &Origin, now: Timestamp, said: Revision) -> Placement {
+fn placement(host: &HostId, seen: &Observed, now: Timestamp, said: Revision) -> Placement {
+    let origin = &seen.origin;
+    // Its limit may have been changed since it was made.
+    let memory = seen.limit.map_or(origin.memory, |limit| limit.max(origin.memory));
     Placement {
         host: host.clone(),
-        reservation: Resources { memory: origin.memory, cpu_milli: 0 },
+        reservation: Resources { memory, cpu_milli: 0 },
         gpus: origin.gpus.clone(),
         expected: ByteCount::ZERO,
         expected_known: false,
@@ -382,6 +412,8 @@ fn placement(host: &HostId, origin: &Origin, now: Timestamp, said: Revision) -> 
         steps: Vec::new(),
         life: Life::default(),
         asked_to_leave: None,
+        held_since: None,
+        resize: None,
         stop: None,
     }
 }

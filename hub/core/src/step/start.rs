@@ -283,6 +283,7 @@ pub fn put(
     let Some(server) = fleet.server_mut(id) else { return };
     server.generation = server.generation.next();
     server.peaks = Some(Peaks::begin(now, window));
+    server.kills.clear();
     let reservation = Resources { memory: server.ask.memory, cpu_milli: server.ask.cpu_milli };
     let placement = Placement {
         host: host.clone(),
@@ -296,6 +297,8 @@ pub fn put(
         steps: Vec::new(),
         life: Life::default(),
         asked_to_leave: None,
+        held_since: None,
+        resize: None,
         stop: None,
     };
     fleet.set_phase(id, Phase::Placed(placement));
@@ -321,6 +324,7 @@ fn new_server(now: Timestamp, request: &StartRequest, decision: &Decision) -> Se
         last_host: None,
         gpu_turn: None,
         last_end: None,
+        kills: Vec::new(),
         activity_saved: Timestamp::default(),
     }
 }

@@ -282,10 +282,12 @@ impl Bench {
                 engine: Ok(seen),
                 pending: Vec::new(),
                 gpus: if name == "g1" { vec![gpu] } else { Vec::new() },
+                spaces: Vec::new(),
                 capacity: Capacity {
                     memory_total: ByteCount(64 * GB),
                     memory_free: ByteCount(64 * GB),
                     cpus: 8,
+                    memory_pressure: None,
                 },
                 facts: HostFacts::default(),
             };
@@ -302,6 +304,11 @@ fn seen(server: &Server, epoch: Epoch) -> Observed {
         state: ObservedState::Ready,
         steps: Vec::new(),
         memory_used: ByteCount(GB / 10),
+        usage: Default::default(),
+        limit: None,
+        resize_refused: None,
+        kills: Vec::new(),
+        left_out: Vec::new(),
         origin: Origin {
             user: server.owner.clone(),
             server_name: server.name.clone(),

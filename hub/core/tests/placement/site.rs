@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use berth_common::link::{
-    Account, Capacity, GpuDevice, Group, HostFacts, Observed, ObservedState, Origin, Report,
+    Account, Capacity, GpuDevice, Group, HostFacts, Observed, ObservedState, Origin, Report, Usage,
 };
 use berth_common::{
     BootId, ByteCount, DecisionId, Epoch, HostId, Incarnation, Reason, Revision, Seconds, ServerId,
@@ -262,6 +262,11 @@ impl Site {
                 state: ObservedState::Ready,
                 steps: Vec::new(),
                 memory_used: *used,
+                usage: Usage::default(),
+                limit: None,
+                resize_refused: None,
+                kills: Vec::new(),
+                left_out: Vec::new(),
                 origin: Origin {
                     user: server.owner.clone(),
                     server_name: server.name.clone(),
@@ -286,10 +291,12 @@ impl Site {
             engine: Ok(observed),
             pending: Vec::new(),
             gpus: machine.gpus.clone(),
+            spaces: Vec::new(),
             capacity: Capacity {
                 memory_total: ByteCount(machine.memory),
                 memory_free: ByteCount(machine.memory.saturating_sub(used).saturating_sub(GB / 2)),
                 cpus: 16,
+                memory_pressure: None,
             },
             facts: HostFacts { images: vec!["img:1".into()], ..HostFacts::default() },
         };

@@ -122,6 +122,8 @@ async fn start(
         }
         Answer::StopUnderWay
         | Answer::NotRunning
+        | Answer::Resizing
+        | Answer::ResizeRefused(_)
         | Answer::Removed
         | Answer::NoSuchServer
         | Answer::Extended { .. }

@@ -1,13 +1,13 @@
 //! One of a person's servers, as a card.
 
 use berth_common::{ByteCount, Timestamp};
-use berth_core::fleet::End;
+use berth_core::fleet::{End, ResizeState};
 use berth_core::{Fleet, Phase, Server, ServerState, queue};
 
 use crate::web::pages::bar::Bar;
 use crate::web::pages::ending::{Ending, more_memory};
 use crate::web::pages::life::Life;
-use crate::web::pages::words;
+use crate::web::pages::words::{self, Moment};
 
 /// A server's card.
 #[derive(Debug, Clone)]
@@ -46,6 +46,14 @@ pub struct Card {
     pub life: Option<Life>,
     /// How it ended.
     pub end: Option<Ending>,
+    /// The newest of its processes that was killed for want of memory while it runs on.
+    pub killed: Option<Killed>,
+    /// The spaces that it was started without.
+    pub left_out: Vec<String>,
+    /// How far a change of its memory is, if that is worth saying: good news or not, in words.
+    pub resize: Option<(bool, String)>,
+    /// Other amounts that its profile has, in words and as a form sends them; none unless it runs.
+    pub amounts: Vec<(ByteCount, String)>,
     /// An amount that may have been enough, in words and as a form sends it.
     pub more: Option<(ByteCount, String)>,
     /// Whether it can be asked to end.
@@ -65,6 +73,15 @@ pub struct Used {
     pub limit: ByteCount,
     /// Drawn.
     pub bar: Bar,
+}
+
+/// A process that was killed for want of memory.
+#[derive(Debug, Clone)]
+pub struct Killed {
+    /// Which, and what it had.
+    pub text: String,
+    /// When.
+    pub at: Moment,
 }
 
 /// A place in the queue.
@@ -107,6 +124,14 @@ impl Card {
             waiting: waiting(fleet, server, now),
             life: Life::of(fleet, server, &path, now),
             end: end.map(Ending::of),
+            killed: server
+                .kills
+                .last()
+                .filter(|_| server.is_active())
+                .map(|kill| Killed { text: kill.sentence(), at: Moment::from(kill.at) }),
+            left_out: left_out(fleet, server),
+            resize: resize(server),
+            amounts: amounts(fleet, server),
             more: more_memory(fleet, server),
             can_stop: server.is_active() && state != ServerState::Stopping,
             is_idle: !server.is_active(),
@@ -127,6 +152,38 @@ pub fn used(fleet: &Fleet, server: &Server) -> Option<Used> {
     let limit = placement.reservation.memory;
     let ready = seen.generation == server.generation && placement.ready_at.is_some();
     ready.then(|| Used { used: seen.memory_used, limit, bar: Bar::used(seen.memory_used, limit) })
+}
+
+/// The optional spaces that its host did not have when it started.
+fn left_out(fleet: &Fleet, server: &Server) -> Vec<String> {
+    let seen = server.placement().and_then(|placement| {
+        fleet.hosts.get(&placement.host)?.heard.as_ref()?.observed.get(&server.id)
+    });
+    let seen = seen.filter(|seen| seen.generation == server.generation);
+    seen.map(|seen| seen.left_out.clone()).unwrap_or_default()
+}
+
+/// A change of memory that is under way, or was refused.
+fn resize(server: &Server) -> Option<(bool, String)> {
+    let resize = server.placement()?.resize.as_ref()?;
+    let memory = resize.limit.memory;
+    match &resize.state {
+        ResizeState::UnderWay => Some((true, format!("Its memory is being changed to {memory}."))),
+        ResizeState::Done => None,
+        ResizeState::Refused { end } => {
+            let why = format!("{} {}", end.detail, end.reason.remedy());
+            Some((false, format!("Its memory stays {memory}: {}", why.trim_end())))
+        }
+    }
+}
+
+/// The amounts that a running server can be given instead of its present one.
+fn amounts(fleet: &Fleet, server: &Server) -> Vec<(ByteCount, String)> {
+    let placement = server.placement().filter(|_| server.is_ready());
+    let profile = fleet.settings.profiles.get(&server.ask.profile);
+    let (Some(placement), Some(profile)) = (placement, profile) else { return Vec::new() };
+    let other = profile.memory_choices.iter().filter(|choice| **choice != placement.limit());
+    other.map(|choice| (*choice, words::form_amount(*choice))).collect()
 }
 
 /// The place of a waiting server among those that wait for the same pool.

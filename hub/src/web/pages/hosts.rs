@@ -156,6 +156,8 @@ struct HostPage {
     keep_free: ByteCount,
     cpus: Option<u32>,
     boot: String,
+    /// The watched spaces, with what is wrong with them.
+    spaces: Vec<(String, Option<String>)>,
     pending: Vec<String>,
     images: Vec<String>,
     gpu_driver: String,
@@ -191,6 +193,11 @@ fn one(fleet: &Fleet, host: &Host, shell: Shell, now: Timestamp) -> HostPage {
         keep_free: settings.map_or(ByteCount::ZERO, |settings| settings.keep_free),
         cpus: heard.map(|heard| heard.capacity.cpus),
         boot: host.boot_id.as_ref().map(ToString::to_string).unwrap_or_default(),
+        spaces: heard
+            .iter()
+            .flat_map(|heard| &heard.spaces)
+            .map(|space| (space.name.clone(), space.trouble.as_ref().map(|it| it.detail.clone())))
+            .collect(),
         pending: pending.iter().map(|it| format!("{} {}", it.operation, it.server)).collect(),
         images: heard.map(|heard| heard.images.iter().cloned().collect()).unwrap_or_default(),
         gpu_driver: heard.map(|heard| heard.facts.gpus.driver.clone()).unwrap_or_default(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
-use berth_common::Reason;
+use berth_common::{ByteCount, Reason};
 use berth_core::Answer;
 use berth_core::event::Wish;
 use serde::Deserialize;
@@ -14,6 +14,7 @@ use crate::actions;
 use crate::auth::{CheckedForm, Next};
 use crate::site::Hub;
 use crate::web::api::berth::life::refusal_text;
+use crate::web::api::berth::resize::sentence;
 use crate::web::pages::error::{PageError, error_page};
 use crate::web::pages::target::{self, Target};
 
@@ -71,6 +72,40 @@ pub async fn extend(
             Ok(error_page(StatusCode::CONFLICT, "Its stop cannot be put off", &text))
         }
     }
+}
+
+/// The fields of the form for another memory limit.
+#[derive(Debug, Deserialize)]
+pub struct MemoryForm {
+    memory: String,
+    #[serde(default)]
+    next: String,
+}
+
+/// `POST /hub/servers/{id}/memory`: another limit while it runs.
+pub async fn resize(
+    State(hub): State<Arc<Hub>>,
+    Path(id): Path<String>,
+    CheckedForm { visitor, form }: CheckedForm<MemoryForm>,
+) -> Result<Response, PageError> {
+    let fleet = hub.fleet.fleet();
+    let server = target::server(&fleet, &id, &visitor)?;
+    let unchanged = |why: &str| error_page(StatusCode::CONFLICT, "The memory stays as it is", why);
+    let memory: ByteCount = match form.memory.parse() {
+        Ok(memory) => memory,
+        Err(error) => {
+            let error: berth_common::unit::BadAmount = error;
+            return Ok(unchanged(&error.to_string()));
+        }
+    };
+    let by = visitor.user.account.name.as_str();
+    Ok(match actions::resize(&hub, &server.id, memory, by).await? {
+        Answer::ResizeRefused(refusal) => {
+            let why = format!("{} {}", sentence(&refusal), refusal.reason.remedy());
+            unchanged(why.trim_end())
+        }
+        _ => back(&hub, &ActionForm { next: form.next }),
+    })
 }
 
 /// `POST /hub/servers/{id}/remove`: forgets one that does not run.

@@ -366,6 +366,32 @@ async fn cards_show_state_memory_and_how_it_ended() {
 }
 
 #[tokio::test]
+async fn a_killed_process_and_another_limit_are_on_the_card() {
+    let site = Site::busy().await;
+    let id = site.server("alice", "").id.clone();
+    site.out_of_memory("alice", "").await;
+    let text = site.get("alice", "/hub/home").await.text();
+    for fact in [
+        "Out of memory. python3 (notebook fit.ipynb) was killed: the server had used all its 4 GB",
+        "the server runs on",
+        "Change its memory",
+    ] {
+        assert!(text.contains(fact), "{fact:?} is missing:\n{text}");
+    }
+    let action = format!("/hub/servers/{id}/memory");
+    let answer = site.post("alice", &action, "memory=8+GB").await;
+    assert_eq!(answer.status, StatusCode::SEE_OTHER);
+    let text = site.get("alice", "/hub/home").await.text();
+    assert!(text.contains("Its memory is being changed to 8 GB."), "{text}");
+    for (memory, why) in [("8", "a unit is needed"), ("16+GB", "It is being given 8 GB already.")] {
+        let answer = site.post("alice", &action, &format!("memory={memory}")).await;
+        assert_eq!(answer.status, StatusCode::CONFLICT);
+        let text = answer.text();
+        assert!(text.contains("The memory stays as it is") && text.contains(why), "{text}");
+    }
+}
+
+#[tokio::test]
 async fn admins_see_all_hosts_and_servers_and_others_do_not() {
     let site = Site::busy().await;
     let text = site.get("erin", "/hub/admin/hosts").await.text();
@@ -406,7 +432,7 @@ async fn admins_see_all_hosts_and_servers_and_others_do_not() {
 async fn nobody_acts_on_somebody_elses_server() {
     let site = Site::busy().await;
     let id = site.server("alice", "").id.clone();
-    for action in ["stop", "start", "remove"] {
+    for action in ["stop", "start", "remove", "memory"] {
         let answer = site.post("bob", &format!("/hub/servers/{id}/{action}"), "").await;
         assert_eq!(answer.status, StatusCode::NOT_FOUND, "{action}");
     }

@@ -50,13 +50,27 @@ fn sheet(server: &Server, hub: &HubUrl, now: Timestamp) -> Vec<(&'static str, Ce
     lines.push(("image", Cell::text(&server.image)));
     let limit = server.memory.limit;
     lines.push(match server.memory.used {
-        Some(used) => ("memory", Cell::text(format!("{} used", text::of(used, limit)))),
+        Some(used) => {
+            let highest = server.memory.highest.map(|most| format!(", {most} at most"));
+            let highest = highest.unwrap_or_default();
+            ("memory", Cell::text(format!("{} used{highest}", text::of(used, limit))))
+        }
         None => ("memory", Cell::text(limit.to_string())),
     });
     lines.push(match hub {
         HubUrl::Tcp { .. } => ("url", Cell::text(format!("{hub}{}", server.url))),
         HubUrl::Unix(_) => ("path", Cell::text(&server.url)),
     });
+    if let Some(resize) = &server.resize {
+        lines.push(("resize", Cell::text(super::resize::sentence(resize))));
+    }
+    for space in server.left_out.iter().flatten() {
+        lines.push(("without", Cell::text(space)));
+    }
+    for kill in &server.kills {
+        let when = kill.at.map_or(String::new(), |at| format!("{} ", text::local(at, now)));
+        lines.push(("killed", Cell::text(format!("{when}{}", kill.text))));
+    }
     if let Some(activity) = server.last_activity {
         lines.push(("active", Cell::text(format!("{} ago", text::ago(activity, now)))));
     }

@@ -76,9 +76,14 @@ impl Rows {
 
     /// Whether a host would take a need if it looked like this.
     pub fn would_take(&self, need: &Need, position: usize, host: &FloorHost) -> bool {
+        self.first_fail_if(need, position, host).is_none()
+    }
+
+    /// The first rule that would keep a need from a host if that looked like this.
+    pub fn first_fail_if(&self, need: &Need, position: usize, host: &FloorHost) -> Option<Fail> {
         let mut models = self.models.clone();
         let row = Row::of(host, &self.settings, &mut |model| number_of(&mut models, model));
-        first_fail(&row, &self.ask(need), self.allowed(need, position)).is_none()
+        first_fail(&row, &self.ask(need), self.allowed(need, position))
     }
 
     /// Whether a host could take a need one day: it is up, and large enough when empty.

@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use berth_common::HostId;
-use berth_common::link::GpuDevice;
+use berth_common::link::{GpuDevice, SpaceHealth};
 use berth_core::fleet::Heard;
 use berth_core::{Fleet, Host};
 use berth_process::clock::now;
@@ -62,6 +62,8 @@ pub fn describe(fleet: &Fleet, host: &Host) -> Value {
         "gpus": heard.map(|heard| gpus(fleet, host, heard)),
         "gpu_driver": heard.map(|heard| heard.facts.gpus.driver.as_str()),
         "gpu_trouble": heard.map(|heard| heard.facts.gpus.trouble.as_str()),
+        "spaces": heard.map(|heard| heard.spaces.iter().map(space).collect::<Vec<_>>()),
+        "memory_pressure": capacity.and_then(|it| it.memory_pressure).map(|it| f64::from(it) / 100.0),
         "pool": settings.map(|settings| settings.pool.as_str()),
         "memory": {
             "declared": settings.and_then(|settings| settings.memory),
@@ -103,6 +105,17 @@ fn gpus(fleet: &Fleet, host: &Host, heard: &Heard) -> Vec<Value> {
         })
     };
     heard.gpus.iter().map(gpu).collect()
+}
+
+/// A watched space of a host.
+fn space(space: &SpaceHealth) -> Value {
+    let trouble = space.trouble.as_ref();
+    json!({
+        "name": space.name,
+        "reason": reason(trouble.map(|trouble| trouble.reason)),
+        "detail": trouble.map(|trouble| &trouble.detail),
+        "since": space.since.to_string(),
+    })
 }
 
 /// `POST hosts/:name/join-token`: the token is shown once.

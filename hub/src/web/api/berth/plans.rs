@@ -231,6 +231,7 @@ fn entry(
         cpu_milli: like.map_or(u32::MAX, |like| like.cpu_milli),
         gpus: (0..count).filter_map(device).collect(),
         images: like.map_or_else(Arc::default, |like| Arc::clone(&like.images)),
+        sick: Default::default(),
         servers: Vec::new(),
     }
 }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use berth_common::Username;
-use berth_common::link::Account;
+use berth_common::link::{Account, Kill};
+use berth_core::fleet::{Resize, ResizeState};
 use berth_core::{Fleet, Phase, Server};
 use berth_process::clock::now;
 use serde_json::{Value, json};
@@ -83,6 +84,37 @@ fn may_read(caller: &Caller, accounts: &BTreeMap<Username, Account>, server: &Se
     caller.scopes.hold_for_all("read:servers") || accounts.get(&server.owner).is_some_and(reaches)
 }
 
+/// How far the newest order to change a limit is.
+fn resize(resize: &Resize) -> Value {
+    let (state, refused) = match &resize.state {
+        ResizeState::UnderWay => ("under_way", None),
+        ResizeState::Done => ("done", None),
+        ResizeState::Refused { end } => ("refused", Some(end)),
+    };
+    json!({
+        "state": state,
+        "limit": resize.limit.memory,
+        "before": resize.before,
+        "at": resize.at.to_string(),
+        "refused": refused.map(|end| json!({ "reason": reason(Some(end.reason)), "detail": end.detail })),
+    })
+}
+
+/// A process that was killed for want of memory.
+fn kill(kill: &Kill) -> Value {
+    let victim = kill.victim.as_ref();
+    let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    json!({
+        "at": kill.at.to_string(),
+        "process": victim.map(|victim| &victim.name),
+        "notebook": victim.and_then(|victim| text(&victim.notebook)),
+        "kernel": victim.and_then(|victim| text(&victim.kernel)),
+        "highest": kill.highest,
+        "limit": kill.limit,
+        "text": kill.sentence(),
+    })
+}
+
 /// A server as everybody sees it: page, API, CLI.
 pub fn describe(hub: &Hub, fleet: &Fleet, server: &Server) -> Value {
     let placement = server.placement();
@@ -94,10 +126,12 @@ pub fn describe(hub: &Hub, fleet: &Fleet, server: &Server) -> Value {
         .and_then(|placement| placement.stop.as_ref())
         .map(|stop| &stop.end)
         .or(server.last_end.as_ref());
-    let used = placement.and_then(|placement| {
+    let seen = placement.and_then(|placement| {
         let seen = fleet.hosts.get(&placement.host)?.heard.as_ref()?.observed.get(&server.id)?;
-        (seen.generation == server.generation).then_some(seen.memory_used)
+        (seen.generation == server.generation).then_some(seen)
     });
+    let used = seen.map(|seen| seen.memory_used);
+    let highest = seen.map(|seen| seen.usage.memory_highest);
     json!({
         "id": server.id,
         "user": server.owner,
@@ -109,7 +143,11 @@ pub fn describe(hub: &Hub, fleet: &Fleet, server: &Server) -> Value {
         "last_host": server.last_host,
         "profile": server.ask.profile,
         "image": server.ask.image,
-        "memory": { "limit": server.ask.memory, "used": used },
+        "memory": { "limit": server.ask.memory, "used": used, "highest": highest },
+        "cpu_milli": seen.map(|seen| seen.usage.cpu_milli),
+        "resize": placement.and_then(|placement| placement.resize.as_deref()).map(resize),
+        "left_out": seen.map(|seen| &seen.left_out),
+        "kills": server.kills.iter().map(kill).collect::<Vec<_>>(),
         "url": server.prefix(),
         "decision": server.decision,
         "waits": reason(waits),

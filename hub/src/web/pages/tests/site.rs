@@ -10,8 +10,8 @@ use axum::Router;
 use axum::body::{Body, BodyDataStream};
 use axum::http::{HeaderMap, Request, StatusCode};
 use berth_common::link::{
-    Account, Capacity, Ending, HostFacts, Observed, ObservedState, Origin, Report, StartStep,
-    StepDone,
+    Account, Capacity, Ending, HostFacts, Kill, Observed, ObservedState, Origin, Report, StartStep,
+    StepDone, Usage, Victim,
 };
 use berth_common::{BootId, ByteCount, Incarnation, Reason, Revision, Timestamp};
 use berth_core::Server;
@@ -298,6 +298,11 @@ impl Site {
             state,
             steps: steps.collect(),
             memory_used: ByteCount(3 << 29),
+            usage: Usage::default(),
+            limit: None,
+            resize_refused: None,
+            kills: Vec::new(),
+            left_out: Vec::new(),
             origin: Origin {
                 user: server.owner.clone(),
                 server_name: server.name.clone(),
@@ -308,6 +313,20 @@ impl Site {
             },
         }));
         self.report(host.as_str(), Ok(seen)).await;
+    }
+
+    /// The host says that a process of this server was killed while the server runs on.
+    pub async fn out_of_memory(&self, owner: &str, name: &str) {
+        let server = self.server(owner, name);
+        let host = server.placement().unwrap().host.clone();
+        let fleet = self.hub.fleet.fleet();
+        let mut seen = fleet.hosts[&host].heard.as_ref().unwrap().observed.clone();
+        let victim =
+            Victim { name: "python3".into(), notebook: "fit.ipynb".into(), ..Victim::default() };
+        let (highest, limit) = (gb(4), gb(4));
+        let kill = Kill { number: 1, at: now(), victim: Some(victim), highest, limit };
+        seen.get_mut(&server.id).unwrap().kills.push(kill);
+        self.report(host.as_str(), Ok(seen.into_values().collect())).await;
     }
 
     /// A heartbeat, and the wait until it was taken in.
@@ -322,10 +341,12 @@ impl Site {
             engine,
             pending: Vec::new(),
             gpus: Vec::new(),
+            spaces: Vec::new(),
             capacity: Capacity {
                 memory_total: total,
                 memory_free: ByteCount(total.0 / 16 * 15),
                 cpus: 16,
+                memory_pressure: None,
             },
             facts: HostFacts {
                 agent_version: "0.1.0".into(),

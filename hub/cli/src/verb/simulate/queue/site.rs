@@ -147,7 +147,13 @@ impl Site {
             engine: Ok(Vec::new()),
             pending: Vec::new(),
             gpus: Vec::new(),
-            capacity: Capacity { memory_total: memory, memory_free: memory, cpus: 16 },
+            spaces: Vec::new(),
+            capacity: Capacity {
+                memory_total: memory,
+                memory_free: memory,
+                cpus: 16,
+                memory_pressure: None,
+            },
             facts: HostFacts { images: vec!["image:1".into()], ..HostFacts::default() },
         });
         self.take(Event::Reported { host, session: 1, report })

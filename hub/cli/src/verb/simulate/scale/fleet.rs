@@ -385,7 +385,13 @@ fn report(number: usize, applied: Revision) -> Report {
         engine: Ok(Vec::new()),
         pending: Vec::new(),
         gpus: (0..gpus).map(device).collect(),
-        capacity: Capacity { memory_total: memory, memory_free: memory, cpus },
+        spaces: Vec::new(),
+        capacity: Capacity {
+            memory_total: memory,
+            memory_free: memory,
+            cpus,
+            memory_pressure: None,
+        },
         facts: HostFacts {
             images: (0..KINDS.len()).map(image_name).collect(),
             ..HostFacts::default()
