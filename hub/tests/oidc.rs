@@ -360,7 +360,14 @@ async fn a_name_of_somebody_else_is_refused_until_an_administrator_links_it() {
     let reply = log_in(&site, &provider).await;
     refused(&reply, StatusCode::CONFLICT, "already belongs to another person");
 
-    // Taking over local accounts is the site's to allow; bob has no identity yet.
+    // An administrator's account is never taken over by its name.
+    provider.claims(|claims| {
+        claims.insert("preferred_username".into(), "root_".into());
+        claims.insert("sub".into(), "s-mallory".into());
+    });
+    let reply = log_in(&site, &provider).await;
+    refused(&reply, StatusCode::CONFLICT, "belongs to an account of this site");
+    // Taking over other local accounts is the site's to allow; bob has no identity yet.
     provider.claims(|claims| {
         claims.insert("preferred_username".into(), "bob".into());
         claims.insert("sub".into(), "s-bob".into());

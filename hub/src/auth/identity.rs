@@ -122,13 +122,12 @@ fn check_free(
     presented: &Presented,
     name: &Username,
 ) -> Result<Result<(), NotAdmitted>, StoreError> {
-    if reader.user(name)?.is_none() {
-        return Ok(Ok(()));
-    }
+    let Some(user) = reader.user(name)? else { return Ok(Ok(())) };
     if !reader.identities_of(name)?.is_empty() {
         return Ok(Err(NotAdmitted::Taken(name.clone())));
     }
-    let may_take = presented.link_existing;
+    // Whoever can choose a name at the provider must not become an administrator by it.
+    let may_take = presented.link_existing && !user.admin;
     Ok(if may_take { Ok(()) } else { Err(NotAdmitted::Local(name.clone())) })
 }
 

@@ -33,8 +33,8 @@ pub struct Oidc {
     pub scopes: Vec<String>,
     /// What its claims mean.
     pub claims: Claims,
-    /// Whether a first login takes over the local account of its name. Off: an administrator
-    /// links the two.
+    /// Whether a first login takes over the local account of its name, if that is no
+    /// administrator's. Off: an administrator links the two.
     pub link_existing: bool,
     /// Whether a logout here also ends the provider's session.
     pub provider_logout: bool,

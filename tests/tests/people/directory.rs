@@ -99,8 +99,8 @@ async fn accounts_come_from_ldap_with_both_kinds_of_members() {
 
     // Members by the names of their entries, as RFC 2307bis has it.
     slapd.change(&format!(
-        "dn: cn=km3net,ou=groups,{BASE}\nchangetype: add\nobjectClass: groupOfNames\n\
-         objectClass: extensibleObject\nobjectClass: posixGroup\ncn: km3net\ngidNumber: 30005\n\
+        "dn: cn=km3net,ou=groups,{BASE}\nchangetype: add\nobjectClass: posixGroup\n\
+         objectClass: extensibleObject\ncn: km3net\ngidNumber: 30005\n\
          member: uid=alice,ou=people,{BASE}\n"
     ));
     assert_eq!(groups(&hub.account("alice").await), ["atlas:30001", "km3net:30005", "lsst:30003"]);

@@ -30,9 +30,15 @@ use crate::site::Hub;
 pub async fn finish(hub: &Arc<Hub>, request: &Parts) -> Result<Response, Problem> {
     let (gate, address) = (gate(&request.extensions), address(request));
     gate.take_address(&address, now()).map_err(Problem::TooMany)?;
-    let response = finish_now(hub, request, &address).await?;
-    gate.give_address_back(&address, now());
-    Ok(response)
+    let result = finish_now(hub, request, &address).await;
+    // What is nobody's fault costs nobody a try.
+    if matches!(
+        result,
+        Ok(_) | Err(Problem::Down(_) | Problem::Storage(_) | Problem::NotAdmitted(_))
+    ) {
+        gate.give_address_back(&address, now());
+    }
+    result
 }
 
 async fn finish_now(hub: &Arc<Hub>, request: &Parts, address: &str) -> Result<Response, Problem> {
