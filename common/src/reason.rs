@@ -45,6 +45,8 @@ reasons! {
     PlacedOverflow "placed.overflow" "A host of the training's pool is down; another pool helps out." "";
 
     RefusedAccountUnknown "refused.account.unknown" "This account is not known here." "Ask the administrators to create it.";
+    RefusedAccountInvalid "refused.account.invalid" "This account is not valid at the moment." "Ask the people who manage accounts at your site.";
+    RefusedAccountUnavailable "refused.account.unavailable" "Nobody can say at the moment whether this account is valid." "Try again in a few minutes; the administrators see this too.";
     RefusedDenied "refused.access.denied" "This account may not start servers here." "Ask the contact of your group.";
     RefusedProfile "refused.profile.unknown" "There is no such profile or choice." "Choose one of the profiles on the New server page.";
     RefusedAccess "refused.access.profile" "This profile is given to certain people only." "Ask for access, or choose another profile.";
@@ -93,6 +95,7 @@ reasons! {
 
     StoppedUser "stopped.user" "Stopped by its owner." "";
     StoppedAdmin "stopped.admin" "Stopped by an administrator." "";
+    StoppedAccount "stopped.account" "Stopped because its owner's account is no longer valid." "Ask the people who manage accounts at your site.";
     StoppedDrain "stopped.drain" "Stopped because its host is being emptied." "Start it again; it will run on another host.";
     StoppedCrash "stopped.crash" "The server ended by itself." "Start it again; if it happens again, tell the administrators.";
     StoppedOom "stopped.oom" "The server used all its memory and was ended." "Start it again with more memory.";

@@ -4,6 +4,7 @@ use berth_common::link::{Account, Group};
 use berth_common::{Timestamp, Username};
 use rusqlite::{OptionalExtension, Row, params};
 
+use crate::directory::{Entry, LOCAL};
 use crate::fleet::{json, parse};
 use crate::{Database, Reader, StoreError};
 
@@ -55,11 +56,20 @@ fn user(row: &Row<'_>) -> rusqlite::Result<Result<User, StoreError>> {
 }
 
 impl Database {
-    /// Adds or replaces a user.
+    /// Adds or replaces a local user, whose account is as an administrator says.
     ///
     /// # Errors
     /// When the uid belongs to another user, or SQLite fails.
     pub fn save_user(&mut self, user: &User) -> Result<(), StoreError> {
+        self.save_known(LOCAL, &user.account.name, user.created, &Entry::of(&user.account))?;
+        self.save_directory_user(user)
+    }
+
+    /// Adds or replaces a user whose account is as the directory says.
+    ///
+    /// # Errors
+    /// When the uid belongs to another user, or SQLite fails.
+    pub fn save_directory_user(&mut self, user: &User) -> Result<(), StoreError> {
         let account = &user.account;
         self.connection.execute(
             "INSERT INTO users (name, uid, gid, home, groups, admin, password, created, last_activity)
@@ -81,11 +91,48 @@ impl Database {
         Ok(())
     }
 
+    /// Takes over what the directory now says about a user's account.
+    ///
+    /// # Errors
+    /// When the uid belongs to another user, or SQLite fails.
+    pub fn save_account(&mut self, account: &Account) -> Result<(), StoreError> {
+        self.connection.execute(
+            "UPDATE users SET uid = ?2, gid = ?3, home = ?4, groups = ?5 WHERE name = ?1",
+            params![
+                account.name.as_str(),
+                account.uid,
+                account.gid,
+                account.home,
+                json(&account.groups, "users")?,
+            ],
+        )?;
+        Ok(())
+    }
+
+    /// Sets a user's password, by its argon2 hash. True if there is such a user.
+    ///
+    /// # Errors
+    /// SQLite's own.
+    pub fn set_password(&mut self, name: &Username, hash: &str) -> Result<bool, StoreError> {
+        let sql = "UPDATE users SET password = ?2 WHERE name = ?1";
+        Ok(self.connection.execute(sql, params![name.as_str(), hash])? > 0)
+    }
+
+    /// Makes somebody an administrator, or no longer one. True if there is such a user.
+    ///
+    /// # Errors
+    /// SQLite's own.
+    pub fn set_admin(&mut self, name: &Username, admin: bool) -> Result<bool, StoreError> {
+        let sql = "UPDATE users SET admin = ?2 WHERE name = ?1";
+        Ok(self.connection.execute(sql, params![name.as_str(), admin])? > 0)
+    }
+
     /// Removes a user with the user's sessions and tokens. True if there was one.
     ///
     /// # Errors
     /// SQLite's own.
     pub fn delete_user(&mut self, name: &Username) -> Result<bool, StoreError> {
+        self.connection.execute("DELETE FROM directory WHERE user = ?1", [name.as_str()])?;
         Ok(self.connection.execute("DELETE FROM users WHERE name = ?1", [name.as_str()])? > 0)
     }
 
@@ -157,6 +204,20 @@ impl Reader {
             .query_row([name.as_str()], user)
             .optional()?
             .transpose()
+    }
+
+    /// Who has this user id.
+    ///
+    /// # Errors
+    /// When the row cannot be read.
+    pub fn user_of_uid(&self, uid: u32) -> Result<Option<Username>, StoreError> {
+        let name: Option<String> = self
+            .connection
+            .prepare_cached("SELECT name FROM users WHERE uid = ?1")?
+            .query_row([uid], |row| row.get(0))
+            .optional()?;
+        let bad = |_| StoreError::Damaged { table: "users", why: "a bad name".into() };
+        name.map(|name| name.parse().map_err(bad)).transpose()
     }
 
     /// All users, by creation.

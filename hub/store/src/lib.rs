@@ -5,7 +5,9 @@
 //! failed fsync nobody knows what the disk holds.
 
 mod accounts;
+mod directory;
 mod fleet;
+mod identities;
 mod schema;
 mod tokens;
 
@@ -16,6 +18,8 @@ use berth_common::Epoch;
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
 pub use accounts::{Session, User};
+pub use directory::{Entry, Lapse};
+pub use identities::{Identity, ProviderSession};
 pub use tokens::{JoinToken, OauthCode, Token, TokenKind};
 
 /// The oldest SQLite without the WAL-reset bug (sqlite.org/wal.html#walresetbug).
@@ -107,6 +111,22 @@ impl Database {
         let connection = Connection::open_with_flags(&self.path, flags)?;
         connection.execute_batch("PRAGMA busy_timeout = 5000; PRAGMA trusted_schema = OFF;")?;
         Ok(Reader { connection })
+    }
+
+    /// Makes several changes in one transaction: all of them, or none. Only for changes that are
+    /// single statements.
+    ///
+    /// # Errors
+    /// The first change's that fails, or SQLite's own.
+    pub fn together<T>(
+        &mut self,
+        changes: impl FnOnce(&mut Self) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.connection.execute_batch("BEGIN IMMEDIATE")?;
+        let result = changes(self);
+        let end = if result.is_ok() { "COMMIT" } else { "ROLLBACK" };
+        self.connection.execute_batch(end)?;
+        result
     }
 
     /// Begins a new reign: its number is durable before it is used.

@@ -118,6 +118,49 @@ CREATE TABLE usage (
 -- Earlier decisions named no versions and had another shape.
 DELETE FROM decisions;
 ",
+    "
+-- Who a person is for an identity provider: never a name, always issuer and subject.
+CREATE TABLE identities (
+    issuer  TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    user    TEXT NOT NULL REFERENCES users (name) ON DELETE CASCADE,
+    linked  INTEGER NOT NULL,
+    PRIMARY KEY (issuer, subject)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX identities_by_user ON identities (user);
+
+-- What a provider's logout must find again.
+CREATE TABLE provider_sessions (
+    session BLOB PRIMARY KEY REFERENCES sessions (hash) ON DELETE CASCADE,
+    number  TEXT NOT NULL,              -- the session's number, under which OAuth tokens name it
+    issuer  TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    sid     TEXT,                       -- the provider's own number of its session
+    id_token TEXT NOT NULL              -- shown to the provider again at logout
+) STRICT;
+CREATE INDEX provider_sessions_by_subject ON provider_sessions (issuer, subject);
+
+-- What each source of the directory last said about an account.
+CREATE TABLE directory (
+    source TEXT NOT NULL,
+    user   TEXT NOT NULL,
+    at     INTEGER NOT NULL,
+    body   TEXT NOT NULL,
+    PRIMARY KEY (source, user)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX directory_by_user ON directory (user);
+INSERT INTO directory
+    SELECT 'local', name, created,
+           json_object('uid', uid, 'gid', gid, 'home', home, 'groups', json(groups))
+    FROM users;
+
+-- Accounts that are no longer valid, since when and why.
+CREATE TABLE lapsed (
+    user  TEXT PRIMARY KEY REFERENCES users (name) ON DELETE CASCADE,
+    since INTEGER NOT NULL,
+    why   TEXT NOT NULL
+) STRICT;
+",
 ];
 
 /// Brings the schema to this version.

@@ -187,6 +187,7 @@ impl World {
             name,
             wish,
             watched: false,
+            barred: None,
             user_options: None,
             reply: None,
         };
