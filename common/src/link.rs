@@ -285,6 +285,6 @@ impl Account {
 pub struct Group {
     /// Its name, for `id -Gn`.
     pub name: String,
-    /// Its number.
+    /// Its number; 0: it gives rights here and is no group on the hosts, which never hear of it.
     pub gid: u32,
 }

@@ -10,6 +10,7 @@ use crate::decision::Decision;
 use crate::fleet::{Host, Intent, Server};
 use crate::floor::FloorHost;
 use crate::packing::Prices;
+use crate::rules::Refusal;
 use crate::settings::Settings;
 use crate::usage::UsageDay;
 
@@ -89,6 +90,8 @@ pub struct StartRequest {
     /// Whether a person asks who will look at the page: their turn in the queue is held for them
     /// while they do not. What a program asked for starts by itself.
     pub watched: bool,
+    /// Why the owner's account must not start anything, whatever the rules say.
+    pub barred: Option<Refusal>,
     /// The client's options, a JSON object; `None` keeps those of the last start.
     pub user_options: Option<String>,
     /// Who waits for the answer.

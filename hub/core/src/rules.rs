@@ -31,6 +31,18 @@ pub struct Checked {
     pub verdict: Result<Passed, Refusal>,
 }
 
+impl Checked {
+    /// The same request of somebody whose account must not start anything.
+    #[must_use]
+    pub fn barred(mut self, refusal: &Refusal) -> Self {
+        let reason = Some(refusal.reason);
+        let text = "the account is valid".to_owned();
+        self.rules.insert(0, Rule { text, passed: false, reason, cite: None });
+        self.verdict = Err(refusal.clone());
+        self
+    }
+}
+
 /// A request that the rules let pass.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Passed {

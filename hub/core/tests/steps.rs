@@ -174,6 +174,7 @@ impl Bench {
             name: ServerName::default_server(),
             wish: Wish { memory: Some(ByteCount(gigabytes * GB)), ..Wish::default() },
             watched,
+            barred: None,
             user_options: None,
             reply: Some(1),
         };

@@ -100,6 +100,7 @@ impl Person {
                         ..Choices::default()
                     },
                     watched: false,
+                    barred: None,
                     user_options: None,
                     reply: None,
                 }))

@@ -84,6 +84,10 @@ fn decide(fleet: &Fleet, look: &mut Look<'_>, now: Timestamp, request: &StartReq
     // A server does not count against its own quota, whatever it does now.
     let own = server.map(|server| &server.id);
     let checked = rules::check(fleet, now, &request.account, &wish, own);
+    let checked = match &request.barred {
+        Some(refusal) => checked.barred(refusal),
+        None => checked,
+    };
     let id = request.decision.clone();
     let whose = server.map_or_else(|| request.server.clone(), |server| server.id.clone());
     let about = (whose, request.name.clone());
@@ -99,7 +103,8 @@ fn decide(fleet: &Fleet, look: &mut Look<'_>, now: Timestamp, request: &StartReq
             choose_host(fleet, look, now, server.map(AsRef::as_ref), request, passed, &mut decision)
         }
     }
-    if !matches!(decision.outcome, Outcome::Placed { .. }) {
+    // Nothing in the request would help somebody whose account must not start anything.
+    if request.barred.is_none() && !matches!(decision.outcome, Outcome::Placed { .. }) {
         let stuck = Stuck { account: &request.account, ask: &checked.ask, own, now };
         decision.nearest = nearest::nearest(fleet, look, stuck, &checked);
     }

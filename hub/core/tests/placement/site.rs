@@ -167,6 +167,7 @@ impl Site {
             name: name.parse().unwrap_or_else(|_| ServerName::default_server()),
             wish: Wish { memory, gpus, ..super::wish(profile) },
             watched: false,
+            barred: None,
             user_options: None,
             reply: None,
         }

@@ -134,6 +134,7 @@ impl Site {
             name: server_name(self.asked),
             wish: Wish { profile: Some(profile_name(kind)), ..Wish::default() },
             watched: false,
+            barred: None,
             user_options: None,
             reply: None,
         }
