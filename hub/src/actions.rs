@@ -9,7 +9,9 @@ use berth_process::clock::now;
 use crate::driver::NotSaved;
 use crate::site::Hub;
 
-/// Asks for a server; `watched`: a person who will look at its page does. The answer comes once it is durable; a second click gets the first one's.
+/// Asks for a server; `watched`: a person who will look at its page does. The directory is asked
+/// first: the server gets the account as it is now, and none if it is not valid. The answer comes
+/// once it is durable; a second click gets the first one's.
 ///
 /// # Errors
 /// When nothing was changed because it could not be saved.
@@ -21,7 +23,11 @@ pub async fn start(
     user_options: Option<String>,
     watched: bool,
 ) -> Result<Answer, NotSaved> {
-    let request = StartRequest { watched, ..request(account, name, wish, user_options) };
+    let (account, barred) = hub.directory.for_start(hub, account).await.map_err(|error| {
+        tracing::error!(%error, "a start could not ask for its account");
+        NotSaved
+    })?;
+    let request = StartRequest { watched, barred, ..request(account, name, wish, user_options) };
     hub.fleet.ask(Event::Start(Box::new(request))).await
 }
 
@@ -64,6 +70,7 @@ fn request(
         name,
         wish,
         watched: false,
+        barred: None,
         user_options,
         reply: None,
     }

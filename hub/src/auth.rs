@@ -1,9 +1,11 @@
 //! Who is asking: people by their browser session, programs by token; and what each may do.
 
 pub mod form;
+pub mod identity;
 mod limit;
 pub mod login;
 pub mod next;
+pub mod oidc;
 pub mod password;
 pub mod principal;
 pub mod refusal;

@@ -7,14 +7,18 @@
 mod access;
 mod checks;
 mod diagnostic;
+pub mod directory;
 mod draft;
 mod host_range;
 mod hosts;
 mod hub;
 mod images;
+pub mod login;
 mod pools;
 mod profiles;
 mod quotas;
+pub mod roles;
+pub mod secret;
 mod sources;
 mod trainings;
 mod value;
@@ -37,6 +41,19 @@ pub struct Config {
     pub settings: Settings,
     /// What only a restart can change.
     pub hub: HubConfig,
+    /// How people log in, and whose word counts for their accounts.
+    pub people: People,
+}
+
+/// How people log in, and whose word counts for their accounts.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct People {
+    /// How they prove who they are.
+    pub login: login::Login,
+    /// Whether their accounts are valid, and their numbers on the hosts.
+    pub directory: directory::Directory,
+    /// What some of them may do beyond their own.
+    pub roles: roles::Roles,
 }
 
 /// Addresses and folders of this process.
@@ -73,7 +90,19 @@ impl HubConfig {
 /// # Errors
 /// All that is wrong, each with file, line and what to do.
 pub fn load(folder: &Path, now: Timestamp) -> Result<(Config, Diagnostics), Diagnostics> {
-    let mut draft = Draft::new(Sources::read(folder), now);
+    understand(Sources::read(folder), now)
+}
+
+/// What files mean that are not in force: nothing that they name, such as secrets, is opened.
+///
+/// # Errors
+/// Those of [`load`].
+pub fn try_settings(folder: &Path, now: Timestamp) -> Result<Settings, Diagnostics> {
+    understand(Sources::read_alone(folder), now).map(|(config, _)| config.settings)
+}
+
+fn understand(sources: Sources, now: Timestamp) -> Result<(Config, Diagnostics), Diagnostics> {
+    let mut draft = Draft::new(sources, now);
     let hub = hub::take(&mut draft);
     pools::take(&mut draft);
     images::take(&mut draft);
@@ -82,6 +111,8 @@ pub fn load(folder: &Path, now: Timestamp) -> Result<(Config, Diagnostics), Diag
     quotas::take(&mut draft);
     access::take(&mut draft);
     trainings::take(&mut draft);
+    let directory = directory::take(&mut draft);
+    let roles = roles::take(&mut draft);
     draft.check_names();
     if draft.sources.are_whole() {
         checks::check(&mut draft);
@@ -90,7 +121,10 @@ pub fn load(folder: &Path, now: Timestamp) -> Result<(Config, Diagnostics), Diag
     settings.version = version::number(&settings);
     let diagnostics = draft.sources.into_diagnostics();
     match hub {
-        Some(hub) if !diagnostics.has_errors() => Ok((Config { settings, hub }, diagnostics)),
+        Some((hub, login)) if !diagnostics.has_errors() => {
+            let people = People { login, directory, roles };
+            Ok((Config { settings, hub, people }, diagnostics))
+        }
         _ => Err(diagnostics),
     }
 }

@@ -81,6 +81,20 @@ impl Keys {
         Some((ServerId::from_random(number(id)?), Generation(number(generation)?)))
     }
 
+    /// Ties what a provider's login carries back to the browser that began it: without a row, so
+    /// that a login outlives a restart, and nobody can fill the store by beginning logins. `what`
+    /// names the use; no part holds a zero byte.
+    pub fn login_code(&self, what: &str, parts: &[&str]) -> String {
+        let mut code = self.server_tokens.clone();
+        code.update(b"login ");
+        code.update(what.as_bytes());
+        for part in parts {
+            code.update(&[0]);
+            code.update(part.as_bytes());
+        }
+        URL_SAFE_NO_PAD.encode(code.finalize().into_bytes())
+    }
+
     fn code(&self, body: &[u8]) -> Hmac<Sha256> {
         let mut code = self.server_tokens.clone();
         code.update(b"server-token");

@@ -13,8 +13,10 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{mpsc, watch};
 
 use crate::auth::LocalAdmin;
+use crate::auth::oidc::Providers;
 use crate::ca::Ca;
 use crate::config::{self, Config};
+use crate::directory::{self, Directory};
 use crate::keys::Keys;
 use crate::site::Hub;
 use crate::storage::Storage;
@@ -46,6 +48,8 @@ pub async fn open(config: Config) -> anyhow::Result<Parts> {
         fleet,
         storage,
         keys,
+        providers: Providers::default(),
+        directory: Directory::default(),
         ca,
         revoked: revoked_in,
         routed: watch::Sender::new(BTreeMap::new()),
@@ -79,6 +83,7 @@ pub async fn run(folder: &Path) -> anyhow::Result<()> {
     tokio::spawn(housekeeping::end_tokens(Arc::clone(&hub)));
     tokio::spawn(housekeeping::collect_activity(Arc::clone(&hub)));
     tokio::spawn(housekeeping::expire(Arc::clone(&hub)));
+    tokio::spawn(directory::watch::watch(Arc::clone(&hub)));
     tokio::spawn(reload::follow(Arc::clone(&hub), folder.to_owned()));
     tracing::info!(url = addresses.public_url, listen = %addresses.listen, "hub is ready");
     tokio::select! {

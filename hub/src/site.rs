@@ -6,10 +6,13 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use berth_common::Generation;
 use berth_core::Server;
+use berth_store::User;
 use tokio::sync::{mpsc, watch};
 
+use crate::auth::oidc::Providers;
 use crate::ca::Ca;
 use crate::config::Config;
+use crate::directory::Directory;
 use crate::driver::FleetHandle;
 use crate::keys::Keys;
 use crate::storage::Storage;
@@ -25,6 +28,10 @@ pub struct Hub {
     pub storage: Storage,
     /// Secret keys outside the store.
     pub keys: Keys,
+    /// The site's identity provider.
+    pub providers: Providers,
+    /// Whose word counts for accounts.
+    pub directory: Directory,
     /// The certificate authority for hosts and proxy.
     pub ca: Ca,
     /// SHA-256 hashes of tokens that ended, for the proxy to forget.
@@ -37,6 +44,11 @@ impl Hub {
     /// The configuration in force.
     pub fn config(&self) -> Arc<Config> {
         self.config.load_full()
+    }
+
+    /// Whether somebody is an administrator: made one in the hub, or by the site's roles.
+    pub fn is_admin(&self, user: &User) -> bool {
+        user.admin || self.config().people.roles.make_admin(&user.account)
     }
 
     /// Whether people can open a server: it answers, and the proxy leads there.

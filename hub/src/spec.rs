@@ -55,7 +55,9 @@ fn desired(
 }
 
 fn run_spec(fleet: &Fleet, server: &Server, config: &HubConfig, keys: &Keys) -> Option<RunSpec> {
-    let account = server.account.clone()?;
+    let mut account = server.account.clone()?;
+    // What has no number is no group on the hosts.
+    account.groups.retain(|group| group.gid != 0);
     let image = fleet.settings.images.get(&server.ask.image)?.reference.clone();
     let profile = fleet.settings.profiles.get(&server.ask.profile)?;
     let token = keys.server_token(&server.id, server.generation);

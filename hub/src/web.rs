@@ -15,7 +15,9 @@ use axum::{Extension, Router, middleware};
 
 use crate::auth::Gate;
 use crate::site::Hub;
-use api::{activity, berth, body, hub as about, oauth, progress, servers, tokens, users, whoami};
+use api::{
+    activity, berth, body, groups, hub as about, oauth, progress, servers, tokens, users, whoami,
+};
 
 /// Everything that the hub answers over HTTP.
 pub fn router(hub: Arc<Hub>) -> Router {
@@ -44,7 +46,20 @@ fn jupyterhub() -> Router<Arc<Hub>> {
         .route("/hub/api/oauth2/authorize", get(oauth::ask).post(oauth::confirm))
         .route("/hub/api/oauth2/token", post(oauth::token))
         .route("/hub/api/users", get(users::list).post(users::create_many))
-        .route("/hub/api/users/{user}", get(users::show).post(users::create).delete(users::delete))
+        .route(
+            "/hub/api/users/{user}",
+            get(users::show).post(users::create).patch(users::change).delete(users::delete),
+        )
+        .route("/hub/api/groups", get(groups::list).post(groups::change))
+        .route(
+            "/hub/api/groups/{group}",
+            get(groups::show).post(groups::change).delete(groups::change),
+        )
+        .route("/hub/api/groups/{group}/users", post(groups::change).delete(groups::change))
+        .route("/hub/api/groups/{group}/properties", put(groups::change))
+        .route("/hub/api/proxy", get(about::proxy))
+        .route("/hub/api/services", get(about::services))
+        .route("/hub/api/services/{service}", get(about::service))
         .route("/hub/api/users/{user}/activity", post(activity::report))
         .route("/hub/api/users/{user}/server", servers::default_server())
         .route("/hub/api/users/{user}/server/progress", get(progress::default_server))
@@ -76,5 +91,10 @@ fn berth() -> Router<Arc<Hub>> {
         .route("/hub/api/berth/explain", post(berth::decisions::explain))
         .route("/hub/api/berth/profiles", get(berth::profiles::list))
         .route("/hub/api/berth/users", get(berth::users::list).post(berth::users::create))
+        .route("/hub/api/berth/users/{user}/account", get(berth::accounts::show))
+        .route(
+            "/hub/api/berth/users/{user}/identities",
+            post(berth::accounts::link).delete(berth::accounts::unlink),
+        )
         .route("/hub/api/berth/users/{user}/password", post(berth::users::set_password))
 }

@@ -69,25 +69,45 @@ impl Gate {
     /// # Errors
     /// Seconds after which to come back.
     pub fn take(&self, account: &str, address: &str, at: Timestamp) -> Result<(), u64> {
+        self.take_from(&keys(account, address), at)
+    }
+
+    fn take_from(&self, keys: &[(Key, Rate)], at: Timestamp) -> Result<(), u64> {
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         make_room(&mut buckets, at);
-        let keys = keys(account, address);
         let wait = keys.iter().map(|(key, rate)| wait_s(buckets.get(key), *rate, at));
         let wait = wait.fold(0.0, f64::max);
         if wait > 0.0 {
             return Err(wait.ceil().clamp(1.0, 3_600.0) as u64);
         }
         for (key, rate) in keys {
-            let left = level(buckets.get(&key), rate, at) - 1.0;
-            buckets.insert(key, Bucket { left, at });
+            let left = level(buckets.get(key), *rate, at) - 1.0;
+            buckets.insert(key.clone(), Bucket { left, at });
         }
         Ok(())
     }
 
+    /// Takes a try that names no account from the address it comes from.
+    ///
+    /// # Errors
+    /// Seconds after which to come back.
+    pub fn take_address(&self, address: &str, at: Timestamp) -> Result<(), u64> {
+        self.take_from(&[address_key(address)], at)
+    }
+
+    /// Gives it back: it was in order.
+    pub fn give_address_back(&self, address: &str, at: Timestamp) {
+        self.give_to([address_key(address)], at);
+    }
+
     /// Gives the try back: the password was right.
     pub fn give_back(&self, account: &str, address: &str, at: Timestamp) {
+        self.give_to(keys(account, address), at);
+    }
+
+    fn give_to(&self, keys: impl IntoIterator<Item = (Key, Rate)>, at: Timestamp) {
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
-        for (key, rate) in keys(account, address) {
+        for (key, rate) in keys {
             let left = (level(buckets.get(&key), rate, at) + 1.0).min(rate.burst);
             buckets.insert(key, Bucket { left, at });
         }
@@ -97,12 +117,16 @@ impl Gate {
 fn keys(account: &str, address: &str) -> [(Key, Rate); 3] {
     // Any text can be typed as an account name; what is kept of it is bounded.
     let account: String = account.chars().take(32).collect();
-    let address: String = address.chars().take(45).collect();
+    let from: String = address.chars().take(45).collect();
     [
-        (Key::Pair(account.clone(), address.clone()), PAIR),
-        (Key::Address(address), ADDRESS),
+        (Key::Pair(account.clone(), from), PAIR),
+        address_key(address),
         (Key::Account(account), ACCOUNT),
     ]
+}
+
+fn address_key(address: &str) -> (Key, Rate) {
+    (Key::Address(address.chars().take(45).collect()), ADDRESS)
 }
 
 fn level(bucket: Option<&Bucket>, rate: Rate, at: Timestamp) -> f64 {

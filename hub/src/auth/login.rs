@@ -7,11 +7,13 @@ use axum::http::header::{COOKIE, HeaderValue, SET_COOKIE};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
+use berth_common::Reason;
 use serde::Deserialize;
 
 use crate::auth::form::{self, query_value};
 use crate::auth::limit::Gate;
 use crate::auth::next::Next;
+use crate::auth::oidc;
 use crate::auth::password::{self, PasswordError};
 use crate::auth::refusal::Refusal;
 use crate::auth::session::{self, CookieNames};
@@ -59,6 +61,17 @@ pub enum LoginRefused {
     /// Too many tries: 429 with `Retry-After`.
     #[error("Too many tries. Try again in {0} seconds.")]
     TooMany(u64),
+    /// This site's people log in by the identity provider: 403.
+    #[error("Nobody logs in by password here.")]
+    NoPasswords,
+    /// The password is right and the account is not valid: 403, or 503 when nobody can say.
+    #[error("{} {why} {}", .reason.text(), .reason.remedy())]
+    Account {
+        /// The reason code.
+        reason: Reason,
+        /// With the words of the directory.
+        why: String,
+    },
     /// The hub cannot read or save at the moment: 503.
     #[error("The hub cannot log anybody in at the moment. Try again in a minute.")]
     Unavailable,
@@ -68,7 +81,10 @@ impl LoginRefused {
     /// The status of the page that says so.
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::Wrong => StatusCode::FORBIDDEN,
+            Self::Account { reason: Reason::RefusedAccountUnavailable, .. } => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+            Self::Wrong | Self::NoPasswords | Self::Account { .. } => StatusCode::FORBIDDEN,
             Self::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
@@ -172,15 +188,16 @@ fn names(hub: &Hub) -> Result<CookieNames, Refusal> {
 pub async fn log_in(hub: &Arc<Hub>, attempt: &LoginAttempt) -> Result<Response, LoginRefused> {
     let LoginAttempt { gate, name, password, address, .. } = attempt;
     let user = password::verify(hub, gate, name, password, address).await.map_err(|error| {
-        let refused = match error {
+        tracing::info!(user = attempt.shown_name, %address, %error, "login refused");
+        match error {
             PasswordError::TooMany(seconds) => LoginRefused::TooMany(seconds),
             PasswordError::Wrong | PasswordError::Unsuitable => LoginRefused::Wrong,
+            PasswordError::Off => LoginRefused::NoPasswords,
             PasswordError::Hash | PasswordError::Storage(_) => LoginRefused::Unavailable,
-        };
-        tracing::info!(user = attempt.shown_name, %address, %error, "login refused");
-        refused
+            PasswordError::Account { reason, why } => LoginRefused::Account { reason, why },
+        }
     })?;
-    let cookies = session::begin(hub, attempt.names, &user, &attempt.headers)
+    let cookies = session::begin(hub, attempt.names, &user, &attempt.headers, None)
         .await
         .map_err(|_| LoginRefused::Unavailable)?;
     tracing::info!(user = %user.account.name, %address, "logged in");
@@ -192,16 +209,17 @@ pub async fn log_in(hub: &Arc<Hub>, attempt: &LoginAttempt) -> Result<Response, 
     Ok(response)
 }
 
-/// Logs a person out: 302 to the login page. Servers go on.
+/// Logs a person out: 302 to the login page, or to the provider that vouched for the person, so
+/// that its session ends too. Servers go on.
 pub async fn log_out(hub: &Arc<Hub>, headers: &HeaderMap) -> Response {
-    let mut response = found("/hub/login");
-    match session::end(hub, headers).await {
-        Ok(cookies) => {
-            for cookie in cookies {
-                response.headers_mut().append(SET_COOKIE, cookie);
-            }
-        }
+    let (cookies, provider) = match session::end(hub, headers).await {
+        Ok(ended) => ended,
         Err(error) => return crate::web::error::unavailable(&error),
+    };
+    let url = provider.and_then(|session| oidc::end_url(hub, &session));
+    let mut response = found(url.as_deref().unwrap_or("/hub/login"));
+    for cookie in cookies {
+        response.headers_mut().append(SET_COOKIE, cookie);
     }
     response
 }

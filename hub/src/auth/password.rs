@@ -4,10 +4,12 @@ use std::sync::LazyLock;
 
 use argon2::Argon2;
 use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, SaltString};
+use berth_common::Reason;
 use berth_process::clock::now;
 use berth_store::User;
 
 use crate::auth::limit::Gate;
+use crate::directory::Standing;
 use crate::site::Hub;
 use crate::storage::StorageError;
 
@@ -28,6 +30,17 @@ pub enum PasswordError {
     /// The password cannot be hashed.
     #[error("a password has {SHORTEST} to {LONGEST} characters")]
     Unsuitable,
+    /// This site's people log in by the identity provider.
+    #[error("nobody logs in by password here")]
+    Off,
+    /// The password is right, and the account is not valid.
+    #[error("{} {why} {}", .reason.text(), .reason.remedy())]
+    Account {
+        /// The reason code.
+        reason: Reason,
+        /// With the words of the directory.
+        why: String,
+    },
     /// The hash itself failed.
     #[error("the password could not be hashed")]
     Hash,
@@ -62,7 +75,7 @@ pub async fn hash(gate: &Gate, password: String) -> Result<String, PasswordError
     on_thread(gate, move || hash_now(&password)).await?
 }
 
-/// The user of this name and password.
+/// The user of this name and password, whose account is valid.
 ///
 /// # Errors
 /// Says the same for an unknown user and a wrong password.
@@ -73,6 +86,10 @@ pub async fn verify(
     password: &str,
     address: &str,
 ) -> Result<User, PasswordError> {
+    let config = hub.config();
+    if !config.people.login.passwords {
+        return Err(PasswordError::Off);
+    }
     gate.take(name, address, now()).map_err(PasswordError::TooMany)?;
     let known = match name.parse() {
         Ok(name) => hub.storage.read(|reader| reader.user(&name))?,
@@ -86,7 +103,13 @@ pub async fn verify(
     match known {
         Some(user) if right => {
             gate.give_back(name, address, now());
-            Ok(user)
+            match hub.directory.look(hub, &user.account.name, None).await? {
+                Standing::Valid(_) => Ok(user),
+                other => {
+                    let (reason, why) = other.refusal(&config.people.directory);
+                    Err(PasswordError::Account { reason, why })
+                }
+            }
         }
         _ => Err(PasswordError::Wrong),
     }

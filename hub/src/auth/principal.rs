@@ -14,6 +14,7 @@ use berth_store::{Token, TokenKind, User};
 use crate::auth::scopes::Scopes;
 use crate::auth::session;
 use crate::auth::xsrf;
+use crate::config::roles::Roles;
 use crate::keys;
 use crate::site::Hub;
 use crate::storage::StorageError;
@@ -116,22 +117,22 @@ fn by_token(hub: &Hub, text: &str, at: Timestamp) -> Result<Option<Caller>, Stor
         hub.storage.write_later("the use of a token", move |database| database.touch_token(id, at));
     }
     note_activity(hub, &user, at);
-    let scopes = scopes_of(&token, &user);
+    let scopes = scopes_of(&token, &user, &hub.config().people.roles);
     let via = Via::Token { id: token.id, session: token.session };
     Ok(Some(Caller { scopes, user: Some(user), via }))
 }
 
 /// What a token allows now: never more than its owner may.
-pub fn scopes_of(token: &Token, owner: &User) -> Scopes {
+pub fn scopes_of(token: &Token, owner: &User, roles: &Roles) -> Scopes {
     // A scope that a newer version gave and this one does not know allows nothing.
     let known: Vec<String> = token
         .scopes
         .iter()
-        .filter(|scope| Scopes::parse(std::slice::from_ref(scope), owner).is_ok())
+        .filter(|scope| Scopes::parse(std::slice::from_ref(scope), owner, roles).is_ok())
         .cloned()
         .collect();
-    let own = Scopes::parse(&known, owner).unwrap_or_default();
-    Scopes::of_user(owner).intersect(&own, &owner.account.groups)
+    let own = Scopes::parse(&known, owner, roles).unwrap_or_default();
+    Scopes::of_user(owner, roles).intersect(&own, &owner.account.groups)
 }
 
 /// Whether a token is alive: not expired, and the server's start that it opens is the current one.
@@ -172,8 +173,10 @@ fn by_server(
         "users:activity!user".to_owned(),
         format!("access:servers!server={}/{}", server.owner, server.name),
     ];
-    let own = Scopes::parse(&list, &user).unwrap_or_default();
-    let scopes = Scopes::of_user(&user).intersect(&own, &user.account.groups);
+    let config = hub.config();
+    let roles = &config.people.roles;
+    let own = Scopes::parse(&list, &user, roles).unwrap_or_default();
+    let scopes = Scopes::of_user(&user, roles).intersect(&own, &user.account.groups);
     Ok(Some(Caller { user: Some(user), scopes, via: Via::Server(id.clone()) }))
 }
 
@@ -192,7 +195,7 @@ fn by_session(hub: &Hub, parts: &Parts) -> Result<Option<Caller>, ApiError> {
             .map_err(|error| ApiError::forbidden(error.to_string()))?;
     }
     note_activity(hub, &live.user, now());
-    let scopes = Scopes::of_user(&live.user);
+    let scopes = Scopes::of_user(&live.user, &hub.config().people.roles);
     Ok(Some(Caller { user: Some(live.user), scopes, via: Via::Session(live.id) }))
 }
 

@@ -10,6 +10,8 @@ use berth_common::ServerName;
 use berth_common::link::{Account, Group};
 use berth_store::User;
 
+use crate::config::roles::Roles;
+
 /// Which scopes a scope contains directly.
 const CONTAINS: &[(&str, &[&str])] = &[
     ("admin-ui", &[]),
@@ -135,9 +137,16 @@ impl Scopes {
     }
 
     /// What a person may do.
-    pub fn of_user(user: &User) -> Self {
-        let mut scopes = if user.admin { Self::admin() } else { Self::default() };
+    pub fn of_user(user: &User, roles: &Roles) -> Self {
+        let is_admin = user.admin || roles.make_admin(&user.account);
+        let mut scopes = if is_admin { Self::admin() } else { Self::default() };
         scopes.add_self(&user.account);
+        for (_, role) in roles.of(&user.account) {
+            for text in &role.scopes {
+                // Roles were checked when they were read.
+                let _ = scopes.add_text(text, user);
+            }
+        }
         scopes
     }
 
@@ -151,11 +160,11 @@ impl Scopes {
     ///
     /// # Errors
     /// The first scope that is not known.
-    pub fn parse(list: &[String], owner: &User) -> Result<Self, UnknownScope> {
+    pub fn parse(list: &[String], owner: &User, roles: &Roles) -> Result<Self, UnknownScope> {
         let mut scopes = Self::default();
         for text in list {
             match text.as_str() {
-                "inherit" | "all" => scopes.join(Self::of_user(owner)),
+                "inherit" | "all" => scopes.join(Self::of_user(owner, roles)),
                 "self" => scopes.add_self(&owner.account),
                 "(no_scope)" => {}
                 text => scopes.add_text(text, owner)?,
@@ -165,24 +174,11 @@ impl Scopes {
     }
 
     fn add_text(&mut self, text: &str, owner: &User) -> Result<(), UnknownScope> {
-        let unknown = || UnknownScope(text.chars().take(80).collect());
-        let (name, filter) = match text.split_once('!') {
-            Some((name, filter)) => (name, Some(filter)),
-            None => (text, None),
-        };
-        let name = known(name).ok_or_else(unknown)?;
-        let filter = match filter.map(|filter| filter.split_once('=').ok_or(filter)) {
-            None => None,
-            Some(Err("user")) => Some(Filter::User(owner.account.name.to_string())),
-            Some(Ok(("user", user))) => Some(Filter::User(user.to_owned())),
-            Some(Ok(("group", group))) => Some(Filter::Group(group.to_owned())),
-            Some(Ok(("service", service))) => Some(Filter::Service(service.to_owned())),
-            Some(Ok(("server", server))) => {
-                let (user, server) = server.split_once('/').ok_or_else(unknown)?;
-                Some(Filter::Server(user.to_owned(), server.to_owned()))
-            }
-            Some(_) => return Err(unknown()),
-        };
+        let (name, filter) = read(text)?;
+        let filter = filter.map(|filter| match filter {
+            Written::Own => Filter::User(owner.account.name.to_string()),
+            Written::Of(filter) => filter,
+        });
         self.add(name, filter);
         Ok(())
     }
@@ -271,6 +267,11 @@ impl Scopes {
         })
     }
 
+    /// Whether a scope reaches a group itself.
+    pub fn reach_group(&self, scope: &str, name: &str) -> bool {
+        self.reaches(scope, |filter| matches!(filter, Filter::Group(group) if group == name))
+    }
+
     /// Whether a scope reaches a person's server.
     pub fn reach_server(&self, scope: &str, account: &Account, name: &ServerName) -> bool {
         let this_one = |filter: &Filter| {
@@ -313,6 +314,45 @@ impl fmt::Display for Filter {
             Self::Service(service) => write!(f, "service={service}"),
         }
     }
+}
+
+/// A filter as it is written.
+enum Written {
+    /// `!user`: whoever holds the scope.
+    Own,
+    Of(Filter),
+}
+
+/// A scope's name and filter.
+fn read(text: &str) -> Result<(&'static str, Option<Written>), UnknownScope> {
+    let unknown = || UnknownScope(text.chars().take(80).collect());
+    let (name, filter) = match text.split_once('!') {
+        Some((name, filter)) => (name, Some(filter)),
+        None => (text, None),
+    };
+    let name = known(name).ok_or_else(unknown)?;
+    let filter = match filter.map(|filter| filter.split_once('=').ok_or(filter)) {
+        None => return Ok((name, None)),
+        Some(Err("user")) => Written::Own,
+        Some(Ok((_, ""))) => return Err(unknown()),
+        Some(Ok(("user", user))) => Written::Of(Filter::User(user.to_owned())),
+        Some(Ok(("group", group))) => Written::Of(Filter::Group(group.to_owned())),
+        Some(Ok(("service", service))) => Written::Of(Filter::Service(service.to_owned())),
+        Some(Ok(("server", server))) => {
+            let (user, server) = server.split_once('/').ok_or_else(unknown)?;
+            Written::Of(Filter::Server(user.to_owned(), server.to_owned()))
+        }
+        Some(_) => return Err(unknown()),
+    };
+    Ok((name, Some(filter)))
+}
+
+/// Whether a scope of a role exists and its filter makes sense.
+///
+/// # Errors
+/// When not.
+pub fn check_text(text: &str) -> Result<(), UnknownScope> {
+    read(text).map(|_| ())
 }
 
 fn known(name: &str) -> Option<&'static str> {
@@ -366,7 +406,7 @@ mod tests {
 
     fn scopes(text: &str, owner: &User) -> Scopes {
         let list: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
-        Scopes::parse(&list, owner).unwrap()
+        Scopes::parse(&list, owner, &Roles::default()).unwrap()
     }
 
     #[test]
@@ -376,14 +416,14 @@ mod tests {
             start:servers tokens users:activity users:shares";
         let expected: Vec<_> =
             expected.split_whitespace().map(|scope| format!("{scope}!user=alice")).collect();
-        assert_eq!(Scopes::of_user(&user("alice", false)).list(), expected);
+        assert_eq!(Scopes::of_user(&user("alice", false), &Roles::default()).list(), expected);
         assert_eq!(scopes("inherit", &user("alice", false)).list(), expected);
         assert_eq!(scopes("self", &user("alice", true)).list(), expected);
     }
 
     #[test]
     fn an_administrator_holds_everything_unfiltered() {
-        let list = Scopes::of_user(&user("root_", true)).list();
+        let list = Scopes::of_user(&user("root_", true), &Roles::default()).list();
         for scope in ["admin:users", "servers", "access:servers", "list:users", "tokens"] {
             assert!(list.iter().any(|held| held == scope), "{scope}");
         }
@@ -393,7 +433,7 @@ mod tests {
     #[test]
     fn a_token_never_exceeds_its_owner() {
         let alice = user("alice", false);
-        let own = Scopes::of_user(&alice);
+        let own = Scopes::of_user(&alice, &Roles::default());
         let check = |text: &str| {
             own.intersect(&scopes(text, &alice), &alice.account.groups).list().join(" ")
         };
@@ -420,7 +460,7 @@ mod tests {
             &alice,
         );
         assert_eq!(
-            Scopes::of_user(&alice).intersect(&token, &[]).list(),
+            Scopes::of_user(&alice, &Roles::default()).intersect(&token, &[]).list(),
             [
                 "access:servers!server=alice/",
                 "read:users:groups!user=alice",
@@ -443,14 +483,14 @@ mod tests {
     fn unknown_scopes_are_refused() {
         let alice = user("alice", false);
         for bad in ["nonsense", "servers!", "servers!server", "servers!server=a", "servers!x=y"] {
-            assert!(Scopes::parse(&[bad.to_owned()], &alice).is_err(), "{bad}");
+            assert!(Scopes::parse(&[bad.to_owned()], &alice, &Roles::default()).is_err(), "{bad}");
         }
     }
 
     #[test]
     fn coverage_is_the_rule_for_new_tokens() {
         let alice = user("alice", false);
-        let all = Scopes::of_user(&alice);
+        let all = Scopes::of_user(&alice, &Roles::default());
         let narrow = scopes("tokens!user", &alice);
         assert!(all.cover(&narrow, &[]));
         assert!(!narrow.cover(&all, &[]));

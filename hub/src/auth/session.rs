@@ -9,7 +9,7 @@ use axum::http::HeaderMap;
 use axum::http::header::{COOKIE, HeaderValue};
 use berth_common::{Seconds, Timestamp};
 use berth_process::clock::now;
-use berth_store::{Session, User};
+use berth_store::{ProviderSession, Session, User};
 use sha2::{Digest, Sha256};
 
 use crate::config::HubConfig;
@@ -75,7 +75,15 @@ impl CookieNames {
         }
     }
 
-    fn set(self, name: &str, value: &str, age_s: u64) -> Option<HeaderValue> {
+    /// The cookie that ties a provider's login to this browser.
+    pub(super) fn provider_login(self) -> &'static str {
+        match self {
+            Self::Host => "__Host-berth-oidc",
+            Self::Plain => "berth-oidc",
+        }
+    }
+
+    pub(super) fn set(self, name: &str, value: &str, age_s: u64) -> Option<HeaderValue> {
         let secure = self.secure();
         let text =
             format!("{name}={value}; Path=/; Max-Age={age_s}; HttpOnly{secure}; SameSite=Lax");
@@ -138,6 +146,19 @@ fn note_use(hub: &Hub, hash: [u8; 32], user: &User, at: Timestamp) {
     });
 }
 
+/// A provider's login that a session comes of.
+#[derive(Debug, Clone)]
+pub struct ProviderLogin {
+    /// The provider.
+    pub issuer: String,
+    /// The person, in the provider's words.
+    pub subject: String,
+    /// The provider's own session.
+    pub sid: Option<String>,
+    /// The token that vouches for it.
+    pub id_token: String,
+}
+
 /// Begins a session; the former one of this browser, if any, ends. Returns the cookies to set.
 ///
 /// # Errors
@@ -147,6 +168,7 @@ pub async fn begin(
     names: CookieNames,
     user: &User,
     headers: &HeaderMap,
+    login: Option<ProviderLogin>,
 ) -> Result<Vec<HeaderValue>, StorageError> {
     let former: Vec<_> =
         cookies(headers, names.session()).iter().map(|secret| keys::hash(secret)).collect();
@@ -155,30 +177,48 @@ pub async fn begin(
     let at = now();
     let session =
         Session { user: user.account.name.clone(), xsrf: keys::secret(), created: at, seen: at };
+    let id = number(&secret);
+    let login = login.map(|login| ProviderSession {
+        session: hash,
+        number: id.clone(),
+        issuer: login.issuer,
+        subject: login.subject,
+        sid: login.sid,
+        id_token: login.id_token,
+    });
     hub.storage
         .write(move |database| {
             for hash in &former {
                 database.end_session(hash)?;
             }
             database.touch_users(&[(session.user.clone(), at)])?;
-            database.add_session(&hash, &session)
+            database.together(|database| {
+                database.add_session(&hash, &session)?;
+                login.map_or(Ok(()), |login| database.add_provider_session(&login))
+            })
         })
         .await?;
     let cookies = [
         names.set(names.session(), &secret, ABSOLUTE.0),
-        names.set(SESSION_ID, &number(&secret), ABSOLUTE.0),
+        names.set(SESSION_ID, &id, ABSOLUTE.0),
         names.set(&names.before_login(), "", 0),
     ];
     Ok(cookies.into_iter().flatten().collect())
 }
 
 /// Ends the session of a request with the OAuth tokens that came of it. Returns the cookies that
-/// make the browser forget it. Without a live session nothing is deleted.
+/// make the browser forget it, and the provider's login that the session came of. Without a live
+/// session nothing is deleted.
 ///
 /// # Errors
 /// When it could not be saved.
-pub async fn end(hub: &Arc<Hub>, headers: &HeaderMap) -> Result<Vec<HeaderValue>, StorageError> {
+pub async fn end(
+    hub: &Arc<Hub>,
+    headers: &HeaderMap,
+) -> Result<(Vec<HeaderValue>, Option<ProviderSession>), StorageError> {
+    let mut provider = None;
     if let Some(live) = find(hub, headers)? {
+        provider = hub.storage.read(|reader| reader.provider_session(&live.hash))?;
         let session = live.hash.to_vec();
         let mut hashes = hub
             .storage
@@ -193,7 +233,35 @@ pub async fn end(hub: &Arc<Hub>, headers: &HeaderMap) -> Result<Vec<HeaderValue>
     }
     let names = CookieNames::of(&hub.config().hub).unwrap_or(CookieNames::Plain);
     let gone = [names.session(), SESSION_ID].map(|name| names.set(name, "", 0));
-    Ok(gone.into_iter().flatten().collect())
+    Ok((gone.into_iter().flatten().collect(), provider))
+}
+
+/// Ends the sessions that came of a provider's logins, with their OAuth tokens. Returns how many.
+///
+/// # Errors
+/// When it could not be saved.
+pub async fn end_provider_sessions(
+    hub: &Hub,
+    sessions: Vec<ProviderSession>,
+) -> Result<usize, StorageError> {
+    let count = sessions.len();
+    let hashes = hub
+        .storage
+        .write(move |database| {
+            let mut hashes = Vec::new();
+            for ended in &sessions {
+                let user = database.reader()?.session(&ended.session)?.map(|found| found.user);
+                database.end_session(&ended.session)?;
+                if let Some(user) = user {
+                    hashes.extend(database.delete_session_tokens(&user, &ended.number)?);
+                }
+                hashes.push(ended.session.to_vec());
+            }
+            Ok(hashes)
+        })
+        .await?;
+    hub.forget_tokens(hashes);
+    Ok(count)
 }
 
 /// The cookie with a session's number, for a browser that lost it.
@@ -231,7 +299,7 @@ pub fn before_login_cookies(names: CookieNames, headers: &HeaderMap) -> Vec<Stri
 
 /// All values of a cookie. There may be several: a notebook page can set a second one of the same
 /// name for a longer path, so none of them is trusted for being the first.
-fn cookies(headers: &HeaderMap, name: &str) -> Vec<String> {
+pub(super) fn cookies(headers: &HeaderMap, name: &str) -> Vec<String> {
     headers
         .get_all(COOKIE)
         .iter()

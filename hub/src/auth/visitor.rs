@@ -47,7 +47,7 @@ impl Visitor {
 fn find(parts: &Parts, hub: &Hub) -> Result<Option<Visitor>, Refusal> {
     let live = session::find(hub, &parts.headers)?;
     Ok(live.map(|live| Visitor {
-        admin: live.user.admin,
+        admin: hub.is_admin(&live.user),
         user: live.user,
         xsrf: live.xsrf,
         session: live.id,

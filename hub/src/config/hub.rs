@@ -8,6 +8,7 @@ use toml::Spanned;
 
 use super::HubConfig;
 use super::draft::Draft;
+use super::login::{self, Login, LoginSection};
 use super::sources::{File, Version};
 use super::value::Written;
 
@@ -21,6 +22,8 @@ struct HubToml {
     agents: AgentsSection,
     #[serde(default)]
     proxy: ProxySection,
+    #[serde(default)]
+    login: LoginSection,
 }
 
 #[derive(Deserialize)]
@@ -82,8 +85,10 @@ fn default_admin_socket() -> PathBuf {
 }
 
 /// Reads `hub.toml`; if it is not good, that is noted.
-pub fn take(draft: &mut Draft) -> Option<HubConfig> {
-    let (file, toml) = draft.sources.one::<HubToml>("hub")?;
+pub fn take(draft: &mut Draft) -> Option<(HubConfig, Login)> {
+    let (file, mut toml) = draft.sources.one::<HubToml>("hub")?;
+    let section = std::mem::take(&mut toml.login);
+    let login = login::take(&mut draft.sources, file, section);
     if let Some(text) = &toml.hub.timezone {
         let zone = draft.sources.parsed(file.at(text), text.get_ref(), |name| match name {
             // Known without the system's database.
@@ -98,7 +103,7 @@ pub fn take(draft: &mut Draft) -> Option<HubConfig> {
     {
         draft.settings.lost_after = after;
     }
-    addresses(draft, file, toml)
+    Some((addresses(draft, file, toml)?, login))
 }
 
 fn addresses(draft: &mut Draft, file: File, toml: HubToml) -> Option<HubConfig> {

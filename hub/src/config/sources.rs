@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use berth_common::{ByteCount, Seconds};
 use berth_core::settings::Cite;
@@ -17,8 +17,18 @@ use super::diagnostic::{Diagnostic, Diagnostics, Severity};
 use super::value::{self, Written};
 
 /// Each subject is `SUBJECT.toml`, `SUBJECT.d/*.toml`, or both.
-const SUBJECTS: [&str; 8] =
-    ["hub", "hosts", "images", "pools", "profiles", "access", "quotas", "trainings"];
+const SUBJECTS: [&str; 10] = [
+    "hub",
+    "hosts",
+    "images",
+    "pools",
+    "profiles",
+    "access",
+    "quotas",
+    "trainings",
+    "directory",
+    "roles",
+];
 
 /// Files of other programs, which packages put into the same folder.
 const OTHERS: [&str; 1] = ["proxy"];
@@ -68,6 +78,8 @@ struct Expected {
 
 /// All files of the folder, with what was found wrong so far.
 pub struct Sources {
+    /// Where the files lie that these name, such as those of secrets; `None`: they are not opened.
+    folder: Option<PathBuf>,
     files: Vec<Source>,
     /// Subjects of which a file could not be read: names that it may define are not missed.
     broken: BTreeSet<&'static str>,
@@ -79,6 +91,7 @@ impl Sources {
     /// Reads the folder: each subject's file, then its fragments in name order.
     pub fn read(folder: &Path) -> Self {
         let mut sources = Self {
+            folder: Some(folder.to_owned()),
             files: Vec::new(),
             broken: BTreeSet::new(),
             expected: Vec::new(),
@@ -101,6 +114,17 @@ impl Sources {
             }
         }
         sources
+    }
+
+    /// The same, but the files that these name are not opened: somebody else wrote them.
+    pub fn read_alone(folder: &Path) -> Self {
+        Self { folder: None, ..Self::read(folder) }
+    }
+
+    /// Where a file lies that one of these names; a relative path begins at their folder. `None`
+    /// when it is not to be opened.
+    pub fn other_file(&self, path: &Path) -> Option<PathBuf> {
+        self.folder.as_ref().map(|folder| folder.join(path))
     }
 
     fn read_file(&mut self, folder: &Path, subject: &'static str, name: &str, must_be: bool) {
@@ -162,6 +186,12 @@ impl Sources {
             self.found.push(Diagnostic::of_file(name, "config.duplicate", message));
         }
         self.all(subject).into_iter().next()
+    }
+
+    /// The same for a subject that need not be there.
+    pub fn one_if_any<T: DeserializeOwned>(&mut self, subject: &str) -> Option<(File, T)> {
+        let is_there = self.files.iter().any(|source| source.subject == subject);
+        if is_there { self.one(subject) } else { None }
     }
 
     /// Notes an error at a place.

@@ -88,6 +88,13 @@ impl Replayed {
 
 /// The answer to a recorded request on the floor of its time, under these settings.
 pub fn again(decision: &Decision, floor: &Floor, settings: &Arc<Settings>) -> Verdict {
+    if let reason @ (Reason::RefusedAccountInvalid
+    | Reason::RefusedAccountUnavailable
+    | Reason::RefusedAccountUnknown) = decision.reason()
+    {
+        // The directory's word, which no file of rules changes.
+        return Verdict { outcome: "refused", reason, cite: None };
+    }
     let fleet = person(decision, floor, settings);
     let wish = queue::again(&decision.ask);
     let account = account(decision);

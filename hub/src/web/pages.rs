@@ -12,6 +12,7 @@ pub mod hosts;
 mod login;
 pub mod pending;
 pub mod progress;
+mod provider;
 mod servers;
 mod shell;
 mod spawn;
@@ -41,6 +42,9 @@ pub fn router() -> Router<Arc<Hub>> {
         .route("/", get(home::entry))
         .route("/hub/", get(home::entry))
         .route("/hub/login", get(login::show).post(login::submit))
+        .route("/hub/oauth_login", get(provider::begin))
+        .route("/hub/oauth_callback", get(provider::finish))
+        .route("/hub/backchannel_logout", post(provider::logout))
         .route("/hub/logout", get(login::leave).post(login::leave_for_sure))
         .route("/hub/home", get(home::show))
         .route("/hub/spawn", get(spawn::show).post(spawn::start))

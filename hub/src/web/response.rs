@@ -27,6 +27,15 @@ const PAGE_POLICY: HeaderValue = HeaderValue::from_static(
      connect-src 'self'; font-src 'self'; form-action 'self'; frame-ancestors 'none'; \
      base-uri 'none'; object-src 'none'",
 );
+
+/// The same where a form of ours leads on to the identity provider: that of the logout.
+fn page_policy(hub: &Hub) -> HeaderValue {
+    let Some(origin) = hub.providers.logout_origin() else { return PAGE_POLICY };
+    let policy = PAGE_POLICY;
+    let Ok(policy) = policy.to_str() else { return PAGE_POLICY };
+    let with = format!("form-action 'self' {origin};");
+    HeaderValue::from_str(&policy.replace("form-action 'self';", &with)).unwrap_or(PAGE_POLICY)
+}
 /// One origin serves everything, so its pages need none of a browser's devices.
 const PERMISSIONS: HeaderValue =
     HeaderValue::from_static("camera=(), geolocation=(), microphone=(), payment=(), usb=()");
@@ -40,7 +49,7 @@ pub async fn finish(State(hub): State<Arc<Hub>>, request: Request, next: Next) -
     let route = request.extensions().get::<MatchedPath>().cloned();
     let mut response = next.run(request).await;
     let https = hub.config().hub.is_https();
-    complete(response.headers_mut(), is_api, https);
+    complete(response.headers_mut(), is_api, https, &hub);
     let route = route.as_ref().map_or("no route", MatchedPath::as_str);
     let (status, millis) = (response.status().as_u16(), begun.elapsed().as_millis());
     if status >= 500 {
@@ -51,7 +60,7 @@ pub async fn finish(State(hub): State<Arc<Hub>>, request: Request, next: Next) -
     response
 }
 
-fn complete(headers: &mut HeaderMap, is_api: bool, https: bool) {
+fn complete(headers: &mut HeaderMap, is_api: bool, https: bool, hub: &Hub) {
     let fixed = [
         (
             HeaderName::from_static("x-jupyterhub-version"),
@@ -76,7 +85,7 @@ fn complete(headers: &mut HeaderMap, is_api: bool, https: bool) {
     }
     let is_html =
         headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
-    let policy = if is_api && !is_html { API_POLICY } else { PAGE_POLICY };
+    let policy = if is_api && !is_html { API_POLICY } else { page_policy(hub) };
     headers.entry(CONTENT_SECURITY_POLICY).or_insert(policy);
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     if is_api {

@@ -4,3 +4,4 @@ mod folder;
 mod meaning;
 mod mistakes;
 mod mutations;
+mod people;

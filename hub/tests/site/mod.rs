@@ -20,8 +20,10 @@ use berth_common::{
 };
 use berth_core::settings::{Cite, HostSettings, Image, Pool, Profile, Quota, Quotas, Settings};
 use berth_core::{Event, Server};
+use berth_hub::auth::oidc::Providers;
 use berth_hub::ca::Ca;
-use berth_hub::config::{Config, HubConfig};
+use berth_hub::config::{Config, HubConfig, People};
+use berth_hub::directory::Directory;
 use berth_hub::keys::Keys;
 use berth_hub::site::Hub;
 use berth_hub::storage::Storage;
@@ -63,10 +65,13 @@ impl Site {
             config: ArcSwap::from_pointee(Config {
                 settings,
                 hub: hub_config(public_url, insecure_cookies, state),
+                people: People::default(),
             }),
             fleet,
             storage,
             keys: Keys::open(&state.join("ca")).unwrap(),
+            providers: Providers::default(),
+            directory: Directory::default(),
             ca: Ca::open(&state.join("ca")).unwrap(),
             revoked: revoked_in,
             routed: watch::Sender::new(BTreeMap::new()),

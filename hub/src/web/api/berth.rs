@@ -1,5 +1,6 @@
 //! Our own API: JSON with a schema version, stable names, bytes as integers, moments as ISO 8601.
 
+pub mod accounts;
 pub mod decisions;
 pub mod floor;
 pub mod hosts;

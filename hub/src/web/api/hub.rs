@@ -5,10 +5,13 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, HeaderName};
-use serde_json::{Value, json};
+use axum::http::{HeaderMap, StatusCode, Uri};
+use serde_json::{Map, Value, json};
 
 use crate::auth::Caller;
+use crate::routes;
 use crate::site::Hub;
+use crate::web::api::page::{self, Page};
 use crate::web::error::ApiError;
 use crate::web::response::JUPYTERHUB_VERSION;
 
@@ -35,4 +38,47 @@ pub async fn info(caller: Caller) -> Result<Json<Value>, ApiError> {
         "spawner": own,
         "authenticator": own,
     })))
+}
+
+/// `GET /hub/api/proxy`: the proxy's routes, as JupyterHub shows them.
+pub async fn proxy(
+    State(hub): State<Arc<Hub>>,
+    caller: Caller,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Json<Value>, ApiError> {
+    caller.require_for_all("proxy")?;
+    let page = Page::read(&uri, &headers)?;
+    let table = routes::table(&hub).await.ok_or_else(|| {
+        ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "The proxy does not answer at the moment.")
+    })?;
+    let table = table.as_object().cloned().unwrap_or_default();
+    let total = table.len();
+    let shown = table.into_iter().skip(page.offset).take(page.limit);
+    let items: Map<String, Value> = shown.map(|(path, record)| route(&path, record)).collect();
+    if !page.with_place {
+        return Ok(Json(Value::Object(items)));
+    }
+    let place = page::place(&hub, &headers, &uri, &page, items.len(), total);
+    Ok(Json(json!({ "items": items, "_pagination": place })))
+}
+
+fn route(path: &str, record: Value) -> (String, Value) {
+    let spec = format!("{}/", path.trim_end_matches('/'));
+    let Value::Object(mut data) = record else { return (spec, Value::Null) };
+    let target = data.remove("target");
+    let route = json!({ "routespec": spec, "target": target, "data": data });
+    (spec, route)
+}
+
+/// `GET /hub/api/services`: there are none.
+pub async fn services(caller: Caller) -> Result<Json<Value>, ApiError> {
+    caller.require("list:services")?;
+    Ok(Json(json!({})))
+}
+
+/// `GET /hub/api/services/:name`.
+pub async fn service(caller: Caller) -> Result<Json<Value>, ApiError> {
+    caller.require("read:services")?;
+    Err(ApiError::no_resource())
 }

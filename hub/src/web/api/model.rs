@@ -80,8 +80,8 @@ fn whole(hub: &Hub, fleet: &Fleet, user: &User) -> Value {
     json!({
         "kind": "user",
         "name": account.name,
-        "admin": user.admin,
-        "roles": if user.admin { vec!["admin", "user"] } else { vec!["user"] },
+        "admin": hub.is_admin(user),
+        "roles": roles(hub, user),
         "groups": groups,
         "server": url,
         "pending": pending,
@@ -90,6 +90,14 @@ fn whole(hub: &Hub, fleet: &Fleet, user: &User) -> Value {
         "auth_state": null,
         "user_info": null,
     })
+}
+
+/// The names of a person's roles: the site's, and those that are built in.
+fn roles(hub: &Hub, user: &User) -> BTreeSet<String> {
+    let config = hub.config();
+    let of_site = config.people.roles.of(&user.account).map(|(name, _)| name.to_owned());
+    let admin = hub.is_admin(user).then(|| "admin".to_owned());
+    of_site.chain(admin).chain(["user".to_owned()]).collect()
 }
 
 /// The person's servers by name; `None` when the caller may not read any of them.
@@ -157,7 +165,7 @@ pub fn progress_url(server: &Server) -> String {
 }
 
 /// A token, without its secret.
-pub fn token(token: &Token, owner: &User) -> Map<String, Value> {
+pub fn token(hub: &Hub, token: &Token, owner: &User) -> Map<String, Value> {
     let client = match token.kind {
         TokenKind::Api => "JupyterHub",
         TokenKind::Oauth => token.client.as_str(),
@@ -167,7 +175,7 @@ pub fn token(token: &Token, owner: &User) -> Map<String, Value> {
         "id": token_id(token.id),
         "kind": "api_token",
         "roles": [],
-        "scopes": scopes_of(token, owner).list(),
+        "scopes": scopes_of(token, owner, &hub.config().people.roles).list(),
         "created": token.created.to_string(),
         "last_activity": token.last_used.map(|at| at.to_string()),
         "expires_at": token.expires.map(|at| at.to_string()),

@@ -18,6 +18,7 @@ use berth_store::OauthCode;
 use crate::auth::scopes::{IDENTIFY, Scopes};
 use crate::auth::visitor::found;
 use crate::auth::{CheckedForm, Visitor, form, session};
+use crate::config::roles::Roles;
 use crate::keys;
 use crate::site::Hub;
 use crate::web::error::{page, unavailable};
@@ -99,9 +100,9 @@ fn client_scopes(server: &Server) -> Vec<String> {
 }
 
 /// Whether a scope is one that a server's client may ask for.
-fn is_allowed(scope: &str, server: &Server, owner: &berth_store::User) -> bool {
+fn is_allowed(scope: &str, server: &Server, owner: &berth_store::User, roles: &Roles) -> bool {
     let list = client_scopes(server);
-    let allowed = Scopes::parse(&list, owner).unwrap_or_default();
-    let asked = Scopes::parse(&[scope.to_owned()], owner);
+    let allowed = Scopes::parse(&list, owner, roles).unwrap_or_default();
+    let asked = Scopes::parse(&[scope.to_owned()], owner, roles);
     asked.is_ok_and(|asked| allowed.cover(&asked, &owner.account.groups))
 }

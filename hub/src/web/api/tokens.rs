@@ -15,6 +15,7 @@ use crate::auth::password::{self, PasswordError};
 use crate::auth::principal::Via;
 use crate::auth::scopes::Scopes;
 use crate::auth::{Caller, MaybeCaller, login};
+use crate::config::roles::ADMIN;
 use crate::keys;
 use crate::site::Hub;
 use crate::web::api::body::{self, JsonBody};
@@ -38,7 +39,7 @@ pub async fn list(
     let models: Vec<_> = tokens
         .iter()
         .filter(|token| model::is_listed(token))
-        .map(|token| model::token(token, &user))
+        .map(|token| model::token(&hub, token, &user))
         .collect();
     Ok(Json(json!({ "api_tokens": models })))
 }
@@ -51,7 +52,7 @@ pub async fn show(
 ) -> Result<Json<Value>, ApiError> {
     let user = caller.require_user(&["read:tokens"], find_user(&hub, &name)?)?;
     let token = find(&hub, &user, &id)?;
-    Ok(Json(Value::Object(model::token(&token, &user))))
+    Ok(Json(Value::Object(model::token(&hub, &token, &user))))
 }
 
 /// `DELETE /users/:name/tokens/:id`. With an OAuth token go all of the same client.
@@ -107,13 +108,13 @@ pub async fn create(
         .filter(|user| caller.scopes.reach_user("tokens", &user.account))
         .ok_or_else(not_allowed)?;
     body::only(&body, &["note", "expires_in", "scopes", "roles", "auth"])?;
-    let token = draft(&caller, &user, &body, now())?;
+    let token = draft(&hub, &caller, &user, &body, now())?;
     let text = keys::api_token();
     let hash = keys::hash(&text);
     let saved = token.clone();
     let id = hub.storage.write(move |database| database.add_token(&hash, &saved)).await?;
     tracing::info!(user = %user.account.name, by = caller.name(), id, "token created");
-    let mut model = model::token(&Token { id, ..token }, &user);
+    let mut model = model::token(&hub, &Token { id, ..token }, &user);
     model.insert("token".into(), json!(text));
     Ok((StatusCode::CREATED, Json(Value::Object(model))))
 }
@@ -138,14 +139,16 @@ async fn caller(
     let user = user.map_err(|error| match error {
         PasswordError::TooMany(seconds) => ApiError::too_many(seconds),
         PasswordError::Storage(error) => error.into(),
+        error @ PasswordError::Account { .. } => ApiError::forbidden(error.to_string()),
         _ => ApiError::forbidden("Invalid username or password."),
     })?;
-    let scopes = Scopes::of_user(&user);
+    let scopes = Scopes::of_user(&user, &hub.config().people.roles);
     Ok(Caller { user: Some(user), scopes, via: Via::Session(String::new()) })
 }
 
 /// The token as asked for; nobody can give more than the caller and the owner both have.
 fn draft(
+    hub: &Hub,
     caller: &Caller,
     user: &User,
     body: &Map<String, Value>,
@@ -164,7 +167,7 @@ fn draft(
         kind: TokenKind::Api,
         user: user.account.name.clone(),
         client: "JupyterHub".into(),
-        scopes: checked_scopes(caller, user, scopes, roles)?,
+        scopes: checked_scopes(hub, caller, user, scopes, roles)?,
         note: note.chars().take(LONGEST_NOTE).collect(),
         session: None,
         server: None,
@@ -187,6 +190,7 @@ fn expires(body: &Map<String, Value>, at: Timestamp) -> Result<Option<Timestamp>
 }
 
 fn checked_scopes(
+    hub: &Hub,
     caller: &Caller,
     user: &User,
     scopes: Option<Vec<String>>,
@@ -198,14 +202,17 @@ fn checked_scopes(
         }
         (Some(scopes), None) => scopes,
         (None, Some(roles)) => {
-            roles.iter().map(|role| of_role(role)).collect::<Result<Vec<_>, _>>()?.concat()
+            roles.iter().map(|role| of_role(hub, role)).collect::<Result<Vec<_>, _>>()?.concat()
         }
-        (None, None) => return Ok(default_scopes(caller, user)),
+        (None, None) => return Ok(default_scopes(hub, caller, user)),
     };
-    let wanted =
-        Scopes::parse(&asked, user).map_err(|error| ApiError::bad_request(error.to_string()))?;
+    let config = hub.config();
+    let site = &config.people.roles;
+    let wanted = Scopes::parse(&asked, user, site)
+        .map_err(|error| ApiError::bad_request(error.to_string()))?;
     let groups = &user.account.groups;
-    if !Scopes::of_user(user).cover(&wanted, groups) || !caller.scopes.cover(&wanted, groups) {
+    if !Scopes::of_user(user, site).cover(&wanted, groups) || !caller.scopes.cover(&wanted, groups)
+    {
         return Err(ApiError::bad_request(format!(
             "Not assigning requested scopes {} not held by {} or by the one who asks",
             asked.join(", "),
@@ -215,7 +222,11 @@ fn checked_scopes(
     Ok(asked)
 }
 
-fn of_role(role: &str) -> Result<Vec<String>, ApiError> {
+fn of_role(hub: &Hub, role: &str) -> Result<Vec<String>, ApiError> {
+    let config = hub.config();
+    if let Some(role) = config.people.roles.0.get(role).filter(|_| role != ADMIN) {
+        return Ok(role.scopes.clone());
+    }
     match role {
         "token" => Ok(vec!["inherit".into()]),
         "user" => Ok(vec!["self".into()]),
@@ -228,8 +239,8 @@ fn of_role(role: &str) -> Result<Vec<String>, ApiError> {
 }
 
 /// All that the owner may do, as long as the caller may do that too; else what both may.
-fn default_scopes(caller: &Caller, user: &User) -> Vec<String> {
-    let owner = Scopes::of_user(user);
+fn default_scopes(hub: &Hub, caller: &Caller, user: &User) -> Vec<String> {
+    let owner = Scopes::of_user(user, &hub.config().people.roles);
     if caller.scopes.cover(&owner, &user.account.groups) {
         vec!["inherit".into()]
     } else {

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::header::{ACCEPT, HOST};
 use axum::http::{HeaderMap, StatusCode, Uri};
 use berth_common::{Reason, Username};
 use berth_core::Fleet;
@@ -12,27 +11,19 @@ use berth_store::User;
 use serde_json::{Value, json};
 
 use crate::actions;
-use crate::auth::next::escape;
+use crate::auth::scopes::Scopes;
 use crate::auth::{Caller, form};
 use crate::site::Hub;
-use crate::web::api::body::JsonBody;
+use crate::web::api::body::{self, JsonBody};
+use crate::web::api::page::{self, Page};
 use crate::web::api::path::Names;
 use crate::web::api::{find_user, model, servers};
 use crate::web::error::ApiError;
-
-/// Clients that send it get pages with their place in the whole.
-const PAGINATION: &str = "application/jupyterhub-pagination+json";
-/// Most users in one answer.
-const MOST: usize = 200;
-/// Users in a page when the client does not say.
-const PAGE: usize = 50;
 
 /// What a list is asked for with.
 #[derive(Debug, PartialEq, Eq)]
 struct Query {
     state: Option<Wanted>,
-    offset: usize,
-    limit: usize,
     stopped_too: bool,
     sort: Sort,
     name_filter: String,
@@ -66,8 +57,8 @@ pub async fn list(
     headers: HeaderMap,
 ) -> Result<Json<Value>, ApiError> {
     caller.require("list:users")?;
-    let pages = headers.get_all(ACCEPT).iter().any(|accept| accept == PAGINATION);
-    let query = read_query(&uri, pages)?;
+    let page = Page::read(&uri, &headers)?;
+    let query = read_query(&uri)?;
     let fleet = hub.fleet.fleet();
     let mut users = hub.storage.read(berth_store::Reader::users)?;
     users.retain(|user| {
@@ -77,31 +68,20 @@ pub async fn list(
     });
     order(&mut users, query.sort);
     let total = users.len();
-    let page = users.iter().skip(query.offset).take(query.limit);
-    let items: Vec<Value> = page
+    let shown = users.iter().skip(page.offset).take(page.limit);
+    let items: Vec<Value> = shown
         .map(|user| Value::Object(model::user(&hub, &fleet, &caller, user, query.stopped_too)))
         .collect();
-    if !pages {
+    if !page.with_place {
         return Ok(Json(Value::Array(items)));
     }
-    let after = query.offset.saturating_add(items.len());
-    let next = (after < total && !items.is_empty()).then(|| {
-        let url = next_url(&hub, &headers, &uri, after, query.limit);
-        json!({ "offset": after, "limit": query.limit, "url": url })
-    });
-    Ok(Json(json!({
-        "items": items,
-        "_pagination": {
-            "offset": query.offset, "limit": query.limit, "total": total, "next": next,
-        },
-    })))
+    let place = page::place(&hub, &headers, &uri, &page, items.len(), total);
+    Ok(Json(json!({ "items": items, "_pagination": place })))
 }
 
-fn read_query(uri: &Uri, pages: bool) -> Result<Query, ApiError> {
+fn read_query(uri: &Uri) -> Result<Query, ApiError> {
     let mut query = Query {
         state: None,
-        offset: 0,
-        limit: if pages { PAGE } else { MOST },
         stopped_too: false,
         sort: Sort { by: SortBy::Id, down: false },
         name_filter: String::new(),
@@ -109,8 +89,6 @@ fn read_query(uri: &Uri, pages: bool) -> Result<Query, ApiError> {
     for (key, value) in form::query_pairs(uri) {
         match key.as_str() {
             "state" => query.state = Some(read_state(&value)?),
-            "offset" => query.offset = number("offset", &value)?,
-            "limit" => query.limit = number("limit", &value)?.clamp(1, MOST),
             "include_stopped_servers" => {
                 query.stopped_too = !matches!(value.to_lowercase().as_str(), "0" | "false");
             }
@@ -120,10 +98,6 @@ fn read_query(uri: &Uri, pages: bool) -> Result<Query, ApiError> {
         }
     }
     Ok(query)
-}
-
-fn number(key: &str, value: &str) -> Result<usize, ApiError> {
-    value.parse().map_err(|_| ApiError::bad_request(format!("{key} must be a whole number")))
 }
 
 fn read_state(value: &str) -> Result<Wanted, ApiError> {
@@ -168,26 +142,6 @@ fn order(users: &mut [User], sort: Sort) {
     if sort.down {
         users.reverse();
     }
-}
-
-/// The next page's address, absolute and with the other arguments kept: clients follow it as is.
-fn next_url(hub: &Hub, headers: &HeaderMap, uri: &Uri, offset: usize, limit: usize) -> String {
-    let mut query = format!("offset={offset}&limit={limit}");
-    for (key, value) in form::query_pairs(uri) {
-        if key != "offset" && key != "limit" {
-            query.push_str(&format!("&{}={}", escape(&key), escape(&value)));
-        }
-    }
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let host = text("x-forwarded-host").or_else(|| text(HOST.as_str()));
-    let site = match host {
-        Some(host) => {
-            let scheme = if text("x-forwarded-proto") == Some("https") { "https" } else { "http" };
-            format!("{scheme}://{host}")
-        }
-        None => hub.config().hub.public_url.clone(),
-    };
-    format!("{site}{}?{query}", uri.path())
 }
 
 /// `GET /users/:name`.
@@ -253,6 +207,38 @@ fn needs_account() -> ApiError {
     )
 }
 
+/// `PATCH /users/:name` `{name?, admin?}`: makes administrators, and unmakes them. A name is that of
+/// an account on the hosts, so nobody is renamed here.
+pub async fn change(
+    State(hub): State<Arc<Hub>>,
+    caller: Caller,
+    Names(name): Names<String>,
+    body: JsonBody,
+) -> Result<Json<Value>, ApiError> {
+    let user = caller.require_user(&["admin:users"], find_user(&hub, &name)?)?;
+    let body = body.or_empty();
+    body::only(&body, &["name", "admin", "groups", "roles", "auth_state"])?;
+    let name: Option<String> = body::field(&body, "name")?;
+    if name.is_some_and(|name| name != user.account.name.as_str()) {
+        return Err(ApiError::bad_request(
+            "Users are not renamed here: their names are those of accounts on the hosts.",
+        ));
+    }
+    let admin: Option<bool> = body::field(&body, "admin")?;
+    if let Some(admin) = admin {
+        // No scope grants a scope that its holder lacks.
+        if !caller.scopes.cover(&Scopes::admin(), &[]) {
+            return Err(ApiError::forbidden("Only administrators can make administrators."));
+        }
+        let name = user.account.name.clone();
+        hub.storage.write(move |database| database.set_admin(&name, admin)).await?;
+        tracing::info!(user = %user.account.name, admin, by = caller.name(), "user changed");
+    }
+    let user = find_user(&hub, user.account.name.as_str())?.ok_or_else(ApiError::no_resource)?;
+    let fleet = hub.fleet.fleet();
+    Ok(Json(Value::Object(model::user(&hub, &fleet, &caller, &user, false))))
+}
+
 /// `DELETE /users/:name`: stops and forgets the person's servers first.
 pub async fn delete(
     State(hub): State<Arc<Hub>>,
@@ -299,21 +285,30 @@ mod tests {
 
     #[test]
     fn queries_are_read_as_jupyterhub_does() {
-        let read = |query: &str, pages| {
-            read_query(&format!("/hub/api/users?{query}").parse().unwrap(), pages)
+        let read = |query: &str| read_query(&format!("/hub/api/users?{query}").parse().unwrap());
+        let page = |query: &str, pages: bool| {
+            let mut headers = HeaderMap::new();
+            if pages {
+                let accept = "application/jupyterhub-pagination+json";
+                headers.insert("accept", accept.parse().unwrap());
+            }
+            Page::read(&format!("/hub/api/users?{query}").parse().unwrap(), &headers)
         };
-        assert_eq!(read("", true).unwrap().limit, 50);
-        assert_eq!(read("", false).unwrap().limit, 200);
-        assert_eq!(read("limit=0", false).unwrap().limit, 1);
-        assert_eq!(read("limit=999", true).unwrap().limit, 200);
-        assert!(read("include_stopped_servers", true).unwrap().stopped_too);
-        assert!(!read("include_stopped_servers=false", true).unwrap().stopped_too);
+        assert_eq!(page("", true).unwrap().limit, 50);
+        assert_eq!(page("", false).unwrap().limit, 200);
+        assert_eq!(page("limit=0", false).unwrap().limit, 1);
+        assert_eq!(page("limit=999", true).unwrap().limit, 200);
+        for bad in ["limit=x", "offset=-1"] {
+            assert!(page(bad, true).is_err(), "{bad}");
+        }
+        assert!(read("include_stopped_servers").unwrap().stopped_too);
+        assert!(!read("include_stopped_servers=false").unwrap().stopped_too);
         assert_eq!(
-            read("sort=-last_activity", true).unwrap().sort,
+            read("sort=-last_activity").unwrap().sort,
             Sort { by: SortBy::LastActivity, down: true }
         );
-        for bad in ["limit=x", "offset=-1", "state=asleep", "sort=shoe_size"] {
-            assert!(read(bad, true).is_err(), "{bad}");
+        for bad in ["state=asleep", "sort=shoe_size"] {
+            assert!(read(bad).is_err(), "{bad}");
         }
     }
 }

@@ -22,6 +22,8 @@ use crate::web::pages::spawn;
 struct HomePage {
     shell: Shell,
     cards: Cards,
+    /// What the owner should know about the account itself.
+    notice: Option<String>,
 }
 
 /// The part of the page that is kept up to date.
@@ -58,7 +60,9 @@ pub async fn show(
     }
     let cards = Cards::of(&fleet, owner, &visitor.xsrf, now());
     let shell = Shell::of(&visitor, "My servers", Here::Home);
-    Ok(page(StatusCode::OK, &HomePage { shell, cards }))
+    let lapse = hub.storage.read(|reader| reader.lapse(owner))?;
+    let notice = lapse.map(|lapse| format!("Your account is no longer valid. {}", lapse.why));
+    Ok(page(StatusCode::OK, &HomePage { shell, cards, notice }))
 }
 
 /// `GET /hub/` and `/`

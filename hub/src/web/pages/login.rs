@@ -24,16 +24,41 @@ struct LoginPage<'a> {
     next: &'a str,
     name: &'a str,
     error: Option<String>,
+    ways: Ways,
+}
+
+/// How this site lets people in.
+struct Ways {
+    passwords: bool,
+    /// The words on the provider's button, and where it leads.
+    provider: Option<(String, String)>,
+}
+
+impl Ways {
+    fn of(hub: &Hub, next: Option<&Next>) -> Self {
+        let login = &hub.config().people.login;
+        let url = match next {
+            Some(next) => format!("/hub/oauth_login?next={}", next.escaped()),
+            None => "/hub/oauth_login".to_owned(),
+        };
+        let provider = login.oidc.as_ref().map(|oidc| (oidc.title.clone(), url));
+        Self { passwords: login.passwords, provider }
+    }
 }
 
 /// `GET /hub/login`
-pub async fn show(MaybeVisitor(visitor): MaybeVisitor, form: LoginForm) -> Response {
+pub async fn show(
+    State(hub): State<Arc<Hub>>,
+    MaybeVisitor(visitor): MaybeVisitor,
+    form: LoginForm,
+) -> Response {
+    let ways = Ways::of(&hub, form.next.as_ref());
     let next = form.next.as_ref().map_or("", Next::as_str);
     if visitor.is_some() {
         return found(if next.is_empty() { "/hub/home" } else { next });
     }
     let shell = Shell::stranger("Log in");
-    let view = LoginPage { shell, xsrf: &form.xsrf, next, name: "", error: None };
+    let view = LoginPage { shell, xsrf: &form.xsrf, next, name: "", error: None, ways };
     let mut response = page(StatusCode::OK, &view);
     if let Some(cookie) = form.cookie {
         response.headers_mut().append(SET_COOKIE, cookie);
@@ -45,17 +70,18 @@ pub async fn show(MaybeVisitor(visitor): MaybeVisitor, form: LoginForm) -> Respo
 pub async fn submit(State(hub): State<Arc<Hub>>, attempt: LoginAttempt) -> Response {
     match log_in(&hub, &attempt).await {
         Ok(response) => response,
-        Err(refused) => again(&attempt, &refused),
+        Err(refused) => again(&hub, &attempt, &refused),
     }
 }
 
-fn again(attempt: &LoginAttempt, refused: &LoginRefused) -> Response {
+fn again(hub: &Hub, attempt: &LoginAttempt, refused: &LoginRefused) -> Response {
     let view = LoginPage {
         shell: Shell::stranger("Log in"),
         xsrf: &attempt.xsrf,
         next: attempt.next.as_ref().map_or("", Next::as_str),
         name: &attempt.shown_name,
         error: Some(refused.to_string()),
+        ways: Ways::of(hub, attempt.next.as_ref()),
     };
     let mut response = page(refused.status(), &view);
     if let Some(seconds) = refused.retry_after_s() {

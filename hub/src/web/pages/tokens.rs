@@ -11,6 +11,7 @@ use berth_process::clock::now;
 use berth_store::{Token, TokenKind};
 use serde::Deserialize;
 
+use crate::auth::scopes::Scopes;
 use crate::auth::{CheckedForm, Visitor};
 use crate::keys;
 use crate::site::Hub;
@@ -44,6 +45,8 @@ struct Row {
     created: Moment,
     used: Option<String>,
     expires: Option<Moment>,
+    /// What it allows; empty: all that its owner may.
+    scopes: String,
 }
 
 /// The fields of the form.
@@ -52,11 +55,13 @@ struct Row {
 pub struct NewToken {
     note: String,
     days: u64,
+    /// Separated by spaces; none: all that the person may.
+    scopes: String,
 }
 
 impl Default for NewToken {
     fn default() -> Self {
-        Self { note: String::new(), days: 30 }
+        Self { note: String::new(), days: 30, scopes: String::new() }
     }
 }
 
@@ -81,7 +86,7 @@ pub async fn create(
         kind: TokenKind::Api,
         user: name.clone(),
         client: CLIENT.to_owned(),
-        scopes: vec!["inherit".to_owned()],
+        scopes: scopes(&hub, &visitor, &form.scopes)?,
         note: form.note.trim().chars().take(LONGEST_NOTE).collect(),
         session: None,
         server: None,
@@ -92,6 +97,26 @@ pub async fn create(
     hub.storage.write(move |database| database.add_token(&hash, &token)).await?;
     tracing::info!(user = %name, "made an API token");
     view(&hub, &visitor, Some(secret))
+}
+
+/// The scopes of a new token. Ones that the person does not hold would allow nothing, so they are
+/// a mistake.
+fn scopes(hub: &Hub, visitor: &Visitor, typed: &str) -> Result<Vec<String>, PageError> {
+    let asked: Vec<String> = typed.split_whitespace().map(str::to_owned).collect();
+    if asked.is_empty() {
+        return Ok(vec!["inherit".to_owned()]);
+    }
+    let (config, user) = (hub.config(), &visitor.user);
+    let roles = &config.people.roles;
+    let wanted = Scopes::parse(&asked, user, roles)
+        .map_err(|error| PageError::BadForm(error.to_string()))?;
+    if Scopes::of_user(user, roles).cover(&wanted, &user.account.groups) {
+        return Ok(asked);
+    }
+    // A bare scope means everybody's; most people hold only their own.
+    Err(PageError::BadForm(format!(
+        "You do not hold {typed} yourself, or only for what is yours, e.g. read:servers!user"
+    )))
 }
 
 /// `POST /hub/token/{id}/revoke`
@@ -131,5 +156,6 @@ fn row(token: Token, now: Timestamp) -> Row {
         created: Moment::from(token.created),
         used: token.last_used.map(|at| words::ago(at, now)),
         expires: token.expires.map(Moment::from),
+        scopes: if token.scopes == ["inherit"] { String::new() } else { token.scopes.join(" ") },
     }
 }

@@ -154,7 +154,7 @@ fn check(
         }
         std::fs::write(path, text)?;
     }
-    Ok(config::load(folder.path(), now()).map(|(config, _)| config.settings))
+    Ok(config::try_settings(folder.path(), now()))
 }
 
 #[derive(Debug, Deserialize)]

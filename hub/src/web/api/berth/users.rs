@@ -15,6 +15,7 @@ use serde_json::{Map, Value, json};
 use crate::auth::password::{self, PasswordError};
 use crate::auth::scopes::Scopes;
 use crate::auth::{Caller, Gate};
+use crate::directory::check_account;
 use crate::keys;
 use crate::site::Hub;
 use crate::web::api::berth::{SCHEMA_VERSION, answer};
@@ -25,8 +26,6 @@ use crate::web::error::ApiError;
 
 /// Characters of a password that we make: 16 of 64 symbols are 96 bits.
 const MADE_LENGTH: usize = 16;
-/// More groups than this are a mistake; the kernel's own limit is higher.
-const MOST_GROUPS: usize = 1_000;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -111,26 +110,13 @@ fn account(
 ) -> Result<Account, ApiError> {
     let name: Username =
         name.parse().map_err(|error| ApiError::bad_request(format!("name: {error}")))?;
-    if uid == 0 || gid == 0 || groups.iter().any(|group| group.gid == 0) {
-        return Err(ApiError::bad_request("uid and gids must not be 0: no server runs as root"));
-    }
-    let bad_group = |group: &Group| {
-        group.name.is_empty()
-            || group.name.len() > 64
-            || group.name.chars().any(|c| !(c.is_ascii_alphanumeric() || "_-.".contains(c)))
-    };
-    if groups.len() > MOST_GROUPS || groups.iter().any(bad_group) {
-        return Err(ApiError::bad_request("groups: each is {name, gid} with a Unix group's name"));
-    }
     let home = home.unwrap_or_else(|| format!("/home/{name}"));
-    let is_plain = home.starts_with('/')
-        && home.len() <= 255
-        && home.chars().all(|c| c.is_ascii_graphic() && c != ':' && c != '\\')
-        && home.split('/').skip(1).all(|part| !part.is_empty() && part != "." && part != "..");
-    if !is_plain {
-        return Err(ApiError::bad_request("home: an absolute path without . or .. is needed"));
+    if groups.iter().any(|group| group.gid == 0) {
+        return Err(ApiError::bad_request("gids must not be 0: no server runs as root"));
     }
-    Ok(Account { name, uid, gid, groups, home })
+    let account = Account { name, uid, gid, groups, home };
+    check_account(&account).map_err(ApiError::bad_request)?;
+    Ok(account)
 }
 
 fn conflict(users: &[User], new: &User) -> Option<String> {
@@ -155,7 +141,7 @@ pub async fn set_password(
 ) -> Result<Json<Value>, ApiError> {
     let body = body.or_empty();
     body::only(&body, &["password"])?;
-    let user = may_set_password(&caller, find_user(&hub, &name)?)?;
+    let user = may_set_password(&hub, &caller, find_user(&hub, &name)?)?;
     let given: Option<String> = body::field(&body, "password")?;
     let made = given.is_none().then(make_password);
     let password = given.or_else(|| made.clone()).unwrap_or_default();
@@ -164,11 +150,9 @@ pub async fn set_password(
     let saved = hub
         .storage
         .write(move |database| {
-            // Read again: the row may have changed while the hash was computed.
-            let Some(user) = database.reader()?.user(&name)? else { return Ok(false) };
-            database.save_user(&User { password, ..user })?;
+            let found = database.set_password(&name, &password)?;
             database.end_sessions_of(&name)?;
-            Ok(true)
+            Ok(found)
         })
         .await?;
     if !saved {
@@ -183,13 +167,16 @@ pub async fn set_password(
 }
 
 /// Setting a password is becoming that person, so the caller must hold all that the person holds.
-fn may_set_password(caller: &Caller, user: Option<User>) -> Result<User, ApiError> {
+fn may_set_password(hub: &Hub, caller: &Caller, user: Option<User>) -> Result<User, ApiError> {
     let own = user.as_ref().is_some_and(|user| caller.is(user));
     if !own {
         caller.require_for_all("admin:users")?;
     }
     let user = user.ok_or_else(ApiError::no_resource)?;
-    if caller.scopes.cover(&Scopes::of_user(&user), &user.account.groups) {
+    if caller
+        .scopes
+        .cover(&Scopes::of_user(&user, &hub.config().people.roles), &user.account.groups)
+    {
         Ok(user)
     } else {
         Err(ApiError::no_scope(&["admin:users"]))
@@ -201,7 +188,10 @@ fn refused(error: PasswordError) -> ApiError {
         PasswordError::TooMany(seconds) => ApiError::too_many(seconds),
         PasswordError::Unsuitable => ApiError::bad_request(error.to_string()),
         PasswordError::Storage(error) => error.into(),
-        PasswordError::Wrong | PasswordError::Hash => {
+        PasswordError::Wrong
+        | PasswordError::Hash
+        | PasswordError::Off
+        | PasswordError::Account { .. } => {
             ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
         }
     }

@@ -85,7 +85,8 @@ pub fn read(hub: &Hub, pairs: &[(String, String)]) -> Result<Asked, Wrong> {
         None => client_scopes(&server),
         Some(text) => {
             let asked: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
-            if !asked.iter().all(|scope| is_allowed(scope, &server, &owner)) {
+            let roles = &hub.config().people.roles;
+            if !asked.iter().all(|scope| is_allowed(scope, &server, &owner, roles)) {
                 return Err(wrong("invalid_scope", None));
             }
             // Access and identity come with every token of a client.

@@ -123,6 +123,8 @@ impl Site {
             fleet,
             storage,
             keys: Keys::open(&at("keys")).unwrap(),
+            providers: Default::default(),
+            directory: Default::default(),
             ca: Ca::open(&at("ca")).unwrap(),
             revoked,
             routed: watch::Sender::new(BTreeMap::new()),
