@@ -20,6 +20,11 @@ pub fn path(segments: &[&str]) -> String {
     })
 }
 
+/// A value as an argument of a query.
+pub fn argument(value: &str) -> String {
+    utf8_percent_encode(value, SEGMENT).to_string()
+}
+
 /// Reads something. `what` completes "cannot ..." for people.
 ///
 /// # Errors

@@ -20,6 +20,7 @@ mod simulate;
 mod token;
 mod user;
 mod whoami;
+mod whois;
 
 /// Notebook servers on a fleet of machines.
 #[derive(Debug, Parser)]
@@ -42,6 +43,8 @@ enum Noun {
     Logout(logout::Args),
     /// Whose token this is and what it allows
     Whoami(whoami::Args),
+    /// What the account directory says of somebody (administrators)
+    Whois(whois::Args),
     /// Notebook servers
     #[command(subcommand)]
     Server(server::Verb),
@@ -88,6 +91,7 @@ pub async fn run(line: &CommandLine) -> Result<Exit, Problem> {
         Noun::Login(args) => login::run(args, common).await,
         Noun::Logout(args) => logout::run(args, common).await,
         Noun::Whoami(args) => whoami::run(args, common).await,
+        Noun::Whois(args) => whois::run(args, common).await,
         Noun::Server(verb) => server::run(verb, common).await,
         Noun::Ls(args) => server::list::run(args, common).await,
         Noun::Profile(verb) => profile::run(verb, common).await,

@@ -14,6 +14,7 @@ use crate::print::{Cell, Column, note, say};
 use crate::problem::{Exit, Problem};
 
 mod add;
+mod link;
 mod list;
 mod password;
 
@@ -26,6 +27,10 @@ pub enum Verb {
     List(list::Args),
     /// Set a password
     Password(password::Args),
+    /// Let an identity of the provider log in as an account
+    Link(link::Args),
+    /// No longer let it
+    Unlink(link::Args),
 }
 
 /// Does what the verb says.
@@ -34,6 +39,8 @@ pub async fn run(verb: &Verb, common: &Common) -> Result<Exit, Problem> {
         Verb::Add(args) => add::run(args, common).await,
         Verb::List(args) => list::run(args, common).await,
         Verb::Password(args) => password::run(args, common).await,
+        Verb::Link(args) => link::run(args, common).await,
+        Verb::Unlink(args) => link::undo(args, common).await,
     }
 }
 

@@ -91,6 +91,12 @@ pub fn answer(who: &str, call: &str, sent: &Value, before: usize) -> Answer {
         ("GET", ["berth", "profiles"]) => ok(part("profiles", profiles(admin))),
         ("GET", ["berth", "users"]) => ok(part("users", users())),
         ("POST", ["berth", "users"]) => add_user(sent),
+        ("GET", ["berth", "users", "alice", "account"]) => ok(part("account", account())),
+        ("GET", ["berth", "users", "dora", "account"]) => ok(part("account", ended_account())),
+        ("POST", ["berth", "users", "alice", "identities"]) => {
+            created(part("identity", sent.clone()))
+        }
+        ("DELETE", ["berth", "users", "alice", "identities"]) => empty(204),
         ("POST", ["berth", "users", name, "password"]) => set_password(name, sent),
         ("GET", ["users", "alice", "tokens"]) => ok(json!({ "api_tokens": tokens() })),
         ("DELETE", ["users", "alice", "tokens", "a12" | "a20"]) => empty(204),
@@ -101,6 +107,35 @@ pub fn answer(who: &str, call: &str, sent: &Value, before: usize) -> Answer {
         ("DELETE", ["users", _, "server" | "servers", ..]) => empty(204),
         _ => refusal(404, "There is no such endpoint."),
     }
+}
+
+fn account() -> Value {
+    json!({
+        "name": "alice", "standing": "valid", "reason": null, "why": "", "known_here": true,
+        "admin": false, "invalid_since": null,
+        "account": { "name": "alice", "uid": 20001, "gid": 30001, "home": "/pbs/home/a/alice",
+            "groups": [{ "name": "atlas", "gid": 30001 }, { "name": "school", "gid": 0 }] },
+        "sources": [
+            { "source": "ldap", "knows": true, "says": {}, "down": null,
+              "at": "2026-05-11T14:00:00.000000Z" },
+            { "source": "idnum", "knows": true, "says": {}, "down": "no answer within 5 s",
+              "at": "2026-05-11T12:03:00.000000Z" },
+        ],
+        "identities": [
+            { "issuer": "https://keycloak.example.org/realms/cc", "subject": "4711",
+              "linked": "2026-05-01T08:00:00.000000Z" },
+        ],
+    })
+}
+
+fn ended_account() -> Value {
+    json!({
+        "name": "dora", "standing": "invalid", "reason": "refused.account.invalid",
+        "why": "idnum says that dora is not valid: contract ended.", "known_here": true,
+        "admin": false, "invalid_since": "2026-05-10T08:00:00.000000Z", "account": null,
+        "sources": [{ "source": "idnum", "knows": true, "says": {}, "down": null, "at": null }],
+        "identities": [],
+    })
 }
 
 pub fn ok(body: Value) -> Answer {
