@@ -39,6 +39,7 @@ async fn every_command_that_reads_understands_the_hub() {
         &["plan", "config", config, "--replay", "1d"],
         &["user", "list"],
         &["whoami"],
+        &["whois", "reader"],
     ];
     let folder = std::env::var("BERTH_BIN").unwrap_or_else(|_| "target/release".into());
     for arguments in commands {
