@@ -1,4 +1,5 @@
-// The real OpenID Connect provider of the tests: oidc-provider, with Keycloak's paths and claims.
+// The real OpenID Connect provider of the tests: oidc-provider, with Keycloak's paths and claims. Version 8 is
+// the last that runs on Debian 12's Node.js 18.
 // Environment: USERS (a JSON file), RP (Berth's address), PORT (0: any). Prints its issuer.
 import crypto from 'node:crypto';
 import { once } from 'node:events';
@@ -38,7 +39,6 @@ const provider = new Provider(issuer, {
     groups: ['groups'],
   },
   conformIdTokenClaims: false, // claims in the ID token too, as Keycloak does
-  fetch: (url, { dispatcher, ...options }) => globalThis.fetch(url, options), // loopback is allowed
   findAccount: (_, id) => users()[id] && { accountId: id, claims: () => ({ ...users()[id].claims, sub: id }) },
   loadExistingGrant: async (ctx) => { // no consent page
     const { client, session } = ctx.oidc;
