@@ -226,6 +226,14 @@ impl Ledger {
         taken.collect()
     }
 
+    /// It could not be written down: the next call tells it again. A file that is missing for
+    /// that reason must not pass for one that an administrator has removed.
+    pub fn still_unsaved(&mut self, gpu: &GpuId) {
+        if let Some(entry) = self.entries.get_mut(gpu) {
+            entry.dirty = true;
+        }
+    }
+
     /// GPUs that are set aside or away: an administrator may clear them.
     pub fn clearable(&self) -> Vec<GpuId> {
         let of = |entry: &Entry| {
@@ -355,11 +363,9 @@ impl Entry {
         }
         let left = self.left_since.filter(|since| now.millis_since(*since) >= LEFT_MS);
         left.map(|_| {
-            format!(
-                "{} of its memory are held, and no process shows: one that hangs, or is hidden \
-                 in another pid namespace",
-                device.memory.used()
-            )
+            "its memory is held, and no process shows: one that hangs, or is hidden in another pid \
+             namespace"
+                .into()
         })
     }
 

@@ -13,6 +13,9 @@ use super::reading::{Absence, Process, Reading};
 /// that the GPUs are idle nor that they are gone.
 pub const STALE_MS: u64 = 10_000;
 
+/// What is said then.
+const SILENT: &str = "unknown: NVML does not answer, the driver may hang";
+
 /// A process that has just begun may belong to a container that this agent does not know yet, and
 /// one that ends is still listed for a moment: so long it is no stranger in reports.
 const STRANGER_MS: u64 = 1_500;
@@ -73,15 +76,14 @@ pub struct User {
 }
 
 impl User {
-    /// For people.
+    /// For people. Without numbers that change: what sets a GPU aside is told at once, and kept.
     fn words(&self) -> String {
-        let held = self.process.memory.map_or(String::new(), |held| format!(" with {held}"));
         let Owner { uid, program, container, .. } = &self.owner;
         let place = match container {
             Some(id) => format!(" in container {}", id.get(..12).unwrap_or(id)),
             None => String::new(),
         };
-        format!("{program} (process {}, uid {uid}{place}){held}", self.process.pid)
+        format!("{program} (process {}, uid {uid}{place})", self.process.pid)
     }
 }
 
@@ -127,19 +129,15 @@ pub enum Patience {
 }
 
 impl Picture {
-    /// Why NVML is not answering; `None` while it does.
+    /// Why nothing is known, when NVML has not answered for too long.
     fn silence(&self, now: Timestamp) -> Option<String> {
-        let age = now.millis_since(self.looked);
-        (age >= STALE_MS).then(|| {
-            format!("unknown: NVML has not answered for {} s; the driver may hang", age / 1000)
-        })
+        (now.millis_since(self.looked) >= STALE_MS).then(|| SILENT.to_owned())
     }
 
     /// The same of a library that did not answer when it was asked: nothing may be given on it.
     #[must_use]
     pub fn silent(&self) -> Self {
-        let why = "unknown: NVML does not answer; the driver may hang".to_owned();
-        Self { absence: Some(Absence::Other(why)), ..self.clone() }
+        Self { absence: Some(Absence::Other(SILENT.to_owned())), ..self.clone() }
     }
 
     /// Why a GPU may not be given now.

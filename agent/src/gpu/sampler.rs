@@ -62,6 +62,7 @@ impl Shared {
             }
             if let Err(error) = memos.write(&gpu, &memo) {
                 tracing::error!("a GPU's state is not remembered: {error}");
+                ledger.still_unsaved(&gpu);
             }
         }
         let picture = Arc::new(ledger.picture());

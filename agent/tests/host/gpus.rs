@@ -80,7 +80,7 @@ async fn the_hub_hears_how_the_gpus_are_while_it_changes() {
     let report = hub.heard("a stranger", |report| !trouble(report, 1).is_empty()).await;
     assert_eq!(
         trouble(&report, 1),
-        format!("used by somebody else: sleep (process {pid}, uid 4242) with 2 GB")
+        format!("used by somebody else: sleep (process {pid}, uid 4242)")
     );
     assert_eq!(trouble(&report, 0), "");
     let busy = |report: &Report| report.facts.gpus.used[1].busy == Some(80);
@@ -132,6 +132,11 @@ async fn the_hub_hears_how_the_gpus_are_while_it_changes() {
     let unknown = host.output(&["gpu-clear", "GPU-none"]).await;
     assert!(text(&unknown).contains("nothing is remembered of GPU-none"), "{}", text(&unknown));
 
+    let status = format!("/proc/{}/status", process.id().unwrap());
+    let status = std::fs::read_to_string(status).unwrap();
+    let resident = status.lines().find(|line| line.starts_with("VmRSS")).unwrap();
+    println!("an agent that looks at four GPUs: {resident}");
+
     // Gone, and forgotten.
     fake.says("count = 3\n");
     let gone = |report: &Report| trouble(report, 3).starts_with("it is not in the host any more");
@@ -141,8 +146,7 @@ async fn the_hub_hears_how_the_gpus_are_while_it_changes() {
 
     // The library hangs: unknown, neither well nor gone, and the agent goes on.
     fake.says("count = 3\nhang = 1\n");
-    let unknown =
-        |report: &Report| trouble(report, 0).starts_with("unknown: NVML has not answered");
+    let unknown = |report: &Report| trouble(report, 0).starts_with("unknown: NVML does not answer");
     let report = hub.heard("that nothing is known", unknown).await;
     assert_eq!(report.gpus.len(), 3);
     assert!(report.facts.gpus.trouble.starts_with("unknown:"));

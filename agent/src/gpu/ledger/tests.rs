@@ -207,6 +207,18 @@ fn an_administrator_clears_what_is_there_and_forgets_what_is_gone() {
 }
 
 #[test]
+fn a_mark_that_could_not_be_written_is_not_taken_for_one_that_was_cleared() {
+    let mut world = World::new();
+    world.after(0);
+    world.xid(0, 79);
+    assert_eq!(world.ledger.unsaved().len(), 2);
+    world.ledger.still_unsaved(&id("GPU-0"));
+    assert_eq!(world.ledger.clearable(), []);
+    assert_eq!(world.ledger.unsaved().len(), 1, "told again");
+    assert_eq!(world.ledger.clearable(), [id("GPU-0")]);
+}
+
+#[test]
 fn what_the_device_itself_says_sets_it_aside() {
     type Case = (&'static str, fn(&mut Reading));
     let cases: [Case; 4] = [
@@ -260,7 +272,7 @@ fn strangers_set_a_gpu_aside_and_owners_do_not() {
     world.after(1000);
     world.after(1000);
     let words = world.trouble(1);
-    assert_eq!(words, "used by somebody else: python3 (process 11, uid 1234) with 2 GB");
+    assert_eq!(words, "used by somebody else: python3 (process 11, uid 1234)");
 
     world.change(1, |it| it.processes.clear());
     world.enters(1, 10, Some(&"a".repeat(64)), 20_001);
@@ -297,7 +309,7 @@ fn memory_without_a_process_is_waited_for_and_then_told() {
     world.after(59_000);
     assert_eq!(world.trouble(0), "", "a process may take a minute to disappear");
     world.after(1000);
-    assert!(world.trouble(0).starts_with("4 GB of its memory are held"), "{}", world.trouble(0));
+    assert!(world.trouble(0).starts_with("its memory is held"), "{}", world.trouble(0));
     world.change(0, |it| it.memory.free = ByteCount(11 * GIB));
     world.after(1000);
     assert_eq!(world.trouble(0), "");
@@ -324,7 +336,7 @@ fn a_library_that_hangs_makes_everything_unknown() {
     world.millis += 9_999;
     assert_eq!(world.trouble(0), "");
     world.millis += 1;
-    assert!(world.trouble(0).starts_with("unknown: NVML has not answered for 10 s"));
+    assert!(world.trouble(0).starts_with("unknown: NVML does not answer"));
     let facts = world.ledger.picture().facts(&world.holders, moment(world.millis).steady);
     assert!(facts.trouble.starts_with("unknown:"));
 }

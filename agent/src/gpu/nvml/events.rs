@@ -64,7 +64,13 @@ impl Waiter {
 
 impl Events for Waiter {
     fn run(self: Box<Self>, take: &mut dyn FnMut(Event)) {
-        let Some(set) = self.register() else { return };
+        let Some(set) = self.register() else {
+            // No GPU reports any. The thread stays, or another would be begun every second.
+            while !self.closed.load(Ordering::Relaxed) {
+                std::thread::sleep(PAUSE);
+            }
+            return;
+        };
         while !self.closed.load(Ordering::Relaxed) {
             match set.wait(WAIT_MS) {
                 Ok(data) => {

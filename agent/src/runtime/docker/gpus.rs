@@ -164,6 +164,30 @@ mod tests {
     }
 
     #[test]
+    fn refusals_are_told_apart_by_their_text() {
+        let of_engine = [
+            "could not select device driver \"nvidia\" with capabilities: [[gpu]]",
+            "could not select device driver \"cdi\" with capabilities: []",
+            "Unknown runtime specified nvidia",
+            "cannot set both Count and DeviceIDs on device request",
+            "OCI runtime create failed: error running hook #0: error running hook: exit status 1, \
+             stdout: , stderr: nvidia-container-cli: initialization error: driver rpc error",
+            "CDI device injection failed: unresolvable CDI devices nvidia.com/gpu=GPU-a",
+            "error gathering device information while adding custom device \"/dev/nvidia0\": no \
+             such file or directory",
+        ];
+        for text in of_engine {
+            assert_eq!(refusal(text), Some(Reason::FailedGpuEngine), "{text}");
+        }
+        let of_gpu = "OCI runtime create failed: error running hook #0: error running hook: exit \
+                      status 1, stderr: nvidia-container-cli: device error: GPU-a: unknown device";
+        assert_eq!(refusal(of_gpu), Some(Reason::FailedGpu));
+        for text in ["port is already allocated", "unknown device", "no such image", ""] {
+            assert_eq!(refusal(text), None, "{text}");
+        }
+    }
+
+    #[test]
     fn cdi_is_taken_only_if_the_engine_knows_every_gpu() {
         let device = |id: &str| DeviceInfo {
             id: Some(format!("nvidia.com/gpu={id}")),

@@ -1,6 +1,9 @@
 //! The GPUs of one host: how they are and who is on them.
 
-use berth_common::link::{GpuDevice, GpuProcess, GpuUse};
+use std::collections::BTreeMap;
+
+use berth_common::ServerId;
+use berth_common::link::{GpuDevice, GpuProcess, GpuUse, Observed};
 use berth_core::fleet::Heard;
 
 /// One GPU.
@@ -19,13 +22,15 @@ pub struct GpuRow {
 
 /// The GPUs of a host as it reported them last.
 pub fn rows(heard: &Heard) -> Vec<GpuRow> {
-    heard.gpus.iter().map(|device| row(heard, device)).collect()
+    let used = &heard.facts.gpus.used;
+    heard.gpus.iter().map(|device| row(device, used, &heard.observed)).collect()
 }
 
-fn row(heard: &Heard, device: &GpuDevice) -> GpuRow {
-    let used = heard.facts.gpus.used.iter().find(|used| used.gpu == device.gpu);
+fn row(device: &GpuDevice, used: &[GpuUse], observed: &BTreeMap<ServerId, Observed>) -> GpuRow {
+    let used = used.iter().find(|used| used.gpu == device.gpu);
     let held = used.and_then(|used| used.memory_used);
     let busy = used.and_then(|used| used.busy);
+    let processes = used.map(|used| used.processes.as_slice()).unwrap_or_default();
     GpuRow {
         id: device.gpu.to_string(),
         model: device.model.clone(),
@@ -36,19 +41,61 @@ fn row(heard: &Heard, device: &GpuDevice) -> GpuRow {
             None => device.memory.to_string(),
         },
         busy: busy.map(|busy| format!("{busy} %")).unwrap_or_default(),
-        users: used.map(|used| users(heard, used)).unwrap_or_default(),
+        users: processes.iter().map(|process| line(process, observed)).collect(),
     }
 }
 
-fn users(heard: &Heard, used: &GpuUse) -> Vec<String> {
-    let line = |process: &GpuProcess| {
-        let server = process.server.as_ref().and_then(|server| heard.observed.get(server));
-        let whose = match server {
-            Some(seen) => seen.origin.user.to_string(),
-            None => format!("uid {}, no server", process.uid),
-        };
-        let held = process.memory.map(|held| format!(", {held}")).unwrap_or_default();
-        format!("{} ({whose}{held})", process.program)
+fn line(process: &GpuProcess, observed: &BTreeMap<ServerId, Observed>) -> String {
+    let seen = process.server.as_ref().and_then(|server| observed.get(server));
+    let whose = match seen {
+        Some(seen) => seen.origin.user.to_string(),
+        None => format!("uid {}, no server", process.uid),
     };
-    used.processes.iter().map(line).collect()
+    let held = process.memory.map(|held| format!(", {held}")).unwrap_or_default();
+    format!("{} ({whose}{held})", process.program)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use berth_common::ByteCount;
+
+    use super::*;
+
+    #[test]
+    fn a_row_says_how_a_gpu_is_and_who_is_on_it() {
+        let gpu: berth_common::GpuId = "GPU-a".parse().unwrap();
+        let device = GpuDevice {
+            gpu: gpu.clone(),
+            model: "Tesla K80".into(),
+            memory: ByteCount(11 << 30),
+            trouble: Some("used by somebody else".into()),
+        };
+        let process = GpuProcess {
+            pid: 7,
+            memory: Some(ByteCount(2 << 30)),
+            server: None,
+            uid: 4242,
+            program: "python3".into(),
+        };
+        let used = GpuUse {
+            gpu,
+            device: Some("nvidia0".into()),
+            board: None,
+            busy: Some(80),
+            memory_used: Some(ByteCount(2 << 30)),
+            temperature: None,
+            power_mw: None,
+            ecc_uncorrected: None,
+            last_xid: None,
+            warning: None,
+            processes: vec![process],
+        };
+        let known = row(&device, &[used], &BTreeMap::new());
+        assert_eq!((known.memory.as_str(), known.busy.as_str()), ("2 GB of 11 GB", "80 %"));
+        assert_eq!(known.users, ["python3 (uid 4242, no server, 2 GB)"]);
+        let silent = row(&device, &[], &BTreeMap::new());
+        assert_eq!((silent.memory.as_str(), silent.busy.as_str()), ("11 GB", ""));
+        assert_eq!(silent.trouble, "used by somebody else");
+    }
 }
