@@ -62,12 +62,10 @@ pub struct Ledger {
     entries: BTreeMap<GpuId, Entry>,
     rounds: u64,
     looked: Timestamp,
-    xids: u64,
 }
 
 #[derive(Debug)]
 struct Entry {
-    index: u32,
     memo: Memo,
     /// The memo differs from what is on disk.
     dirty: bool,
@@ -102,7 +100,6 @@ impl Ledger {
             entries: entries.collect(),
             rounds: 0,
             looked: now.steady,
-            xids: 0,
         }
     }
 
@@ -136,7 +133,7 @@ impl Ledger {
             };
             named.push(gpu.clone());
             match place.found {
-                Ok(found) => self.here(&gpu, place.index, found, &owner, now),
+                Ok(found) => self.here(&gpu, found, &owner, now),
                 Err(fault) => self.gone(&gpu, fault, now),
             }
         }
@@ -151,7 +148,6 @@ impl Ledger {
     fn here(
         &mut self,
         gpu: &GpuId,
-        index: u32,
         found: Found,
         owner: &impl Fn(u32) -> Option<Owner>,
         now: Moment,
@@ -166,7 +162,6 @@ impl Ledger {
             entry.memo = Memo { model, memory, mark: entry.memo.mark.take() };
             entry.dirty = true;
         }
-        entry.index = index;
         entry.presence = Presence::Here;
         entry.see(found, owner, now);
         if let Some(mark) = &entry.memo.mark {
@@ -195,7 +190,6 @@ impl Ledger {
 
     /// Takes an XID error. Without a GPU's name nobody can be blamed: a round tells who is lost.
     pub fn xid(&mut self, gpu: Option<&GpuId>, xid: u64, now: Moment) {
-        self.xids = self.xids.saturating_add(1);
         let boot = self.boot.clone();
         let Some(entry) = gpu.and_then(|gpu| self.entries.get_mut(gpu)) else { return };
         entry.last_xid = Some(xid);
@@ -267,7 +261,6 @@ impl Ledger {
             driver: self.driver.clone(),
             absence: self.absence.clone(),
             unnamed: self.unnamed.clone(),
-            xids: self.xids,
             gpus,
         }
     }
@@ -276,7 +269,6 @@ impl Ledger {
 impl Entry {
     fn new(memo: Memo) -> Self {
         Self {
-            index: u32::MAX,
             memo,
             dirty: false,
             presence: Presence::Unseen,
@@ -381,7 +373,6 @@ impl Entry {
     fn show(&self, gpu: &GpuId, settled: bool, now: Timestamp, gpus: &mut BTreeMap<GpuId, Gpu>) {
         let aside = self.aside(now);
         let one = |gpu: &GpuId, reading: Option<&Reading>, aside: Option<String>| Gpu {
-            index: self.index,
             model: reading.map_or_else(|| self.memo.model.clone(), |it| it.model.clone()),
             memory: reading.map_or(self.memo.memory, |it| it.memory.total),
             aside,

@@ -33,8 +33,6 @@ pub struct Picture {
     pub absence: Option<Absence>,
     /// GPUs that never told their names, in words.
     pub unnamed: Vec<String>,
-    /// XID errors so far.
-    pub xids: u64,
     /// The GPUs, and instances of split ones, that can be given or could once.
     pub gpus: BTreeMap<GpuId, Gpu>,
 }
@@ -42,8 +40,6 @@ pub struct Picture {
 /// A GPU that can be given, or an instance of a split one.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Gpu {
-    /// NVML's index.
-    pub index: u32,
     /// The model.
     pub model: String,
     /// Its memory.
