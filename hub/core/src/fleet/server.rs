@@ -150,7 +150,7 @@ pub struct Placement {
     pub steps: Vec<StepDone>,
     /// What keeps it alive, and what its owner was told of its end.
     #[serde(default)]
-    pub life: Life,
+    pub life: Box<Life>,
     /// Set once it must end; never taken back.
     pub stop: Option<StopOrder>,
 }
