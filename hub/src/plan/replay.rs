@@ -12,7 +12,6 @@ use berth_common::link::Account;
 use berth_common::{Epoch, Generation, HostId, Reason, Resources, Revision, ServerName, Timestamp};
 use berth_core::fleet::{Ask, Phase, Placement};
 use berth_core::floor::{Floor, FloorServer};
-use berth_core::life::Life;
 use berth_core::placement::{Look, Need, NoHost, Rows, place};
 use berth_core::settings::Cite;
 use berth_core::{Decision, Fleet, Server, Settings, queue, rules};
@@ -154,7 +153,7 @@ fn running(host: &HostId, held: &FloorServer) -> Server {
             said: Revision { epoch: Epoch(0), seq: 0 },
             ready_at: Some(Timestamp(0)),
             steps: Vec::new(),
-            life: Life::default(),
+            life: Box::default(),
             asked_to_leave: None,
             held_since: None,
             resize: None,

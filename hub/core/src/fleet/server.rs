@@ -157,7 +157,7 @@ pub struct Placement {
     pub steps: Vec<StepDone>,
     /// What keeps it alive, and what its owner was told of its end.
     #[serde(default)]
-    pub life: Life,
+    pub life: Box<Life>,
     /// When its owner was told that it will be stopped, being idle, to relieve its host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked_to_leave: Option<Timestamp>,

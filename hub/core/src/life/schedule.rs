@@ -56,7 +56,7 @@ pub fn schedule(
         }
     };
     // If several have become due while nobody looked, the shortest one is given.
-    let due = left().filter(|lead| before(stop, *lead) <= now).last();
+    let due = left().rfind(|lead| before(stop, *lead) <= now);
     let next = due.or_else(|| left().next()).map(|lead| (lead, before(stop, lead)));
     let warning = [next, once_more].into_iter().flatten().min_by_key(|(_, at)| *at);
     Schedule { stop, warning }

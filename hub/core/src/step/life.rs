@@ -57,7 +57,7 @@ fn look(fleet: &mut Fleet, now: Timestamp, id: &ServerId, out: &mut Vec<Effect>)
     let settings = std::sync::Arc::clone(&fleet.settings);
     let state = fleet.hosts.get(&placement.host).map(|host| fleet.host_state(host, now));
     let reports = state.is_some_and(HostState::is_reporting);
-    let mut life = placement.life.clone();
+    let mut life = Life::clone(&placement.life);
     renew(&mut life, &settings, &server, now);
     let mut next = None;
     if reports {
@@ -67,7 +67,7 @@ fn look(fleet: &mut Fleet, now: Timestamp, id: &ServerId, out: &mut Vec<Effect>)
         }
         next = earliest(next, ask(&mut life, &settings, &server, now));
     }
-    let with = |life: &Life| Placement { life: life.clone(), ..placement.clone() };
+    let with = |life: &Life| Placement { life: Box::new(life.clone()), ..placement.clone() };
     let planned = plan(&settings, &server, &with(&life), now);
     if let Some(planned) = &planned {
         if life.told_of != planned.target {
@@ -99,12 +99,12 @@ fn look(fleet: &mut Fleet, now: Timestamp, id: &ServerId, out: &mut Vec<Effect>)
         life.told.clear();
     }
     let planned = plan(&settings, &server, &with(&life), now);
-    let changed = life != placement.life;
+    let changed = life != *placement.life;
     let due = planned.filter(|planned| planned.schedule.stop <= now && reports);
     life.due_at = due.map(|_| life.due_at.unwrap_or(now));
     let due_at = life.due_at;
     if let Some(placement) = fleet.server_mut(id).and_then(Server::placement_mut) {
-        placement.life = life;
+        *placement.life = life;
     }
     if changed {
         save_and_show(fleet, id, out);

@@ -9,7 +9,6 @@ use berth_common::{ByteCount, HostId, Reason, Resources, Revision, ServerId, Tim
 
 use crate::event::{Effect, Row};
 use crate::fleet::{Ask, End, Fleet, Heard, Host, Phase, Placement, Server};
-use crate::life::Life;
 use crate::memory::Peaks;
 use crate::reconcile::leftovers;
 use crate::step::stop::order_stop;
@@ -410,7 +409,7 @@ fn placement(host: &HostId, seen: &Observed, now: Timestamp, said: Revision) -> 
         said,
         ready_at: None,
         steps: Vec::new(),
-        life: Life::default(),
+        life: Box::default(),
         asked_to_leave: None,
         held_since: None,
         resize: None,

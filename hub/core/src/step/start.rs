@@ -10,7 +10,6 @@ use berth_common::{
 use crate::decision::{Decision, Inputs, Outcome, Rule};
 use crate::event::{Answer, Effect, Row, StartRequest, Wish};
 use crate::fleet::{Ask, End, Fleet, HeldPlace, Phase, Placement, Server};
-use crate::life::Life;
 use crate::memory::Peaks;
 use crate::nearest::{self, Stuck, kept_in};
 use crate::placement::{Chosen, Look, Need, NoHost, Verdict, parts, place};
@@ -295,7 +294,7 @@ pub fn put(
         said,
         ready_at: None,
         steps: Vec::new(),
-        life: Life::default(),
+        life: Box::default(),
         asked_to_leave: None,
         held_since: None,
         resize: None,

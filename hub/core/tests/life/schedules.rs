@@ -116,7 +116,7 @@ fn live(seed: u64, dies: bool, counts: &mut Counts) -> (Option<Timestamp>, bool)
                     bench.take(event);
                 }
             }
-            44..46 if seed % 4 == 0 => {
+            44..46 if seed.is_multiple_of(4) => {
                 counts.silences += 1;
                 silenced = true;
                 silent_until = Some(bench.now.plus(Seconds(random.between(3 * HOUR, 2 * DAY))));
