@@ -100,6 +100,7 @@ reasons! {
     StoppedUser "stopped.user" "Stopped by its owner." "";
     StoppedAdmin "stopped.admin" "Stopped by an administrator." "";
     StoppedDrain "stopped.drain" "Stopped because its host is being emptied." "Start it again; it will run on another host.";
+    FailedHomeFull "failed.home.full" "HOME is full, or its quota is used up." "Delete or move files there, then start again.";
     FailedAgent "failed.agent" "The agent on the host could not do it." "Try again; if it fails again, tell the administrators.";
     StoppedCrash "stopped.crash" "The server ended by itself." "Start it again; if it happens again, tell the administrators.";
     StoppedOom "stopped.oom" "The server used all its memory and was ended." "Start it again with more memory.";

@@ -233,6 +233,8 @@ pub fn fits_empty(row: &Row, ask: &Ask, allowed: bool) -> bool {
     }
     let mut empty = row.clone();
     empty.obstacle = None;
+    // What does not answer may do so again.
+    empty.sick = 0;
     empty.cpu_left = row.cpu_all;
     empty.cpu_server_limits = ByteCount::ZERO;
     empty.memory = Arc::new(row.memory.empty());

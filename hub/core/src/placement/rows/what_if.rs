@@ -98,7 +98,9 @@ impl Rows {
 
     /// What a host lacks to take a need, devices and memory; `None`: it never will, or is not up.
     fn missing(&self, row: &Row, need: &Need, ask: &Ask, position: usize) -> Option<(u32, i128)> {
-        let possible = row.obstacle.is_none() && fits_empty(row, ask, self.allowed(need, position));
+        // Room on a host whose spaces do not answer is worth nothing, however near it is.
+        let up = row.obstacle.is_none() && ask.spaces & row.sick == 0;
+        let possible = up && fits_empty(row, ask, self.allowed(need, position));
         let free =
             row.gpus.iter().filter(|gpu| suits(row, ask, gpu) && gpu.left_milli >= ask.gpu_milli);
         let devices = ask.gpus.saturating_sub(u32::try_from(free.count()).unwrap_or(u32::MAX));
