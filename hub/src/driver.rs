@@ -241,6 +241,7 @@ fn with_reply(event: Event, to: Option<ReplyTo>) -> Event {
             Event::Start(request)
         }
         Event::Stop { server, reason, .. } => Event::Stop { server, reason, reply: to },
+        Event::Resize { server, memory, .. } => Event::Resize { server, memory, reply: to },
         Event::Remove { server, .. } => Event::Remove { server, reply: to },
         Event::Intend { host, intent, .. } => Event::Intend { host, intent, reply: to },
         other => other,

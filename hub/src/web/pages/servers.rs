@@ -57,6 +57,7 @@ pub async fn start(
 /// The fields of the form for another memory limit.
 #[derive(Debug, Deserialize)]
 pub struct MemoryForm {
+    #[serde(default)]
     memory: String,
     #[serde(default)]
     next: String,
