@@ -135,6 +135,6 @@ impl Drop for Place {
 /// When either cannot be used.
 pub fn answer() -> std::io::Result<()> {
     let question: Question = serde_json::from_reader(std::io::stdin().lock())?;
-    serde_json::to_writer(std::io::stdout().lock(), &question.ask())?;
+    serde_json::to_writer(std::io::stdout().lock(), &question.ask_and_become())?;
     Ok(())
 }

@@ -10,6 +10,7 @@ use berth_common::Reason;
 use berth_common::link::{Account, Ending, Space};
 use serde::{Deserialize, Serialize};
 
+mod full;
 pub mod home;
 mod probe;
 mod space;
@@ -54,6 +55,19 @@ impl Question {
             Self::Space { space, roots } => space::find(space, roots),
             Self::Probe { path } => probe::probe(path).map(|()| None),
         }
+    }
+
+    /// Asks the host as [`Question::ask`] does, in a process of its own, which is then not needed any
+    /// more: it becomes the person whose HOME was asked for, and tries to write there.
+    ///
+    /// # Errors
+    /// As [`Question::ask`], and `failed.home.full`.
+    pub fn ask_and_become(&self) -> Answer {
+        let answer = self.ask()?;
+        if let (Self::Home { account, .. }, Some(home)) = (self, &answer) {
+            full::check(account, home)?;
+        }
+        Ok(answer)
     }
 
     /// What to say when the host did not answer in time.

@@ -264,6 +264,7 @@ fn with_reply(event: Event, to: Option<ReplyTo>) -> Event {
             Event::Start(request)
         }
         Event::Stop { server, reason, .. } => Event::Stop { server, reason, reply: to },
+        Event::Resize { server, memory, .. } => Event::Resize { server, memory, reply: to },
         Event::Remove { server, .. } => Event::Remove { server, reply: to },
         Event::Extend { server, steps, beyond, .. } => {
             Event::Extend { server, steps, beyond, reply: to }

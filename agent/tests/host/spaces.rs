@@ -245,6 +245,33 @@ async fn a_file_system_that_hangs_hurts_only_those_who_need_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_home_without_room_is_told_before_there_is_a_container() {
+    let (hub, host) = site().await;
+    let _agent = host.agent();
+    let home = host.home("alice", 20_001, 30_001);
+    let options = c"size=128k,mode=700,uid=20001,gid=30001";
+    rustix::mount::mount("berth-test", home.as_str(), "tmpfs", MountFlags::empty(), options)
+        .expect("this test needs root");
+    let _mounted = Mounted(PathBuf::from(&home));
+    fs::write(format!("{home}/data"), [1; 100 << 10]).unwrap();
+    let server = server_id();
+    hub.say(&server, 1, run(script(&home, "")));
+    let seen = hub.sees(&server, "a failure", |state| failed(state).is_some()).await;
+    let (reason, detail) = failed(&seen.state).unwrap();
+    assert_eq!(reason, Reason::FailedHomeFull, "{detail}");
+    assert!(
+        detail.starts_with(&format!("{home} has no room for 64 KB: No space left")),
+        "{detail}"
+    );
+    fs::remove_file(format!("{home}/data")).unwrap();
+    let again = server_id();
+    hub.say(&again, 1, run(script(&home, "")));
+    hub.sees(&again, "ready", ready).await;
+    hub.say(&again, 1, Verdict::Stop { grace_s: 1 });
+    hub.sees_nothing_of(&again).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_mounted_later_below_a_space_that_follows_shows_inside() {
     let (hub, host) = site().await;
     let _agent = host.agent();

@@ -263,6 +263,8 @@ fn fits_empty(row: &Row, ask: &Ask) -> bool {
     }
     let mut empty = row.clone();
     empty.obstacle = None;
+    // What does not answer may do so again.
+    empty.sick = 0;
     empty.cpu_left = row.cpu_all;
     empty.cpu_server_limits = ByteCount::ZERO;
     empty.memory = Arc::new(row.memory.empty());

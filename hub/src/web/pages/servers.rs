@@ -77,6 +77,7 @@ pub async fn extend(
 /// The fields of the form for another memory limit.
 #[derive(Debug, Deserialize)]
 pub struct MemoryForm {
+    #[serde(default)]
     memory: String,
     #[serde(default)]
     next: String,

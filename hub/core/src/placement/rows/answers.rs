@@ -153,6 +153,7 @@ impl Rows {
             Reason::WaitCpu,
             Reason::WaitMemoryUsed,
             Reason::WaitMemoryGrowth,
+            Reason::MountSick,
         ];
         let found = waits
             .into_iter()

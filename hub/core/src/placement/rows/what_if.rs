@@ -130,8 +130,9 @@ impl Rows {
         position: usize,
         empties: &mut Empties<'a>,
     ) -> Option<(u32, i128)> {
-        let possible =
-            row.obstacle.is_none() && empties.fit(row, ask) && self.allowed(need, position);
+        // Room on a host whose spaces do not answer is worth nothing, however near it is.
+        let up = row.obstacle.is_none() && ask.spaces & row.sick == 0;
+        let possible = up && empties.fit(row, ask) && self.allowed(need, position);
         let free =
             row.gpus.iter().filter(|gpu| suits(row, ask, gpu) && gpu.left_milli >= ask.gpu_milli);
         let devices = ask.gpus.saturating_sub(u32::try_from(free.count()).unwrap_or(u32::MAX));
