@@ -23,7 +23,7 @@ mod version;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use berth_common::Timestamp;
+use berth_common::{Seconds, Timestamp};
 use berth_core::settings::Settings;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
@@ -58,6 +58,8 @@ pub struct HubConfig {
     pub agents_listen: SocketAddr,
     /// The proxy's route API: `unix:PATH` or `IP:PORT`.
     pub proxy_api: String,
+    /// How long decisions, and what they were made from, are kept.
+    pub keep_decisions: Seconds,
 }
 
 impl HubConfig {

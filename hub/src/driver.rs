@@ -128,6 +128,7 @@ fn restore(
     fleet.usage = Usage::of(usage);
     fleet.lives = Lives::of(lives);
     fleet.waits = Waits::of(waits);
+    fleet.rolling = storage.read(berth_store::Reader::rolling)?.map(Arc::new);
     Ok(fleet)
 }
 
@@ -210,6 +211,7 @@ impl Driver {
         self.fleet.usage = Usage::of(usage);
         self.fleet.lives = Lives::of(lives);
         self.fleet.waits = Waits::of(waits);
+        self.fleet.rolling = storage.read(berth_store::Reader::rolling)?.map(Arc::new);
         self.publish.send_replace(Arc::new(self.fleet.clone()));
         Ok(())
     }
@@ -249,6 +251,7 @@ fn with_reply(event: Event, to: Option<ReplyTo>) -> Event {
         }
         Event::Stop { server, reason, .. } => Event::Stop { server, reason, reply: to },
         Event::Remove { server, .. } => Event::Remove { server, reply: to },
+        Event::Roll { rolling, .. } => Event::Roll { rolling, reply: to },
         Event::Intend { host, intent, .. } => Event::Intend { host, intent, reply: to },
         other => other,
     }

@@ -7,7 +7,7 @@ use berth_common::link::{Account, Report};
 use berth_common::{ByteCount, DecisionId, HostId, Reason, ServerId, ServerName, Timestamp};
 
 use crate::decision::Decision;
-use crate::fleet::{Host, Intent, Server};
+use crate::fleet::{Host, Intent, Rolling, Server};
 use crate::floor::FloorHost;
 use crate::packing::Prices;
 use crate::queue::{Life, Wait};
@@ -67,6 +67,13 @@ pub enum Event {
         host: HostId,
         /// What.
         intent: Intent,
+        /// Who waits for the answer.
+        reply: Option<ReplyTo>,
+    },
+    /// An administrator wants hosts rebooted one after the other; `None`: no more of them.
+    Roll {
+        /// The plan.
+        rolling: Option<Box<Rolling>>,
         /// Who waits for the answer.
         reply: Option<ReplyTo>,
     },
@@ -136,6 +143,8 @@ pub enum Answer {
     Intended,
     /// There is no such host.
     NoSuchHost,
+    /// Another rolling reboot is under way.
+    AnotherPlan,
 }
 
 /// An act that leaves the core. Rows are saved first; everything else happens only after that.
@@ -181,6 +190,8 @@ pub enum Row {
     Prices(Arc<Prices>),
     /// A day of a person's use.
     Usage(UsageDay),
+    /// The rolling reboot that was ordered last.
+    Rolling(Option<Arc<Rolling>>),
     /// How long a server held its place.
     Life(Life),
     /// How a wait turned out.

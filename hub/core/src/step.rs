@@ -20,10 +20,14 @@ mod drain;
 mod intend;
 mod relief;
 mod report;
+mod rolling;
 mod start;
 mod stop;
 
-pub use drain::{plan as drain_plan, preview as drain_preview};
+pub use drain::{
+    consolidation, forecast as reboot_forecast, plan as drain_plan, preview as drain_preview,
+    reboot_order,
+};
 pub use start::{ask, dry_run};
 
 /// Activity is saved at most this late: a crash may lose half a minute of it and nothing else.
@@ -43,6 +47,9 @@ pub fn step(fleet: &mut Fleet, now: Timestamp, event: Event) -> Vec<Effect> {
         Event::Watched { server } => claim::watched(fleet, now, &server, &mut out),
         Event::Intend { host, intent, reply } => {
             intend::intend(fleet, &host, intent, reply, &mut out);
+        }
+        Event::Roll { rolling, reply } => {
+            rolling::roll(fleet, rolling.map(|it| *it), reply, &mut out)
         }
         Event::Start(request) => start::start(fleet, now, *request, &mut out),
         Event::Stop { server, reason, reply } => {
@@ -64,6 +71,7 @@ const FLOOR_SAVED_EVERY: Seconds = Seconds(60);
 fn tick(fleet: &mut Fleet, now: Timestamp, out: &mut Vec<Effect>) {
     save_activity(fleet, now, out);
     claim::pass_on(fleet, now, out);
+    rolling::carry_out(fleet, now, out);
     drain::carry_out(fleet, now, out);
     relief::carry_out(fleet, now, out);
     price(fleet, now, out);

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use berth_common::Seconds;
 use jiff::tz::TimeZone;
 use serde::Deserialize;
 use toml::Spanned;
@@ -21,7 +22,19 @@ struct HubToml {
     agents: AgentsSection,
     #[serde(default)]
     proxy: ProxySection,
+    #[serde(default)]
+    keep: KeepSection,
 }
+
+/// How long records are kept.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct KeepSection {
+    decisions: Option<Spanned<Written>>,
+}
+
+/// How long decisions, and what they were made from, are kept where nothing is said.
+const KEEP_DECISIONS: Seconds = Seconds(90 * 86_400);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -98,10 +111,17 @@ pub fn take(draft: &mut Draft) -> Option<HubConfig> {
     {
         draft.settings.lost_after = after;
     }
-    addresses(draft, file, toml)
+    let keep = toml.keep.decisions.as_ref();
+    let keep = keep.and_then(|text| draft.sources.duration(file, text)).unwrap_or(KEEP_DECISIONS);
+    addresses(draft, file, toml, keep)
 }
 
-fn addresses(draft: &mut Draft, file: File, toml: HubToml) -> Option<HubConfig> {
+fn addresses(
+    draft: &mut Draft,
+    file: File,
+    toml: HubToml,
+    keep_decisions: Seconds,
+) -> Option<HubConfig> {
     let public_url = toml.hub.public_url.get_ref().trim_end_matches('/').to_owned();
     if !(public_url.starts_with("http://") || public_url.starts_with("https://")) {
         let message = "public_url must begin with https:// or http://".to_owned();
@@ -123,5 +143,6 @@ fn addresses(draft: &mut Draft, file: File, toml: HubToml) -> Option<HubConfig> 
         admin_socket: toml.hub.admin_socket,
         insecure_cookies: toml.hub.insecure_cookies,
         proxy_api: toml.proxy.api,
+        keep_decisions,
     })
 }

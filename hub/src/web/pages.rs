@@ -19,7 +19,7 @@ mod stopped;
 pub mod target;
 mod tile;
 mod tokens;
-mod words;
+pub mod words;
 
 #[cfg(test)]
 mod tests;

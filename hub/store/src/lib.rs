@@ -6,6 +6,7 @@
 
 mod accounts;
 mod fleet;
+mod retention;
 mod schema;
 mod tokens;
 

@@ -7,6 +7,7 @@ pub mod intents;
 pub mod plans;
 pub mod profiles;
 pub mod queue;
+pub mod reboots;
 pub mod room;
 pub mod servers;
 pub mod users;

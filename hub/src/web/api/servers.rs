@@ -125,7 +125,8 @@ async fn start(
         | Answer::Removed
         | Answer::NoSuchServer
         | Answer::Intended
-        | Answer::NoSuchHost => {
+        | Answer::NoSuchHost
+        | Answer::AnotherPlan => {
             Err(ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "The start was not understood."))
         }
     }
