@@ -186,5 +186,6 @@ fn answer_words(answer: &Answer) -> String {
         Answer::NoSuchServer => "there is no such server".into(),
         Answer::Intended => "the host's intent is saved".into(),
         Answer::NoSuchHost => "there is no such host".into(),
+        Answer::AnotherPlan => "another rolling reboot is under way".into(),
     }
 }
