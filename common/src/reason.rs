@@ -83,6 +83,7 @@ reasons! {
     HostCordoned "host.cordoned" "The host takes nothing new." "";
     HostDraining "host.draining" "The host is being emptied." "";
     HostDrained "host.drained" "The host was emptied." "";
+    HostClosed "host.closed" "The host is for trainings, and none is on." "";
     HostNotAllowed "host.not_allowed" "A rule sends this person's servers elsewhere." "";
     HostNoGpu "host.no_gpu" "The host has no suitable GPU." "";
     HostForGpus "host.for_gpus" "The host is for servers with a GPU." "";

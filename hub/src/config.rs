@@ -31,7 +31,7 @@ mod version;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use berth_common::Timestamp;
+use berth_common::{Seconds, Timestamp};
 use berth_core::settings::Settings;
 
 pub use candidate::{Candidate, CandidateError};
@@ -83,6 +83,8 @@ pub struct HubConfig {
     pub proxy_api: String,
     /// How mail leaves; `None`: none is sent.
     pub mail: Option<MailConfig>,
+    /// How long decisions, and what they were made from, are kept.
+    pub keep_decisions: Seconds,
 }
 
 impl HubConfig {

@@ -141,6 +141,7 @@ fn restore(
     fleet.usage = Usage::of(usage);
     fleet.lives = Lives::of(lives);
     fleet.waits = Waits::of(waits);
+    fleet.rolling = storage.read(berth_store::Reader::rolling)?.map(Arc::new);
     Ok(fleet)
 }
 
@@ -226,6 +227,7 @@ impl Driver {
         self.fleet.usage = Usage::of(usage);
         self.fleet.lives = Lives::of(lives);
         self.fleet.waits = Waits::of(waits);
+        self.fleet.rolling = storage.read(berth_store::Reader::rolling)?.map(Arc::new);
         self.publish.send_replace(Arc::new(self.fleet.clone()));
         Ok(())
     }
@@ -269,6 +271,7 @@ fn with_reply(event: Event, to: Option<ReplyTo>) -> Event {
         Event::Extend { server, steps, beyond, .. } => {
             Event::Extend { server, steps, beyond, reply: to }
         }
+        Event::Roll { rolling, .. } => Event::Roll { rolling, reply: to },
         Event::Intend { host, intent, .. } => Event::Intend { host, intent, reply: to },
         other => other,
     }

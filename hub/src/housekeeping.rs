@@ -81,10 +81,26 @@ pub async fn expire(hub: Arc<Hub>) {
     let mut every = tokio::time::interval(EXPIRE_EVERY);
     loop {
         every.tick().await;
+        forget(&hub);
         hub.storage.write_later("expiry", |database| {
             let before =
                 |span: Seconds| Timestamp(now().0.saturating_sub(Timestamp(0).plus(span).0));
             database.expire(now(), before(SESSION_LIFE), before(SESSION_IDLE))
         });
     }
+}
+
+/// Forgets decisions and what they were made from once they are older than the site keeps them;
+/// people's use stays as long as a budget or the order of the queue looks back.
+fn forget(hub: &Hub) {
+    /// The order of the queue looks back a week.
+    const LEAST: Seconds = Seconds(8 * 86_400);
+    let keep = hub.config().hub.keep_decisions;
+    let fleet = hub.fleet.fleet();
+    let windows = fleet.settings.quotas.budgets.iter().map(|budget| budget.window);
+    let used = windows.map(|window| Seconds(window.0.saturating_add(86_400))).max();
+    let used = used.unwrap_or(LEAST).max(LEAST).max(keep);
+    let before = |span: Seconds| Timestamp(now().0.saturating_sub(Timestamp(0).plus(span).0));
+    let day = before(used).0.div_euclid(86_400 * 1_000_000);
+    hub.storage.write_later("retention", move |database| database.forget(before(keep), day));
 }

@@ -83,6 +83,11 @@ fn berth() -> Router<Arc<Hub>> {
         .route("/hub/api/berth/queue", get(berth::queue::list))
         .route("/hub/api/berth/plan", post(berth::plans::hosts))
         .route("/hub/api/berth/plan/config", post(berth::plans::config))
+        .route(
+            "/hub/api/berth/reboots",
+            get(berth::reboots::show).post(berth::reboots::begin).delete(berth::reboots::end),
+        )
+        .route("/hub/api/berth/consolidation", get(berth::reboots::consolidation))
         .route("/hub/api/berth/servers", get(berth::servers::list))
         .route("/hub/api/berth/servers/{id}", get(berth::servers::show))
         .route("/hub/api/berth/servers/{id}/extend", post(berth::life::extend))

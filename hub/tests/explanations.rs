@@ -13,7 +13,7 @@ use site::Site;
 const GB: u64 = 1 << 30;
 
 /// A call of each route that is for administrators only.
-const FOR_ADMINISTRATORS: [(&str, &str, &str); 7] = [
+const FOR_ADMINISTRATORS: [(&str, &str, &str); 10] = [
     ("GET", "/hub/api/berth/hosts/wn1/explain", ""),
     ("PUT", "/hub/api/berth/hosts/wn1/intent", r#"{"intent": "cordoned", "reason": "kernel"}"#),
     ("GET", "/hub/api/berth/queue", ""),
@@ -21,6 +21,9 @@ const FOR_ADMINISTRATORS: [(&str, &str, &str); 7] = [
     ("POST", "/hub/api/berth/plan", r#"{"remove_hosts": ["wn1"]}"#),
     ("POST", "/hub/api/berth/plan/config", r#"{"files": {}}"#),
     ("GET", "/hub/api/berth/servers/SERVER/why-not/wn1", ""),
+    ("GET", "/hub/api/berth/consolidation", ""),
+    ("GET", "/hub/api/berth/reboots", ""),
+    ("POST", "/hub/api/berth/reboots", r#"{"hosts": ["wn2"], "reason": "x", "dry_run": true}"#),
 ];
 
 #[tokio::test]
@@ -376,4 +379,40 @@ async fn an_old_decision_is_told_as_on_its_day() {
     let body = r#"{"intent": "cordoned", "reason": "kernel update"}"#;
     admin.json("PUT", "/hub/api/berth/hosts/wn1/intent", body).await;
     assert_eq!(admin.get(&path).await.json(), told);
+}
+
+#[tokio::test]
+async fn a_rolling_reboot_is_ordered_shown_and_taken_back() {
+    const PATH: &str = "/hub/api/berth/reboots";
+    let site = Site::new().await;
+    let admin = site.program("root_").await;
+    assert_eq!(admin.json("GET", PATH, "").await.json()["reboot"], Value::Null);
+    for (body, wrong) in [
+        (r#"{"hosts": [], "reason": "x"}"#, "at least one"),
+        (r#"{"hosts": ["wn1"]}"#, "say why"),
+        (r#"{"hosts": ["wn9"], "reason": "x"}"#, "no host wn9"),
+        (r#"{"hosts": ["wn1"], "reason": "x", "at_deadline": "hold"}"#, "each_s"),
+    ] {
+        let reply = admin.json("POST", PATH, body).await;
+        assert!(reply.status.is_client_error(), "{body}");
+        assert!(reply.message().contains(wrong), "{body}: {}", reply.text);
+    }
+    let body =
+        r#"{"hosts": ["wn1", "wn2"], "reason": "new kernel", "each_s": 3600, "dry_run": DRY}"#;
+    let dry = admin.json("POST", PATH, &body.replace("DRY", "true")).await.json();
+    assert_eq!(dry["reboot"]["turns"].as_array().unwrap().len(), 2);
+    assert_eq!(dry["reboot"]["forecast"]["without_room"], json!([]));
+    assert_eq!(admin.json("GET", PATH, "").await.json()["reboot"], Value::Null, "only asked");
+
+    let body = body.replace("DRY", "false");
+    assert_eq!(admin.json("POST", PATH, &body).await.status, StatusCode::OK);
+    let shown = admin.json("GET", PATH, "").await.json();
+    assert_eq!(
+        (&shown["reboot"]["reason"], &shown["reboot"]["done"]),
+        (&json!("new kernel"), &json!(false))
+    );
+    let again = admin.json("POST", PATH, &body).await;
+    assert_eq!(again.status, StatusCode::CONFLICT, "{}", again.text);
+    assert_eq!(admin.json("DELETE", PATH, "").await.status, StatusCode::NO_CONTENT);
+    assert_eq!(admin.json("GET", PATH, "").await.json()["reboot"], Value::Null);
 }

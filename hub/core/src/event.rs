@@ -9,7 +9,7 @@ use berth_common::{
 };
 
 use crate::decision::Decision;
-use crate::fleet::{Host, Intent, Server};
+use crate::fleet::{Host, Intent, Rolling, Server};
 use crate::floor::FloorHost;
 use crate::life::{Evidence, Use};
 use crate::packing::Prices;
@@ -119,6 +119,13 @@ pub enum Event {
         /// Who waits for the answer.
         reply: Option<ReplyTo>,
     },
+    /// An administrator wants hosts rebooted one after the other; `None`: no more of them.
+    Roll {
+        /// The plan.
+        rolling: Option<Box<Rolling>>,
+        /// Who waits for the answer.
+        reply: Option<ReplyTo>,
+    },
     /// Time has passed. Sent every second.
     Tick,
 }
@@ -207,6 +214,8 @@ pub enum Answer {
     Intended,
     /// There is no such host.
     NoSuchHost,
+    /// Another rolling reboot is under way.
+    AnotherPlan,
 }
 
 /// Why a server gets no other memory limit.
@@ -263,6 +272,8 @@ pub enum Row {
     Prices(Arc<Prices>),
     /// A day of a person's use.
     Usage(UsageDay),
+    /// The rolling reboot that was ordered last.
+    Rolling(Option<Arc<Rolling>>),
     /// How long a server held its place.
     Life(Life),
     /// How a wait turned out.

@@ -18,10 +18,14 @@ use crate::placement::{Demand, Rows};
 use crate::queue::{Curve, KeptFor, Lives, Waits};
 use crate::usage::Usage;
 
+pub mod calendar;
 pub mod host;
+pub mod rolling;
 pub mod server;
 
+pub use calendar::Closed;
 pub use host::{Heard, Host, HostState, Intent, Order};
+pub use rolling::Rolling;
 pub use server::{
     Ask, End, HeldPlace, Phase, Placement, Resize, ResizeState, Server, ServerState, StopOrder,
 };
@@ -44,6 +48,8 @@ pub struct Fleet {
     /// Servers removed in this reign: a report that still shows one is older than its end, and
     /// must not make it known again.
     pub(crate) removed: Arc<BTreeSet<ServerId>>,
+    /// The rolling reboot that was ordered last.
+    pub rolling: Option<Arc<Rolling>>,
     /// What people used over time.
     pub usage: Usage,
     /// The peaks of servers that have ended: what to expect of the next ones.
@@ -148,6 +154,7 @@ impl Fleet {
         fleet.demand = former.demand.clone();
         fleet.lives = former.lives.clone();
         fleet.waits = former.waits.clone();
+        fleet.rolling.clone_from(&former.rolling);
         fleet.curves = Arc::clone(&former.curves);
         fleet.removed = Arc::clone(&former.removed);
         for (id, before) in &former.hosts {

@@ -138,7 +138,11 @@ impl FloorHost {
             state,
             silent_since: heard.filter(|_| silent).map(|heard| heard.at),
             note: host.note(state),
-            drains_by: host.intent.drains_by(),
+            // Before its turn in a rolling reboot a host takes servers only if nobody else does.
+            drains_by: host.intent.drains_by().or_else(|| {
+                let rolling = fleet.rolling().filter(|rolling| rolling.awaits(&host.id))?;
+                Some(rolling.order.at)
+            }),
             memory: heard.map(|heard| ReportedMemory {
                 total: heard.capacity.memory_total,
                 free: down(heard.capacity.memory_free),

@@ -22,10 +22,14 @@ mod life;
 mod relief;
 mod report;
 mod resize;
+mod rolling;
 mod start;
 mod stop;
 
-pub use drain::{plan as drain_plan, preview as drain_preview};
+pub use drain::{
+    consolidation, forecast as reboot_forecast, plan as drain_plan, preview as drain_preview,
+    reboot_order,
+};
 pub use resize::verdict as resize_verdict;
 pub use start::{ask, dry_run};
 
@@ -47,6 +51,9 @@ pub fn step(fleet: &mut Fleet, now: Timestamp, event: Event) -> Vec<Effect> {
         Event::Watched { server } => claim::watched(fleet, now, &server, &mut out),
         Event::Intend { host, intent, reply } => {
             intend::intend(fleet, &host, intent, reply, &mut out);
+        }
+        Event::Roll { rolling, reply } => {
+            rolling::roll(fleet, rolling.map(|it| *it), reply, &mut out)
         }
         Event::Start(request) => start::start(fleet, now, *request, &mut out),
         Event::Stop { server, reason, reply } => {
@@ -84,6 +91,7 @@ const FLOOR_SAVED_EVERY: Seconds = Seconds(60);
 fn tick(fleet: &mut Fleet, now: Timestamp, out: &mut Vec<Effect>) {
     save_activity(fleet, now, out);
     claim::pass_on(fleet, now, out);
+    rolling::carry_out(fleet, now, out);
     drain::carry_out(fleet, now, out);
     relief::carry_out(fleet, now, out);
     price(fleet, now, out);

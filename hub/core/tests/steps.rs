@@ -138,7 +138,8 @@ impl Bench {
                     | Row::Usage(_)
                     | Row::Prices(_)
                     | Row::Life(_)
-                    | Row::Wait(_),
+                    | Row::Wait(_)
+                    | Row::Rolling(_),
                 ) => {}
                 Effect::Tell(host) => {
                     let _ = write!(line, " tell-{host}");

@@ -323,6 +323,7 @@ mod tests {
             state: "/".into(),
             admin_socket: "/".into(),
             api_url: String::new(),
+            keep_decisions: berth_common::Seconds(90 * 86_400),
             insecure_cookies,
             agents_listen: ([127, 0, 0, 1], 2).into(),
             mail: None,

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use berth_common::Seconds;
 use jiff::tz::TimeZone;
 use serde::Deserialize;
 use toml::Spanned;
@@ -26,7 +27,19 @@ struct HubToml {
     #[serde(default)]
     login: LoginSection,
     mail: Option<Spanned<MailToml>>,
+    #[serde(default)]
+    keep: KeepSection,
 }
+
+/// How long records are kept.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct KeepSection {
+    decisions: Option<Spanned<Written>>,
+}
+
+/// How long decisions, and what they were made from, are kept where nothing is said.
+const KEEP_DECISIONS: Seconds = Seconds(90 * 86_400);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -100,8 +113,10 @@ pub fn take(draft: &mut Draft) -> Option<(HubConfig, Login)> {
     {
         draft.settings.lost_after = after;
     }
+    let keep = toml.keep.decisions.as_ref();
+    let keep = keep.and_then(|text| draft.sources.duration(file, text)).unwrap_or(KEEP_DECISIONS);
     let mail = toml.mail.as_ref().and_then(|toml| mail::take(draft, file, toml));
-    Some((HubConfig { mail, ..addresses(draft, file, toml)? }, login))
+    Some((HubConfig { mail, ..addresses(draft, file, toml, keep)? }, login))
 }
 
 /// A time zone by name.
@@ -115,7 +130,12 @@ pub fn zone(name: &str) -> Result<TimeZone, &'static str> {
     }
 }
 
-fn addresses(draft: &mut Draft, file: File, toml: HubToml) -> Option<HubConfig> {
+fn addresses(
+    draft: &mut Draft,
+    file: File,
+    toml: HubToml,
+    keep_decisions: Seconds,
+) -> Option<HubConfig> {
     let public_url = toml.hub.public_url.get_ref().trim_end_matches('/').to_owned();
     if !(public_url.starts_with("http://") || public_url.starts_with("https://")) {
         let message = "public_url must begin with https:// or http://".to_owned();
@@ -138,5 +158,6 @@ fn addresses(draft: &mut Draft, file: File, toml: HubToml) -> Option<HubConfig> 
         insecure_cookies: toml.hub.insecure_cookies,
         proxy_api: toml.proxy.api,
         mail: None,
+        keep_decisions,
     })
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use berth_common::{DecisionId, Seconds, ServerId, Timestamp, Username};
 use berth_core::event::Row;
+use berth_core::fleet::Rolling;
 use berth_core::floor::{Floor, FloorHost, first_of_reign};
 use berth_core::packing::Prices;
 use berth_core::queue::{Life, REMEMBERED, REMEMBERED_WAITS, Wait};
@@ -86,6 +87,15 @@ fn save(transaction: &Transaction<'_>, row: &Row) -> Result<(), StoreError> {
                     "INSERT OR REPLACE INTO usage (user, day, body) VALUES (?1, ?2, ?3)",
                 )?
                 .execute(params![day.user.as_str(), day.day, json(day, "usage")?])?;
+        }
+        Row::Rolling(None) => {
+            transaction.execute("DELETE FROM rolling", [])?;
+        }
+        Row::Rolling(Some(rolling)) => {
+            transaction.execute(
+                "INSERT OR REPLACE INTO rolling (id, body) VALUES (1, ?1)",
+                [json(&**rolling, "rolling")?],
+            )?;
         }
         Row::Life(Life { pool, ended, lasted }) => {
             let lasted = i64::try_from(lasted.0).unwrap_or(i64::MAX);
@@ -225,6 +235,14 @@ impl Reader {
     /// When a row cannot be read.
     pub fn usage(&self) -> Result<Vec<UsageDay>, StoreError> {
         self.bodies("usage", "SELECT body FROM usage")
+    }
+
+    /// The rolling reboot that was ordered last.
+    ///
+    /// # Errors
+    /// When the row cannot be read.
+    pub fn rolling(&self) -> Result<Option<Rolling>, StoreError> {
+        Ok(self.bodies("rolling", "SELECT body FROM rolling")?.pop())
     }
 
     /// How long servers lived, in the order in which they ended: as many of each pool as estimates

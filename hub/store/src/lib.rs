@@ -8,6 +8,7 @@ mod accounts;
 mod directory;
 mod fleet;
 mod identities;
+mod retention;
 mod revocations;
 mod schema;
 mod tokens;

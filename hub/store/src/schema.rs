@@ -181,6 +181,8 @@ CREATE TABLE lives (
     ended  INTEGER NOT NULL,            -- microseconds since 1970
     lasted INTEGER NOT NULL             -- seconds
 ) STRICT;
+-- The rolling reboot that was ordered last, if any.
+CREATE TABLE rolling (id INTEGER PRIMARY KEY CHECK (id = 1), body TEXT NOT NULL) STRICT;
 -- How waits turned out beside what was foreseen, in seconds.
 CREATE TABLE waits (
     id       INTEGER PRIMARY KEY,

@@ -371,3 +371,64 @@ fn floors_follow_from_each_other_by_their_changes() {
     }
     assert!(walked > 20, "{walked}");
 }
+
+/// What is old is forgotten; what kept decisions were made from, and the slider's days, are not.
+#[test]
+fn what_is_kept_is_enough_for_every_decision_that_is_kept() {
+    let mut forgotten = 0;
+    for seed in 1..=6 {
+        let mut world = World::new(seed);
+        let mut seen = Vec::new();
+        for round in 0..160 {
+            world.something();
+            if round % 2 == 0 {
+                world.now = world.now.plus(Seconds(60));
+                world.take(Event::Tick);
+                seen.push((world.now, world.fleet.floor.clone()));
+                world.now = world.now.plus(Seconds(1));
+            }
+        }
+        let (before, _) = seen[40];
+        let all = world.database.reader().unwrap().decisions_since(Timestamp(0), 10_000).unwrap();
+        for _ in 0..2 {
+            world.database.forget(before, 0).unwrap();
+        }
+        let reader = world.database.reader().unwrap();
+        let kept = reader.decisions_since(Timestamp(0), 10_000).unwrap();
+        assert_eq!(kept, all.iter().filter(|it| it.at >= before).cloned().collect::<Vec<_>>());
+        let old: Vec<_> = all.iter().filter(|it| it.at < before).map(|it| it.id.clone()).collect();
+        world.told.retain(|id, _| !old.contains(id));
+        check(&reader, &world.told, seed);
+        for (at, floor) in seen.iter().filter(|(at, _)| *at >= before) {
+            assert_eq!(reader.floor_at(*at).unwrap().hosts, floor.hosts, "seed {seed}, at {at}");
+        }
+        // A host is gone from the oldest floors only if a newer entry of it is needed by all.
+        let first = &seen[0];
+        forgotten += usize::from(reader.floor_at(first.0).unwrap().hosts != first.1.hosts);
+    }
+    assert!(forgotten > 3, "{forgotten} of 6 had something to forget");
+}
+
+/// A hub that begins anew foresees waits as well as the one before it.
+#[test]
+fn lives_and_waits_outlive_the_hub() {
+    use berth_core::queue::{Life, Lives, REMEMBERED, Wait, Waits};
+    let folder = tempfile::tempdir().unwrap();
+    let mut database = Database::open(folder.path()).unwrap();
+    let (mut lives, mut waits) = (Lives::default(), Waits::default());
+    for number in 0..REMEMBERED as u64 + 100 {
+        let pool = ["cpu", "gpu"][number as usize % 2].to_owned();
+        let ended = Timestamp(1_000_000 * number.cast_signed());
+        let life = Life { pool: pool.clone(), ended, lasted: Seconds(number * 7 % 1000) };
+        let foreseen = Seconds(number % 100);
+        let wait = Wait { pool, foreseen, lasted: Seconds(number * 3 % 500) };
+        lives.note(&life);
+        waits.note(&wait);
+        database.commit(&[Row::Life(life), Row::Wait(wait)]).unwrap();
+    }
+    let known =
+        |reader: &Reader| (Lives::of(reader.lives().unwrap()), Waits::of(reader.waits().unwrap()));
+    assert_eq!(known(&database.reader().unwrap()), (lives.clone(), waits.clone()));
+    database.forget(Timestamp(0), 0).unwrap();
+    assert_eq!(known(&database.reader().unwrap()), (lives, waits));
+}

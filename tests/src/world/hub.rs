@@ -102,7 +102,8 @@ impl Store for Disk {
                 | Row::Usage(_)
                 | Row::Prices(_)
                 | Row::Life(_)
-                | Row::Wait(_) => {}
+                | Row::Wait(_)
+                | Row::Rolling(_) => {}
             }
         }
         Ok(())
@@ -689,6 +690,7 @@ pub fn mark_of(row: &Row) -> Option<&'static str> {
         | Row::Usage(_)
         | Row::Prices(_)
         | Row::Life(_)
-        | Row::Wait(_) => None,
+        | Row::Wait(_)
+        | Row::Rolling(_) => None,
     }
 }

@@ -261,7 +261,8 @@ impl History {
                 | Row::Usage(_)
                 | Row::Prices(_)
                 | Row::Life(_)
-                | Row::Wait(_) => {}
+                | Row::Wait(_)
+                | Row::Rolling(_) => {}
             }
         }
         less

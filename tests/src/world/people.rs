@@ -236,5 +236,6 @@ fn answer_words(answer: &Answer) -> String {
         Answer::StopsForNothing => "nothing stops it".into(),
         Answer::Intended => "the host's intent is saved".into(),
         Answer::NoSuchHost => "there is no such host".into(),
+        Answer::AnotherPlan => "another rolling reboot is under way".into(),
     }
 }

@@ -1,4 +1,5 @@
-//! `berth plan`: what if hosts were not there, or more were, or the files said something else.
+//! `berth plan`: what if hosts were not there, or more were, or the files said something else; and
+//! plans over many hosts.
 
 use berth_common::{ByteCount, Timestamp};
 use clap::Subcommand;
@@ -12,7 +13,9 @@ use crate::text::plural;
 
 mod add_host;
 mod config;
+mod consolidate;
 mod hosts;
+mod reboot;
 mod remove_host;
 
 /// The verbs.
@@ -24,6 +27,10 @@ pub enum Verb {
     AddHost(add_host::Args),
     /// Check the files of a folder, and decide recorded requests again under them
     Config(config::Args),
+    /// Empty and reboot hosts one after the other; without hosts, show how far that is
+    Reboot(reboot::Args),
+    /// Which hosts could be kept free by restarting idle servers elsewhere
+    Consolidate(consolidate::Args),
 }
 
 /// Does what the verb says.
@@ -32,6 +39,8 @@ pub async fn run(verb: &Verb, common: &Common) -> Result<Exit, Problem> {
         Verb::RemoveHost(args) => remove_host::run(args, common).await,
         Verb::AddHost(args) => add_host::run(args, common).await,
         Verb::Config(args) => config::run(args, common).await,
+        Verb::Reboot(args) => reboot::run(args, common).await,
+        Verb::Consolidate(args) => consolidate::run(args, common).await,
     }
 }
 

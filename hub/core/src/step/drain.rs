@@ -7,11 +7,15 @@
 
 use std::sync::Arc;
 
-use berth_common::{HostId, Reason, Resources, Seconds, ServerId, Timestamp};
+use berth_common::{ByteCount, HostId, Reason, Resources, Seconds, ServerId, Timestamp};
 
-use crate::drain::intent::{Goal, Intent as Plan};
-use crate::drain::next::{HostView, Outlook, ServerView, Step, View, Why, next, outlook};
+use crate::drain::intent::{Goal, Handover, Intent as Plan};
+use crate::drain::next::{
+    Forecast, HostView, Outlook, ServerView, Step, View, Why, forecast as rolling_forecast, next,
+    order, outlook,
+};
 use crate::drain::single::{AtDeadline, Occupant};
+use crate::drain::{Host as DrainHost, Server as DrainServer, consolidate};
 use crate::event::{Effect, Row};
 use crate::fleet::{End, Fleet, Host, HostState, Intent, Server};
 use crate::life;
@@ -31,6 +35,71 @@ pub fn plan(host: &HostId, by: Option<Timestamp>, at_deadline: AtDeadline) -> Pl
 /// before it is ordered.
 pub fn preview(fleet: &Fleet, plan: &Plan, host: &HostId, now: Timestamp) -> Outlook {
     outlook(plan, &view(fleet, host, now), host, now)
+}
+
+/// The best order in which to reboot hosts: the emptiest first, so that those that follow find
+/// room.
+pub fn reboot_order(fleet: &Fleet, hosts: &[HostId], now: Timestamp) -> Vec<HostId> {
+    order(&whole_view(fleet, now), hosts)
+}
+
+/// What a rolling reboot will do if everybody is restarted when the turn of their host begins: who
+/// finds room where, and who goes down with theirs.
+pub fn forecast(fleet: &Fleet, plan: &Plan, now: Timestamp) -> Forecast {
+    rolling_forecast(plan, &whole_view(fleet, now))
+}
+
+/// What is worth restarting idle servers for: 4 GB that come free with a whole host for each, idle
+/// for an hour, and placed for as long.
+const WORTH: consolidate::Rules = consolidate::Rules {
+    memory_per_move: ByteCount(4 << 30),
+    idle_for: Seconds(3_600),
+    placed_for: Seconds(3_600),
+    stands_for: Seconds(0),
+};
+
+/// Hosts that could be kept free by restarting idle servers elsewhere, the best first: the host, the
+/// memory that comes free, and who would go where.
+pub fn consolidation(fleet: &Fleet, now: Timestamp) -> Vec<(HostId, ByteCount, Vec<Handover>)> {
+    let view = whole_view(fleet, now);
+    let open: Vec<(&HostId, &HostView)> = view.hosts.iter().filter(|(_, it)| it.open).collect();
+    let sites: Vec<_> = open
+        .iter()
+        .map(|(id, seen)| consolidate::Site {
+            id: (*id).clone(),
+            host: DrainHost { room: seen.room, takes: seen.takes.clone(), reboots: false },
+        })
+        .collect();
+    let resident = |(id, seen): (&ServerId, &ServerView)| {
+        let host = open.binary_search_by(|(other, _)| (*other).cmp(&seen.host)).ok()?;
+        let placement = fleet.servers.get(id)?.placement()?;
+        let ready = placement.ready_at.is_some() && placement.stop.is_none();
+        let resident = consolidate::Resident {
+            server: DrainServer {
+                host,
+                need: seen.about.need,
+                kind: seen.about.kind,
+                // Devices are not counted here: who holds one stays.
+                movable: ready && placement.gpus.is_empty(),
+            },
+            idle_since: seen.about.idle_since,
+            placed_at: placement.placed_at,
+        };
+        Some((id.clone(), resident))
+    };
+    let (ids, residents): (Vec<ServerId>, Vec<_>) =
+        view.servers.iter().filter_map(resident).unzip();
+    let named = |proposal: consolidate::Proposal| {
+        let moves = proposal.moves.iter().filter_map(|step| {
+            Some(Handover {
+                server: ids.get(step.server)?.clone(),
+                from: sites.get(step.from)?.id.clone(),
+                to: sites.get(step.to)?.id.clone(),
+            })
+        });
+        Some((sites.get(proposal.host)?.id.clone(), proposal.frees, moves.collect()))
+    };
+    consolidate::possible(&sites, &residents, &WORTH, now).into_iter().filter_map(named).collect()
 }
 
 /// Takes all steps that are due.
@@ -110,6 +179,15 @@ fn stop(fleet: &mut Fleet, now: Timestamp, server: &ServerId, why: Why, out: &mu
 
 /// The fleet as the planner of one host's drain sees it.
 fn view(fleet: &Fleet, own: &HostId, now: Timestamp) -> View {
+    view_with(fleet, Some(own), now)
+}
+
+/// The fleet as a planner sees it that knows of no order.
+fn whole_view(fleet: &Fleet, now: Timestamp) -> View {
+    view_with(fleet, None, now)
+}
+
+fn view_with(fleet: &Fleet, own: Option<&HostId>, now: Timestamp) -> View {
     let host = |host: &Arc<Host>| {
         let kind = pool_number(fleet, &host.id);
         let state = fleet.host_state(host, now);
@@ -117,7 +195,7 @@ fn view(fleet: &Fleet, own: &HostId, now: Timestamp) -> View {
             room: fleet.usable_on(host),
             takes: kind.into_iter().collect(),
             // Its own order is the only one that the planner knows of.
-            open: state == HostState::Ready || (host.id == *own && state.is_reporting()),
+            open: state == HostState::Ready || (own == Some(&host.id) && state.is_reporting()),
             boot: host.boot_id.clone(),
         };
         (host.id.clone(), seen)

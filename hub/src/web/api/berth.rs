@@ -9,6 +9,7 @@ pub mod life;
 pub mod plans;
 pub mod profiles;
 pub mod queue;
+pub mod reboots;
 pub mod resize;
 pub mod room;
 pub mod servers;

@@ -130,7 +130,8 @@ async fn start(
         | Answer::ExtensionsUsedUp { .. }
         | Answer::StopsForNothing
         | Answer::Intended
-        | Answer::NoSuchHost => {
+        | Answer::NoSuchHost
+        | Answer::AnotherPlan => {
             Err(ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "The start was not understood."))
         }
     }

@@ -6,7 +6,7 @@ use askama::Template;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use berth_common::{ByteCount, HostId, Timestamp};
+use berth_common::{ByteCount, HostId, Reason, Timestamp};
 use berth_core::{Fleet, Host, HostState};
 use berth_process::clock::now;
 
@@ -109,12 +109,14 @@ impl HostRow {
         };
         let trouble = heard.and_then(|heard| heard.engine_trouble.clone());
         let trouble = trouble.filter(|_| state == HostState::EngineDown);
+        let closed = fleet.closed(&host.id, now).filter(|_| state == HostState::Ready);
+        let shut = closed.as_ref().map(|_| Reason::HostClosed);
         Self {
             name: host.id.to_string(),
-            state: state.to_string(),
-            class: words::host_class(state),
-            reason: state.obstacle().map(|it| (it.text(), it.remedy(), it.code())),
-            trouble: trouble.unwrap_or_default(),
+            state: shut.map_or_else(|| state.to_string(), |_| "closed".to_owned()),
+            class: if shut.is_some() { "" } else { words::host_class(state) },
+            reason: state.obstacle().or(shut).map(|it| (it.text(), it.remedy(), it.code())),
+            trouble: trouble.or_else(|| closed.as_ref().map(words::opens)).unwrap_or_default(),
             joining: state == HostState::Joining && host.boot_id.is_none(),
             pool: settings.map(|settings| settings.pool.clone()).unwrap_or_default(),
             servers: fleet.placed_on(&host.id).count(),

@@ -3,6 +3,7 @@
 
 use berth_common::link::StartStep;
 use berth_common::{ByteCount, Reason, Seconds, ServerName, Timestamp};
+use berth_core::fleet::Closed;
 use berth_core::{HostState, ServerState};
 
 /// A moment for a `<time>` element: exact for machines, UTC for people. The browser's script puts
@@ -161,5 +162,13 @@ mod tests {
     fn moments_are_read_to_the_minute() {
         let moment = Moment::from("2026-11-22T15:27:58.579722Z".parse::<Timestamp>().unwrap());
         assert_eq!(moment.text, "2026-11-22 15:27 UTC");
+    }
+}
+
+/// When a host that the calendar keeps shut opens, and for what.
+pub fn opens(closed: &Closed) -> String {
+    match &closed.opens {
+        Some((at, training)) => format!("opens {at} ({training})"),
+        None => "no training is planned".to_owned(),
     }
 }

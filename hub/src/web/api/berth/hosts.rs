@@ -5,10 +5,10 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use berth_common::HostId;
 use berth_common::link::{GpuDevice, SpaceHealth};
+use berth_common::{HostId, Reason};
 use berth_core::fleet::Heard;
-use berth_core::{Fleet, Host};
+use berth_core::{Fleet, Host, HostState};
 use berth_process::clock::now;
 use serde_json::{Value, json};
 
@@ -18,6 +18,7 @@ use crate::site::Hub;
 use crate::web::api::berth::{SCHEMA_VERSION, answer, reason};
 use crate::web::api::path::Names;
 use crate::web::error::ApiError;
+use crate::web::pages::words;
 
 /// `GET hosts`.
 pub async fn list(State(hub): State<Arc<Hub>>, caller: Caller) -> Result<Json<Value>, ApiError> {
@@ -44,6 +45,8 @@ pub async fn show(
 /// A host as everybody sees it: page, API, CLI.
 pub fn describe(fleet: &Fleet, host: &Host) -> Value {
     let state = fleet.host_state(host, now());
+    let closed = fleet.closed(&host.id, now()).filter(|_| state == HostState::Ready);
+    let detail = closed.as_ref().map_or_else(|| host.note(state), words::opens);
     let settings = fleet.host_settings(&host.id);
     let heard = host.heard.as_ref();
     let capacity = heard.map(|heard| heard.capacity);
@@ -55,9 +58,12 @@ pub fn describe(fleet: &Fleet, host: &Host) -> Value {
     let servers: Vec<_> = fleet.placed_on(&host.id).map(|(server, _)| server.id.as_str()).collect();
     json!({
         "name": host.id,
-        "state": state.to_string(),
-        "reason": reason(state.obstacle()),
-        "detail": Some(host.note(state)).filter(|note| !note.is_empty()),
+        "state": closed.as_ref().map_or_else(|| state.to_string(), |_| "closed".to_owned()),
+        "reason": reason(closed.as_ref().map_or(state.obstacle(), |_| Some(Reason::HostClosed))),
+        "detail": Some(detail).filter(|detail| !detail.is_empty()),
+        "opens": closed.and_then(|closed| closed.opens).map(|(at, training)| {
+            json!({ "at": at.to_string(), "training": training })
+        }),
         "intent": host.intent,
         "gpus": heard.map(|heard| gpus(fleet, host, heard)),
         "gpu_driver": heard.map(|heard| heard.facts.gpus.driver.as_str()),

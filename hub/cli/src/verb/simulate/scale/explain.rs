@@ -1,5 +1,6 @@
-//! How long explanations take on the large fleet: as a dry run of the fleet itself, which is how the
-//! hub answers, with the search for what would help; and as lines, made from what was recorded.
+//! How long explanations take on the large fleet: the one that a decision carries, with the search
+//! for what would help, as the hub makes it while it decides; and the lines of all hosts, made again
+//! from what was recorded.
 
 use std::time::Instant;
 
