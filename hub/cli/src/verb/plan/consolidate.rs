@@ -27,10 +27,10 @@ struct Move {
 }
 
 const COLUMNS: &[Column<Proposal>] = &[
-    Column::shown("host", |it: &Proposal, _| Cell::text(&it.host)),
-    Column::shown("frees", |it: &Proposal, _| Cell::text(it.frees.to_string())),
-    Column::shown("restarts", |it: &Proposal, _| Cell::text(it.moves.len().to_string())),
-    Column::shown("idle servers go to", |it: &Proposal, _| Cell::text(it.targets())),
+    Column::new("HOST", "host", |it: &Proposal, _| Cell::text(&it.host)),
+    Column::new("FREES", "frees_bytes", |it: &Proposal, _| Cell::bytes(Some(it.frees))),
+    Column::new("RESTARTS", "restarts", |it: &Proposal, _| Cell::text(it.moves.len().to_string())),
+    Column::new("IDLE SERVERS GO TO", "moves", |it: &Proposal, _| Cell::text(it.targets())),
 ];
 
 impl Proposal {

@@ -9,7 +9,7 @@ use crate::api;
 use crate::args::{Common, Hosts, Span};
 use crate::print::{Cell, Column, Listing, note, say};
 use crate::problem::{Exit, Problem, plain};
-use crate::text::{self, plural};
+use crate::text::plural;
 use crate::verb::confirm::confirm;
 
 /// Options.
@@ -60,10 +60,10 @@ struct Forecast {
 }
 
 const COLUMNS: &[Column<Turn>] = &[
-    Column::shown("host", |it: &Turn, _| Cell::text(&it.host)),
-    Column::shown("state", |it: &Turn, _| Cell::text(&it.state)),
-    Column::shown("servers", |it: &Turn, _| Cell::text(it.servers.to_string())),
-    Column::shown("empty by", |it: &Turn, now| Cell::maybe(it.by.map(|by| text::local(by, now)))),
+    Column::new("HOST", "host", |it: &Turn, _| Cell::text(&it.host)),
+    Column::new("STATE", "state", |it: &Turn, _| Cell::text(&it.state)),
+    Column::new("SERVERS", "servers", |it: &Turn, _| Cell::text(it.servers.to_string())),
+    Column::new("EMPTY BY", "by", |it: &Turn, now| Cell::moment(it.by, now)),
 ];
 
 /// Orders, shows or takes back.
