@@ -4,11 +4,12 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use berth_common::link::{Kill, Observed, ObservedState, Report};
-use berth_common::{ByteCount, HostId, Reason, Resources, Revision, ServerId, Timestamp};
+use berth_common::link::{GpuUse, Kill, Observed, ObservedState, Report};
+use berth_common::{ByteCount, GpuId, HostId, Reason, Resources, Revision, ServerId, Timestamp};
 
 use crate::event::{Effect, Row};
 use crate::fleet::{Ask, End, Fleet, Heard, Host, Phase, Placement, Server};
+use crate::life::Use;
 use crate::memory::Peaks;
 use crate::reconcile::leftovers;
 use crate::step::stop::order_stop;
@@ -36,6 +37,7 @@ pub fn reported(
     if engine_knows {
         observe(fleet, now, host, out);
         settle_absent(fleet, now, host, applied, out);
+        note_use(fleet, now, host, out);
     }
     if leftovers_on(fleet, host) != before {
         fleet.bump(host);
@@ -175,6 +177,31 @@ fn note_peaks(fleet: &mut Fleet, now: Timestamp, id: &HostId) {
             server.peaks = peaks;
         }
     }
+}
+
+/// Takes in what each server there used: a silent computation is not idle.
+fn note_use(fleet: &mut Fleet, now: Timestamp, id: &HostId, out: &mut Vec<Effect>) {
+    let Some(host) = fleet.hosts.get(id).cloned() else { return };
+    let Some(heard) = &host.heard else { return };
+    for seen in heard.observed.values().filter(|seen| seen.state == ObservedState::Ready) {
+        let held = seen.origin.gpus.iter().map(|part| &part.gpu);
+        let busiest = held.filter_map(|gpu| busy(&heard.facts.gpus.used, gpu)).max();
+        let used = Use {
+            // No time at all is no measurement: a container that answers has used some.
+            cpu_milli: (seen.usage.cpu_us > 0).then_some(seen.usage.cpu_milli),
+            gpu_percent: busiest,
+            ..Use::default()
+        };
+        if used != Use::default() {
+            super::life::measured(fleet, now, &seen.server, seen.generation, used, out);
+        }
+    }
+}
+
+/// How busy a GPU is, in per cent. Without a process the driver's number is noise.
+fn busy(used: &[GpuUse], gpu: &GpuId) -> Option<u32> {
+    let used = used.iter().find(|used| used.gpu == *gpu)?;
+    if used.processes.is_empty() { used.busy.map(|_| 0) } else { used.busy }
 }
 
 /// Goes through the containers that the host shows.

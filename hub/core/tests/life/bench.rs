@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use berth_common::link::{
-    Account, Capacity, GpuDevice, Group, HostFacts, Observed, ObservedState, Origin, Report,
+    Account, Capacity, GpuDevice, Group, HostFacts, Observed, ObservedState, Origin, Report, Usage,
 };
 use berth_common::{
     BootId, ByteCount, DecisionId, Epoch, HostId, Incarnation, Reason, Revision, Seconds, ServerId,
@@ -35,6 +35,9 @@ pub struct Bench {
     pub reports: bool,
     /// Whether the proxy tells what it saw.
     pub proxy_tells: bool,
+    /// Thousandths of a processor that each server uses, by the hosts' reports; `None`: they do
+    /// not say.
+    pub cpu_milli: Option<u32>,
 }
 
 /// A rule for everybody.
@@ -102,6 +105,7 @@ impl Bench {
             hosts: BTreeMap::new(),
             ids: 0,
             reports: true,
+            cpu_milli: None,
             proxy_tells: true,
         };
         bench.report();
@@ -266,7 +270,8 @@ impl Bench {
         for name in ["c1", "g1"] {
             let host: HostId = name.parse().unwrap();
             let placed = self.fleet.placed_on(&host).filter(|(_, placed)| placed.stop.is_none());
-            let seen: Vec<_> = placed.map(|(server, _)| seen(server, self.fleet.epoch)).collect();
+            let seen: Vec<_> =
+                placed.map(|(server, _)| seen(server, self.fleet.epoch, self.cpu_milli)).collect();
             let seq = self.fleet.hosts.get(&host).map_or(0, |host| host.seq);
             let gpu = GpuDevice {
                 gpu: "GPU-0aa".parse().unwrap(),
@@ -296,7 +301,7 @@ impl Bench {
     }
 }
 
-fn seen(server: &Server, epoch: Epoch) -> Observed {
+fn seen(server: &Server, epoch: Epoch, cpu_milli: Option<u32>) -> Observed {
     Observed {
         server: server.id.clone(),
         generation: server.generation,
@@ -304,7 +309,11 @@ fn seen(server: &Server, epoch: Epoch) -> Observed {
         state: ObservedState::Ready,
         steps: Vec::new(),
         memory_used: ByteCount(GB / 10),
-        usage: Default::default(),
+        usage: cpu_milli.map_or_else(Usage::default, |cpu_milli| Usage {
+            cpu_us: 1_000_000,
+            cpu_milli,
+            ..Usage::default()
+        }),
         limit: None,
         resize_refused: None,
         kills: Vec::new(),

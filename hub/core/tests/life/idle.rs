@@ -323,3 +323,32 @@ fn the_budget_is_by_profile() {
     assert_eq!(bench.extend(&id, 2), Answer::ExtensionsUsedUp { left: 1, of: 1 });
     assert_eq!(bench.extend(&id, 1), Answer::Extended { stop: after(2 * DAY), left: 0 });
 }
+
+#[test]
+fn a_silent_computation_seen_by_the_host_keeps_a_server_alive() {
+    let mut bench = Bench::new(days(1));
+    let id = bench.runs("alice", "cpu");
+    let begun = bench.now;
+    // A core for two days, with no browser, no message of a kernel, nothing but the host's word.
+    bench.cpu_milli = Some(950);
+    while bench.now < begun.plus(Seconds(2 * DAY)) {
+        let next = bench.now.plus(Seconds(30));
+        bench.goes_to(next);
+    }
+    assert!(bench.end(&id).is_none());
+    let outlook = bench.outlook(&id);
+    assert_eq!(outlook.idle_since, None);
+    assert_eq!(outlook.signs[0].0, Evidence::Cpu);
+    // It is done: from then on the server is idle.
+    bench.cpu_milli = Some(2);
+    let done = bench.now;
+    while bench.now < done.plus(Seconds(2 * DAY)) && bench.end(&id).is_none() {
+        let next = bench.now.plus(Seconds(30));
+        bench.goes_to(next);
+    }
+    let (reason, at, _) = bench.end(&id).expect("idle for a day");
+    assert_eq!(reason, Reason::StoppedIdle);
+    let idle = at.millis_since(done) / 1000;
+    // Use is summed up over ten minutes: so far off its last sign may be.
+    assert!((DAY - 600..DAY + 600).contains(&idle), "{idle}");
+}
