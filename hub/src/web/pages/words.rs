@@ -134,6 +134,14 @@ pub fn servers(count: usize) -> String {
     if count == 1 { "1 server".to_owned() } else { format!("{count} servers") }
 }
 
+/// When a host that the calendar keeps shut opens, and for what.
+pub fn opens(closed: &Closed) -> String {
+    match &closed.opens {
+        Some((at, training)) => format!("opens {at} ({training})"),
+        None => "no training is planned".to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -162,13 +170,5 @@ mod tests {
     fn moments_are_read_to_the_minute() {
         let moment = Moment::from("2026-11-22T15:27:58.579722Z".parse::<Timestamp>().unwrap());
         assert_eq!(moment.text, "2026-11-22 15:27 UTC");
-    }
-}
-
-/// When a host that the calendar keeps shut opens, and for what.
-pub fn opens(closed: &Closed) -> String {
-    match &closed.opens {
-        Some((at, training)) => format!("opens {at} ({training})"),
-        None => "no training is planned".to_owned(),
     }
 }
