@@ -22,13 +22,13 @@ async fn a_limit_is_changed_by_its_owner_and_told_to_the_host() {
     let path = format!("/hub/api/berth/servers/{}/memory", server.id);
     let alice = site.program("alice").await;
 
-    let dry = alice.json("PUT", &path, r#"{"memory": "4 GB", "dry_run": true}"#).await;
+    let dry = alice.json("PUT", &path, r#"{"memory": "8 GB", "dry_run": true}"#).await;
     assert_eq!((dry.status, &dry.json()["server"]["resize"]), (StatusCode::OK, &json!(null)));
-    let changed = alice.json("PUT", &path, r#"{"memory": "4 GB"}"#).await;
+    let changed = alice.json("PUT", &path, r#"{"memory": "8 GB"}"#).await;
     assert_eq!(changed.status, StatusCode::OK, "{}", changed.text);
     let resize = &changed.json()["server"]["resize"];
     assert_eq!(resize["state"], "under_way");
-    assert_eq!((&resize["limit"], &resize["before"]), (&json!(gb(4)), &json!(before)));
+    assert_eq!((&resize["limit"], &resize["before"]), (&json!(gb(8)), &json!(before)));
 
     let set = |site: &Site| {
         let fleet = site.hub.fleet.fleet();
@@ -36,26 +36,26 @@ async fn a_limit_is_changed_by_its_owner_and_told_to_the_host() {
         desired_set(&fleet, &"wn1".parse().unwrap(), &config.hub, &site.hub.keys).unwrap()
     };
     let told = set(&site).servers[&server.id].limit.unwrap();
-    assert_eq!((told.memory, told.number), (gb(4), 1));
+    assert_eq!((told.memory, told.number), (gb(8), 1));
 
     let mut seen = site.seen(&site.server("alice", ""), ObservedState::Ready);
-    seen.limit = Some(gb(4));
+    seen.limit = Some(gb(8));
     site.report(vec![seen.clone()]).await;
     let shown = alice.get(&format!("/hub/api/berth/servers/{}", server.id)).await.json();
     assert_eq!(shown["server"]["resize"]["state"], "done");
-    assert_eq!(shown["server"]["memory"]["limit"], json!(gb(4)));
+    assert_eq!(shown["server"]["memory"]["limit"], json!(gb(8)));
 
-    let changed = alice.json("PUT", &path, &format!(r#"{{"memory": {}}}"#, gb(8).0)).await;
+    let changed = alice.json("PUT", &path, &format!(r#"{{"memory": {}}}"#, gb(16).0)).await;
     assert_eq!(changed.status, StatusCode::OK, "bytes are an amount, too");
-    let detail = "8 GB is more than memory_max = 6 GB of this host".to_owned();
+    let detail = "16 GB is more than memory_max = 10 GB of this host".to_owned();
     let ending = Ending { reason: Reason::FailedPolicy, detail };
     seen.resize_refused = Some(ResizeRefused { number: 2, ending });
     site.report(vec![seen]).await;
     let shown = alice.get(&format!("/hub/api/berth/servers/{}", server.id)).await.json();
     let resize = &shown["server"]["resize"];
-    assert_eq!((&resize["state"], &resize["limit"]), (&json!("refused"), &json!(gb(4))));
+    assert_eq!((&resize["state"], &resize["limit"]), (&json!("refused"), &json!(gb(8))));
     assert_eq!(resize["refused"]["reason"]["code"], Reason::FailedPolicy.code());
-    assert_eq!(set(&site).servers[&server.id].limit.unwrap().memory, gb(4));
+    assert_eq!(set(&site).servers[&server.id].limit.unwrap().memory, gb(8));
 }
 
 #[tokio::test]
@@ -64,11 +64,11 @@ async fn refusals_name_their_code_and_what_would_work() {
     let server = site.running("alice", "").await;
     let path = format!("/hub/api/berth/servers/{}/memory", server.id);
     let alice = site.program("alice").await;
-    let most = site.hub.fleet.fleet().settings.profiles[&server.ask.profile].memory_max;
     let refused = alice.json("PUT", &path, r#"{"memory": "1 TB"}"#).await;
     assert_eq!(refused.status, StatusCode::CONFLICT, "{}", refused.text);
     assert_eq!(refused.header("x-berth-reason"), "refused.too_big");
-    assert!(refused.message().ends_with(&format!("{most} would work now.")), "{}", refused.text);
+    let would = "64 GB at most. 30 GB would work now.";
+    assert!(refused.message().ends_with(would), "{}", refused.text);
 
     for (body, why) in [
         (r#"{"memory": "8"}"#, "memory: a unit is needed"),

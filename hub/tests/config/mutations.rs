@@ -12,7 +12,8 @@ use toml::de::{DeTable, DeValue};
 use crate::folder::{Folder, names, sample};
 
 /// Names that a site chooses and no other rule of the sample refers to: another one is as good.
-const FREE_NAMES: [&str; 4] = [
+const FREE_NAMES: [&str; 5] = [
+    "mounts.toml mount[2].env.THRONG_DIR",
     "quotas.toml group.euclid",
     "quotas.toml group.lsst",
     "quotas.toml user.bob",
