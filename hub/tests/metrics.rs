@@ -2,9 +2,13 @@
 
 mod site;
 
+use std::sync::Arc;
+
 use axum::http::StatusCode;
 use berth_common::Reason;
-use berth_core::Event;
+use berth_core::event::Row;
+use berth_core::{Effect, Event, Fleet};
+use berth_hub::metrics::Happened;
 use site::Site;
 
 /// The value of the one series of this name whose labels contain all of these.
@@ -85,6 +89,23 @@ async fn the_largest_start_is_one_that_starts() {
     assert!(fits.contains("placed.now"), "{fits}");
     let more = ask(largest + f64::from(1 << 20)).await;
     assert!(!more.contains("placed.now"), "{more}");
+}
+
+#[tokio::test]
+async fn a_start_is_counted_once_however_often_its_server_is_saved() {
+    let site = Site::new().await;
+    let admin = site.program("root_").await;
+    let server = site.running("alice", "").await;
+    let fleet = site.hub.fleet.fleet();
+    let saved = |_| Effect::Save(Row::Server(Arc::clone(&fleet.servers[&server.id])));
+    // The same step saves it twice: when it answers, and with the sign of life that this is.
+    let effects: Vec<_> = (0..2).map(saved).collect();
+    let happened = Happened::of(&Fleet::default(), &effects, server.last_activity);
+    assert_eq!(happened.len(), 1, "{happened:?}");
+    assert!(matches!(happened[0], Happened::Started(_)), "{happened:?}");
+    let text = admin.get("/hub/metrics").await.text;
+    let count = "jupyterhub_server_spawn_duration_seconds_count";
+    assert_eq!(value(&text, count, &["status=\"success\""]), Some(1.0));
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! What a step of the fleet means for the counters.
 
-use berth_common::{Reason, Timestamp};
+use std::collections::BTreeMap;
+
+use berth_common::{Reason, ServerId, Timestamp};
 use berth_core::event::{Effect, Row};
 use berth_core::{Decision, Fleet, Outcome, Server};
 
@@ -29,18 +31,18 @@ pub enum Happened {
 }
 
 impl Happened {
-    /// What the effects of a step say, compared with the fleet that was published before it.
+    /// What the effects of some steps say, compared with the fleet that was published before them.
     pub fn of(before: &Fleet, effects: &[Effect], now: Timestamp) -> Vec<Self> {
         let mut all = Vec::new();
+        // One server may be saved several times: each is compared with the one before.
+        let mut latest: BTreeMap<&ServerId, &Server> = BTreeMap::new();
         for effect in effects {
             match effect {
                 Effect::Save(Row::Decision(decision)) => all.push(decided(decision)),
                 Effect::Save(Row::Server(server)) => {
-                    all.extend(changed(
-                        before.servers.get(&server.id).map(AsRef::as_ref),
-                        server,
-                        now,
-                    ));
+                    let was = latest.insert(&server.id, server);
+                    let was = was.or_else(|| before.servers.get(&server.id).map(AsRef::as_ref));
+                    all.extend(changed(was, server, now));
                 }
                 _ => {}
             }
