@@ -1,12 +1,15 @@
 //! A person's HOME: found, or made where the site wants that.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use berth_common::link::{Account, Ending};
-use rustix::fs::FileType;
+use rustix::fs::{CWD, FileType, RenameFlags};
+use rustix::io::Errno;
 
 use super::walk::{self, Trouble};
 use super::{Answer, failed, unusable, within};
@@ -46,11 +49,29 @@ pub fn missing(account: &Account) -> Ending {
     failed(format!("{home} is not on this host; ask the administrators to make it or to mount it"))
 }
 
-/// Makes a HOME that is missing. May hang for ever.
+/// Who makes which HOME; a file server that hangs must not keep anybody else from theirs.
+static MAKING: LazyLock<Mutex<BTreeMap<PathBuf, Arc<Mutex<()>>>>> = LazyLock::new(Mutex::default);
+
+/// Makes a HOME that is missing; the servers of one person that start at once make it once. May
+/// hang for ever.
 ///
 /// # Errors
 /// As [`find`], and when it cannot be made.
 pub fn make(account: &Account, roots: &[PathBuf]) -> Result<PathBuf, Ending> {
+    let turn = {
+        let mut making = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
+        // Who holds a turn has a second reference.
+        making.retain(|_, turn| Arc::strong_count(turn) > 1);
+        making.entry(account.home.clone().into()).or_default().clone()
+    };
+    let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
+    match find(account, roots)? {
+        Some(home) => Ok(home),
+        None => make_alone(account, roots),
+    }
+}
+
+fn make_alone(account: &Account, roots: &[PathBuf]) -> Result<PathBuf, Ending> {
     let wanted = Path::new(&account.home);
     let cannot = |error: io::Error| {
         failed(format!("{} cannot be made: {error}; ask the administrators", wanted.display()))
@@ -78,15 +99,26 @@ pub fn make(account: &Account, roots: &[PathBuf]) -> Result<PathBuf, Ending> {
         .map_err(cannot)?;
     fchown(&folder, Some(account.uid), Some(account.gid)).map_err(cannot)?;
     berth_process::crash_point!("mounts.home.given");
-    match fs::rename(&new, &real) {
-        // Another host was faster, and something is in it already.
-        Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {
+    match put(&new, &real) {
+        // Another host was faster.
+        Err(Errno::EXIST | Errno::NOTEMPTY) => {
             let _ = fs::remove_dir(&new);
         }
-        renamed => renamed.map_err(cannot)?,
+        renamed => renamed.map_err(|error| cannot(error.into()))?,
     }
     // What is there now is looked at like any other.
     find(account, roots)?.ok_or_else(|| missing(account))
+}
+
+/// Gives the new folder its name, unless one of that name is there: a server on another host may
+/// have it mounted already, and would write into a folder that nobody finds again.
+fn put(new: &Path, real: &Path) -> Result<(), Errno> {
+    match rustix::fs::renameat_with(CWD, new, CWD, real, RenameFlags::NOREPLACE) {
+        // NFS cannot promise it; what is there is at least looked at.
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) if real.exists() => Err(Errno::EXIST),
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => rustix::fs::rename(new, real),
+        renamed => renamed,
+    }
 }
 
 #[cfg(test)]
@@ -145,6 +177,30 @@ mod tests {
         fs::remove_dir(&path).unwrap();
         fs::write(&path, "").unwrap();
         assert_eq!(ask(CreateHome::Never), Err(format!("{} is not a folder", path.display())));
+    }
+
+    /// A person's two servers start at once on a host that has not seen them: neither fails, and
+    /// none is left with a folder that the other has replaced.
+    #[test]
+    fn a_home_that_many_make_at_once_is_made_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let roots = [folder.path().to_owned()];
+        for round in 0..100 {
+            let path = folder.path().join(format!("alice{round}"));
+            let gate = std::sync::Barrier::new(4);
+            let seen = std::thread::scope(|scope| {
+                let one = || {
+                    gate.wait();
+                    let made = home(&me(&path), &roots, CreateHome::Missing)?;
+                    Ok(fs::metadata(made).unwrap().ino())
+                };
+                let all = [(); 4].map(|()| scope.spawn(one));
+                all.map(|one| one.join().unwrap().map_err(|ending: Ending| ending.detail))
+            });
+            let there = fs::metadata(&path).unwrap().ino();
+            assert_eq!(seen, [(); 4].map(|()| Ok(there)), "round {round}");
+        }
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 100, "nothing is left behind");
     }
 
     #[test]
