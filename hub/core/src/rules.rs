@@ -264,7 +264,7 @@ pub fn offered(fleet: &Fleet) -> impl Iterator<Item = Need> {
 fn stays_until(fleet: &Fleet, profile: &Profile, now: Timestamp) -> Option<Timestamp> {
     /// Without an idle limit a server may live for months; a day is what people plan with.
     const DAY: Seconds = Seconds(86_400);
-    if !fleet.floor.hosts.iter().any(|host| host.drains_by.is_some()) {
+    if !fleet.rows.any_drains() {
         return None;
     }
     let until = now.plus(profile.idle_limit.unwrap_or(DAY));

@@ -134,6 +134,11 @@ fn hear(fleet: &mut Fleet, now: Timestamp, id: &HostId, report: Report) {
         Some(heard) if *heard.images == images => Arc::clone(&heard.images),
         _ => Arc::new(images),
     };
+    // A clone of a list is a pointer, and the same pointer is the same list.
+    let gpus = match &before {
+        Some(heard) if *heard.gpus == report.gpus => Arc::clone(&heard.gpus),
+        _ => Arc::new(report.gpus),
+    };
     let known = before.map(|heard| heard.observed);
     let (observed, engine_trouble) = match report.engine {
         Ok(seen) => (seen.into_iter().map(|o| (o.server.clone(), o)).collect(), None),
@@ -148,12 +153,12 @@ fn hear(fleet: &mut Fleet, now: Timestamp, id: &HostId, report: Report) {
         pending: report.pending,
         engine_trouble,
         capacity: report.capacity,
-        gpus: report.gpus,
+        gpus,
         spaces: report.spaces,
         images,
         facts: report.facts,
     });
-    fleet.changed(id);
+    fleet.heard(id);
     note_peaks(fleet, now, id);
 }
 
