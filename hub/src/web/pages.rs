@@ -7,6 +7,7 @@ pub mod card;
 mod decision;
 mod ending;
 pub mod error;
+pub mod floor;
 pub mod home;
 pub mod hosts;
 pub mod life;
@@ -66,6 +67,9 @@ pub fn router() -> Router<Arc<Hub>> {
         .route("/hub/admin", get(admin::show))
         .route("/hub/admin/hosts", get(hosts::show))
         .route("/hub/admin/hosts/{host}", get(hosts::show_one))
+        .route("/hub/admin/floor", get(floor::show))
+        .route("/hub/admin/floor/hosts/{host}", get(floor::show_host))
+        .route("/hub/live/floor", get(floor::live::follow))
         .route("/hub/live/home", get(live::home))
         .route("/hub/live/servers/{id}", get(live::server))
         .route("/hub/live/admin", get(live::admin))

@@ -39,6 +39,8 @@ pub enum Here {
     Tokens,
     /// All servers.
     Servers,
+    /// The floor.
+    Floor,
     /// The hosts.
     Hosts,
     /// None of them.
@@ -68,6 +70,7 @@ impl Shell {
             Here::New => "new",
             Here::Tokens => "tokens",
             Here::Servers => "servers",
+            Here::Floor => "floor",
             Here::Hosts => "hosts",
             Here::Nowhere => "",
         };

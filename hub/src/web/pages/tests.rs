@@ -1,6 +1,7 @@
 //! Every page of a small site, asked as a browser asks: the facts that it must show, hostile names
 //! as text, nothing inline, every form a POST with its token.
 
+mod floor;
 mod look;
 mod site;
 
@@ -21,6 +22,11 @@ async fn all_pages(site: &Site, user: &str) -> Vec<(String, String)> {
         "/hub/token",
         "/hub/admin",
         "/hub/admin?q=ended",
+        "/hub/admin/floor",
+        "/hub/admin/floor?by=idle&host=wn1",
+        "/hub/admin/floor?by=age&back=5",
+        "/hub/admin/floor?without=wn1",
+        "/hub/admin/floor/hosts/wn1",
         "/hub/admin/hosts",
         "/hub/admin/hosts/wn1",
         "/hub/admin/hosts/wn4",
