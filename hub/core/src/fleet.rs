@@ -20,12 +20,14 @@ use crate::usage::Usage;
 
 pub mod calendar;
 pub mod host;
+pub mod leaving;
 pub mod restored;
 pub mod rolling;
 pub mod server;
 
 pub use calendar::Closed;
 pub use host::{Heard, Host, HostState, Intent, Order};
+pub use leaving::Leaving;
 pub use restored::Restored;
 pub use rolling::Rolling;
 pub use server::{
