@@ -4,6 +4,7 @@
 
 pub mod actions;
 pub mod auth;
+pub mod backup;
 pub mod ca;
 pub mod config;
 pub mod directory;

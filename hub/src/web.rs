@@ -79,6 +79,7 @@ fn berth() -> Router<Arc<Hub>> {
         .route("/hub/api/berth/hosts/{host}/join-token", post(berth::hosts::join_token))
         .route("/hub/api/berth/hosts/{host}/explain", get(berth::room::of_host))
         .route("/hub/api/berth/hosts/{host}/intent", put(berth::intents::change))
+        .route("/hub/api/berth/drains", get(berth::drains::list))
         .route("/hub/api/berth/floor", get(berth::floor::at))
         .route("/hub/api/berth/queue", get(berth::queue::list))
         .route("/hub/api/berth/plan", post(berth::plans::hosts))

@@ -20,11 +20,15 @@ use crate::usage::Usage;
 
 pub mod calendar;
 pub mod host;
+pub mod leaving;
+pub mod restored;
 pub mod rolling;
 pub mod server;
 
 pub use calendar::Closed;
 pub use host::{Heard, Host, HostState, Intent, Order};
+pub use leaving::Leaving;
+pub use restored::Restored;
 pub use rolling::Rolling;
 pub use server::{
     Ask, End, HeldPlace, Phase, Placement, Resize, ResizeState, Server, ServerState, StopOrder,
@@ -50,6 +54,8 @@ pub struct Fleet {
     pub(crate) removed: Arc<BTreeSet<ServerId>>,
     /// The rolling reboot that was ordered last.
     pub rolling: Option<Arc<Rolling>>,
+    /// The restore from a backup that the store has been through last.
+    pub restored: Option<Arc<Restored>>,
     /// What people used over time.
     pub usage: Usage,
     /// The peaks of servers that have ended: what to expect of the next ones.
@@ -157,6 +163,7 @@ impl Fleet {
         fleet.lives = former.lives.clone();
         fleet.waits = former.waits.clone();
         fleet.rolling.clone_from(&former.rolling);
+        fleet.restored.clone_from(&former.restored);
         fleet.curves = Arc::clone(&former.curves);
         fleet.removed = Arc::clone(&former.removed);
         for (id, before) in &former.hosts {

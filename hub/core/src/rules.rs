@@ -36,7 +36,11 @@ impl Checked {
     #[must_use]
     pub fn barred(mut self, refusal: &Refusal) -> Self {
         let reason = Some(refusal.reason);
-        let text = "the account is valid".to_owned();
+        let text = match refusal.reason {
+            Reason::RefusedRestoring => "every host has told what it runs",
+            _ => "the account is valid",
+        };
+        let text = text.to_owned();
         self.rules.insert(0, Rule { text, passed: false, reason, cite: None });
         self.verdict = Err(refusal.clone());
         self

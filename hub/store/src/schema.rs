@@ -191,6 +191,10 @@ CREATE TABLE waits (
     lasted   INTEGER NOT NULL
 ) STRICT;
 ",
+    "
+-- The restore from a backup that this store has been through last, if any.
+CREATE TABLE restored (id INTEGER PRIMARY KEY CHECK (id = 1), body TEXT NOT NULL) STRICT;
+",
 ];
 
 /// Brings the schema to this version.

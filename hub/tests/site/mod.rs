@@ -66,6 +66,25 @@ impl Site {
         folder: tempfile::TempDir,
         host: &str,
     ) -> Self {
+        let mut site = Self::silent(public_url, folder, host).await;
+        let state = site.hub.config().hub.state.clone();
+        let config = Config {
+            settings: settings(host),
+            hub: hub_config(public_url, insecure_cookies, &state),
+            people: People::default(),
+        };
+        site.hub.config.store(Arc::new(config));
+        site.router = web::router(Arc::clone(&site.hub));
+        for (uid, name) in ["alice", "bob", "root_"].into_iter().enumerate() {
+            site.add_user(name, 1000 + u32::try_from(uid).unwrap(), name == "root_").await;
+        }
+        site.report(Vec::new()).await;
+        site
+    }
+
+    /// The same, with whomever the folder's store knows, and before the host has reported.
+    pub async fn silent(public_url: &str, folder: tempfile::TempDir, host: &str) -> Self {
+        let insecure_cookies = false;
         let state = folder.path();
         let storage = Storage::open(state).unwrap();
         let settings = settings(host);
@@ -89,12 +108,7 @@ impl Site {
             metrics,
             routed: watch::Sender::new(BTreeMap::new()),
         });
-        let site = Self { router: web::router(Arc::clone(&hub)), hub, revoked, _folder: folder };
-        for (uid, name) in ["alice", "bob", "root_"].into_iter().enumerate() {
-            site.add_user(name, 1000 + u32::try_from(uid).unwrap(), name == "root_").await;
-        }
-        site.report(Vec::new()).await;
-        site
+        Self { router: web::router(Arc::clone(&hub)), hub, revoked, _folder: folder }
     }
 
     pub async fn add_user(&self, name: &str, uid: u32, admin: bool) {

@@ -8,12 +8,13 @@ use berth_common::link::{GpuUse, Kill, Observed, ObservedState, Report};
 use berth_common::{ByteCount, GpuId, HostId, Reason, Resources, Revision, ServerId, Timestamp};
 
 use crate::event::{Effect, Row};
+use crate::fleet::restored::limit_of;
 use crate::fleet::{Ask, End, Fleet, Heard, Host, Phase, Placement, Server};
 use crate::life::Use;
 use crate::memory::Peaks;
 use crate::reconcile::leftovers;
 use crate::step::stop::order_stop;
-use crate::step::{release, resize, save_and_show};
+use crate::step::{release, resize, restored, save_and_show};
 
 /// Takes a heartbeat in.
 pub fn reported(
@@ -37,6 +38,7 @@ pub fn reported(
     if engine_knows {
         observe(fleet, now, host, out);
         settle_absent(fleet, now, host, applied, out);
+        restored::settle(fleet, host, out);
         note_use(fleet, now, host, out);
     }
     if leftovers_on(fleet, host) != before {
@@ -217,6 +219,9 @@ fn observe(fleet: &mut Fleet, now: Timestamp, host: &HostId, out: &mut Vec<Effec
     let seen: Vec<Observed> = heard.observed.values().cloned().collect();
     for seen in seen {
         let Some(server) = fleet.servers.get(&seen.server) else {
+            if runs(&seen.state) {
+                restored::give_up_name(fleet, host, &seen, out);
+            }
             adopt(fleet, now, host, &seen, out);
             continue;
         };
@@ -226,6 +231,7 @@ fn observe(fleet: &mut Fleet, now: Timestamp, host: &HostId, out: &mut Vec<Effec
         }
         let here = server.placement().is_some_and(|placement| placement.host == *host);
         if here && seen.generation == server.generation {
+            restored::correct(fleet, host, &seen, out);
             note_kills(fleet, &seen, out);
             resize::follow(fleet, now, host, applied, &seen, out);
             follow(fleet, now, &seen, out);
@@ -430,7 +436,7 @@ fn runs(state: &ObservedState) -> bool {
 fn placement(host: &HostId, seen: &Observed, now: Timestamp, said: Revision) -> Placement {
     let origin = &seen.origin;
     // Its limit may have been changed since it was made.
-    let memory = seen.limit.map_or(origin.memory, |limit| limit.max(origin.memory));
+    let memory = limit_of(seen);
     Placement {
         host: host.clone(),
         reservation: Resources { memory, cpu_milli: 0 },

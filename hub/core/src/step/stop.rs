@@ -66,6 +66,13 @@ pub fn remove(fleet: &mut Fleet, id: &ServerId, to: Option<ReplyTo>, out: &mut V
     if server.is_active() {
         return reply(to, Answer::StopUnderWay, out);
     }
+    forget(fleet, id, out);
+    reply(to, Answer::Removed, out);
+}
+
+/// Forgets a server that is nowhere.
+pub fn forget(fleet: &mut Fleet, id: &ServerId, out: &mut Vec<Effect>) {
+    let Some(server) = fleet.servers.get(id) else { return };
     let key = (server.owner.clone(), server.name.clone());
     fleet.leave(id);
     fleet.servers.remove(id);
@@ -79,5 +86,4 @@ pub fn remove(fleet: &mut Fleet, id: &ServerId, to: Option<ReplyTo>, out: &mut V
     }
     out.push(Effect::Save(Row::ServerGone(id.clone())));
     out.push(Effect::Changed(id.clone()));
-    reply(to, Answer::Removed, out);
 }
