@@ -233,11 +233,15 @@ pub fn sign(
     if known && (!shown || at <= server.last_activity) {
         return;
     }
+    let tabs_count = fleet.settings.lifecycle.activity.open_tab_alone;
     let Some(server) = fleet.server_mut(id) else { return };
     if shown {
         server.last_activity = server.last_activity.max(at);
     }
     let Some(placement) = server.placement_mut() else { return };
+    if kind == Evidence::Notebook && !tabs_count && placement.life.is_seen_inside(now) {
+        return;
+    }
     let news = placement.life.sign(kind, at);
     let was_told = !placement.life.told.is_empty() || placement.life.gpu.asked.is_some();
     if news && counts && was_told {
@@ -265,6 +269,9 @@ pub fn measured(
     let signs = life.meter.take(now, used, &settings.lifecycle.activity);
     let busy_before = life.kernel_busy;
     life.kernel_busy = used.kernel_busy.or(busy_before);
+    if used.kernel_busy.is_some() {
+        life.kernels_told = Some(now);
+    }
     let mut look = life.kernel_busy != busy_before && life.gpu.asked.is_some();
     let mut begins = false;
     if used.gpu_percent.is_some() && has_rule {

@@ -10,9 +10,10 @@ use berth_common::{ByteCount, GpuId, HostId, Reason, Resources, Revision, Server
 use crate::event::{Effect, Row};
 use crate::fleet::restored::limit_of;
 use crate::fleet::{Ask, End, Fleet, Heard, Host, Phase, Placement, Server};
-use crate::life::Use;
+use crate::life::{Evidence, Use};
 use crate::memory::Peaks;
 use crate::reconcile::leftovers;
+use crate::settings::Terminal;
 use crate::step::stop::order_stop;
 use crate::step::{release, resize, restored, save_and_show};
 
@@ -190,6 +191,7 @@ fn note_peaks(fleet: &mut Fleet, now: Timestamp, id: &HostId) {
 fn note_use(fleet: &mut Fleet, now: Timestamp, id: &HostId, out: &mut Vec<Effect>) {
     let Some(host) = fleet.hosts.get(id).cloned() else { return };
     let Some(heard) = &host.heard else { return };
+    let terminals = fleet.settings.lifecycle.activity.terminal;
     for seen in heard.observed.values().filter(|seen| seen.state == ObservedState::Ready) {
         let held = seen.origin.gpus.iter().map(|part| &part.gpu);
         let busiest = held.filter_map(|gpu| busy(&heard.facts.gpus.used, gpu)).max();
@@ -197,11 +199,35 @@ fn note_use(fleet: &mut Fleet, now: Timestamp, id: &HostId, out: &mut Vec<Effect
             // No time at all is no measurement: a container that answers has used some.
             cpu_milli: (seen.usage.cpu_us > 0).then_some(seen.usage.cpu_milli),
             gpu_percent: busiest,
-            ..Use::default()
+            network_bytes_s: seen.usage.network_bytes_s,
+            kernel_busy: seen.usage.kernels.map(|kernels| kernels.busy > 0),
+            terminal_works: seen.usage.terminals.map(|found| match terminals {
+                Terminal::Any => found.open > 0,
+                Terminal::Working | Terminal::Ignore => found.working > 0,
+            }),
         };
+        note_kernel(fleet, now, seen, out);
         if used != Use::default() {
             super::life::measured(fleet, now, &seen.server, seen.generation, used, out);
         }
+    }
+}
+
+/// Takes in when a kernel last said something: a cell of ten hours that ends now was idle for no
+/// time.
+fn note_kernel(fleet: &mut Fleet, now: Timestamp, seen: &Observed, out: &mut Vec<Effect>) {
+    /// The way from host to hub takes now longer and now shorter; that is no news.
+    const NEWS_MS: u64 = 1_000;
+    let Some(quiet_ms) = seen.usage.kernels.and_then(|kernels| kernels.quiet_ms) else { return };
+    let quiet_us = i64::try_from(quiet_ms).unwrap_or(i64::MAX).saturating_mul(1_000);
+    let at = Timestamp(now.0.saturating_sub(quiet_us));
+    let server = fleet.servers.get(&seen.server);
+    let server = server.filter(|server| server.generation == seen.generation);
+    let Some(placement) = server.and_then(|server| server.placement()) else { return };
+    // What it said before this start of the server is somebody else's word.
+    let known = placement.life.signs.get(&Evidence::Kernel).copied().or(placement.ready_at);
+    if known.is_some_and(|known| at.millis_since(known) >= NEWS_MS) {
+        super::life::sign(fleet, now, &seen.server, Evidence::Kernel, at, out);
     }
 }
 
