@@ -20,6 +20,7 @@ pub mod plan;
 pub mod reload;
 pub mod routes;
 pub mod serve;
+pub mod services;
 pub mod site;
 pub mod spec;
 pub mod storage;

@@ -16,7 +16,8 @@ use axum::{Extension, Router, middleware};
 use crate::auth::Gate;
 use crate::site::Hub;
 use api::{
-    activity, berth, body, groups, hub as about, oauth, progress, servers, tokens, users, whoami,
+    activity, berth, body, groups, hub as about, oauth, progress, servers, services, tokens, users,
+    whoami,
 };
 
 /// Everything that the hub answers over HTTP.
@@ -59,8 +60,11 @@ fn jupyterhub() -> Router<Arc<Hub>> {
         .route("/hub/api/groups/{group}/users", post(groups::change).delete(groups::change))
         .route("/hub/api/groups/{group}/properties", put(groups::change))
         .route("/hub/api/proxy", get(about::proxy))
-        .route("/hub/api/services", get(about::services))
-        .route("/hub/api/services/{service}", get(about::service))
+        .route("/hub/api/services", get(services::list))
+        .route(
+            "/hub/api/services/{service}",
+            get(services::show).post(services::change).delete(services::change),
+        )
         .route("/hub/api/users/{user}/activity", post(activity::report))
         .route("/hub/api/users/{user}/server", servers::default_server())
         .route("/hub/api/users/{user}/server/progress", get(progress::default_server))

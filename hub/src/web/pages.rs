@@ -4,6 +4,7 @@
 pub mod admin;
 mod bar;
 pub mod card;
+pub mod consent;
 mod decision;
 mod ending;
 pub mod error;

@@ -5,6 +5,7 @@
 //! failed fsync nobody knows what the disk holds.
 
 mod accounts;
+mod audit;
 pub mod backup;
 mod directory;
 mod fleet;
@@ -13,6 +14,7 @@ mod retention;
 mod revocations;
 mod schema;
 mod tokens;
+mod visits;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -21,10 +23,12 @@ use berth_common::Epoch;
 use rusqlite::{Connection, OptionalExtension};
 
 pub use accounts::{Session, User};
+pub use audit::{Act, Acts, Recorded};
 pub use directory::{Entry, Lapse};
 pub use identities::{Identity, ProviderSession};
 pub use revocations::Revocation;
 pub use tokens::{JoinToken, OauthCode, Token, TokenKind};
+pub use visits::Visit;
 
 /// The oldest SQLite without the WAL-reset bug (sqlite.org/wal.html#walresetbug).
 const OLDEST_SQLITE: i32 = 3_051_003;

@@ -22,6 +22,7 @@ use berth_core::settings::{Cite, HostSettings, Image, Pool, Profile, Quota, Quot
 use berth_core::{Event, Server};
 use berth_hub::auth::oidc::Providers;
 use berth_hub::ca::Ca;
+use berth_hub::config::services::Services;
 use berth_hub::config::{Config, HubConfig, People};
 use berth_hub::directory::Directory;
 use berth_hub::keys::Keys;
@@ -97,6 +98,7 @@ impl Site {
                 settings,
                 hub: hub_config(public_url, insecure_cookies, state),
                 people: People::default(),
+                services: Services::default(),
             }),
             fleet,
             storage,
@@ -106,6 +108,7 @@ impl Site {
             ca: Ca::open(&state.join("ca")).unwrap(),
             revoked: revoked_in,
             metrics,
+            services: berth_hub::services::Shared::default(),
             routed: watch::Sender::new(BTreeMap::new()),
         });
         Self { router: web::router(Arc::clone(&hub)), hub, revoked, _folder: folder }
