@@ -31,7 +31,9 @@ use crate::web::pages::home::Cards;
 use crate::web::pages::hosts::HostTable;
 use crate::web::pages::pending::decision_about;
 use crate::web::pages::progress::{Progress, Stage};
+use crate::web::pages::server::ServerPart;
 use crate::web::pages::target;
+use crate::web::reader::Reader;
 
 /// Streams of one person at a time: more open tabs than this are a mistake or an attack.
 const MOST_STREAMS: u32 = 20;
@@ -137,6 +139,23 @@ pub async fn server(
     Ok(stream(&hub, &streams, &owner, render))
 }
 
+/// `GET /hub/live/server/{id}`: a server's page.
+pub async fn server_page(
+    State(hub): State<Arc<Hub>>,
+    Extension(streams): Extension<Arc<Streams>>,
+    visitor: Visitor,
+    Path(id): Path<String>,
+) -> Result<Response, PageError> {
+    let id = target::server(&hub.fleet.fleet(), &id, &visitor)?.id.clone();
+    let owner = visitor.user.account.name.clone();
+    let render = move |hub: &Hub| {
+        let fleet = hub.fleet.fleet();
+        let Some(server) = fleet.servers.get(&id) else { return Part::Gone };
+        Part::of(&ServerPart::of(&fleet, server, &visitor.xsrf, now()), String::new())
+    };
+    Ok(stream(&hub, &streams, &owner, render))
+}
+
 /// `GET /hub/live/home`: a person's cards.
 pub async fn home(
     State(hub): State<Arc<Hub>>,
@@ -205,7 +224,7 @@ fn stream(
     };
     // A reader that does not keep up is waited for; it gets the newest state, not each one.
     let (send, events) = mpsc::channel(1);
-    tokio::spawn(follow(Arc::clone(hub), seat, render, send));
+    tokio::spawn(Reader::now().served(follow(Arc::clone(hub), seat, render, send)));
     let keep_alive = KeepAlive::new().interval(KEEP_ALIVE);
     let mut response = Sse::new(ReceiverStream::new(events)).keep_alive(keep_alive).into_response();
     // A proxy before ours must not collect what is sent.
