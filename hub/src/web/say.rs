@@ -1,5 +1,5 @@
 //! The texts of the pages, one catalogue a language in `texts/`, in the form of Project Fluent.
-//! Templates say `{{ say::t("home-title") }}`, with values `{{ say::t("ago").with("span", span) }}`.
+//! Templates say `{{ say::t("nav-home") }}`, with values `{{ say::t("ago").with("span", span) }}`.
 
 use std::borrow::Cow;
 use std::fmt::{self, Display};

@@ -1,7 +1,9 @@
 //! Every page of a small site, asked as a browser asks: the facts that it must show, hostile names
 //! as text, nothing inline, every form a POST with its token.
 
+mod browser;
 mod look;
+mod scene;
 mod site;
 
 use axum::http::StatusCode;
