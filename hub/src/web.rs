@@ -5,7 +5,9 @@ pub mod assets;
 pub mod error;
 pub mod live;
 pub mod pages;
+pub mod reader;
 pub mod response;
+pub mod say;
 
 use std::sync::Arc;
 

@@ -288,6 +288,7 @@ impl Made {
                 memory_highest: self.highest,
                 cpu_us: self.cpu_us,
                 cpu_milli,
+                ..Usage::default()
             },
             limit: Some(limit),
             largest: None,

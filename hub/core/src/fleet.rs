@@ -373,6 +373,11 @@ impl Fleet {
         self.history.expected(owner, &ask.image, &ask.profile, memory::Floor::default(), ask.memory)
     }
 
+    /// What the person's own earlier servers of this image used at most, if there were enough.
+    pub fn own_peak(&self, owner: &Username, image: &str) -> Option<ByteCount> {
+        self.history.of_owner(owner, image)
+    }
+
     /// Whether that comes from enough servers before it.
     pub fn knows_peak(&self, owner: &Username, ask: &Ask) -> bool {
         self.history.knows(owner, &ask.image, &ask.profile)

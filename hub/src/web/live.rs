@@ -31,7 +31,9 @@ use crate::web::pages::home::Cards;
 use crate::web::pages::hosts::HostTable;
 use crate::web::pages::pending::decision_about;
 use crate::web::pages::progress::{Progress, Stage};
+use crate::web::pages::server::ServerPart;
 use crate::web::pages::target;
+use crate::web::reader::Reader;
 
 /// Streams of one person at a time: more open tabs than this are a mistake or an attack.
 const MOST_STREAMS: u32 = 20;
@@ -133,6 +135,23 @@ pub async fn server(
                 Part::of(&progress, spoken)
             }
         }
+    };
+    Ok(stream(&hub, &streams, &owner, render))
+}
+
+/// `GET /hub/live/server/{id}`: a server's page.
+pub async fn server_page(
+    State(hub): State<Arc<Hub>>,
+    Extension(streams): Extension<Arc<Streams>>,
+    visitor: Visitor,
+    Path(id): Path<String>,
+) -> Result<Response, PageError> {
+    let id = target::server(&hub.fleet.fleet(), &id, &visitor)?.id.clone();
+    let owner = visitor.user.account.name.clone();
+    let render = move |hub: &Hub| {
+        let fleet = hub.fleet.fleet();
+        let Some(server) = fleet.servers.get(&id) else { return Part::Gone };
+        Part::of(&ServerPart::of(&fleet, server, &visitor.xsrf, now()), String::new())
     };
     Ok(stream(&hub, &streams, &owner, render))
 }
@@ -262,7 +281,7 @@ fn stream(
     let Some(seat) = streams.sit(owner) else { return too_many() };
     // A reader that does not keep up is waited for; it gets the newest state, not each one.
     let (send, events) = mpsc::channel(1);
-    tokio::spawn(follow(Arc::clone(hub), seat, render, send));
+    tokio::spawn(Reader::now().served(follow(Arc::clone(hub), seat, render, send)));
     events_of(events)
 }
 

@@ -9,6 +9,8 @@ mod decision;
 mod ending;
 pub mod error;
 pub mod floor;
+mod forecast;
+mod help;
 pub mod home;
 pub mod hosts;
 pub mod life;
@@ -16,7 +18,7 @@ mod login;
 pub mod pending;
 pub mod progress;
 mod provider;
-mod server;
+pub mod server;
 mod servers;
 mod shell;
 mod spawn;
@@ -24,6 +26,7 @@ mod stopped;
 pub mod target;
 mod tile;
 mod tokens;
+mod usage;
 pub mod words;
 
 #[cfg(test)]
@@ -38,7 +41,7 @@ pub use error::error_page;
 pub use stopped::outside;
 
 use crate::site::Hub;
-use crate::web::{assets, live};
+use crate::web::{assets, live, reader};
 
 /// The routes of all pages. [`outside`] answers what nobody serves.
 pub fn router() -> Router<Arc<Hub>> {
@@ -57,12 +60,20 @@ pub fn router() -> Router<Arc<Hub>> {
         .route("/hub/spawn-pending/{user}", get(pending::show))
         .route("/hub/spawn-pending/{user}/{server}", get(pending::show))
         .route("/hub/servers/{id}", get(server::show))
+        .route("/hub/servers/{id}/restart", post(servers::restart))
         .route("/hub/servers/{id}/extend", post(servers::extend))
         .route("/hub/servers/{id}/stop", post(servers::stop))
         .route("/hub/servers/{id}/start", post(servers::start))
         .route("/hub/servers/{id}/memory", post(servers::resize))
         .route("/hub/servers/{id}/remove", post(servers::remove))
         .route("/hub/decisions/{id}", get(decision::show))
+        .route("/hub/forecast/{user}", get(forecast::show))
+        .route("/hub/forecast/{user}/{server}", get(forecast::show))
+        .route("/hub/usage", get(usage::show))
+        .route("/hub/usage.csv", get(usage::table))
+        .route("/hub/help", get(help::show))
+        .route("/hub/help/{code}", get(help::reason))
+        .route("/hub/reader", get(reader::choose))
         .route("/hub/token", get(tokens::show).post(tokens::create))
         .route("/hub/token/{id}/revoke", post(tokens::revoke))
         .route("/hub/admin", get(admin::show))
@@ -73,6 +84,7 @@ pub fn router() -> Router<Arc<Hub>> {
         .route("/hub/live/floor", get(floor::live::follow))
         .route("/hub/live/home", get(live::home))
         .route("/hub/live/servers/{id}", get(live::server))
+        .route("/hub/live/server/{id}", get(live::server_page))
         .route("/hub/live/admin", get(live::admin))
         .route("/hub/live/hosts", get(live::hosts))
         .route("/hub", get(outside))

@@ -14,6 +14,7 @@ use axum::response::{IntoResponse, Response};
 
 use crate::site::Hub;
 use crate::web::error::{ApiError, page};
+use crate::web::reader::Reader;
 
 /// The version that clients see: that of the JupyterHub whose contract we keep, and our own.
 /// Clients compare the major number only.
@@ -56,7 +57,8 @@ pub async fn finish(State(hub): State<Arc<Hub>>, request: Request, next: Next) -
     let is_api = is_api(request.uri());
     // The pattern, not the path: paths and queries can hold secrets.
     let route = request.extensions().get::<MatchedPath>().cloned();
-    let mut response = next.run(request).await;
+    let reader = Reader::of(request.headers());
+    let mut response = reader.served(next.run(request)).await;
     let https = hub.config().hub.is_https();
     complete(response.headers_mut(), is_api, https, &hub);
     let route = route.as_ref().map_or("no route", MatchedPath::as_str);

@@ -73,6 +73,7 @@ impl Site {
             settings: settings(host),
             hub: hub_config(public_url, insecure_cookies, &state),
             people: People::default(),
+            services: Services::default(),
         };
         site.hub.config.store(Arc::new(config));
         site.router = web::router(Arc::clone(&site.hub));

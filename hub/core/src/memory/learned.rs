@@ -95,6 +95,11 @@ impl History {
         }
     }
 
+    /// What 95 of 100 servers of this owner and image did not pass, if there were enough of them.
+    pub fn of_owner(&self, owner: &Username, image: &str) -> Option<ByteCount> {
+        self.owners.get(&(owner.clone(), image.to_owned()))?.usual(ENOUGH_OF_OWNER)
+    }
+
     /// Whether what is expected of such a server comes from enough servers before it: then it is
     /// not the stranger that a floor stands for.
     pub fn knows(&self, owner: &Username, image: &str, profile: &str) -> bool {

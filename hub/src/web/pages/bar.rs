@@ -14,6 +14,8 @@ pub struct Bar {
     used: u64,
     /// The colour of a part that is nearly all.
     class: &'static str,
+    /// The highest that was ever used, 0 to 1000.
+    peak: Option<u64>,
 }
 
 impl Bar {
@@ -25,7 +27,17 @@ impl Bar {
             850..950 => "is-tight",
             _ => "is-full",
         };
-        Self { reserved: 0, used: part, class }
+        Self { reserved: 0, used: part, class, peak: None }
+    }
+
+    /// The same with a mark at the highest use so far.
+    pub fn with_peak(self, peak: ByteCount, limit: ByteCount) -> Self {
+        Self { peak: Some(part(peak, limit).min(996)), ..self }
+    }
+
+    /// A share in percent.
+    pub fn percent(share: u32) -> Self {
+        Self { reserved: 0, used: u64::from(share.min(100)) * 10, class: "", peak: None }
     }
 
     /// What is promised and what is really used of a host.

@@ -1,6 +1,6 @@
 //! One of a person's servers, as a card.
 
-use berth_common::{ByteCount, Timestamp};
+use berth_common::{ByteCount, GpuPart, Timestamp};
 use berth_core::fleet::{End, ResizeState};
 use berth_core::{Fleet, Phase, Server, ServerState, queue};
 
@@ -8,6 +8,7 @@ use crate::web::pages::bar::Bar;
 use crate::web::pages::ending::{Ending, more_memory};
 use crate::web::pages::life::Life;
 use crate::web::pages::words::{self, Moment};
+use crate::web::say;
 
 /// What somebody can do whose host is emptied.
 pub use berth_core::fleet::leaving::WHAT_TO_DO as LEAVING;
@@ -37,6 +38,10 @@ pub struct Card {
     pub activity: String,
     /// What it uses.
     pub used: Option<Used>,
+    /// Its GPUs.
+    pub gpus: Vec<Gpu>,
+    /// The GPUs in words; empty without.
+    pub gpu_words: String,
     /// Where it answers.
     pub open: Option<String>,
     /// Its page while it starts, waits or stops.
@@ -61,6 +66,8 @@ pub struct Card {
     pub amounts: Vec<(ByteCount, String)>,
     /// An amount that may have been enough, in words and as a form sends it.
     pub more: Option<(ByteCount, String)>,
+    /// Whether it can be stopped and started again in one go.
+    pub can_restart: bool,
     /// Whether it can be asked to end.
     pub can_stop: bool,
     /// Whether it can be started and forgotten.
@@ -76,7 +83,22 @@ pub struct Used {
     pub used: ByteCount,
     /// The limit.
     pub limit: ByteCount,
+    /// The highest use of this start.
+    pub peak: Option<ByteCount>,
     /// Drawn.
+    pub bar: Bar,
+}
+
+/// A GPU that the server holds.
+#[derive(Debug, Clone)]
+pub struct Gpu {
+    /// NVML's name of the model.
+    pub model: String,
+    /// How busy it is, in percent, if that is known.
+    pub busy: Option<u32>,
+    /// Its memory: used, and all of it.
+    pub memory: Option<(ByteCount, ByteCount)>,
+    /// How busy it is, drawn.
     pub bar: Bar,
 }
 
@@ -95,9 +117,11 @@ pub struct Waiting {
     /// From 1.
     pub place: usize,
     /// Why.
-    pub why: &'static str,
+    pub why: String,
     /// When it ends.
-    pub remedy: &'static str,
+    pub remedy: String,
+    /// The reason's code.
+    pub code: &'static str,
 }
 
 impl Card {
@@ -113,15 +137,17 @@ impl Card {
         Self {
             id: server.id.to_string(),
             path: path.clone(),
-            title: words::server_title(&server.name).to_owned(),
-            state: state.to_string(),
+            title: words::server_title(&server.name),
+            state: words::state(state),
             state_class: words::state_class(state),
             profile: profile_title(fleet, &server.ask.profile),
             memory: placement.map_or(server.ask.memory, |placement| placement.reservation.memory),
             host: placement.map(|placement| placement.host.to_string()),
             since: since(server, state).map(|since| words::span(since, now)),
             activity: words::ago(server.last_activity, now),
-            used: used(fleet, server),
+            used: used(fleet, server, now),
+            gpus: gpus(fleet, server),
+            gpu_words: gpu_words(fleet, server),
             // Also while its host is silent: the proxy may well reach it.
             open: server.is_ready().then(|| server.prefix()),
             follow: pending.then(|| format!("/hub/spawn-pending/{path}")),
@@ -141,6 +167,7 @@ impl Card {
             resize: resize(server),
             amounts: amounts(fleet, server),
             more: more_memory(fleet, server),
+            can_restart: state == ServerState::Running,
             can_stop: server.is_active() && state != ServerState::Stopping,
             is_idle: !server.is_active(),
             decision: server.decision.as_ref().map(ToString::to_string),
@@ -154,12 +181,53 @@ pub fn profile_title(fleet: &Fleet, name: &str) -> String {
 }
 
 /// Used memory as the host last said, of this very start.
-pub fn used(fleet: &Fleet, server: &Server) -> Option<Used> {
+pub fn used(fleet: &Fleet, server: &Server, now: Timestamp) -> Option<Used> {
     let placement = server.placement()?;
     let seen = fleet.hosts.get(&placement.host)?.heard.as_ref()?.observed.get(&server.id)?;
     let limit = placement.reservation.memory;
     let ready = seen.generation == server.generation && placement.ready_at.is_some();
-    ready.then(|| Used { used: seen.memory_used, limit, bar: Bar::used(seen.memory_used, limit) })
+    ready.then(|| {
+        let used = seen.memory_used;
+        let peak = server.peaks.as_ref().map(|peaks| peaks.highest(now)).filter(|it| *it > used);
+        let bar = Bar::used(used, limit);
+        let bar = match peak {
+            Some(peak) => bar.with_peak(peak, limit),
+            None => bar,
+        };
+        Used { used, limit, peak, bar }
+    })
+}
+
+/// The GPUs that it holds, as its host last saw them.
+fn gpus(fleet: &Fleet, server: &Server) -> Vec<Gpu> {
+    let Some(placement) = server.placement() else { return Vec::new() };
+    let heard = fleet.hosts.get(&placement.host).and_then(|host| host.heard.as_ref());
+    let Some(heard) = heard else { return Vec::new() };
+    let gpu = |part: &GpuPart| {
+        let device = heard.gpus.iter().find(|device| device.gpu == part.gpu)?;
+        let seen = heard.facts.gpus.used.iter().find(|seen| seen.gpu == part.gpu);
+        let busy = seen.and_then(|seen| seen.busy);
+        Some(Gpu {
+            model: device.model.clone(),
+            busy,
+            memory: seen.and_then(|seen| seen.memory_used).map(|used| (used, device.memory)),
+            bar: Bar::percent(busy.unwrap_or(0)),
+        })
+    };
+    placement.gpus.iter().filter_map(gpu).collect()
+}
+
+/// How many GPUs it holds or asked for, with their model if that is known.
+fn gpu_words(fleet: &Fleet, server: &Server) -> String {
+    let count = server.ask.gpus;
+    if count == 0 {
+        return String::new();
+    }
+    let words = say::t("gpus").with("count", count).to_string();
+    match gpus(fleet, server).first() {
+        Some(gpu) => format!("{words}, {}", gpu.model),
+        None => words,
+    }
 }
 
 /// The optional spaces that its host did not have when it started.
@@ -176,11 +244,14 @@ fn resize(server: &Server) -> Option<(bool, String)> {
     let resize = server.placement()?.resize.as_ref()?;
     let memory = resize.limit.memory;
     match &resize.state {
-        ResizeState::UnderWay => Some((true, format!("Its memory is being changed to {memory}."))),
+        ResizeState::UnderWay => {
+            Some((true, say::t("resize-under-way").with("memory", memory).to_string()))
+        }
         ResizeState::Done => None,
         ResizeState::Refused { end } => {
-            let why = format!("{} {}", end.detail, end.reason.remedy());
-            Some((false, format!("Its memory stays {memory}: {}", why.trim_end())))
+            let said = say::t("resize-refused").with("memory", memory);
+            let text = format!("{said} {} {}", end.detail, say::remedy(end.reason));
+            Some((false, text.trim_end().to_owned()))
         }
     }
 }
@@ -198,7 +269,12 @@ fn amounts(fleet: &Fleet, server: &Server) -> Vec<(ByteCount, String)> {
 pub fn waiting(fleet: &Fleet, server: &Server, now: Timestamp) -> Option<Waiting> {
     let Phase::Waiting { reason, .. } = &server.phase else { return None };
     let place = usize::try_from(queue::place_of(fleet, server, now).unwrap_or(1)).unwrap_or(1);
-    Some(Waiting { place, why: reason.text(), remedy: reason.remedy() })
+    Some(Waiting {
+        place,
+        why: say::reason(*reason),
+        remedy: say::remedy(*reason),
+        code: reason.code(),
+    })
 }
 
 /// How long the host of a server has been silent.

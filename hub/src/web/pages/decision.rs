@@ -19,6 +19,7 @@ use crate::web::pages::shell::{Here, Shell, page};
 use crate::web::pages::spawn::outcome_class;
 use crate::web::pages::target::may_act;
 use crate::web::pages::words::{self, Moment};
+use crate::web::say;
 
 #[derive(Template)]
 #[template(path = "decision.html")]
@@ -33,10 +34,12 @@ struct DecisionPage {
     gpus: u32,
     image: String,
     class: &'static str,
-    word: &'static str,
+    word: String,
     code: &'static str,
     sentence: String,
-    remedy: &'static str,
+    /// The numbers of the case, where the sentence has none.
+    detail: String,
+    remedy: String,
     nearest: Vec<Way>,
     rules: Vec<Rule>,
     possible: u32,
@@ -55,8 +58,9 @@ struct Way {
 /// One host's line.
 struct Line {
     host: String,
+    chosen: bool,
     class: &'static str,
-    word: &'static str,
+    word: String,
     /// All rules that exclude it.
     obstacles: Vec<Obstacle>,
     terms: Vec<Term>,
@@ -74,7 +78,7 @@ pub async fn show(
     let decision = decision.ok_or(PageError::NotFound)?;
     let profile = profile_title(&hub.fleet.fleet(), &decision.ask.profile);
     let lines = explanation::lines(&hub, &decision)?;
-    let shell = Shell::of(&visitor, "Why?", Here::Nowhere);
+    let shell = Shell::of(&visitor, say::t("why").to_string(), Here::Nowhere);
     Ok(page(StatusCode::OK, &view(shell, decision, lines, profile)))
 }
 
@@ -82,25 +86,27 @@ fn view(shell: Shell, decision: Decision, lines: Vec<HostLine>, profile: String)
     let reason = decision.reason();
     let admin = shell.who.as_ref().is_some_and(|who| who.admin);
     let word = match &decision.outcome {
-        Outcome::Placed { .. } => "placed",
-        Outcome::Waits { .. } => "waits",
-        Outcome::Refused { .. } => "refused",
+        Outcome::Placed { .. } => say::t("outcome-placed"),
+        Outcome::Waits { .. } => say::t("outcome-waits"),
+        Outcome::Refused { .. } => say::t("outcome-refused"),
     };
+    let (sentence, detail) = words::outcome(&decision);
     DecisionPage {
         shell,
         id: decision.id.to_string(),
         at: Moment::from(decision.at),
         user: decision.user.to_string(),
-        server: words::server_title(&decision.name).to_owned(),
+        server: words::server_title(&decision.name),
         profile,
         memory: decision.ask.memory,
         gpus: decision.ask.gpus,
         image: decision.ask.image.clone(),
         class: outcome_class(&decision.outcome),
-        word,
+        word: word.to_string(),
         code: reason.code(),
-        sentence: decision.sentence(),
-        remedy: reason.remedy(),
+        sentence,
+        detail,
+        remedy: say::remedy(reason),
         nearest: decision.nearest.iter().map(|it| way(it, &decision)).collect(),
         hosts: lines.into_iter().map(|it| line(it, &decision, admin)).collect(),
         rules: decision.rules,
@@ -118,7 +124,7 @@ fn way(nearest: &Nearest, decision: &Decision) -> Way {
         Nearest::Profile(profile) => form("profile", profile),
         Nearest::Gpus(_) | Nearest::Stop(_) | Nearest::From(_) | Nearest::HostBack { .. } => None,
     };
-    Way { text: nearest.sentence(), link }
+    Way { text: words::nearest(nearest), link }
 }
 
 /// Whose server would have to grow is for administrators.
@@ -132,16 +138,18 @@ fn line(line: HostLine, decision: &Decision, admin: bool) -> Line {
     let chosen = decision.host() == Some(&line.host);
     let host = line.host.to_string();
     let (class, word, terms, obstacles) = match line.verdict {
-        HostVerdict::Best { terms } if chosen => ("is-good", "chosen", terms, Vec::new()),
+        HostVerdict::Best { terms } if chosen => {
+            ("is-good", say::t("host-chosen"), terms, Vec::new())
+        }
         HostVerdict::Best { terms } | HostVerdict::Possible { terms } => {
-            ("is-busy", "possible", terms, Vec::new())
+            ("is-busy", say::t("host-possible"), terms, Vec::new())
         }
         HostVerdict::Excluded { mut obstacles } => {
             if !admin {
                 obstacles.iter_mut().for_each(without_names);
             }
-            ("", "excluded", Vec::new(), obstacles)
+            ("", say::t("host-excluded"), Vec::new(), obstacles)
         }
     };
-    Line { host, class, word, obstacles, terms }
+    Line { host, chosen, class, word: word.to_string(), obstacles, terms }
 }

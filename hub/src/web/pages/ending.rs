@@ -5,6 +5,7 @@ use berth_core::fleet::End;
 use berth_core::{Fleet, Server};
 
 use crate::web::pages::words::{self, Moment};
+use crate::web::say;
 
 /// An ending in words.
 #[derive(Debug, Clone)]
@@ -18,7 +19,7 @@ pub struct Ending {
     /// The last lines of the server's log, if any came.
     pub log: String,
     /// What to do; empty when there is nothing.
-    pub remedy: &'static str,
+    pub remedy: String,
     /// When.
     pub at: Moment,
     /// The colour.
@@ -31,14 +32,17 @@ impl Ending {
     pub fn of(end: &End) -> Self {
         let refused = end.reason.code().starts_with("refused.");
         let (first, log) = end.detail.split_once('\n').unwrap_or((&end.detail, ""));
-        let (text, detail) =
-            if refused { (end.detail.as_str(), "") } else { (end.reason.text(), first) };
+        let (text, detail) = if refused {
+            words::told(end.reason, &end.detail)
+        } else {
+            (say::reason(end.reason), first.to_owned())
+        };
         Self {
             code: end.reason.code(),
-            text: text.to_owned(),
-            detail: detail.to_owned(),
+            text,
+            detail,
             log: if refused { String::new() } else { log.trim_end().to_owned() },
-            remedy: end.reason.remedy(),
+            remedy: say::remedy(end.reason),
             at: Moment::from(end.at),
             class: class(end),
         }

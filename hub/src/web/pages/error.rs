@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use crate::driver::NotSaved;
 use crate::storage::StorageError;
 use crate::web::pages::shell::{Shell, page};
+use crate::web::say;
 
 #[derive(Template)]
 #[template(path = "error.html")]
@@ -47,8 +48,8 @@ impl IntoResponse for PageError {
             Self::NotFound => not_found(),
             Self::BadForm(why) => error_page(
                 StatusCode::BAD_REQUEST,
-                "That cannot be",
-                &format!("{why}. Go back and correct it."),
+                &say::t("error-cannot-be").to_string(),
+                &say::t("error-go-back").with("why", &why).to_string(),
             ),
             Self::Storage(error) => {
                 tracing::error!(%error, "a page could not be made");
@@ -66,16 +67,16 @@ impl IntoResponse for PageError {
 pub fn not_found() -> Response {
     error_page(
         StatusCode::NOT_FOUND,
-        "Nothing here",
-        "This page does not exist, or it is not for your account. If somebody gave you the link, ask that person.",
+        &say::t("error-nothing-here").to_string(),
+        &say::t("error-not-yours").to_string(),
     )
 }
 
 fn trouble() -> Response {
     error_page(
         StatusCode::SERVICE_UNAVAILABLE,
-        "The hub has a problem",
-        "Nothing was changed, and running servers are not touched. Try again in a moment; if it stays, tell the administrators.",
+        &say::t("error-hub").to_string(),
+        &say::t("error-hub-text").to_string(),
     )
 }
 
@@ -83,18 +84,14 @@ fn trouble() -> Response {
 pub async fn for_proxy(Path(code): Path<String>) -> Response {
     let code = code.parse().ok().and_then(|code| StatusCode::from_u16(code).ok());
     let (title, text) = match code {
-        Some(StatusCode::NOT_FOUND) => ("Nothing here", "There is no such page."),
+        Some(StatusCode::NOT_FOUND) => (say::t("error-nothing-here"), say::t("error-no-page")),
         Some(
             StatusCode::SERVICE_UNAVAILABLE | StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT,
-        ) => (
-            "Your server does not answer",
-            "It may be starting, or busy. Reload the page in a moment, or look at it on your home page.",
-        ),
-        _ => (
-            "Something went wrong",
-            "Reload the page in a moment; if it stays, tell the administrators.",
-        ),
+        ) => (say::t("error-no-answer"), say::t("error-no-answer-text")),
+        _ => (say::t("error-wrong"), say::t("error-reload")),
     };
+    let (title, text) = (title.to_string(), text.to_string());
     let code = code.map_or(0, |code| code.as_u16());
-    page(StatusCode::OK, &ErrorPage { shell: Shell::stranger(title), code, title, text })
+    let shell = Shell::stranger(title.clone());
+    page(StatusCode::OK, &ErrorPage { shell, code, title: &title, text: &text })
 }

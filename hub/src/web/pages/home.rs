@@ -16,6 +16,7 @@ use crate::web::pages::card::Card;
 use crate::web::pages::error::PageError;
 use crate::web::pages::shell::{Here, Shell, page};
 use crate::web::pages::spawn;
+use crate::web::say;
 
 #[derive(Template)]
 #[template(path = "home.html")]
@@ -61,9 +62,9 @@ pub async fn show(
         return spawn::form(&hub, &visitor, &uri);
     }
     let cards = Cards::of(&fleet, owner, &visitor.xsrf, now());
-    let shell = Shell::of(&visitor, "My servers", Here::Home);
+    let shell = Shell::of(&visitor, say::t("nav-home").to_string(), Here::Home);
     let lapse = hub.storage.read(|reader| reader.lapse(owner))?;
-    let notice = lapse.map(|lapse| format!("Your account is no longer valid. {}", lapse.why));
+    let notice = lapse.map(|lapse| say::t("account-lapsed").with("why", &lapse.why).to_string());
     Ok(page(StatusCode::OK, &HomePage { shell, cards, notice }))
 }
 

@@ -1,11 +1,11 @@
 //! What keeps a server alive and when it will stop, in words; and the button that puts that off.
 
-use berth_common::Timestamp;
-use berth_core::life::{Evidence, outlook};
+use berth_common::{Reason, Timestamp};
+use berth_core::life::outlook;
 use berth_core::{Fleet, Server};
 
-use crate::web::api::berth::life::why_soon;
 use crate::web::pages::words::{self, Moment};
+use crate::web::say;
 
 /// A running server's life in words.
 #[derive(Debug, Clone)]
@@ -17,7 +17,7 @@ pub struct Life {
     /// When it will stop.
     pub stop: Option<Moment>,
     /// Why, once its owner is to be warned of it.
-    pub warning: Option<&'static str>,
+    pub warning: Option<String>,
     /// What the button says that puts the stop off, while it can be.
     pub extend: Option<String>,
     /// Its unused GPU.
@@ -39,7 +39,7 @@ pub struct UnusedGpu {
 #[derive(Debug, Clone)]
 pub struct Sign {
     /// What it was.
-    pub what: Evidence,
+    pub what: String,
     /// When.
     pub at: Moment,
     /// Whether it keeps a server alive here.
@@ -53,12 +53,20 @@ impl Life {
         let life = outlook(&fleet.settings, server, placement, now);
         let newest = life.signs.iter().find(|(.., counts)| *counts);
         let kept_by = match (life.idle_since, newest) {
-            (None, Some((kind, at, _))) => Some(format!("{kind}, {}", words::ago(*at, now))),
+            (None, Some((kind, at, _))) => Some(
+                say::t("kept-alive-by")
+                    .with("what", words::sign(*kind))
+                    .with("ago", words::ago(*at, now))
+                    .to_string(),
+            ),
             _ => None,
         };
         let (left, of) = (life.extension.left, life.extension.of);
         let can_extend = life.stop.is_some() && left > 0;
-        let label = || format!("Extend by {} ({left} of {of} left)", life.extension.step);
+        let label = || {
+            let step = words::long(life.extension.step);
+            say::t("extend").with("step", step).with("left", left).with("of", of).to_string()
+        };
         let without = || {
             let profile = cpu_profile(fleet)?;
             Some(format!("/hub/spawn/{path}?opt-profile={}", crate::auth::next::escape(profile)))
@@ -76,10 +84,24 @@ impl Life {
             signs: life
                 .signs
                 .into_iter()
-                .map(|(what, at, counts)| Sign { what, at: Moment::from(at), counts })
+                .map(|(what, at, counts)| Sign {
+                    what: words::sign(what),
+                    at: Moment::from(at),
+                    counts,
+                })
                 .collect(),
         })
     }
+}
+
+/// Why a server will stop, in a sentence.
+fn why_soon(reason: Reason) -> String {
+    let said = match reason {
+        Reason::StoppedAge => say::t("stop-soon-age"),
+        Reason::StoppedGpuUnused => say::t("stop-soon-gpu"),
+        _ => say::t("stop-soon-idle"),
+    };
+    said.to_string()
 }
 
 /// The profile without GPU that people get first.

@@ -15,6 +15,7 @@ use crate::auth::{
 };
 use crate::site::Hub;
 use crate::web::pages::shell::{Here, Shell, page};
+use crate::web::say;
 
 #[derive(Template)]
 #[template(path = "login.html")]
@@ -57,7 +58,7 @@ pub async fn show(
     if visitor.is_some() {
         return found(if next.is_empty() { "/hub/home" } else { next });
     }
-    let shell = Shell::stranger("Log in");
+    let shell = Shell::stranger(say::t("log-in").to_string());
     let view = LoginPage { shell, xsrf: &form.xsrf, next, name: "", error: None, ways };
     let mut response = page(StatusCode::OK, &view);
     if let Some(cookie) = form.cookie {
@@ -76,7 +77,7 @@ pub async fn submit(State(hub): State<Arc<Hub>>, attempt: LoginAttempt) -> Respo
 
 fn again(hub: &Hub, attempt: &LoginAttempt, refused: &LoginRefused) -> Response {
     let view = LoginPage {
-        shell: Shell::stranger("Log in"),
+        shell: Shell::stranger(say::t("log-in").to_string()),
         xsrf: &attempt.xsrf,
         next: attempt.next.as_ref().map_or("", Next::as_str),
         name: &attempt.shown_name,
@@ -103,7 +104,7 @@ pub async fn leave(State(hub): State<Arc<Hub>>, visitor: Visitor, headers: Heade
     let from_elsewhere =
         headers.get("sec-fetch-site").is_some_and(|site| site != "same-origin" && site != "none");
     if from_elsewhere {
-        let shell = Shell::of(&visitor, "Log out", Here::Nowhere);
+        let shell = Shell::of(&visitor, say::t("log-out").to_string(), Here::Nowhere);
         return page(StatusCode::OK, &LogoutPage { shell, xsrf: visitor.xsrf });
     }
     log_out(&hub, &headers).await

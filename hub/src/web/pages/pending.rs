@@ -18,6 +18,7 @@ use crate::web::pages::progress::{Progress, Stage};
 use crate::web::pages::shell::{Here, Shell, page};
 use crate::web::pages::stopped;
 use crate::web::pages::target::Target;
+use crate::web::say;
 
 #[derive(Template)]
 #[template(path = "pending.html")]
@@ -82,7 +83,7 @@ pub async fn show(
     }
     let query = next.as_ref().map_or_else(String::new, |next| format!("?next={}", next.escaped()));
     let view = PendingPage {
-        shell: Shell::of(&visitor, "Starting", Here::Home),
+        shell: Shell::of(&visitor, say::t("starting-title").to_string(), Here::Home),
         live: format!("/hub/live/servers/{}{query}", server.id),
         here: format!("/hub/spawn-pending/{}{query}", progress.path),
         go,

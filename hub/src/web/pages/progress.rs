@@ -13,6 +13,7 @@ use berth_core::{Decision, Fleet, Phase, Placement, Server, ServerState, rules};
 use crate::web::pages::card::{self, Waiting};
 use crate::web::pages::ending::Ending;
 use crate::web::pages::words;
+use crate::web::say;
 
 /// The part of the page that is kept up to date.
 #[derive(Debug, Clone, Template)]
@@ -51,6 +52,8 @@ pub enum Stage {
         waiting: Waiting,
         /// How long already.
         since: String,
+        /// Half of such waits end within this span.
+        between: Option<(String, String)>,
         /// An amount that would start now, and its form.
         nearest: Option<(ByteCount, String)>,
     },
@@ -104,10 +107,10 @@ impl Progress {
         next: &str,
         now: Timestamp,
     ) -> Self {
-        let stage = stage(fleet, server, is_open, now);
+        let stage = stage(fleet, server, is_open, decision, now);
         Self {
             id: server.id.to_string(),
-            title: words::server_title(&server.name).to_owned(),
+            title: words::server_title(&server.name),
             xsrf: xsrf.to_owned(),
             next: next.to_owned(),
             path: words::server_path(&server.owner, &server.name),
@@ -124,28 +127,38 @@ impl Progress {
     pub fn spoken(&self) -> String {
         match &self.stage {
             Stage::Waits { waiting, .. } => {
-                format!("Waiting in place {}: {}", waiting.place, waiting.why)
+                let said = say::t("spoken-waits").with("place", waiting.place);
+                said.with("why", &waiting.why).to_string()
             }
             Stage::Starts => {
                 let step = self.steps.iter().find(|step| step.class == "now");
-                step.map_or_else(String::new, |step| format!("{}.", step.name))
+                step.map_or_else(String::new, |step| {
+                    say::t("spoken-step").with("step", &step.name).to_string()
+                })
             }
-            Stage::Silent { .. } => "The host does not report at the moment.".into(),
-            Stage::Ready => "Your server is ready.".into(),
-            Stage::Stops => "The server is being stopped.".into(),
-            Stage::Failed { end, .. } => format!("The start failed: {}", end.text),
-            Stage::Ended { .. } => "The server is not running.".into(),
+            Stage::Silent { .. } => say::t("spoken-silent").to_string(),
+            Stage::Ready => say::t("spoken-ready").to_string(),
+            Stage::Stops => say::t("spoken-stops").to_string(),
+            Stage::Failed { end, .. } => say::t("spoken-failed").with("why", &end.text).to_string(),
+            Stage::Ended { .. } => say::t("spoken-ended").to_string(),
         }
     }
 }
 
-fn stage(fleet: &Fleet, server: &Server, is_open: bool, now: Timestamp) -> Stage {
+fn stage(
+    fleet: &Fleet,
+    server: &Server,
+    is_open: bool,
+    decision: Option<&Decision>,
+    now: Timestamp,
+) -> Stage {
     let failure =
         |end: &berth_core::fleet::End, settled| Stage::Failed { end: Ending::of(end), settled };
     match (&server.phase, fleet.server_state(server, now)) {
         (Phase::Waiting { since, .. }, _) => match card::waiting(fleet, server, now) {
             Some(waiting) => Stage::Waits {
                 nearest: nearest(fleet, server, waiting.place, now),
+                between: decision.and_then(words::between),
                 since: words::span(*since, now),
                 waiting,
             },
@@ -194,11 +207,11 @@ fn steps(server: &Server, decision: Option<&Decision>, stage: &Stage, now: Times
     let refused = decision.is_some_and(|decision| decision.reason().code().starts_with("refused."))
         && matches!(stage, Stage::Failed { settled: true, .. });
     if refused {
-        return vec![step("Not accepted", "fail")];
+        return vec![step(say::t("step-not-accepted"), "fail")];
     }
-    let mut steps = vec![step("Request accepted", "done")];
+    let mut steps = vec![step(say::t("step-accepted"), "done")];
     if matches!(stage, Stage::Waits { .. }) {
-        steps.push(step("Waiting for a host", "now"));
+        steps.push(step(say::t("step-waiting"), "now"));
         steps.extend(StartStep::ALL.map(|it| step(words::step_name(it), "todo")));
         return steps;
     }
@@ -207,8 +220,8 @@ fn steps(server: &Server, decision: Option<&Decision>, stage: &Stage, now: Times
     steps
 }
 
-fn step(name: &str, class: &'static str) -> Step {
-    Step { name: name.to_owned(), class, time: None, detail: String::new() }
+fn step(name: impl ToString, class: &'static str) -> Step {
+    Step { name: name.to_string(), class, time: None, detail: String::new() }
 }
 
 /// Which host, and why that one.
@@ -216,12 +229,12 @@ fn chosen(server: &Server, decision: Option<&Decision>) -> Step {
     let placed = server.placement().map(|placement| placement.host.to_string());
     let host = placed.or_else(|| server.last_host.as_ref().map(ToString::to_string));
     let name = match host {
-        Some(host) => format!("Host chosen: {host}"),
-        None => "Host chosen".to_owned(),
+        Some(host) => say::t("step-host-named").with("host", host),
+        None => say::t("step-host"),
     };
     let decision = decision.filter(|decision| decision.host().is_some());
-    let detail = decision.map(Decision::sentence).unwrap_or_default();
-    Step { detail, ..step(&name, "done") }
+    let detail = decision.map(|it| words::outcome(it).0).unwrap_or_default();
+    Step { detail, ..step(name, "done") }
 }
 
 fn milestones(server: &Server, stage: &Stage, now: Timestamp) -> Vec<Step> {
@@ -257,7 +270,7 @@ fn milestones(server: &Server, stage: &Stage, now: Timestamp) -> Vec<Step> {
     });
     let mut all: Vec<_> = all.collect();
     if failed.is_none() && current.is_none() && !matches!(stage, Stage::Ready) {
-        all.push(step("Opening the way to it", "now"));
+        all.push(step(say::t("step-way"), "now"));
     }
     all
 }

@@ -6,6 +6,8 @@ use askama::Template;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
+use berth_common::Timestamp;
+use berth_core::{Decision, Fleet, Server};
 use berth_process::clock::now;
 
 use crate::auth::Visitor;
@@ -14,16 +16,84 @@ use crate::web::pages::card::Card;
 use crate::web::pages::error::PageError;
 use crate::web::pages::shell::{Here, Shell, page};
 use crate::web::pages::target;
+use crate::web::pages::words::{self, Moment};
+use crate::web::say;
+
+/// More decisions about one server nobody reads on a page.
+const MOST_DECISIONS: u32 = 20;
 
 #[derive(Template)]
 #[template(path = "server.html")]
 struct ServerPage {
     shell: Shell,
+    part: ServerPart,
+    decisions: Vec<Line>,
+}
+
+/// A decision about it.
+struct Line {
+    id: String,
+    at: Moment,
+    text: String,
+    code: &'static str,
+}
+
+/// The part of the page that is kept up to date.
+#[derive(Template)]
+#[template(path = "server-part.html")]
+pub struct ServerPart {
     xsrf: String,
     card: Card,
     owner: String,
+    image: String,
+    starts: u64,
+    timeline: Vec<Happened>,
     /// Where its buttons come back to.
     here: String,
+}
+
+/// Something that happened to it.
+struct Happened {
+    what: String,
+    at: Moment,
+}
+
+impl ServerPart {
+    /// A server at this moment.
+    pub fn of(fleet: &Fleet, server: &Server, xsrf: &str, now: Timestamp) -> Self {
+        let image = fleet.settings.images.get(&server.ask.image);
+        Self {
+            xsrf: xsrf.to_owned(),
+            card: Card::of(fleet, server, now),
+            owner: server.owner.to_string(),
+            image: image.map_or_else(|| server.ask.image.clone(), |image| image.title.clone()),
+            starts: server.generation.0,
+            timeline: timeline(server),
+            here: format!("/hub/servers/{}", server.id),
+        }
+    }
+}
+
+/// The newest start from the request to the end, as far as it came.
+fn timeline(server: &Server) -> Vec<Happened> {
+    let mut all = Vec::new();
+    let mut add = |at: Option<Timestamp>, what: say::Said| {
+        all.extend(at.map(|at| (at, what.to_string())));
+    };
+    let placement = server.placement();
+    let since = placement.map(|placement| placement.placed_at).or(server.waiting_since());
+    add(
+        Some(server.created).filter(|at| since.is_none_or(|since| *at <= since)),
+        say::t("timeline-asked"),
+    );
+    if let Some(placement) = placement {
+        let placed = say::t("timeline-placed").with("host", placement.host.as_str());
+        add(Some(placement.placed_at), placed);
+        add(placement.ready_at, say::t("timeline-answers"));
+    }
+    add(server.last_end.as_ref().map(|end| end.at), say::t("timeline-ended"));
+    all.sort_by_key(|(at, _)| *at);
+    all.into_iter().map(|(at, what)| Happened { what, at: Moment::from(at) }).collect()
 }
 
 /// `GET /hub/servers/{id}`
@@ -34,13 +104,20 @@ pub async fn show(
 ) -> Result<Response, PageError> {
     let fleet = hub.fleet.fleet();
     let server = target::server(&fleet, &id, &visitor)?;
-    let card = Card::of(&fleet, server, now());
+    let decisions = hub.storage.read(|reader| reader.decisions_of(&server.id, MOST_DECISIONS))?;
     let view = ServerPage {
-        shell: Shell::of(&visitor, "Server", Here::Home),
-        xsrf: visitor.xsrf.clone(),
-        owner: server.owner.to_string(),
-        here: format!("/hub/servers/{}", server.id),
-        card,
+        shell: Shell::of(&visitor, say::t("server").to_string(), Here::Home),
+        part: ServerPart::of(&fleet, server, &visitor.xsrf, now()),
+        decisions: decisions.iter().map(line).collect(),
     };
     Ok(page(StatusCode::OK, &view))
+}
+
+fn line(decision: &Decision) -> Line {
+    Line {
+        id: decision.id.to_string(),
+        at: Moment::from(decision.at),
+        text: words::outcome(decision).0,
+        code: decision.reason().code(),
+    }
 }

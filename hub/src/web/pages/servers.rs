@@ -1,6 +1,7 @@
 //! What the buttons of a server do: stop, start again, forget. Each is a POST and ends on a page.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -9,6 +10,7 @@ use berth_common::{ByteCount, Reason};
 use berth_core::Answer;
 use berth_core::event::Wish;
 use serde::Deserialize;
+use tokio::sync::broadcast::error::RecvError;
 
 use crate::actions;
 use crate::auth::{CheckedForm, Next};
@@ -17,6 +19,7 @@ use crate::web::api::berth::life::refusal_text;
 use crate::web::api::berth::resize::sentence;
 use crate::web::pages::error::{PageError, error_page};
 use crate::web::pages::target::{self, Target};
+use crate::web::say;
 
 /// The fields of these forms.
 #[derive(Debug, Deserialize)]
@@ -55,6 +58,40 @@ pub async fn start(
     Ok(after_start(&answer, &target, next.as_ref()))
 }
 
+/// A container that is asked to end gets ten seconds by its engine, and the agent a moment more.
+const LONGEST_STOP: Duration = Duration::from_secs(20);
+
+/// `POST /hub/servers/{id}/restart`: stops it, and starts it again as last time as soon as nothing
+/// of it is left. If that takes too long, or the hub dies meanwhile, it stays stopped, and its page
+/// offers the start.
+pub async fn restart(
+    State(hub): State<Arc<Hub>>,
+    Path(id): Path<String>,
+    CheckedForm { visitor, .. }: CheckedForm<ActionForm>,
+) -> Result<Response, PageError> {
+    let fleet = hub.fleet.fleet();
+    let server = target::server(&fleet, &id, &visitor)?;
+    let target = Target { owner: server.owner.clone(), name: server.name.clone() };
+    let account = target::account(&hub, &visitor, &server.owner)?;
+    let own = server.owner == visitor.user.account.name;
+    let reason = if own { Reason::StoppedUser } else { Reason::StoppedAdmin };
+    let mut changes = hub.fleet.changes();
+    actions::stop(&hub, &server.id, reason).await?;
+    let gone = async {
+        while hub.fleet.fleet().servers.get(&server.id).is_some_and(|it| it.is_active()) {
+            // A receiver that fell behind looks again just the same.
+            if let Err(RecvError::Closed) = changes.recv().await {
+                return;
+            }
+        }
+    };
+    if tokio::time::timeout(LONGEST_STOP, gone).await.is_ok() {
+        let wish = Wish { as_before: true, ..Wish::default() };
+        actions::start(&hub, account, server.name.clone(), wish, None, true).await?;
+    }
+    Ok(Redirect::to(&format!("/hub/spawn-pending/{}", target.path())).into_response())
+}
+
 /// `POST /hub/servers/{id}/extend`: puts its stop off by one step.
 pub async fn extend(
     State(hub): State<Arc<Hub>>,
@@ -69,7 +106,8 @@ pub async fn extend(
         Answer::Extended { .. } => Ok(back(&hub, &form)),
         refused => {
             let text = refusal_text(&refused, fleet.settings.lifecycle.extend.step);
-            Ok(error_page(StatusCode::CONFLICT, "Its stop cannot be put off", &text))
+            let title = say::t("error-not-extended").to_string();
+            Ok(error_page(StatusCode::CONFLICT, &title, &text))
         }
     }
 }
@@ -91,7 +129,8 @@ pub async fn resize(
 ) -> Result<Response, PageError> {
     let fleet = hub.fleet.fleet();
     let server = target::server(&fleet, &id, &visitor)?;
-    let unchanged = |why: &str| error_page(StatusCode::CONFLICT, "The memory stays as it is", why);
+    let title = say::t("error-memory-stays").to_string();
+    let unchanged = |why: &str| error_page(StatusCode::CONFLICT, &title, why);
     let memory: ByteCount = match form.memory.parse() {
         Ok(memory) => memory,
         Err(error) => {
@@ -102,7 +141,7 @@ pub async fn resize(
     let by = visitor.user.account.name.as_str();
     Ok(match actions::resize(&hub, &server.id, memory, by).await? {
         Answer::ResizeRefused(refusal) => {
-            let why = format!("{} {}", sentence(&refusal), refusal.reason.remedy());
+            let why = format!("{} {}", sentence(&refusal), say::remedy(refusal.reason));
             unchanged(why.trim_end())
         }
         _ => back(&hub, &ActionForm { next: form.next }),
@@ -120,8 +159,8 @@ pub async fn remove(
     match actions::remove(&hub, &server.id).await? {
         Answer::StopUnderWay => Ok(error_page(
             StatusCode::CONFLICT,
-            "It is still running",
-            "Stop the server first; then it can be removed from the list.",
+            &say::t("error-still-running").to_string(),
+            &say::t("error-still-running-text").to_string(),
         )),
         _ => Ok(back(&hub, &form)),
     }

@@ -5,6 +5,7 @@ use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse, Response};
 
 use crate::auth::Visitor;
+use crate::web::reader::Reader;
 
 /// A page's title, and who looks at it.
 #[derive(Debug, Clone)]
@@ -15,6 +16,8 @@ pub struct Shell {
     pub who: Option<Who>,
     /// The entry of the menu that is lit.
     pub here: Here,
+    /// The language and the theme.
+    pub reader: Reader,
 }
 
 /// The person in the page's head.
@@ -35,8 +38,12 @@ pub enum Here {
     Home,
     /// The form.
     New,
+    /// What the person holds and used.
+    Usage,
     /// API tokens.
     Tokens,
+    /// The rules of the site.
+    Help,
     /// All servers.
     Servers,
     /// The floor.
@@ -55,12 +62,12 @@ impl Shell {
             admin: visitor.admin,
             xsrf: visitor.xsrf.clone(),
         };
-        Self { title: title.into(), who: Some(who), here }
+        Self { title: title.into(), who: Some(who), here, reader: Reader::now() }
     }
 
     /// The frame for a stranger.
     pub fn stranger(title: impl Into<String>) -> Self {
-        Self { title: title.into(), who: None, here: Here::Nowhere }
+        Self { title: title.into(), who: None, here: Here::Nowhere, reader: Reader::now() }
     }
 
     /// `aria-current` for the lit entry of the menu.
@@ -68,7 +75,9 @@ impl Shell {
         let here = match self.here {
             Here::Home => "home",
             Here::New => "new",
+            Here::Usage => "usage",
             Here::Tokens => "tokens",
+            Here::Help => "help",
             Here::Servers => "servers",
             Here::Floor => "floor",
             Here::Hosts => "hosts",

@@ -21,7 +21,9 @@ use crate::web::pages::error::PageError;
 use crate::web::pages::servers::after_start;
 use crate::web::pages::shell::{Here, Shell, page};
 use crate::web::pages::target::{self, Target};
-use crate::web::pages::tile::{Kind, Tile};
+use crate::web::pages::tile::{Asking, Kind, Tile};
+use crate::web::pages::words;
+use crate::web::say;
 
 #[derive(Template)]
 #[template(path = "spawn.html")]
@@ -30,6 +32,8 @@ struct SpawnPage {
     xsrf: String,
     /// Where the forms go.
     action: String,
+    /// Whose and which, for the paths of what the form asks.
+    target: String,
     tiles: Vec<Tile>,
     name: NameField,
     next: String,
@@ -54,7 +58,9 @@ pub enum NameField {
 /// Why the last try did not lead to a server.
 struct Alert {
     text: String,
-    remedy: &'static str,
+    /// With the numbers of the case, where the text has none.
+    detail: String,
+    remedy: String,
     decision: Option<String>,
 }
 
@@ -65,13 +71,14 @@ pub struct Choices {
     pub(super) profile: String,
     pub(super) memory: String,
     pub(super) image: String,
+    pub(super) gpus: String,
     name: String,
     next: String,
 }
 
 impl Choices {
     /// Of a link: `opt-memory=8G`, or plain `memory=8G`.
-    fn of_link(uri: &Uri) -> Self {
+    pub(super) fn of_link(uri: &Uri) -> Self {
         let pairs = query_pairs(uri);
         let value = |name: &str| {
             let named = |(key, _): &&(String, String)| {
@@ -83,28 +90,40 @@ impl Choices {
             profile: value("profile"),
             memory: value("memory"),
             image: value("image"),
+            gpus: value("gpus"),
             name: value("name"),
             next: value("next"),
         }
     }
 
-    fn wish(&self) -> Result<Wish, PageError> {
+    pub(super) fn wish(&self) -> Result<Wish, PageError> {
         let said = |text: &String| (!text.is_empty()).then(|| text.clone());
         let memory = said(&self.memory).map(|text| text.parse::<ByteCount>()).transpose();
-        let memory = memory.map_err(|error| PageError::BadForm(format!("Memory: {error}")))?;
+        let memory = memory.map_err(|error| {
+            PageError::BadForm(say::t("error-memory").with("why", error.to_string()).to_string())
+        })?;
+        let gpus = said(&self.gpus).map(|text| text.parse::<u32>()).transpose();
+        let gpus = gpus.map_err(|_| PageError::BadForm(say::t("error-gpus").to_string()))?;
         let (profile, image) = (said(&self.profile), said(&self.image));
-        Ok(Wish { profile, memory, image, gpus: None, as_before: self.says_nothing() })
+        Ok(Wish { profile, memory, image, gpus, as_before: self.says_nothing() })
     }
 
     /// A bare press of Start repeats the last start.
     fn says_nothing(&self) -> bool {
-        self.profile.is_empty() && self.memory.is_empty() && self.image.is_empty()
+        self.profile.is_empty()
+            && self.memory.is_empty()
+            && self.image.is_empty()
+            && self.gpus.is_empty()
     }
 
     /// As JupyterHub keeps them: each a list of strings.
     fn user_options(&self) -> String {
-        let options =
-            [("profile", &self.profile), ("memory", &self.memory), ("image", &self.image)];
+        let options = [
+            ("profile", &self.profile),
+            ("memory", &self.memory),
+            ("image", &self.image),
+            ("gpus", &self.gpus),
+        ];
         let said = options.into_iter().filter(|(_, value)| !value.is_empty());
         let lists = said.map(|(name, value)| (name.to_owned(), serde_json::json!([value])));
         serde_json::Value::Object(lists.collect()).to_string()
@@ -152,7 +171,12 @@ pub async fn start(
         match choices.name.trim().parse() {
             Ok(name) => target.name = name,
             Err(error) => {
-                let alert = Alert { text: format!("{error}."), remedy: "", decision: None };
+                let alert = Alert {
+                    text: format!("{error}."),
+                    detail: String::new(),
+                    remedy: String::new(),
+                    decision: None,
+                };
                 let status = StatusCode::BAD_REQUEST;
                 return show_form(&hub, &visitor, &target, &choices, Some(alert), status);
             }
@@ -174,9 +198,11 @@ pub async fn start(
 
 impl Alert {
     fn of(decision: &Decision) -> Self {
+        let (text, detail) = words::outcome(decision);
         Self {
-            text: decision.sentence(),
-            remedy: decision.reason().remedy(),
+            text,
+            detail,
+            remedy: say::remedy(decision.reason()),
             decision: Some(decision.id.to_string()),
         }
     }
@@ -194,14 +220,17 @@ fn show_form(
     let account = target::account(hub, visitor, &target.owner)?;
     let server = fleet.find(&target.owner, &target.name);
     let last = server.map(|server| &server.ask);
-    let verdict = |wish: Wish| actions::dry_run(hub, account.clone(), target.name.clone(), wish);
-    let tiles = Tile::all(&fleet.settings, choices, last, &verdict);
+    let verdict = |wish| actions::dry_run_on(&fleet, account.clone(), target.name.clone(), wish);
+    let own = server.map(|server| &server.id);
+    let asking = Asking { fleet: &fleet, account: &account, choices, last, own, dry_run: &verdict };
+    let tiles = Tile::all(&asking);
     let own = visitor.user.account.name == target.owner;
     let next = Next::parse(&choices.next, &hub.config().hub.public_url);
     let view = SpawnPage {
-        shell: Shell::of(visitor, "New server", Here::New),
+        shell: Shell::of(visitor, say::t("nav-new").to_string(), Here::New),
         xsrf: visitor.xsrf.clone(),
         action: format!("/hub/spawn/{}", target.path()),
+        target: target.path(),
         tiles,
         name: name_field(&fleet, target, choices),
         next: next.map(|next| next.to_string()).unwrap_or_default(),

@@ -23,6 +23,7 @@ use crate::web::pages::error::{PageError, error_page};
 use crate::web::pages::shell::{Here, Shell, page};
 use crate::web::pages::target::{Target, may_act};
 use crate::web::pages::words;
+use crate::web::say;
 
 /// After this many redirects the proxy evidently does not lead to the server.
 const MOST_REDIRECTS: u32 = 4;
@@ -54,9 +55,9 @@ pub fn page_for(
 ) -> Response {
     let query = next.map_or_else(String::new, |next| format!("?next={}", next.escaped()));
     let view = StoppedPage {
-        shell: Shell::of(visitor, "Server not running", Here::Home),
+        shell: Shell::of(visitor, say::t("not-running-title").to_string(), Here::Home),
         xsrf: visitor.xsrf.clone(),
-        title: words::server_title(&target.name).to_owned(),
+        title: words::server_title(&target.name),
         path: target.path(),
         id: server.map(|server| server.id.to_string()),
         end: server.and_then(|server| server.last_end.as_ref()).map(Ending::of),
@@ -152,8 +153,8 @@ async fn onwards(path: &str, uri: &Uri) -> Response {
     if made >= MOST_REDIRECTS {
         return error_page(
             StatusCode::INTERNAL_SERVER_ERROR,
-            "Redirect loop detected.",
-            "Your server runs, but the proxy does not lead to it. Try again in a minute; if it stays, tell the administrators.",
+            &say::t("error-loop").to_string(),
+            &say::t("error-loop-text").to_string(),
         );
     }
     if made > 0 {
@@ -191,8 +192,8 @@ fn no_longer(hub: &Hub, path: &str) -> Response {
 fn not_this_way() -> Response {
     error_page(
         StatusCode::FORBIDDEN,
-        "Server not running",
-        "What you sent could not be delivered. Start the server, then try again.",
+        &say::t("not-running-title").to_string(),
+        &say::t("error-not-delivered").to_string(),
     )
 }
 

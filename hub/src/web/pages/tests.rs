@@ -2,7 +2,9 @@
 //! as text, nothing inline, every form a POST with its token.
 
 mod floor;
+mod browser;
 mod look;
+mod scene;
 mod site;
 
 use axum::http::StatusCode;

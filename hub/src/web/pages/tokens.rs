@@ -19,6 +19,7 @@ use crate::web::pages::error::PageError;
 use crate::web::pages::login::NoFields;
 use crate::web::pages::shell::{Here, Shell, page};
 use crate::web::pages::words::{self, Moment};
+use crate::web::say;
 
 /// Longest note kept.
 const LONGEST_NOTE: usize = 200;
@@ -114,9 +115,7 @@ fn scopes(hub: &Hub, visitor: &Visitor, typed: &str) -> Result<Vec<String>, Page
         return Ok(asked);
     }
     // A bare scope means everybody's; most people hold only their own.
-    Err(PageError::BadForm(format!(
-        "You do not hold {typed} yourself, or only for what is yours, e.g. read:servers!user"
-    )))
+    Err(PageError::BadForm(say::t("token-not-held").with("scopes", typed).to_string()))
 }
 
 /// `POST /hub/token/{id}/revoke`
@@ -139,7 +138,7 @@ fn view(hub: &Hub, visitor: &Visitor, fresh: Option<String>) -> Result<Response,
     let tokens = hub.storage.read(|reader| reader.tokens_of(&visitor.user.account.name))?;
     let at = now();
     let view = TokensPage {
-        shell: Shell::of(visitor, "Tokens", Here::Tokens),
+        shell: Shell::of(visitor, say::t("nav-tokens").to_string(), Here::Tokens),
         xsrf: visitor.xsrf.clone(),
         full: tokens.len() >= MOST_TOKENS,
         tokens: tokens.into_iter().rev().map(|token| row(token, at)).collect(),

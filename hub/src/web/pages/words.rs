@@ -1,10 +1,14 @@
-//! Numbers, moments and states as people read them: the one place for words that are not in a
-//! template.
+//! Numbers, moments and states as people read them, in the reader's language.
 
 use berth_common::link::StartStep;
 use berth_common::{ByteCount, Reason, Seconds, ServerName, Timestamp};
+use berth_core::decision::Nearest;
 use berth_core::fleet::Closed;
-use berth_core::{HostState, ServerState};
+use berth_core::life::Evidence;
+use berth_core::{Decision, HostState, Outcome, ServerState};
+
+use crate::web::reader::{Language, Reader};
+use crate::web::say;
 
 /// A moment for a `<time>` element: exact for machines, UTC for people. The browser's script puts
 /// local time in its place.
@@ -32,18 +36,26 @@ pub fn span(from: Timestamp, to: Timestamp) -> String {
     let seconds = to.millis_since(from) / 1000;
     let minutes = seconds - seconds % 60;
     if minutes == 0 {
-        return "less than a minute".to_owned();
+        return say::t("less-than-a-minute").to_string();
     }
-    let short = Seconds(minutes).to_string();
-    short.replace('d', " d").replace('h', " h").replace('m', " min")
+    long(Seconds(minutes))
+}
+
+/// A length of time, e.g. `1 d 2 h`.
+pub fn long(length: Seconds) -> String {
+    let day = match Reader::now().language {
+        Language::English => " d",
+        Language::French => " j",
+    };
+    length.to_string().replace('d', day).replace('h', " h").replace('m', " min").replace('s', " s")
 }
 
 /// How long ago something was.
 pub fn ago(at: Timestamp, now: Timestamp) -> String {
     if now.millis_since(at) < 60_000 {
-        "just now".to_owned()
+        say::t("just-now").to_string()
     } else {
-        format!("{} ago", span(at, now))
+        say::t("ago").with("span", span(at, now)).to_string()
     }
 }
 
@@ -63,8 +75,47 @@ pub fn form_amount(amount: ByteCount) -> String {
 }
 
 /// What people call a server.
-pub fn server_title(name: &ServerName) -> &str {
-    if name.is_default() { "My server" } else { name.as_str() }
+pub fn server_title(name: &ServerName) -> String {
+    if name.is_default() { say::t("my-server").to_string() } else { name.to_string() }
+}
+
+/// A server's state as a word.
+pub fn state(state: ServerState) -> String {
+    let said = match state {
+        ServerState::Waiting => say::t("state-waiting"),
+        ServerState::Starting => say::t("state-starting"),
+        ServerState::Running => say::t("state-running"),
+        ServerState::Unreachable => say::t("state-unreachable"),
+        ServerState::Stopping => say::t("state-stopping"),
+        ServerState::Ended => say::t("state-ended"),
+    };
+    said.to_string()
+}
+
+/// What a sign of activity is called.
+pub fn sign(kind: Evidence) -> String {
+    let said = match kind {
+        Evidence::Notebook => say::t("sign-notebook"),
+        Evidence::Browser => say::t("sign-browser"),
+        Evidence::Kernel => say::t("sign-kernel"),
+        Evidence::Terminal => say::t("sign-terminal"),
+        Evidence::Cpu => say::t("sign-cpu"),
+        Evidence::Gpu => say::t("sign-gpu"),
+        Evidence::Network => say::t("sign-network"),
+    };
+    said.to_string()
+}
+
+/// A reason with what was recorded of the case, which is English: alone where it says all, else
+/// beside the reason in the reader's language.
+pub fn told(reason: Reason, detail: &str) -> (String, String) {
+    if detail.is_empty() {
+        (say::reason(reason), String::new())
+    } else if Reader::now().language == Language::English {
+        (detail.to_owned(), String::new())
+    } else {
+        (say::reason(reason), detail.to_owned())
+    }
 }
 
 /// The last part of a server's path on pages about it: `alice` or `alice/n1`.
@@ -97,25 +148,27 @@ pub fn host_class(state: HostState) -> &'static str {
 }
 
 /// What a start's milestone is called.
-pub fn step_name(step: StartStep) -> &'static str {
-    match step {
-        StartStep::Image => "Image present",
-        StartStep::Spaces => "Your spaces checked",
-        StartStep::Container => "Container made",
-        StartStep::Started => "Container started",
-        StartStep::Answers => "JupyterLab answers",
-    }
+pub fn step_name(step: StartStep) -> String {
+    let said = match step {
+        StartStep::Image => say::t("step-image"),
+        StartStep::Spaces => say::t("step-spaces"),
+        StartStep::Container => say::t("step-container"),
+        StartStep::Started => say::t("step-started"),
+        StartStep::Answers => say::t("step-answers"),
+    };
+    said.to_string()
 }
 
 /// What a start does until a milestone is reached.
-pub fn step_doing(step: StartStep) -> &'static str {
-    match step {
-        StartStep::Image => "Looking for the image",
-        StartStep::Spaces => "Checking your spaces",
-        StartStep::Container => "Making the container",
-        StartStep::Started => "Starting the container",
-        StartStep::Answers => "Waiting for JupyterLab to answer",
-    }
+pub fn step_doing(step: StartStep) -> String {
+    let said = match step {
+        StartStep::Image => say::t("doing-image"),
+        StartStep::Spaces => say::t("doing-spaces"),
+        StartStep::Container => say::t("doing-container"),
+        StartStep::Started => say::t("doing-started"),
+        StartStep::Answers => say::t("doing-answers"),
+    };
+    said.to_string()
 }
 
 /// The milestone that a failure kept from being reached. Agents take them in order, so all
@@ -129,9 +182,56 @@ pub fn failed_step(reason: Reason) -> StartStep {
     }
 }
 
+/// What came of a request, in one sentence, and the numbers of the case where it has none: records
+/// are English.
+pub fn outcome(decision: &Decision) -> (String, String) {
+    if Reader::now().language == Language::English {
+        return (decision.sentence(), String::new());
+    }
+    let (mut text, detail) = match &decision.outcome {
+        Outcome::Placed { host, .. } => {
+            (say::t("placed-on").with("host", host.as_str()).to_string(), String::new())
+        }
+        Outcome::Waits { reason, ahead, .. } => {
+            let said = say::t("waits-in-place").with("place", ahead.saturating_add(1));
+            (said.with("why", say::reason(*reason)).to_string(), String::new())
+        }
+        Outcome::Refused { reason, detail } => told(*reason, detail),
+    };
+    if let Some(first) = decision.nearest.first() {
+        text = format!("{text} {}", nearest(first));
+    }
+    (text, detail)
+}
+
+/// Something with which a request would start.
+pub fn nearest(way: &Nearest) -> String {
+    let said = match way {
+        Nearest::Memory(memory) => say::t("nearest-memory").with("memory", memory),
+        Nearest::Gpus(gpus) => say::t("nearest-gpus").with("count", gpus),
+        Nearest::Profile(profile) => say::t("nearest-profile").with("profile", profile),
+        Nearest::Stop(_) => say::t("nearest-stop"),
+        Nearest::From(at) => say::t("nearest-from").with("moment", Moment::from(*at).text),
+        Nearest::HostBack { host, reason } => {
+            say::t("nearest-host").with("host", host.as_str()).with("reason", reason.code())
+        }
+    };
+    said.to_string()
+}
+
+/// The span within which half of such waits end, if enough is known to say so.
+pub fn between(decision: &Decision) -> Option<(String, String)> {
+    let Outcome::Waits { estimate: Some(estimate), .. } = &decision.outcome else { return None };
+    let rounded = |it: Seconds| {
+        let minutes = it.0 - it.0 % 60;
+        if minutes == 0 { say::t("less-than-a-minute").to_string() } else { long(Seconds(minutes)) }
+    };
+    Some((rounded(estimate.from), rounded(estimate.to)))
+}
+
 /// One server or several, with the number.
 pub fn servers(count: usize) -> String {
-    if count == 1 { "1 server".to_owned() } else { format!("{count} servers") }
+    say::t("servers").with("count", count).to_string()
 }
 
 /// When a host that the calendar keeps shut opens, and for what.

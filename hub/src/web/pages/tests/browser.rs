@@ -1,0 +1,170 @@
+//! Chromium, driven from outside: every page for users in both languages, both themes and two
+//! widths. `tests/run pages` runs it; the pictures are in `target/pages/shots`.
+
+mod chromium;
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use axum::http::StatusCode;
+
+use super::scene::{HOSTILE, scene, serve};
+use super::site::Site;
+use chromium::Chromium;
+
+const LANGUAGES: [&str; 2] = ["en", "fr"];
+const THEMES: [&str; 2] = ["light", "dark"];
+/// A desk and a phone.
+const WIDTHS: [u32; 2] = [1280, 390];
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/pages")
+}
+
+/// Every page for users: what it is called, who looks at it, and where it is.
+fn pages(site: &Site) -> Vec<(&'static str, &'static str, String)> {
+    let id = |owner, name| site.server(owner, name).id.to_string();
+    let decision = |owner, name| site.server(owner, name).decision.as_ref().unwrap().to_string();
+    vec![
+        ("login", "nobody", "/hub/login".into()),
+        ("home", "alice", "/hub/home".into()),
+        ("home-ended", "dave", "/hub/home".into()),
+        ("home-failed", "carol", "/hub/home".into()),
+        ("spawn-first", "newcomer", "/hub/home".into()),
+        ("spawn", "alice", "/hub/spawn".into()),
+        ("spawn-again", "dave", "/hub/spawn/dave?opt-memory=8G".into()),
+        ("starting", "carol", "/hub/spawn-pending/carol".into()),
+        ("failed", "carol", "/hub/spawn-pending/carol/fit-2".into()),
+        ("waiting", "alice", "/hub/spawn-pending/alice/big".into()),
+        ("stopped", "dave", "/hub/user/dave/lab".into()),
+        ("server", "alice", format!("/hub/servers/{}", id("alice", ""))),
+        ("server-killed", "alice", format!("/hub/servers/{}", id("alice", "fit-2"))),
+        ("server-ended", "dave", format!("/hub/servers/{}", id("dave", ""))),
+        ("why-placed", "alice", format!("/hub/decisions/{}", decision("alice", ""))),
+        ("why-waits", "alice", format!("/hub/decisions/{}", decision("alice", "big"))),
+        ("usage", "alice", "/hub/usage".into()),
+        ("tokens", "alice", "/hub/token".into()),
+        ("help", "alice", "/hub/help".into()),
+        ("reason", "nobody", "/hub/help/stopped.idle".into()),
+        ("error", "alice", "/hub/nowhere".into()),
+        ("error-server", "alice", "/hub/error/503".into()),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Chromium and axe-core: tests/run pages"]
+async fn every_page_in_both_languages_and_themes_on_a_desk_and_on_a_phone() {
+    let site = scene().await;
+    site.newcomer("newcomer").await;
+    let addresses = serve(&site).await;
+    let axe = folder().join("node_modules/axe-core/axe.min.js");
+    let axe =
+        std::fs::read_to_string(&axe).expect("axe-core is missing: tests/run pages installs it");
+    let browser = Chromium::open().await;
+    browser.go(&format!("{}/hub/login", addresses["nobody"])).await;
+    // The browser's own first page is none of ours.
+    browser.requests().await;
+    let mut troubles = String::new();
+    for language in LANGUAGES {
+        for theme in THEMES {
+            let home = &addresses["alice"];
+            browser.go(&format!("{home}/hub/reader?language={language}")).await;
+            browser.go(&format!("{home}/hub/reader?theme={theme}")).await;
+            for (name, person, path) in pages(&site) {
+                let address = format!("{}{path}", addresses[person]);
+                for width in WIDTHS {
+                    let shot = format!("{name}-{language}-{theme}-{width}");
+                    browser.width(width).await;
+                    browser.go(&address).await;
+                    let found = look(&browser, &axe, &addresses, language).await;
+                    if !found.is_empty() {
+                        let _ = writeln!(troubles, "{shot} {path}:\n{found}");
+                    }
+                    browser.shot(&folder().join("shots"), &shot).await;
+                }
+            }
+        }
+    }
+    browser.close().await;
+    assert!(troubles.is_empty(), "{troubles}");
+}
+
+/// What is wrong with the page that is shown; empty when nothing is.
+async fn look(
+    browser: &Chromium,
+    axe: &str,
+    addresses: &BTreeMap<&'static str, String>,
+    language: &str,
+) -> String {
+    let mut troubles = String::new();
+    for barrier in browser.axe(axe).await {
+        let _ = writeln!(troubles, "  axe: {barrier}");
+    }
+    for line in browser.console().await {
+        // A page that says "not found" is loaded with that status, which the browser notes.
+        if !line.contains("the server responded with a status of 4") {
+            let _ = writeln!(troubles, "  console: {line}");
+        }
+    }
+    for url in browser.requests().await {
+        if !addresses.values().any(|address| url.starts_with(&format!("{address}/"))) {
+            let _ = writeln!(troubles, "  a request leaves the site: {url}");
+        }
+    }
+    let facts = browser.script(FACTS).await;
+    if facts["language"] != language {
+        let _ = writeln!(troubles, "  its language is {}", facts["language"]);
+    }
+    if facts["hacked"] != false {
+        let _ = writeln!(troubles, "  a hostile text was carried out");
+    }
+    if facts["wide"] != 0 {
+        let _ = writeln!(troubles, "  it is {} pixels wider than the window", facts["wide"]);
+    }
+    troubles
+}
+
+/// What a page says about itself.
+const FACTS: &str = "
+    const root = document.documentElement;
+    return {
+        language: root.lang,
+        hacked: 'hacked' in window || document.querySelector('main img, main script') !== null,
+        wide: Math.max(0, root.scrollWidth - root.clientWidth),
+    };";
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Chromium: tests/run pages"]
+async fn a_choice_changes_its_verdict_and_news_keep_what_was_typed() {
+    let site = scene().await;
+    let addresses = serve(&site).await;
+    let alice = &addresses["alice"];
+    let browser = Chromium::open().await;
+
+    // The form: another image asks for the verdict again; the chosen link follows.
+    browser.go(&format!("{alice}/hub/spawn")).await;
+    browser.script("document.querySelector('label[for=m-1-1]').click()").await;
+    browser.script("document.querySelector('label[for=i-1-2]').click()").await;
+    browser.until("document.querySelector('.share').search.includes('opt-image=root')").await;
+    browser.until("document.querySelector('.share').search.includes('opt-memory=512M')").await;
+
+    // The cards: an amount that was chosen and not yet sent outlives news about the server.
+    browser.go(&format!("{alice}/hub/home")).await;
+    browser.script("document.querySelector('article details[id^=memory]').open = true").await;
+    browser.script("document.querySelector('article select').selectedIndex = 2").await;
+    let before = browser.script("return document.querySelector('article select').value").await;
+    browser.script("window.part = document.querySelector('article')").await;
+    site.out_of_memory("alice", "").await;
+    browser.until("document.querySelector('article') !== window.part").await;
+    let after = browser.script("return document.querySelector('article select').value").await;
+    let open = "return document.querySelector('article details[id^=memory]').open";
+    assert_eq!((after, browser.script(open).await), (before, true.into()));
+
+    // Hostile texts are there to be read.
+    browser.go(&format!("{}/hub/spawn-pending/carol/fit-2", addresses["carol"])).await;
+    let text = browser.script("return document.body.innerText").await;
+    assert!(text.as_str().unwrap().contains(HOSTILE), "{text}");
+    browser.close().await;
+    assert_eq!(site.get("carol", "/hub/home").await.status, StatusCode::OK);
+}

@@ -1,0 +1,174 @@
+//! One Chromium with a fresh profile, and what is asked of it.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use fantoccini::wd::WebDriverCompatibleCommand;
+use fantoccini::{Client, ClientBuilder};
+use hyper_util::client::legacy::connect::HttpConnector;
+use serde_json::{Value, json};
+
+/// Long enough for two busy cores; a page takes a fraction of a second.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Without these Chromium asks its maker's hosts for things at every start.
+const FLAGS: [&str; 9] = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--hide-scrollbars",
+];
+
+/// A running browser.
+pub struct Chromium {
+    page: Client,
+    driver: Child,
+    _profile: tempfile::TempDir,
+}
+
+/// A command of Chromium's driver that is no part of the standard.
+#[derive(Debug)]
+struct Vendor {
+    path: &'static str,
+    body: Value,
+}
+
+impl WebDriverCompatibleCommand for Vendor {
+    fn endpoint(
+        &self,
+        base: &url::Url,
+        session: Option<&str>,
+    ) -> Result<url::Url, url::ParseError> {
+        base.join(&format!("session/{}/{}", session.unwrap_or_default(), self.path))
+    }
+
+    fn method_and_body(&self, _: &url::Url) -> (http::Method, Option<String>) {
+        (http::Method::POST, Some(self.body.to_string()))
+    }
+}
+
+impl Chromium {
+    /// Opens one.
+    pub async fn open() -> Self {
+        let mut driver = Command::new("chromedriver")
+            .arg("--port=0")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("chromedriver is missing: tests/run installs it (Debian chromium-driver)");
+        let port: u16 = BufReader::new(driver.stdout.take().unwrap())
+            .lines()
+            .find_map(|line| {
+                line.ok()?.split("successfully on port ").nth(1)?.trim_end_matches('.').parse().ok()
+            })
+            .expect("chromedriver's port");
+        let profile = tempfile::tempdir().unwrap();
+        let mut arguments: Vec<String> = FLAGS.iter().map(|flag| (*flag).to_owned()).collect();
+        arguments.push(format!("--user-data-dir={}", profile.path().display()));
+        let capabilities = json!({
+            "goog:chromeOptions": { "binary": "/usr/bin/chromium", "args": arguments },
+            "goog:loggingPrefs": { "browser": "ALL", "performance": "ALL" },
+        });
+        let page = ClientBuilder::new(HttpConnector::new())
+            .capabilities(capabilities.as_object().unwrap().clone())
+            .connect(&format!("http://127.0.0.1:{port}"))
+            .await
+            .expect("Chromium");
+        Self { page, driver, _profile: profile }
+    }
+
+    /// Closes it.
+    pub async fn close(mut self) {
+        let _ = self.page.clone().close().await;
+        let _ = self.driver.kill();
+        let _ = self.driver.wait();
+    }
+
+    /// Goes to a page and waits until it is loaded.
+    pub async fn go(&self, url: &str) {
+        self.page.goto(url).await.unwrap();
+    }
+
+    /// How wide the window is, in pixels of the page.
+    pub async fn width(&self, width: u32) {
+        let metrics =
+            json!({ "width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600 });
+        self.cdp("Emulation.setDeviceMetricsOverride", metrics).await;
+    }
+
+    /// What a script returns.
+    pub async fn script(&self, script: &str) -> Value {
+        self.page.execute(script, Vec::new()).await.unwrap()
+    }
+
+    /// Waits until an expression holds.
+    pub async fn until(&self, expression: &str) {
+        let end = Instant::now() + PATIENCE;
+        while self.script(&format!("return {expression}")).await != true {
+            assert!(Instant::now() < end, "{expression} did not come to hold");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// The barriers that axe-core finds, by the rules of WCAG 2.2 AA and of good practice.
+    pub async fn axe(&self, source: &str) -> Vec<String> {
+        let script = format!(
+            "const done = arguments[arguments.length - 1];
+             {source};
+             window.axe.run(document).then(
+                 (found) => done(found.passes.length < 10 ? ['it hardly looked'] : found.violations.map((it) =>
+                     it.id + ': ' + it.nodes.map((node) => node.html + ' ' + node.failureSummary).join(' | '))),
+                 (error) => done(['it could not look: ' + error]));"
+        );
+        let found = self.page.execute_async(&script, Vec::new()).await.unwrap();
+        let lines = found.as_array().unwrap().iter().filter_map(Value::as_str);
+        lines.map(str::to_owned).collect()
+    }
+
+    /// What the console said since it was last asked.
+    pub async fn console(&self) -> Vec<String> {
+        let lines = self.log("browser").await;
+        lines.iter().filter_map(|line| line["message"].as_str()).map(str::to_owned).collect()
+    }
+
+    /// The requests since they were last asked for.
+    pub async fn requests(&self) -> Vec<String> {
+        let event = |line: &Value| -> Option<String> {
+            let message: Value = serde_json::from_str(line["message"].as_str()?).ok()?;
+            let sent = message["message"]["method"] == "Network.requestWillBeSent";
+            let url = message["message"]["params"]["request"]["url"].as_str()?;
+            sent.then(|| url.to_owned())
+        };
+        self.log("performance").await.iter().filter_map(event).collect()
+    }
+
+    /// Keeps a picture of the whole page.
+    pub async fn shot(&self, folder: &Path, name: &str) {
+        std::fs::create_dir_all(folder).unwrap();
+        let options = json!({ "format": "png", "captureBeyondViewport": true });
+        let picture = self.cdp("Page.captureScreenshot", options).await;
+        let bytes = base64::engine::general_purpose::STANDARD
+            .decode(picture["data"].as_str().expect("a picture"))
+            .unwrap();
+        std::fs::write(folder.join(format!("{name}.png")), bytes).unwrap();
+    }
+
+    async fn log(&self, kind: &str) -> Vec<Value> {
+        let command = Vendor { path: "se/log", body: json!({ "type": kind }) };
+        let lines = self.page.issue_cmd(command).await.unwrap();
+        lines.as_array().cloned().unwrap_or_default()
+    }
+
+    async fn cdp(&self, method: &str, parameters: Value) -> Value {
+        let body = json!({ "cmd": method, "params": parameters });
+        self.page.issue_cmd(Vendor { path: "goog/cdp/execute", body }).await.unwrap()
+    }
+}

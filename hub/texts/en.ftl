@@ -1,0 +1,371 @@
+### The texts of the pages in English. Those of reason codes stand with the codes, in
+### common/src/reason.rs.
+
+## The frame
+
+skip-to-content = Skip to the content
+nav-main = Main
+nav-home = My servers
+nav-new = New server
+nav-usage = Usage
+nav-help = Help
+nav-tokens = Tokens
+nav-servers = All servers
+nav-floor = Floor
+nav-hosts = Hosts
+logged-in-as = Logged in as
+log-out = Log out
+log-out-ask = Log out?
+log-out-servers = Your servers go on running.
+footer = Language and theme
+language = Language
+theme = Theme
+theme-system = As the system
+theme-light = Light
+theme-dark = Dark
+live-lost = The hub is restarting or the network is away. Reconnecting…
+refresh = Refresh
+
+## Words
+
+ago = { $span } ago
+just-now = just now
+less-than-a-minute = less than a minute
+my-server = My server
+servers =
+    { $count ->
+        [one] { $count } server
+       *[other] { $count } servers
+    }
+gpus =
+    { $count ->
+        [one] { $count } GPU
+       *[other] { $count } GPUs
+    }
+state-waiting = waiting
+state-starting = starting
+state-running = running
+state-unreachable = unreachable
+state-stopping = stopping
+state-ended = ended
+sign-notebook = the notebook server's report
+sign-browser = a browser
+sign-kernel = a busy kernel
+sign-terminal = a terminal
+sign-cpu = use of the processor
+sign-gpu = use of the GPU
+sign-network = use of the network
+
+## Login
+
+log-in = Log in
+log-in-lead = Your notebooks, on the machines of your site.
+log-in-or-password = Or with a password of this site:
+user-name = User name
+password = Password
+
+## Home
+
+home-lead = Closing the tab does not stop a server.
+account-lapsed = Your account is no longer valid. { $why }
+on-host = on { $host }
+memory-used = { $used } of memory used
+memory-limit = limit { $limit }
+memory-peak = at most { $peak } so far
+gpu-busy = GPU { $model }: { $busy } % busy
+gpu-unknown = GPU { $model }: its use is not known
+gpu-memory = { $used } of { $total } used
+out-of-memory = Out of memory.
+out-of-memory-next = What it had computed is lost; the server runs on.
+out-of-memory-more = Give it more memory below, then start the kernel again.
+space-left-out = Started without a space.
+resize-under-way = Its memory is being changed to { $memory }.
+resize-refused = Its memory stays { $memory }:
+host-silent = Its host has not reported for { $span }.
+host-silent-next = As far as anybody knows the server runs on, and nothing of it is stopped or started twice. The administrators see this too.
+queue-place = Place { $place } in the queue.
+last-log = Last lines of its log
+ended-since = ended { $span } ago
+state-since = { $state } for { $span }
+last-activity = last activity { $ago }
+why-there = Why there?
+why = Why?
+change-memory = Change its memory
+change-memory-to = Without a restart, to
+change = Change
+open = Open
+show-progress = Show progress
+leave-queue = Leave the queue
+restart = Restart
+stop = Stop
+start-again = Start again like this
+with-amount = With { $amount }
+with-other-choices = With other choices
+remove-from-list = Remove from this list
+
+## Its life
+
+gpu-unused-since = Its GPU is held and not used since
+gpu-unused-next = Others wait for it. Use it or extend the server to keep it; or go on with the same notebooks without a GPU. Your kernels are lost then, and your place in the queue for a GPU is kept.
+gpu-unused-without = Stop it and go on without GPU
+kept-alive-by = Kept alive by { $what }, { $ago }.
+idle-since = Idle since
+will-stop = Will stop
+stops-without-activity = Without further activity it stops
+extend = Extend by { $step } ({ $left } of { $of } left)
+stop-soon-age = The server will stop: it has run as long as its profile allows.
+stop-soon-gpu = The server will stop: its GPU is held and not used.
+stop-soon-idle = The server will stop: nothing is going on in it.
+
+## New server
+
+start-first = Start your first server
+name-fixed = It will be called { $name }.
+name-needed = Your main server is in use, so this one needs a name of its own.
+spawn-lead = Choose what you need. The line below your choice says what would happen now; nothing starts before you press Start.
+starting-for = You are starting a server for { $user }.
+no-profile = There is nothing to choose yet: the administrators have not defined a profile.
+memory = Memory
+memory-of = { $amount } of memory
+memory-at-most = At most { $amount } for you.
+memory-suggested = Your last servers needed at most { $peak }: { $amount } is suggested.
+gpu-count = GPUs
+image = Image
+name = Name
+name-hint = Lower-case letters, digits and single hyphens, for example
+name-give = Give it a name
+name-empty = (empty: your main server)
+name-more = For one more server beside your main one.
+start = Start
+start-my-server = Start my server
+ask-access = Ask for access
+verdict-now = Starts now
+verdict-on = on { $host }.
+verdict-waits = Would wait, place { $place }.
+verdict-between = Probably { $from } to { $to }.
+verdict-nearest = { $amount } would start now.
+verdict-no = Not possible.
+forecast-shared =
+    { $others ->
+        [0] Nobody else is on that host.
+        [one] One other server is on that host.
+       *[other] { $others } other servers are on that host.
+    }
+forecast-idle = Stops after { $span } without activity.
+forecast-never = Nothing stops it but you.
+forecast-quota = { $used } of your { $limit } of memory are then used.
+copy-link = Link to this choice
+copy-link-hint = it fills in the form and starts nothing
+
+## Starting and waiting
+
+waiting-title = Waiting for a place
+waiting-place-before = Place
+waiting-place-after = in the queue
+waiting-your-place = Your place in the queue.
+waiting-may-close = You may close this page.
+waiting-for = Waiting for { $span }.
+waiting-between = Half of such waits end after { $from } to { $to }.
+waiting-nearest = A server with { $amount } would start now.
+waiting-take-nearest = Leave the queue and ask for { $amount }
+starting-title = Starting your server
+starting-silent = The host has not reported for { $span }.
+starting-silent-unknown = The host has not reported.
+starting-silent-next = The start goes on by itself when it reports again. Your server is not started a second time elsewhere, since it may be running there already.
+ready-title = Your server is ready
+open-it = Open it
+stopping-title = Stopping
+stopping-lead = { $title } is being stopped. A new start is possible as soon as nothing of it is left on its host.
+failed-title = Your server did not start
+try-again = Try again
+try-again-soon = possible in a moment, when what is left is cleared away
+not-running-title = Server not running
+cancel-start = Cancel this start
+how-host-chosen = How its host was chosen
+step-done = : done
+step-failed = : failed
+step-todo = : not yet
+step-not-accepted = Not accepted
+step-accepted = Request accepted
+step-waiting = Waiting for a host
+step-host = Host chosen
+step-host-named = Host chosen: { $host }
+step-way = Opening the way to it
+step-image = Image present
+step-spaces = Your spaces checked
+step-container = Container made
+step-started = Container started
+step-answers = JupyterLab answers
+doing-image = Looking for the image
+doing-spaces = Checking your spaces
+doing-container = Making the container
+doing-started = Starting the container
+doing-answers = Waiting for JupyterLab to answer
+spoken-waits = Waiting in place { $place }: { $why }
+spoken-step = { $step }.
+spoken-silent = The host does not report at the moment.
+spoken-ready = Your server is ready.
+spoken-stops = The server is being stopped.
+spoken-failed = The start failed: { $why }
+spoken-ended = The server is not running.
+placed-on = Placed on { $host }.
+
+## A server's page
+
+server = Server
+sign-of-activity = Sign of activity
+newest = Newest
+keeps-it-alive = Keeps it alive
+yes = yes
+no-by-rules = no, by the site's rules
+timeline = What happened to it
+timeline-asked = Asked for
+timeline-placed = Placed on { $host }
+timeline-answers = It answers
+timeline-ended = It ended
+decisions = Decisions about it
+all-decisions = Each with its explanation
+environment = What it is
+owner = Owner
+profile = Profile
+host = Host
+generation = Starts so far
+server-id = Number for the administrators
+
+## A server that does not run
+
+not-started-yet = { $title } was not started yet.
+after-start-you-come = After the start you come to
+start-it = Start it
+
+## Why?
+
+why-lead = Everything that was looked at for this request, and what came of it.
+server-of = { $server } of { $user }
+asked-for = Asked for
+image-named = image { $image }
+when = When
+reason = Reason
+decision = Decision
+what-would-help = What would help
+what-would-help-lead = Each of these was tried at that moment, on the hosts as they were.
+ask-for-that = Ask for that
+rules = Rules
+passed = passed:
+failed = failed:
+hosts-possible =
+    { $count ->
+        [one] { $count } host possible; not possible:
+       *[other] { $count } hosts possible; not possible:
+    }
+verdict = Verdict
+because = Because
+no-host-looked-at = No host was looked at: a rule had decided before.
+hosts-order = Possible hosts stand in the order of preference; the first value that differs decides.
+outcome-placed = placed
+outcome-waits = waits
+outcome-refused = refused
+host-chosen = chosen
+host-possible = possible
+host-excluded = excluded
+nearest-memory = A server with { $memory } would start now.
+nearest-gpus =
+    { $count ->
+        [0] A server without GPU would start now.
+        [one] A server with { $count } GPU would start now.
+       *[other] A server with { $count } GPUs would start now.
+    }
+nearest-profile = Profile { $profile } would start now.
+nearest-stop = It would start if you stopped one of your servers.
+nearest-from = As asked it is possible from { $moment } on.
+nearest-host = It would start if { $host } were back ({ $reason }).
+waits-in-place = Waits in place { $place }: { $why }
+
+## Errors
+
+error-wrong = Something went wrong
+error-reload = Reload the page in a moment; if it stays, tell the administrators.
+error-no-answer = Your server does not answer
+error-no-answer-text = It may be starting, or busy. Reload the page in a moment, or look at it on your home page.
+error-nothing-here = Nothing here
+error-no-page = There is no such page.
+error-not-yours = This page does not exist, or it is not for your account. If somebody gave you the link, ask that person.
+error-cannot-be = That cannot be
+error-go-back = { $why }. Go back and correct it.
+error-memory = Memory: { $why }
+error-gpus = GPUs: a number is needed
+error-hub = The hub has a problem
+error-hub-text = Nothing was changed, and running servers are not touched. Try again in a moment; if it stays, tell the administrators.
+error-loop = Redirect loop detected.
+error-loop-text = Your server runs, but the proxy does not lead to it. Try again in a minute; if it stays, tell the administrators.
+error-not-delivered = What you sent could not be delivered. Start the server, then try again.
+error-not-extended = Its stop cannot be put off
+error-memory-stays = The memory stays as it is
+error-still-running = It is still running
+error-still-running-text = Stop the server first; then it can be removed from the list.
+
+## Tokens
+
+tokens-lead = A token lets a program act as you on this site: start and stop your servers, reach your notebooks. Treat it like a password.
+token-new-is = Your new token. Copy it now: it is not shown again.
+token-new = New token
+token-full = You have as many tokens as one person may have. Revoke some first.
+token-for = What is it for?
+token-for-example = for example: nightly fit
+token-ends-after = It ends after
+days =
+    { $count ->
+        [one] { $count } day
+       *[other] { $count } days
+    }
+one-year = 1 year
+token-scopes = What may it do?
+token-scopes-example = empty: all that you may; or scopes, e.g. read:servers!user
+token-make = Make a token
+token-none = You have no tokens.
+token-of-browser = A server you opened in a browser
+token-number = Token { $id }
+token-column-for = For
+token-column-made = Made
+token-column-used = Last used
+token-column-ends = Ends
+actions = Actions
+never = never
+revoke = Revoke
+token-not-held = You do not hold { $scopes } yourself, or only for what is yours, e.g. read:servers!user
+
+## Usage
+
+usage-title = Quota and usage
+usage-lead = What you hold now, what you may hold, and what you have used.
+usage-now = Now
+usage-held = { $used } of { $limit }
+usage-no-limit = { $used }, no limit
+usage-servers = Servers
+usage-gpus = GPUs
+usage-window = In the last 30 days
+gpu-hours = GPU hours
+gib-hours = GiB hours of memory
+usage-given-by = given by
+usage-past = Past servers
+usage-past-none = No start of yours is on record.
+usage-csv = As a table (CSV)
+budget-of = { $used } of { $limit } in { $window }
+
+## Help
+
+help-title = Help and rules of this site
+help-lead = Made from the configuration that holds now.
+help-idle = How long a server lives without activity
+help-idle-never = does not stop for that
+help-age = At most { $span } old
+help-extend = You can put a stop off by { $step } at a time.
+help-warn = You are warned { $leads } before.
+help-closing = Closing the tab does not stop a server, and a computation goes on without a browser.
+help-reasons = What the reasons mean
+help-reasons-lead = Every wait, refusal and stop carries one of these codes. Give it to the administrators when you ask.
+help-what = What it means
+help-do = What you can do
+help-nothing-to-do = There is nothing for you to do.
+help-all-reasons = All reasons
+help-profiles = Profiles

@@ -1,0 +1,504 @@
+### Les textes des pages en français, ceux des codes de motif compris.
+
+## Le cadre
+
+skip-to-content = Aller au contenu
+nav-main = Principale
+nav-home = Mes serveurs
+nav-new = Nouveau serveur
+nav-usage = Usage
+nav-help = Aide
+nav-tokens = Jetons
+nav-servers = Tous les serveurs
+nav-floor = Plan des machines
+nav-hosts = Machines
+logged-in-as = Connecté en tant que
+log-out = Se déconnecter
+log-out-ask = Se déconnecter ?
+log-out-servers = Vos serveurs continuent de tourner.
+footer = Langue et thème
+language = Langue
+theme = Thème
+theme-system = Comme le système
+theme-light = Clair
+theme-dark = Sombre
+live-lost = Le hub redémarre ou le réseau est coupé. Reconnexion…
+refresh = Actualiser
+
+## Mots
+
+ago = il y a { $span }
+just-now = à l’instant
+less-than-a-minute = moins d’une minute
+my-server = Mon serveur
+servers =
+    { $count ->
+        [one] { $count } serveur
+       *[other] { $count } serveurs
+    }
+gpus =
+    { $count ->
+        [one] { $count } GPU
+       *[other] { $count } GPU
+    }
+state-waiting = en attente
+state-starting = démarre
+state-running = en marche
+state-unreachable = injoignable
+state-stopping = s’arrête
+state-ended = terminé
+sign-notebook = le rapport du serveur de notebooks
+sign-browser = un navigateur
+sign-kernel = un noyau occupé
+sign-terminal = un terminal
+sign-cpu = l’usage du processeur
+sign-gpu = l’usage du GPU
+sign-network = l’usage du réseau
+
+## Connexion
+
+log-in = Se connecter
+log-in-lead = Vos notebooks, sur les machines de votre site.
+log-in-or-password = Ou avec un mot de passe de ce site :
+user-name = Nom d’utilisateur
+password = Mot de passe
+
+## Accueil
+
+home-lead = Fermer l’onglet n’arrête pas un serveur.
+account-lapsed = Votre compte n’est plus valide. { $why }
+on-host = sur { $host }
+memory-used = { $used } de mémoire utilisés
+memory-limit = limite { $limit }
+memory-peak = au plus { $peak } jusqu’ici
+gpu-busy = GPU { $model } : occupé à { $busy } %
+gpu-unknown = GPU { $model } : usage inconnu
+gpu-memory = { $used } sur { $total } utilisés
+out-of-memory = Mémoire épuisée.
+out-of-memory-next = Ce qu’il avait calculé est perdu ; le serveur continue de tourner.
+out-of-memory-more = Donnez-lui plus de mémoire ci-dessous, puis relancez le noyau.
+space-left-out = Démarré sans un espace.
+resize-under-way = Sa mémoire passe à { $memory }.
+resize-refused = Sa mémoire reste à { $memory } :
+host-silent = Sa machine ne s’est pas manifestée depuis { $span }.
+host-silent-next = Pour autant qu’on sache, le serveur tourne toujours ; rien n’est arrêté ni démarré deux fois. Les administrateurs le voient aussi.
+queue-place = Place { $place } dans la file.
+last-log = Dernières lignes de son journal
+ended-since = terminé il y a { $span }
+state-since = { $state } depuis { $span }
+last-activity = dernière activité { $ago }
+why-there = Pourquoi là ?
+why = Pourquoi ?
+change-memory = Changer sa mémoire
+change-memory-to = Sans redémarrage, à
+change = Changer
+open = Ouvrir
+show-progress = Voir l’avancement
+leave-queue = Quitter la file
+restart = Redémarrer
+stop = Arrêter
+start-again = Redémarrer à l’identique
+with-amount = Avec { $amount }
+with-other-choices = Avec d’autres choix
+remove-from-list = Retirer de cette liste
+
+## Sa vie
+
+gpu-unused-since = Son GPU est réservé et inutilisé depuis
+gpu-unused-next = D’autres l’attendent. Utilisez-le ou prolongez le serveur pour le garder ; ou continuez avec les mêmes notebooks sans GPU. Vos noyaux sont alors perdus, et votre place dans la file pour un GPU est gardée.
+gpu-unused-without = L’arrêter et continuer sans GPU
+kept-alive-by = Maintenu en vie par { $what }, { $ago }.
+idle-since = Inactif depuis
+will-stop = S’arrêtera
+stops-without-activity = Sans autre activité il s’arrête
+extend = Prolonger de { $step } ({ $left } sur { $of } restants)
+stop-soon-age = Le serveur va s’arrêter : il a tourné aussi longtemps que son profil le permet.
+stop-soon-gpu = Le serveur va s’arrêter : son GPU est réservé et inutilisé.
+stop-soon-idle = Le serveur va s’arrêter : il ne s’y passe rien.
+
+## Nouveau serveur
+
+start-first = Démarrez votre premier serveur
+name-fixed = Il s’appellera { $name }.
+name-needed = Votre serveur principal est utilisé ; celui-ci a donc besoin d’un nom à lui.
+spawn-lead = Choisissez ce qu’il vous faut. La ligne sous votre choix dit ce qui se passerait maintenant ; rien ne démarre avant que vous appuyiez sur Démarrer.
+starting-for = Vous démarrez un serveur pour { $user }.
+no-profile = Il n’y a encore rien à choisir : les administrateurs n’ont pas défini de profil.
+memory = Mémoire
+memory-of = { $amount } de mémoire
+memory-at-most = Au plus { $amount } pour vous.
+memory-suggested = Vos derniers serveurs ont eu besoin d’au plus { $peak } : { $amount } conseillés.
+gpu-count = GPU
+image = Image
+name = Nom
+name-hint = Lettres minuscules, chiffres et traits d’union simples, par exemple
+name-give = Lui donner un nom
+name-empty = (vide : votre serveur principal)
+name-more = Pour un serveur de plus à côté du principal.
+start = Démarrer
+start-my-server = Démarrer mon serveur
+ask-access = Demander l’accès
+verdict-now = Démarre tout de suite
+verdict-on = sur { $host }.
+verdict-waits = Attendrait, place { $place }.
+verdict-between = Probablement { $from } à { $to }.
+verdict-nearest = { $amount } démarreraient tout de suite.
+verdict-no = Impossible.
+forecast-shared =
+    { $others ->
+        [0] Personne d’autre n’est sur cette machine.
+        [one] Un autre serveur est sur cette machine.
+       *[other] { $others } autres serveurs sont sur cette machine.
+    }
+forecast-idle = S’arrête après { $span } sans activité.
+forecast-never = Rien ne l’arrête, sauf vous.
+forecast-quota = { $used } de vos { $limit } de mémoire seront alors utilisés.
+copy-link = Lien vers ce choix
+copy-link-hint = il remplit le formulaire et ne démarre rien
+
+## Démarrage et attente
+
+waiting-title = En attente d’une place
+waiting-place-before = Place
+waiting-place-after = dans la file
+waiting-your-place = Votre place dans la file.
+waiting-may-close = Vous pouvez fermer cette page.
+waiting-for = En attente depuis { $span }.
+waiting-between = La moitié de ces attentes durent de { $from } à { $to }.
+waiting-nearest = Un serveur avec { $amount } démarrerait tout de suite.
+waiting-take-nearest = Quitter la file et demander { $amount }
+starting-title = Votre serveur démarre
+starting-silent = La machine ne s’est pas manifestée depuis { $span }.
+starting-silent-unknown = La machine ne s’est pas manifestée.
+starting-silent-next = Le démarrage reprend de lui-même dès qu’elle se manifeste. Votre serveur n’est pas démarré une seconde fois ailleurs, car il y tourne peut-être déjà.
+ready-title = Votre serveur est prêt
+open-it = L’ouvrir
+stopping-title = Arrêt en cours
+stopping-lead = { $title } est en cours d’arrêt. Un nouveau démarrage est possible dès qu’il n’en reste rien sur sa machine.
+failed-title = Votre serveur n’a pas démarré
+try-again = Réessayer
+try-again-soon = possible dans un instant, quand les restes seront effacés
+not-running-title = Le serveur ne tourne pas
+cancel-start = Annuler ce démarrage
+how-host-chosen = Comment sa machine a été choisie
+step-done = { " " }: fait
+step-failed = { " " }: échoué
+step-todo = { " " }: pas encore
+step-not-accepted = Refusé
+step-accepted = Demande acceptée
+step-waiting = En attente d’une machine
+step-host = Machine choisie
+step-host-named = Machine choisie : { $host }
+step-way = Ouverture du chemin
+step-image = Image présente
+step-spaces = Vos espaces vérifiés
+step-container = Conteneur créé
+step-started = Conteneur démarré
+step-answers = JupyterLab répond
+doing-image = Recherche de l’image
+doing-spaces = Vérification de vos espaces
+doing-container = Création du conteneur
+doing-started = Démarrage du conteneur
+doing-answers = Attente de la réponse de JupyterLab
+spoken-waits = En attente à la place { $place } : { $why }
+spoken-step = { $step }.
+spoken-silent = La machine ne se manifeste pas en ce moment.
+spoken-ready = Votre serveur est prêt.
+spoken-stops = Le serveur est en cours d’arrêt.
+spoken-failed = Le démarrage a échoué : { $why }
+spoken-ended = Le serveur ne tourne pas.
+placed-on = Placé sur { $host }.
+
+## La page d’un serveur
+
+server = Serveur
+sign-of-activity = Signe d’activité
+newest = Le plus récent
+keeps-it-alive = Le maintient en vie
+yes = oui
+no-by-rules = non, selon les règles du site
+timeline = Ce qui lui est arrivé
+timeline-asked = Demandé
+timeline-placed = Placé sur { $host }
+timeline-answers = Il répond
+timeline-ended = Il s’est terminé
+decisions = Décisions à son sujet
+all-decisions = Chacune avec son explication
+environment = Ce qu’il est
+owner = Propriétaire
+profile = Profil
+host = Machine
+generation = Démarrages jusqu’ici
+server-id = Numéro pour les administrateurs
+
+## Un serveur qui ne tourne pas
+
+not-started-yet = { $title } n’a pas encore été démarré.
+after-start-you-come = Après le démarrage vous arrivez à
+start-it = Le démarrer
+
+## Pourquoi ?
+
+why-lead = Tout ce qui a été regardé pour cette demande, et ce qu’il en est résulté.
+server-of = { $server } de { $user }
+asked-for = Demandé
+image-named = image { $image }
+when = Quand
+reason = Motif
+decision = Décision
+what-would-help = Ce qui aiderait
+what-would-help-lead = Tout ceci a été essayé à ce moment, sur les machines telles qu’elles étaient.
+ask-for-that = Demander cela
+rules = Règles
+passed = satisfaite :
+failed = non satisfaite :
+hosts-possible =
+    { $count ->
+        [one] { $count } machine possible ; impossibles :
+       *[other] { $count } machines possibles ; impossibles :
+    }
+verdict = Verdict
+because = Parce que
+no-host-looked-at = Aucune machine n’a été regardée : une règle avait tranché avant.
+hosts-order = Les machines possibles sont dans l’ordre de préférence ; la première valeur qui diffère décide.
+outcome-placed = placé
+outcome-waits = attend
+outcome-refused = refusé
+host-chosen = choisie
+host-possible = possible
+host-excluded = exclue
+nearest-memory = Un serveur avec { $memory } démarrerait tout de suite.
+nearest-gpus =
+    { $count ->
+        [0] Un serveur sans GPU démarrerait tout de suite.
+        [one] Un serveur avec { $count } GPU démarrerait tout de suite.
+       *[other] Un serveur avec { $count } GPU démarrerait tout de suite.
+    }
+nearest-profile = Le profil { $profile } démarrerait tout de suite.
+nearest-stop = Il démarrerait si vous arrêtiez un de vos serveurs.
+nearest-from = Tel quel, c’est possible à partir de { $moment }.
+nearest-host = Il démarrerait si { $host } revenait ({ $reason }).
+waits-in-place = Attend à la place { $place } : { $why }
+
+## Erreurs
+
+error-wrong = Quelque chose s’est mal passé
+error-reload = Rechargez la page dans un instant ; si cela persiste, prévenez les administrateurs.
+error-no-answer = Votre serveur ne répond pas
+error-no-answer-text = Il démarre peut-être, ou il est occupé. Rechargez la page dans un instant, ou regardez-le sur votre page d’accueil.
+error-nothing-here = Rien ici
+error-no-page = Cette page n’existe pas.
+error-not-yours = Cette page n’existe pas, ou elle n’est pas pour votre compte. Si quelqu’un vous a donné le lien, demandez-lui.
+error-cannot-be = C’est impossible
+error-go-back = { $why }. Revenez en arrière et corrigez.
+error-memory = Mémoire : { $why }
+error-gpus = GPU : il faut un nombre
+error-hub = Le hub a un problème
+error-hub-text = Rien n’a été changé, et les serveurs en marche ne sont pas touchés. Réessayez dans un instant ; si cela persiste, prévenez les administrateurs.
+error-loop = Boucle de redirections.
+error-loop-text = Votre serveur tourne, mais le proxy n’y mène pas. Réessayez dans une minute ; si cela persiste, prévenez les administrateurs.
+error-not-delivered = Ce que vous avez envoyé n’a pas pu être remis. Démarrez le serveur, puis réessayez.
+error-not-extended = Son arrêt ne peut pas être repoussé
+error-memory-stays = La mémoire reste telle quelle
+error-still-running = Il tourne encore
+error-still-running-text = Arrêtez d’abord le serveur ; il pourra ensuite être retiré de la liste.
+
+## Jetons
+
+tokens-lead = Avec un jeton, un programme agit à votre place sur ce site : il démarre et arrête vos serveurs, il accède à vos notebooks. Traitez-le comme un mot de passe.
+token-new-is = Votre nouveau jeton. Copiez-le maintenant : il ne sera plus montré.
+token-new = Nouveau jeton
+token-full = Vous avez autant de jetons qu’une personne peut en avoir. Révoquez-en d’abord.
+token-for = À quoi sert-il ?
+token-for-example = par exemple : ajustement de nuit
+token-ends-after = Il expire après
+days =
+    { $count ->
+        [one] { $count } jour
+       *[other] { $count } jours
+    }
+one-year = 1 an
+token-scopes = Que peut-il faire ?
+token-scopes-example = vide : tout ce que vous pouvez ; ou des portées, par exemple read:servers!user
+token-make = Créer un jeton
+token-none = Vous n’avez pas de jeton.
+token-of-browser = Un serveur que vous avez ouvert dans un navigateur
+token-number = Jeton { $id }
+token-column-for = Pour
+token-column-made = Créé
+token-column-used = Dernier usage
+token-column-ends = Expire
+actions = Actions
+never = jamais
+revoke = Révoquer
+token-not-held = Vous n’avez pas { $scopes } vous-même, ou seulement pour ce qui est à vous, par exemple read:servers!user
+
+## Usage
+
+usage-title = Quota et usage
+usage-lead = Ce que vous occupez maintenant, ce que vous pouvez occuper, et ce que vous avez utilisé.
+usage-now = Maintenant
+usage-held = { $used } sur { $limit }
+usage-no-limit = { $used }, sans limite
+usage-servers = Serveurs
+usage-gpus = GPU
+usage-window = Ces 30 derniers jours
+gpu-hours = Heures de GPU
+gib-hours = Gio-heures de mémoire
+usage-given-by = donné par
+usage-past = Serveurs passés
+usage-past-none = Aucun de vos démarrages n’est enregistré.
+usage-csv = En tableau (CSV)
+budget-of = { $used } sur { $limit } en { $window }
+
+## Aide
+
+help-title = Aide et règles de ce site
+help-lead = Tirées de la configuration en vigueur.
+help-idle = Combien de temps vit un serveur sans activité
+help-idle-never = ne s’arrête pas pour cela
+help-age = Âgé d’au plus { $span }
+help-extend = Vous pouvez repousser un arrêt de { $step } à la fois.
+help-warn = Vous êtes prévenu { $leads } avant.
+help-closing = Fermer l’onglet n’arrête pas un serveur, et un calcul continue sans navigateur.
+help-reasons = Ce que disent les motifs
+help-reasons-lead = Chaque attente, refus et arrêt porte l’un de ces codes. Donnez-le aux administrateurs quand vous demandez.
+help-what = Ce que cela veut dire
+help-do = Ce que vous pouvez faire
+help-nothing-to-do = Vous n’avez rien à faire.
+help-all-reasons = Tous les motifs
+help-profiles = Profils
+
+## Motifs
+
+reason-placed-now = Une machine a de la place.
+reason-placed-from-queue = Une machine avait de la place quand le tour de la demande est venu.
+reason-placed-overflow = Une machine de la formation est en panne ; d’autres machines la remplacent.
+reason-refused-account-unknown = Ce compte n’est pas connu ici.
+    .remedy = Demandez aux administrateurs de le créer.
+reason-refused-account-invalid = Ce compte n’est pas valide en ce moment.
+    .remedy = Adressez-vous à ceux qui gèrent les comptes de votre site.
+reason-refused-account-unavailable = Personne ne peut dire en ce moment si ce compte est valide.
+    .remedy = Réessayez dans quelques minutes ; les administrateurs le voient aussi.
+reason-refused-access-denied = Ce compte ne peut pas démarrer de serveurs ici.
+    .remedy = Adressez-vous au contact de votre groupe.
+reason-refused-profile-unknown = Ce profil ou ce choix n’existe pas.
+    .remedy = Choisissez un des profils de la page Nouveau serveur.
+reason-refused-access-profile = Ce profil est réservé à certaines personnes.
+    .remedy = Demandez l’accès, ou choisissez un autre profil.
+reason-refused-access-pool-closed = Ces machines ne sont ouvertes que pendant une formation.
+    .remedy = Revenez pendant la formation, ou choisissez un autre profil.
+reason-refused-too-big = Plus que ce que donne ce profil.
+    .remedy = Demandez moins, ou choisissez un autre profil.
+reason-refused-never-fits = Aucune machine de ce groupe n’est aussi grande.
+    .remedy = Demandez moins de mémoire.
+reason-refused-quota-servers = Le nombre de serveurs par personne est atteint.
+    .remedy = Arrêtez d’abord un de vos serveurs.
+reason-refused-quota-memory = La limite de mémoire par personne est atteinte.
+    .remedy = Arrêtez un de vos serveurs, ou demandez moins.
+reason-refused-quota-gpu = Le nombre de GPU par personne est atteint.
+    .remedy = Arrêtez d’abord un serveur qui occupe un GPU.
+reason-refused-budget-gpu-hours = Les heures de GPU de cette période sont épuisées.
+    .remedy = Attendez que la période avance, ou prenez un profil sans GPU.
+reason-refused-budget-gib-hours = Les heures de mémoire de cette période sont épuisées.
+    .remedy = Attendez que la période avance.
+reason-refused-resize-not-running = Seule la mémoire d’un serveur en marche peut être changée.
+    .remedy = Démarrez-le avec la mémoire voulue.
+reason-refused-resize-under-way = Sa mémoire est déjà en train de changer.
+    .remedy = Attendez que ce soit fait.
+reason-refused-resize-in-use = Le serveur utilise trop de mémoire pour cela.
+    .remedy = Demandez plus, ou libérez d’abord de la mémoire : arrêtez les noyaux dont vous n’avez pas besoin.
+reason-refused-resize-no-room = Sa machine n’a pas la place pour cela.
+    .remedy = Demandez moins, ou arrêtez-le et redémarrez-le avec plus : il tournera peut-être sur une autre machine.
+reason-refused-queue-not-claimed = Sa place était gardée, et personne n’est venu.
+    .remedy = Redémarrez-le et gardez sa page ouverte.
+reason-refused-queue-max-wait = Il a attendu aussi longtemps que le site le permet.
+    .remedy = Redemandez, peut-être moins.
+reason-refused-extension-used-up = L’arrêt ne peut plus être repoussé.
+    .remedy = Travaillez-y : toute activité déplace l’arrêt. Ou demandez aux administrateurs.
+reason-wait-memory-reserved = Toute la mémoire est promise à des serveurs en marche.
+    .remedy = Il démarre de lui-même dès que quelqu’un arrête ; avec moins de mémoire il peut démarrer plus tôt.
+reason-wait-memory-used = La mémoire vraiment libre ne suffit pas.
+    .remedy = Il démarre de lui-même dès que de la mémoire se libère.
+reason-wait-memory-growth = Les serveurs qui y sont ne pourraient plus tous grandir.
+    .remedy = Il démarre de lui-même dès que de la mémoire se libère.
+reason-wait-memory-kept-for-gpus = Ce qui y reste est gardé pour des serveurs avec GPU.
+    .remedy = Il démarre de lui-même dès que quelqu’un arrête.
+reason-wait-cpu = Tous les processeurs sont promis à des serveurs en marche.
+    .remedy = Il démarre de lui-même dès que quelqu’un arrête.
+reason-wait-gpu-busy = Tous les GPU qui conviennent sont pris.
+    .remedy = Il démarre de lui-même dès qu’un GPU est rendu.
+reason-wait-host-none-ready = Aucune machine n’est prête.
+    .remedy = Les administrateurs le voient aussi ; il démarre de lui-même quand une machine revient.
+reason-wait-order = D’autres ont demandé avant.
+    .remedy = Il démarre de lui-même à son tour.
+reason-wait-place-held = Une place est gardée pour son propriétaire.
+    .remedy = Ouvrez sa page : il démarre aussitôt.
+reason-mount-sick = Un espace de la machine ne répond pas.
+    .remedy = Les administrateurs le voient aussi ; d’autres machines servent entre-temps.
+reason-mount-absent = Un espace manque sur la machine.
+    .remedy = Demandez aux administrateurs de l’y monter.
+reason-host-joining = La machine ne s’est pas encore manifestée.
+    .remedy = Vérifiez berth-agent sur cette machine.
+reason-host-cordoned = La machine ne prend rien de nouveau.
+reason-host-draining = La machine est en train d’être vidée.
+reason-host-drained = La machine a été vidée.
+reason-host-closed = La machine est réservée aux formations, et il n’y en a pas en ce moment.
+reason-host-not-allowed = Une règle envoie ailleurs les serveurs de cette personne.
+reason-host-no-gpu = La machine n’a pas de GPU qui convienne.
+reason-host-for-gpus = La machine est réservée aux serveurs avec GPU.
+reason-gpu-broken = Un GPU de la machine est mis de côté.
+    .remedy = Examinez ce GPU : il est malade, ou utilisé par autre chose.
+reason-gpu-unused = Son GPU est réservé et inutilisé.
+    .remedy = Demandez à son propriétaire ; les règles de ce site ne l’arrêtent pas d’elles-mêmes.
+reason-host-lost = La machine ne se manifeste pas.
+    .remedy = Vérifiez berth-agent et le réseau de cette machine.
+reason-host-engine-down = Docker ne répond pas sur la machine.
+    .remedy = Vérifiez dockerd sur cette machine.
+reason-host-not-in-pool = La machine sert à un autre groupe.
+reason-host-undeclared = La machine n’est déclarée ni dans hosts.toml ni dans hosts.d.
+    .remedy = Déclarez-la, ou révoquez son certificat.
+reason-host-doubled = Deux agents se présentent comme cette machine.
+    .remedy = Arrêtez-en un : deux machines ne peuvent pas porter le même nom.
+reason-failed-image-absent = L’image n’est pas sur la machine.
+    .remedy = Choisissez une autre image, ou demandez aux administrateurs de la fournir.
+reason-failed-mount = Un espace dont le serveur a besoin manque.
+    .remedy = Prévenez les administrateurs ; ce n’est pas de votre faute.
+reason-failed-container = Le conteneur n’a pas pu être démarré.
+    .remedy = Réessayez ; si cela échoue encore, prévenez les administrateurs.
+reason-failed-policy = Les règles de la machine l’interdisent.
+    .remedy = Prévenez les administrateurs : les règles [limits] de l’agent et la demande ne s’accordent pas.
+reason-failed-gpu = Un GPU du serveur ne peut pas être utilisé.
+    .remedy = Redémarrez-le : il en recevra un autre. Les administrateurs voient lequel est mis de côté.
+reason-failed-gpu-engine = La machine ne peut pas donner de GPU aux conteneurs.
+    .remedy = Prévenez les administrateurs : le NVIDIA Container Toolkit de cette machine et Docker ne s’accordent pas.
+reason-failed-account = Le compte sur la machine diffère de celui du hub.
+    .remedy = Prévenez les administrateurs.
+reason-failed-no-answer = JupyterLab n’a pas répondu à temps.
+    .remedy = Regardez le journal ; un fichier abîmé dans votre HOME peut en être la cause. Puis réessayez.
+reason-failed-exited = Le serveur s’est terminé pendant son démarrage.
+    .remedy = Regardez le journal ; un fichier abîmé dans votre HOME peut en être la cause. Puis réessayez.
+reason-stopped-user = Arrêté par son propriétaire.
+reason-stopped-admin = Arrêté par un administrateur.
+reason-stopped-account = Arrêté parce que le compte de son propriétaire n’est plus valide.
+    .remedy = Adressez-vous à ceux qui gèrent les comptes de votre site.
+reason-stopped-idle = Arrêté : il ne s’y passait rien.
+    .remedy = Redémarrez-le ; rien n’est perdu dans vos espaces.
+reason-stopped-age = Arrêté : il a tourné aussi longtemps que son profil le permet.
+    .remedy = Redémarrez-le ; rien n’est perdu dans vos espaces.
+reason-stopped-gpu-unused = Arrêté : son GPU était réservé et inutilisé.
+    .remedy = Redémarrez-le sans GPU, ou quand vous en aurez besoin.
+reason-stopped-drain = Arrêté parce que sa machine est en train d’être vidée.
+    .remedy = Redémarrez-le ; il tournera sur une autre machine.
+reason-stopped-memory = Arrêté : il était inactif, et la mémoire de sa machine s’épuisait.
+    .remedy = Redémarrez-le ; il tournera là où il y a de la place. Rien n’est perdu dans vos espaces.
+reason-failed-home-full = HOME est plein, ou son quota est épuisé.
+    .remedy = Supprimez ou déplacez des fichiers, puis redémarrez.
+reason-failed-agent = L’agent de la machine n’a pas pu le faire.
+    .remedy = Réessayez ; si cela échoue encore, prévenez les administrateurs.
+reason-stopped-crash = Le serveur s’est terminé de lui-même.
+    .remedy = Redémarrez-le ; si cela se reproduit, prévenez les administrateurs.
+reason-stopped-oom = Le serveur a utilisé toute sa mémoire et a été terminé.
+    .remedy = Redémarrez-le avec plus de mémoire.
+reason-stopped-host-lost = La machine a été redémarrée.
+    .remedy = Redémarrez-le ; il tournera peut-être sur une autre machine.
