@@ -23,6 +23,7 @@ mod stopped;
 pub mod target;
 mod tile;
 mod tokens;
+pub mod visits;
 pub mod words;
 
 #[cfg(test)]
@@ -56,6 +57,7 @@ pub fn router() -> Router<Arc<Hub>> {
         .route("/hub/spawn-pending/{user}", get(pending::show))
         .route("/hub/spawn-pending/{user}/{server}", get(pending::show))
         .route("/hub/servers/{id}", get(server::show))
+        .route("/hub/servers/{id}/enter", post(visits::enter))
         .route("/hub/servers/{id}/extend", post(servers::extend))
         .route("/hub/servers/{id}/stop", post(servers::stop))
         .route("/hub/servers/{id}/start", post(servers::start))

@@ -16,6 +16,7 @@ use crate::web::pages::card::Card;
 use crate::web::pages::error::PageError;
 use crate::web::pages::shell::{Here, Shell, page};
 use crate::web::pages::spawn;
+use crate::web::pages::visits::{self, Line};
 
 #[derive(Template)]
 #[template(path = "home.html")]
@@ -24,6 +25,8 @@ struct HomePage {
     cards: Cards,
     /// What the owner should know about the account itself.
     notice: Option<String>,
+    /// Who entered the owner's servers.
+    visits: Vec<Line>,
 }
 
 /// The part of the page that is kept up to date.
@@ -64,7 +67,8 @@ pub async fn show(
     let shell = Shell::of(&visitor, "My servers", Here::Home);
     let lapse = hub.storage.read(|reader| reader.lapse(owner))?;
     let notice = lapse.map(|lapse| format!("Your account is no longer valid. {}", lapse.why));
-    Ok(page(StatusCode::OK, &HomePage { shell, cards, notice }))
+    let visits = visits::lines(&hub, &fleet, owner)?.into_iter().map(|(_, line)| line).collect();
+    Ok(page(StatusCode::OK, &HomePage { shell, cards, notice, visits }))
 }
 
 /// `GET /hub/` and `/`

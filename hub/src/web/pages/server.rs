@@ -14,6 +14,7 @@ use crate::web::pages::card::Card;
 use crate::web::pages::error::PageError;
 use crate::web::pages::shell::{Here, Shell, page};
 use crate::web::pages::target;
+use crate::web::pages::visits::{self, Line};
 
 #[derive(Template)]
 #[template(path = "server.html")]
@@ -22,6 +23,8 @@ struct ServerPage {
     xsrf: String,
     card: Card,
     owner: String,
+    /// Who entered it.
+    visits: Vec<Line>,
     /// Where its buttons come back to.
     here: String,
 }
@@ -35,7 +38,10 @@ pub async fn show(
     let fleet = hub.fleet.fleet();
     let server = target::server(&fleet, &id, &visitor)?;
     let card = Card::of(&fleet, server, now());
+    let all = visits::lines(&hub, &fleet, &server.owner)?.into_iter();
+    let of_it = all.filter(|(visit, _)| visit.server == server.id);
     let view = ServerPage {
+        visits: of_it.map(|(_, line)| line).collect(),
         shell: Shell::of(&visitor, "Server", Here::Home),
         xsrf: visitor.xsrf.clone(),
         owner: server.owner.to_string(),
