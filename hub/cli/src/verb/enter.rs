@@ -47,7 +47,7 @@ pub async fn run(args: &Args, common: &Common) -> Result<Exit, Problem> {
     let answer = api::send(&hub, what, Method::POST, &path, Some(&Value::Object(body))).await?;
     let visit: Visit = api::read(what, answer.body.get("visit").unwrap_or(&Value::Null))?;
     let style = common.style();
-    if style.is_for_programs() {
+    if style.is_for_programs() && !common.quiet {
         style.value(&answer.body)?;
         return Ok(Exit::Done);
     }

@@ -11,6 +11,7 @@ use berth_core::Fleet;
 use berth_process::clock::now;
 
 use crate::auth::Visitor;
+use crate::auth::scopes::Scopes;
 use crate::site::Hub;
 use crate::web::pages::card::Card;
 use crate::web::pages::error::PageError;
@@ -27,6 +28,8 @@ struct HomePage {
     notice: Option<String>,
     /// Who entered the owner's servers.
     visits: Vec<Line>,
+    /// Name and path of the services that the person may use.
+    services: Vec<(String, String)>,
 }
 
 /// The part of the page that is kept up to date.
@@ -68,7 +71,19 @@ pub async fn show(
     let lapse = hub.storage.read(|reader| reader.lapse(owner))?;
     let notice = lapse.map(|lapse| format!("Your account is no longer valid. {}", lapse.why));
     let visits = visits::lines(&hub, &fleet, owner)?.into_iter().map(|(_, line)| line).collect();
-    Ok(page(StatusCode::OK, &HomePage { shell, cards, notice, visits }))
+    let services = services(&hub, &visitor);
+    Ok(page(StatusCode::OK, &HomePage { shell, cards, notice, visits, services }))
+}
+
+/// The services that are to be shown and that the person may use.
+fn services(hub: &Hub, visitor: &Visitor) -> Vec<(String, String)> {
+    let config = hub.config();
+    let scopes = Scopes::of_user(&visitor.user, &config.people.roles);
+    let shown = config.services.0.values().filter(|service| {
+        let is_page = service.display && service.url.is_some();
+        is_page && scopes.reach_service("access:services", &service.name)
+    });
+    shown.map(|service| (service.name.clone(), service.prefix())).collect()
 }
 
 /// `GET /hub/` and `/`
