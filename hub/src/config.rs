@@ -88,6 +88,8 @@ pub struct HubConfig {
     pub mail: Option<MailConfig>,
     /// How long decisions, and what they were made from, are kept.
     pub keep_decisions: Seconds,
+    /// How long the audit is kept.
+    pub keep_audit: Seconds,
 }
 
 impl HubConfig {

@@ -103,4 +103,6 @@ fn forget(hub: &Hub) {
     let before = |span: Seconds| Timestamp(now().0.saturating_sub(Timestamp(0).plus(span).0));
     let day = before(used).0.div_euclid(86_400 * 1_000_000);
     hub.storage.write_later("retention", move |database| database.forget(before(keep), day));
+    let acts = before(hub.config().hub.keep_audit);
+    hub.storage.write_later("retention", move |database| database.forget_acts(acts));
 }

@@ -3,6 +3,7 @@
 //! Assembly only; each part is a module with one job.
 
 pub mod actions;
+pub mod audit;
 pub mod auth;
 pub mod backup;
 pub mod ca;
@@ -24,4 +25,5 @@ pub mod services;
 pub mod site;
 pub mod spec;
 pub mod storage;
+pub mod visits;
 pub mod web;

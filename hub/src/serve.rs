@@ -21,7 +21,7 @@ use crate::keys::Keys;
 use crate::metrics::Metrics;
 use crate::site::Hub;
 use crate::storage::Storage;
-use crate::{driver, housekeeping, link, mail, reload, routes, services, web};
+use crate::{driver, housekeeping, link, mail, reload, routes, services, visits, web};
 
 /// What a hub is made of, before anything listens.
 pub struct Parts {
@@ -91,6 +91,7 @@ pub async fn run(folder: &Path) -> anyhow::Result<()> {
     tokio::spawn(housekeeping::expire(Arc::clone(&hub)));
     tokio::spawn(directory::watch::watch(Arc::clone(&hub)));
     let services = services::Keeper::start(Arc::clone(&hub));
+    tokio::spawn(visits::close(Arc::clone(&hub)));
     tokio::spawn(mail::keep(Arc::clone(&hub)));
     tokio::spawn(reload::follow(Arc::clone(&hub), folder.to_owned()));
     tracing::info!(url = addresses.public_url, listen = %addresses.listen, "hub is ready");

@@ -126,7 +126,10 @@ async fn keep(hub: Arc<Hub>, mut ended: watch::Receiver<bool>) {
         }
         let config = hub.config();
         hub.services.follow(&config.services);
-        let is_wanted = |one: &Kept| config.services.0.get(&one.service.name) == Some(&one.service);
+        let is_wanted = |one: &Kept| {
+            let service = config.services.0.get(&one.service.name);
+            service.is_some_and(|service| service.runs_like(&one.service))
+        };
         let (stay, go) = kept.into_iter().partition(|(_, one)| is_wanted(one));
         kept = stay;
         // A changed one is stopped first: the new one may want the same port.

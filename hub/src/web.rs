@@ -99,6 +99,11 @@ fn berth() -> Router<Arc<Hub>> {
         .route("/hub/api/berth/servers/{id}", get(berth::servers::show))
         .route("/hub/api/berth/servers/{id}/extend", post(berth::life::extend))
         .route("/hub/api/berth/notices", get(berth::life::notices))
+        .route(
+            "/hub/api/berth/servers/{id}/visits",
+            get(berth::visits::list).post(berth::visits::begin).delete(berth::visits::end),
+        )
+        .route("/hub/api/berth/audit", get(berth::audit::list))
         .route("/hub/api/berth/servers/{id}/memory", put(berth::resize::change))
         .route("/hub/api/berth/servers/{id}/decisions", get(berth::decisions::of_server))
         .route("/hub/api/berth/servers/{id}/why-not/{host}", get(berth::why_not::show))

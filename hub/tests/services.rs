@@ -189,7 +189,14 @@ async fn a_service_gets_no_more_than_its_visitor_and_the_site_give() {
     let beyond = alice.get(&format!("{AUTHORIZE}&scope=tokens")).await;
     assert!(beyond.location().contains("?error=invalid_scope"), "{}", beyond.location());
 
-    let bob = site.browser("bob").await.get(AUTHORIZE).await;
+    // Who may use it finds it at home.
+    site.running("alice", "").await;
+    site.running("bob", "").await;
+    let bob = site.browser("bob").await;
+    let link = "href=\"/services/news/\"";
+    assert!(alice.get("/hub/home").await.text.contains(link));
+    assert!(!bob.get("/hub/home").await.text.contains(link));
+    let bob = bob.get(AUTHORIZE).await;
     assert_eq!(bob.status, StatusCode::FORBIDDEN, "{}", bob.text);
     assert!(bob.headers.get("location").is_none());
     let elsewhere = AUTHORIZE.replace("%2Fservices", "https://evil.example%2Fservices");
@@ -271,6 +278,11 @@ async fn the_hub_starts_its_services_keeps_them_alive_and_stops_them() {
     configure(&site, &service.replace("blue", "red"), "");
     let third = until("a process of the new kind", || pid().filter(|pid| *pid != second)).await;
     assert!(!is_there(second));
+    // What does not concern the process leaves it alone.
+    let more = "[service.more]\ncommand = [\"/bin/sleep\", \"1000\"]\n";
+    configure(&site, &format!("{more}{}display = false\n", service.replace("blue", "red")), "");
+    until("another service", || site.hub.services.pid("more")).await;
+    assert_eq!(pid(), Some(third));
     let red = || environment(&told).filter(|found| found.iter().any(|line| line == "COLOUR=red"));
     until("the new environment", red).await;
     keeper.stop().await;

@@ -5,10 +5,12 @@ use clap::{Parser, Subcommand};
 use crate::args::Common;
 use crate::problem::{Exit, Problem};
 
+mod audit;
 mod completion;
 mod confirm;
 mod decision;
 mod drain;
+mod enter;
 mod explain;
 mod host;
 mod login;
@@ -78,6 +80,10 @@ enum Noun {
     /// Accounts (administrators)
     #[command(subcommand)]
     User(user::Verb),
+    /// Into another person's server, with a reason that the owner reads
+    Enter(enter::Args),
+    /// Who did what, from where, to whom and why
+    Audit(audit::Args),
     /// Replays of traces through the scheduling code; no hub is asked
     #[command(subcommand)]
     Simulate(simulate::Verb),
@@ -110,6 +116,8 @@ pub async fn run(line: &CommandLine) -> Result<Exit, Problem> {
         Noun::Host(verb) => host::run(verb, common).await,
         Noun::Drain(args) => drain::run(args, common).await,
         Noun::User(verb) => user::run(verb, common).await,
+        Noun::Enter(args) => enter::run(args, common).await,
+        Noun::Audit(args) => audit::run(args, common).await,
         Noun::Simulate(verb) => simulate::run(verb, common),
         Noun::Completion(args) => completion::run(args),
         Noun::Man(args) => man::run(args),

@@ -163,6 +163,11 @@ fn queues() {
 }
 
 #[test]
+fn audits() {
+    check("audits");
+}
+
+#[test]
 fn intents() {
     check("intents");
 }

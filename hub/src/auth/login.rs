@@ -8,7 +8,9 @@ use axum::http::header::{COOKIE, HeaderValue, SET_COOKIE};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use berth_common::Reason;
+use berth_common::{Reason, Username};
+use berth_process::clock::now;
+use berth_store::Act;
 use serde::Deserialize;
 
 use crate::auth::form::{self, query_value};
@@ -143,7 +145,7 @@ impl FromRequest<Arc<Hub>> for LoginAttempt {
             xsrf,
             name,
             password: fields.password,
-            address: address(&parts),
+            address: address(&parts.headers),
             names,
             headers: parts.headers,
             gate: gate(&parts.extensions),
@@ -193,6 +195,7 @@ pub async fn log_in(hub: &Arc<Hub>, attempt: &LoginAttempt) -> Result<Response, 
     hub.metrics.login(verified.is_ok(), begun);
     let user = verified.map_err(|error| {
         tracing::info!(user = attempt.shown_name, %address, %error, "login refused");
+        note_refusal(hub, attempt, &error);
         match error {
             PasswordError::TooMany(seconds) => LoginRefused::TooMany(seconds),
             PasswordError::Wrong | PasswordError::Unsuitable => LoginRefused::Wrong,
@@ -213,6 +216,20 @@ pub async fn log_in(hub: &Arc<Hub>, attempt: &LoginAttempt) -> Result<Response, 
     Ok(response)
 }
 
+/// Records a refusal at somebody's account. Names that are nobody's are not kept: people type
+/// passwords there; and those who try too often are told to wait, which bounds the record.
+fn note_refusal(hub: &Hub, attempt: &LoginAttempt, error: &PasswordError) {
+    let told = matches!(error, PasswordError::Wrong | PasswordError::Account { .. });
+    let Ok(name) = attempt.name.parse::<Username>() else { return };
+    let known = hub.storage.read(|reader| reader.user(&name)).ok().flatten();
+    if !told || known.is_none() {
+        return;
+    }
+    let act = Act::new(now(), name.as_str(), "login-refused", &attempt.address);
+    let act = act.about(name.as_str()).on("password").because(&error.to_string());
+    hub.storage.write_later("a refused login", move |database| database.record(&act));
+}
+
 /// Logs a person out: 302 to the login page, or to the provider that vouched for the person, so
 /// that its session ends too. Servers go on.
 pub async fn log_out(hub: &Arc<Hub>, headers: &HeaderMap) -> Response {
@@ -229,8 +246,8 @@ pub async fn log_out(hub: &Arc<Hub>, headers: &HeaderMap) -> Response {
 }
 
 /// The client's address as our proxy states it: it drops what a client claims.
-pub fn address(parts: &Parts) -> String {
-    let last = parts.headers.get_all("x-forwarded-for").iter().next_back();
+pub fn address(headers: &HeaderMap) -> String {
+    let last = headers.get_all("x-forwarded-for").iter().next_back();
     let last = last.and_then(|value| value.to_str().ok());
     let last = last.and_then(|value| value.rsplit(',').next()).map(str::trim);
     match last.and_then(|text| text.parse::<std::net::IpAddr>().ok()) {

@@ -12,6 +12,7 @@ use berth_process::clock::now;
 use berth_store::{Token, TokenKind, User};
 use subtle::ConstantTimeEq;
 
+use crate::auth::login;
 use crate::auth::scopes::Scopes;
 use crate::auth::session;
 use crate::auth::xsrf;
@@ -42,6 +43,8 @@ pub struct Caller {
     pub scopes: Scopes,
     /// By what we know.
     pub via: Via,
+    /// The client's address, or the way in.
+    pub from: String,
 }
 
 /// How a caller was recognised.
@@ -85,13 +88,28 @@ impl FromRequestParts<Arc<Hub>> for MaybeCaller {
 }
 
 fn authenticate(hub: &Hub, parts: &Parts) -> Result<Option<Caller>, ApiError> {
+    let caller = recognise(hub, parts)?;
+    Ok(caller.map(|caller| {
+        let from = match caller.via {
+            Via::Socket => "admin-socket".to_owned(),
+            _ => login::address(&parts.headers),
+        };
+        Caller { from, ..caller }
+    }))
+}
+
+fn recognise(hub: &Hub, parts: &Parts) -> Result<Option<Caller>, ApiError> {
     if let Some(token) = bearer(&parts.headers) {
         return Ok(by_token(hub, token, now())?);
     }
     if parts.extensions.get::<LocalAdmin>().is_some() {
-        return Ok(Some(Caller { user: None, scopes: Scopes::admin(), via: Via::Socket }));
+        return Ok(Some(caller(None, Scopes::admin(), Via::Socket)));
     }
     by_session(hub, parts)
+}
+
+fn caller(user: Option<User>, scopes: Scopes, via: Via) -> Caller {
+    Caller { user, scopes, via, from: String::new() }
 }
 
 /// The token of `Authorization: token X` or `Bearer X`.
@@ -125,7 +143,7 @@ fn by_token(hub: &Hub, text: &str, at: Timestamp) -> Result<Option<Caller>, Stor
     note_activity(hub, &user, at);
     let scopes = scopes_of(&token, &user, &hub.config().people.roles);
     let via = Via::Token { id: token.id, session: token.session };
-    Ok(Some(Caller { scopes, user: Some(user), via }))
+    Ok(Some(caller(Some(user), scopes, via)))
 }
 
 /// What a token allows now: never more than its owner may.
@@ -184,7 +202,7 @@ fn by_server(
     let roles = &config.people.roles;
     let own = Scopes::parse(&list, &user, roles).unwrap_or_default();
     let scopes = Scopes::of_user(&user, roles).intersect(&own, &user.account.groups);
-    Ok(Some(Caller { user: Some(user), scopes, via: Via::Server(id.clone()) }))
+    Ok(Some(caller(Some(user), scopes, Via::Server(id.clone()))))
 }
 
 /// A service speaks for itself, by the token that the site has written down or that the hub gave it.
@@ -192,7 +210,7 @@ fn by_service(hub: &Hub, text: &str) -> Option<Caller> {
     let config = hub.config();
     let service = config.services.0.values().find(|service| is_token_of(hub, service, text))?;
     let scopes = Scopes::of_service(service, &config.people.roles);
-    Some(Caller { user: None, scopes, via: Via::Service(service.name.clone()) })
+    Some(caller(None, scopes, Via::Service(service.name.clone())))
 }
 
 /// Whether this is a service's token, which is the secret of its OAuth client too.
@@ -224,7 +242,7 @@ fn by_session(hub: &Hub, parts: &Parts) -> Result<Option<Caller>, ApiError> {
     }
     note_activity(hub, &live.user, now());
     let scopes = Scopes::of_user(&live.user, &hub.config().people.roles);
-    Ok(Some(Caller { user: Some(live.user), scopes, via: Via::Session(live.id) }))
+    Ok(Some(caller(Some(live.user), scopes, Via::Session(live.id))))
 }
 
 /// A form of another site can send anything but JSON; so cookies go with JSON only.

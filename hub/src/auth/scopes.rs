@@ -4,6 +4,7 @@
 //! the unfiltered one is held), since clients test for membership and resolve nothing.
 
 mod lattice;
+mod visits;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

@@ -9,9 +9,10 @@ use axum::http::HeaderMap;
 use axum::http::header::{COOKIE, HeaderValue};
 use berth_common::{Seconds, Timestamp};
 use berth_process::clock::now;
-use berth_store::{ProviderSession, Session, User};
+use berth_store::{Act, ProviderSession, Session, User};
 use sha2::{Digest, Sha256};
 
+use crate::auth::login::address;
 use crate::config::HubConfig;
 use crate::keys;
 use crate::site::Hub;
@@ -178,6 +179,9 @@ pub async fn begin(
     let session =
         Session { user: user.account.name.clone(), xsrf: keys::secret(), created: at, seen: at };
     let id = number(&secret);
+    let way = login.as_ref().map_or("password", |login| login.issuer.as_str());
+    let name = user.account.name.as_str();
+    let act = Act::new(at, name, "login", &address(headers)).about(name).on(way);
     let login = login.map(|login| ProviderSession {
         session: hash,
         number: id.clone(),
@@ -194,7 +198,8 @@ pub async fn begin(
             database.touch_users(&[(session.user.clone(), at)])?;
             database.together(|database| {
                 database.add_session(&hash, &session)?;
-                login.map_or(Ok(()), |login| database.add_provider_session(&login))
+                login.map_or(Ok(()), |login| database.add_provider_session(&login))?;
+                database.record(&act)
             })
         })
         .await?;
@@ -220,11 +225,16 @@ pub async fn end(
     if let Some(live) = find(hub, headers)? {
         provider = hub.storage.read(|reader| reader.provider_session(&live.hash))?;
         let session = live.hash.to_vec();
+        let name = live.user.account.name.as_str();
+        let act = Act::new(now(), name, "logout", &address(headers)).about(name);
         let mut hashes = hub
             .storage
             .write(move |database| {
-                database.end_session(&live.hash)?;
-                database.delete_session_tokens(&live.user.account.name, &live.id)
+                database.together(|database| {
+                    database.record(&act)?;
+                    database.end_session(&live.hash)?;
+                    database.delete_session_tokens(&live.user.account.name, &live.id)
+                })
             })
             .await?;
         // The proxy knows a websocket by the session cookie that its handshake showed.
@@ -324,6 +334,7 @@ mod tests {
             admin_socket: "/".into(),
             api_url: String::new(),
             keep_decisions: berth_common::Seconds(90 * 86_400),
+            keep_audit: berth_common::Seconds(1095 * 86_400),
             insecure_cookies,
             agents_listen: ([127, 0, 0, 1], 2).into(),
             mail: None,

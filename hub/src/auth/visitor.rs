@@ -8,6 +8,7 @@ use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
 use berth_store::User;
 
+use crate::auth::login;
 use crate::auth::next::Next;
 use crate::auth::refusal::Refusal;
 use crate::auth::session;
@@ -24,6 +25,8 @@ pub struct Visitor {
     pub session: String,
     /// Whether this is an administrator.
     pub admin: bool,
+    /// The client's address.
+    pub from: String,
 }
 
 /// A logged-in administrator. Other people get a 403 page.
@@ -51,6 +54,7 @@ fn find(parts: &Parts, hub: &Hub) -> Result<Option<Visitor>, Refusal> {
         user: live.user,
         xsrf: live.xsrf,
         session: live.id,
+        from: login::address(&parts.headers),
     }))
 }
 

@@ -36,10 +36,13 @@ struct HubToml {
 #[serde(deny_unknown_fields)]
 struct KeepSection {
     decisions: Option<Spanned<Written>>,
+    audit: Option<Spanned<Written>>,
 }
 
 /// How long decisions, and what they were made from, are kept where nothing is said.
 const KEEP_DECISIONS: Seconds = Seconds(90 * 86_400);
+/// How long the audit is kept where nothing is said: three years.
+const KEEP_AUDIT: Seconds = Seconds(1_095 * 86_400);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -113,10 +116,14 @@ pub fn take(draft: &mut Draft) -> Option<(HubConfig, Login)> {
     {
         draft.settings.lost_after = after;
     }
-    let keep = toml.keep.decisions.as_ref();
-    let keep = keep.and_then(|text| draft.sources.duration(file, text)).unwrap_or(KEEP_DECISIONS);
+    let mut keep = |written: Option<&Spanned<Written>>, usual| {
+        written.and_then(|text| draft.sources.duration(file, text)).unwrap_or(usual)
+    };
+    let keep_decisions = keep(toml.keep.decisions.as_ref(), KEEP_DECISIONS);
+    let keep_audit = keep(toml.keep.audit.as_ref(), KEEP_AUDIT);
     let mail = toml.mail.as_ref().and_then(|toml| mail::take(draft, file, toml));
-    Some((HubConfig { mail, ..addresses(draft, file, toml, keep)? }, login))
+    let addresses = addresses(draft, file, toml)?;
+    Some((HubConfig { mail, keep_decisions, keep_audit, ..addresses }, login))
 }
 
 /// A time zone by name.
@@ -130,12 +137,7 @@ pub fn zone(name: &str) -> Result<TimeZone, &'static str> {
     }
 }
 
-fn addresses(
-    draft: &mut Draft,
-    file: File,
-    toml: HubToml,
-    keep_decisions: Seconds,
-) -> Option<HubConfig> {
+fn addresses(draft: &mut Draft, file: File, toml: HubToml) -> Option<HubConfig> {
     let public_url = toml.hub.public_url.get_ref().trim_end_matches('/').to_owned();
     if !(public_url.starts_with("http://") || public_url.starts_with("https://")) {
         let message = "public_url must begin with https:// or http://".to_owned();
@@ -158,6 +160,7 @@ fn addresses(
         insecure_cookies: toml.hub.insecure_cookies,
         proxy_api: toml.proxy.api,
         mail: None,
-        keep_decisions,
+        keep_decisions: KEEP_DECISIONS,
+        keep_audit: KEEP_AUDIT,
     })
 }

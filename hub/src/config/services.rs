@@ -63,6 +63,16 @@ impl Service {
         self.token.is_some() || !self.command.is_empty()
     }
 
+    /// Whether a process of the one would do for the other: the same command in the same
+    /// environment.
+    pub fn runs_like(&self, other: &Self) -> bool {
+        fn what(it: &Service) -> impl PartialEq + '_ {
+            let oauth = (&it.client_id, &it.redirect, &it.visitor_scopes);
+            (&it.command, &it.folder, &it.environment, &it.token, &it.url, oauth)
+        }
+        what(self) == what(other)
+    }
+
     /// The scope that lets people in.
     pub fn access_scope(&self) -> String {
         format!("access:services!service={}", self.name)
@@ -158,7 +168,7 @@ fn take_service(
     let url = toml
         .url
         .as_ref()
-        .and_then(|text| draft.sources.parsed(file.at(text), text.get_ref(), |text| target(text)));
+        .and_then(|text| draft.sources.parsed(file.at(text), text.get_ref(), target));
     let token = toml.api_token.as_ref().and_then(|written| {
         let token = secret::read(&mut draft.sources, file, written)?;
         let length = token.reveal().len();

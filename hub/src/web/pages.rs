@@ -27,6 +27,7 @@ pub mod target;
 mod tile;
 mod tokens;
 mod usage;
+pub mod visits;
 pub mod words;
 
 #[cfg(test)]
@@ -61,6 +62,7 @@ pub fn router() -> Router<Arc<Hub>> {
         .route("/hub/spawn-pending/{user}/{server}", get(pending::show))
         .route("/hub/servers/{id}", get(server::show))
         .route("/hub/servers/{id}/restart", post(servers::restart))
+        .route("/hub/servers/{id}/enter", post(visits::enter))
         .route("/hub/servers/{id}/extend", post(servers::extend))
         .route("/hub/servers/{id}/stop", post(servers::stop))
         .route("/hub/servers/{id}/start", post(servers::start))

@@ -179,7 +179,7 @@ impl Database {
     /// # Errors
     /// SQLite's own.
     pub fn end_sessions_of(&mut self, user: &Username) -> Result<Vec<Vec<u8>>, StoreError> {
-        let transaction = self.connection.transaction()?;
+        let transaction = self.connection.savepoint()?;
         let mut hashes = Vec::new();
         for sql in [
             "DELETE FROM sessions WHERE user = ?1 RETURNING hash",
@@ -204,6 +204,18 @@ impl Database {
 }
 
 impl Reader {
+    /// SHA-256 of all that somebody could show now: sessions and tokens.
+    ///
+    /// # Errors
+    /// SQLite's own.
+    pub fn secrets_of(&self, user: &Username) -> Result<Vec<Vec<u8>>, StoreError> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT hash FROM sessions WHERE user = ?1 UNION SELECT hash FROM tokens WHERE user = ?1",
+        )?;
+        let rows = statement.query_map([user.as_str()], |row| row.get(0))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
     /// One user.
     ///
     /// # Errors

@@ -26,6 +26,39 @@ pub struct Act {
     pub reason: String,
 }
 
+impl Act {
+    /// An act of somebody, from somewhere.
+    pub fn new(at: Timestamp, actor: &str, action: &str, from: &str) -> Self {
+        Self {
+            at,
+            actor: actor.to_owned(),
+            action: action.to_owned(),
+            user: None,
+            from: from.to_owned(),
+            subject: String::new(),
+            reason: String::new(),
+        }
+    }
+
+    /// Whom it is about.
+    #[must_use]
+    pub fn about(self, user: &str) -> Self {
+        Self { user: Some(user.to_owned()), ..self }
+    }
+
+    /// What was acted on.
+    #[must_use]
+    pub fn on(self, subject: &str) -> Self {
+        Self { subject: subject.to_owned(), ..self }
+    }
+
+    /// Why.
+    #[must_use]
+    pub fn because(self, reason: &str) -> Self {
+        Self { reason: reason.to_owned(), ..self }
+    }
+}
+
 /// An act in the record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recorded {

@@ -131,7 +131,7 @@ impl Database {
     }
 
     /// Makes several changes in one transaction: all of them, or none. Only for changes that are
-    /// single statements.
+    /// single statements or savepoints.
     ///
     /// # Errors
     /// The first change's that fails, or SQLite's own.

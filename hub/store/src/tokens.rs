@@ -163,7 +163,7 @@ impl Database {
     /// # Errors
     /// SQLite's own.
     pub fn delete_tokens(&mut self, ids: &[i64]) -> Result<Vec<Vec<u8>>, StoreError> {
-        let transaction = self.connection.transaction()?;
+        let transaction = self.connection.savepoint()?;
         let mut hashes = Vec::new();
         for id in ids {
             let hash = transaction

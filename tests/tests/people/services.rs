@@ -78,7 +78,7 @@ impl Site {
     async fn log_in(&self, browser: &Browser, path: &str, name: &str) -> Page {
         let form = browser.open(&self.at(path)).await;
         assert!(form.url.starts_with(&format!("{}/hub/login?next=", self.url)), "{form:?}");
-        let (xsrf, next) = (form.field("_xsrf"), form.field("next"));
+        let (xsrf, next) = (form.field("_xsrf"), form.field("next").replace("&#38;", "&"));
         let fields =
             [("username", name), ("password", PASSWORD), ("_xsrf", &xsrf), ("next", &next)];
         let page = browser.post(&format!("{}/hub/login", self.url), &fields).await;
@@ -111,7 +111,7 @@ async fn a_day_with_a_service(jupyterhub: &str) {
     // HubOAuth: login, consent, and back at the page that was asked for.
     let alice = Browser::new();
     let consent = site.log_in(&alice, "owhoami/?x=1", "alice").await;
-    assert_eq!(consent.status, StatusCode::OK);
+    assert_eq!(consent.status, StatusCode::OK, "{consent:?}");
     assert!(consent.text.contains("<h1>Log in to mock</h1>"), "{consent:?}");
     let sends_pkce = consent.url.contains("code_challenge_method=S256");
     assert_eq!(sends_pkce, jupyterhub.starts_with('6'), "{}", consent.url);

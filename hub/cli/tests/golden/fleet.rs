@@ -23,6 +23,8 @@ pub fn answer(who: &str, method: &str, parts: &[&str], sent: &Value) -> Option<A
         ("GET", ["berth", "drains"]) => ok(part("drains", drains())),
         ("GET", ["berth", "queue"]) => ok(part("queue", queue())),
         ("GET", ["berth", "decisions"]) => ok(part("decisions", decisions(admin))),
+        ("GET", ["berth", "audit"]) => ok(part("audit", audit())),
+        ("POST", ["berth", "servers", id, "visits"]) => visit(id, sent),
         ("POST", ["berth", "plan"]) => plan(sent),
         ("POST", ["berth", "plan", "config"]) => ok(plan_config(sent)),
         ("GET", ["berth", "hosts", name, "explain"]) => {
@@ -214,6 +216,35 @@ fn decisions(admin: bool) -> Value {
         }
     }
     json!(all)
+}
+
+fn audit() -> Value {
+    json!([
+        {
+            "id": 12, "at": "2026-05-11T13:58:00.000000Z", "actor": "carol",
+            "action": "enter-server", "user": "alice", "from": "192.0.2.7",
+            "subject": "8f2c000000000000", "reason": "ticket 8812: the kernel does not start",
+        },
+        {
+            "id": 11, "at": "2026-05-11T08:00:00.000000Z", "actor": "local-admin",
+            "action": "host-cordon", "user": null, "from": "admin-socket", "subject": "ccjngpu2",
+            "reason": "",
+        },
+    ])
+}
+
+fn visit(id: &str, sent: &Value) -> Answer {
+    if sent["reason"].as_str().unwrap_or_default().trim().is_empty() {
+        return refusal(400, "Say why: the owner reads it.");
+    }
+    ok(part(
+        "visit",
+        json!({
+            "server": id, "owner": "alice", "visitor": "carol", "reason": sent["reason"],
+            "begun": "2026-05-11T14:03:00.000000Z", "until": "2026-05-11T15:03:00.000000Z",
+            "under_way": true, "url": "http://hub:8000/user/alice/",
+        }),
+    ))
 }
 
 fn replay() -> Value {

@@ -28,7 +28,7 @@ use crate::site::Hub;
 /// # Errors
 /// Why not, as a page.
 pub async fn finish(hub: &Arc<Hub>, request: &Parts) -> Result<Response, Problem> {
-    let (gate, address) = (gate(&request.extensions), address(request));
+    let (gate, address) = (gate(&request.extensions), address(&request.headers));
     gate.take_address(&address, now()).map_err(Problem::TooMany)?;
     let result = finish_now(hub, request, &address).await;
     // What is nobody's fault costs nobody a try.

@@ -1,6 +1,7 @@
 //! Our own API: JSON with a schema version, stable names, bytes as integers, moments as ISO 8601.
 
 pub mod accounts;
+pub mod audit;
 pub mod decisions;
 pub mod drains;
 pub mod floor;
@@ -15,6 +16,7 @@ pub mod resize;
 pub mod room;
 pub mod servers;
 pub mod users;
+pub mod visits;
 pub mod why_not;
 
 use axum::Json;

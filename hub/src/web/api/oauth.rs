@@ -10,12 +10,15 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::header::SET_COOKIE;
+use axum::http::uri::PathAndQuery;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
 use berth_common::{Seconds, Timestamp};
+use berth_core::Server;
 use berth_process::clock::now;
 use berth_store::{OauthCode, TokenKind};
 
+use crate::audit::Actor;
 use crate::auth::principal::is_valid;
 use crate::auth::scopes::{IDENTIFY, Scopes};
 use crate::auth::visitor::found;
@@ -24,8 +27,9 @@ use crate::config::services::Service;
 use crate::keys;
 use crate::site::Hub;
 use crate::storage::StorageError;
+use crate::visits;
 use crate::web::error::{page, unavailable};
-use crate::web::pages::consent;
+use crate::web::pages::{self, consent};
 use client::Client;
 pub use exchange::token;
 use request::{Asked, Wrong};
@@ -41,8 +45,7 @@ pub async fn ask(
     uri: Uri,
     headers: HeaderMap,
 ) -> Response {
-    let pairs = form::query_pairs(&uri);
-    authorize(&hub, visitor, &pairs, &headers, None).await
+    authorize(&hub, visitor, &uri, &headers, None).await
 }
 
 /// `POST /oauth2/authorize`: the confirm page posts back to its own address the scopes that the
@@ -53,38 +56,54 @@ pub async fn confirm(
     headers: HeaderMap,
     CheckedForm { visitor, form }: CheckedForm<Vec<(String, String)>>,
 ) -> Response {
-    let pairs = form::query_pairs(&uri);
     let granted = form.into_iter().filter(|(key, _)| key == "scopes");
     let granted = granted.map(|(_, scope)| scope).collect();
-    authorize(&hub, visitor, &pairs, &headers, Some(granted)).await
+    authorize(&hub, visitor, &uri, &headers, Some(granted)).await
 }
 
 async fn authorize(
     hub: &Arc<Hub>,
     visitor: Visitor,
-    pairs: &[(String, String)],
+    uri: &Uri,
     headers: &HeaderMap,
     granted: Option<Vec<String>>,
 ) -> Response {
-    let mut asked = match request::read(hub, &visitor.user, pairs) {
+    let mut asked = match request::read(hub, &visitor.user, &form::query_pairs(uri)) {
         Ok(asked) => asked,
         Err(Wrong::Page(message)) => return page(StatusCode::BAD_REQUEST, message),
         Err(Wrong::Redirect(url)) => return found(&url),
     };
     let answer = match asked.client.clone() {
-        Client::Server(server) => {
-            // Others' servers stay closed even to those who could hold the scope: on one origin,
-            // entering one hands its owner's scripts the visitor's session.
-            (server.owner != visitor.user.account.name).then(|| {
-                let why = format!("This server belongs to {}.", server.owner);
-                page(StatusCode::FORBIDDEN, &why)
-            })
-        }
+        Client::Server(server) => at_server(hub, &visitor, &server, uri),
         Client::Service(service) => at_service(hub, &visitor, &service, &mut asked, granted),
     };
     match answer {
         Some(answer) => answer,
         None => give_code(hub, &visitor, &asked, headers).await,
+    }
+}
+
+/// What the visitor of another person's server gets in place of a code: a refusal, or the question
+/// why. Under a visit the owner has been told.
+fn at_server(hub: &Hub, visitor: &Visitor, server: &Server, uri: &Uri) -> Option<Response> {
+    let name = &visitor.user.account.name;
+    if server.owner == *name {
+        return None;
+    }
+    let scopes = Scopes::of_user(&visitor.user, &hub.config().people.roles);
+    let may = visits::may_begin(hub, &scopes, server);
+    let may = may.and_then(|may| Ok((may, visits::under_way(hub, name, &server.id)?)));
+    match may {
+        Err(error) => Some(unavailable(&error)),
+        Ok((false, _)) => {
+            let why = format!("This server belongs to {}.", server.owner);
+            Some(page(StatusCode::FORBIDDEN, &why))
+        }
+        Ok((true, None)) => {
+            let here = uri.path_and_query().map_or("", PathAndQuery::as_str);
+            Some(pages::visits::ask(visitor, server, here, None))
+        }
+        Ok((true, Some(_))) => None,
     }
 }
 
@@ -149,7 +168,18 @@ async fn give_code(
 ) -> Response {
     let text = keys::secret();
     let (hash, code) = (keys::hash(&text), code(visitor, asked, now()));
-    if let Err(error) = hub.storage.write(move |database| database.add_code(&hash, &code)).await {
+    let act = match &asked.client {
+        // To one's own server, or under a visit that is in the record already.
+        Client::Server(_) => None,
+        Client::Service(service) => Some(visitor.act("service-login").on(&service.name)),
+    };
+    let saved = hub.storage.write(move |database| {
+        database.together(|database| {
+            database.add_code(&hash, &code)?;
+            act.map_or(Ok(()), |act| database.record(&act))
+        })
+    });
+    if let Err(error) = saved.await {
         return unavailable(&error);
     }
     let mut response = found(&asked.answer(&[("code", &text)]));

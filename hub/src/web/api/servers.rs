@@ -14,6 +14,7 @@ use berth_store::User;
 use serde_json::Value;
 
 use crate::actions;
+use crate::audit;
 use crate::auth::Caller;
 use crate::site::Hub;
 use crate::web::api::body::JsonBody;
@@ -105,6 +106,7 @@ async fn start(
     let options = options::read(body.0)?;
     let full_name = format!("{}/{name}", user.account.name);
     let account = user.account;
+    audit::on_server(hub, caller, "server-start", account.name.as_str(), &full_name).await?;
     match actions::start(hub, account, name, options.wish, options.user_options, false).await? {
         Answer::Accepted(decision) => accepted(hub, &decision).await,
         Answer::AlreadyPending(_) => Ok(plain(StatusCode::ACCEPTED)),
@@ -201,6 +203,8 @@ async fn stop(
         return nothing_to_do.map_err(|()| no_server(&user, &name));
     };
     let reason = if caller.is(&user) { Reason::StoppedUser } else { Reason::StoppedAdmin };
+    let action = if remove { "server-remove" } else { "server-stop" };
+    audit::on_server(hub, caller, action, user.account.name.as_str(), id.as_str()).await?;
     let stopped = stop_and_wait(hub, &id, reason).await?;
     if remove && stopped {
         actions::remove(hub, &id).await?;

@@ -11,6 +11,7 @@ use berth_process::clock::now;
 use berth_store::{Token, TokenKind, User};
 use serde_json::{Map, Value, json};
 
+use crate::audit::Actor;
 use crate::auth::password::{self, PasswordError};
 use crate::auth::principal::Via;
 use crate::auth::scopes::Scopes;
@@ -73,7 +74,16 @@ pub async fn delete(
             same.map(|other| other.id).collect()
         }
     };
-    let hashes = hub.storage.write(move |database| database.delete_tokens(&ids)).await?;
+    let act = caller.act("token-revoke").about(user.account.name.as_str()).on(&id);
+    let hashes = hub
+        .storage
+        .write(move |database| {
+            database.together(|database| {
+                database.record(&act)?;
+                database.delete_tokens(&ids)
+            })
+        })
+        .await?;
     hub.forget_tokens(hashes);
     Ok(StatusCode::NO_CONTENT)
 }
@@ -112,7 +122,17 @@ pub async fn create(
     let text = keys::api_token();
     let hash = keys::hash(&text);
     let saved = token.clone();
-    let id = hub.storage.write(move |database| database.add_token(&hash, &saved)).await?;
+    let act = caller.act("token-create").about(user.account.name.as_str()).because(&token.note);
+    let id = hub
+        .storage
+        .write(move |database| {
+            database.together(|database| {
+                let id = database.add_token(&hash, &saved)?;
+                database.record(&act.on(&model::token_id(id)))?;
+                Ok(id)
+            })
+        })
+        .await?;
     tracing::info!(user = %user.account.name, by = caller.name(), id, "token created");
     let mut model = model::token(&hub, &Token { id, ..token }, &user);
     model.insert("token".into(), json!(text));
@@ -135,7 +155,7 @@ async fn caller(
     };
     let gate = login::gate(&parts.extensions);
     let name = name.trim().to_lowercase();
-    let user = password::verify(hub, &gate, &name, password, &login::address(parts)).await;
+    let user = password::verify(hub, &gate, &name, password, &login::address(&parts.headers)).await;
     let user = user.map_err(|error| match error {
         PasswordError::TooMany(seconds) => ApiError::too_many(seconds),
         PasswordError::Storage(error) => error.into(),
@@ -143,7 +163,8 @@ async fn caller(
         _ => ApiError::forbidden("Invalid username or password."),
     })?;
     let scopes = Scopes::of_user(&user, &hub.config().people.roles);
-    Ok(Caller { user: Some(user), scopes, via: Via::Session(String::new()) })
+    let from = login::address(&parts.headers);
+    Ok(Caller { user: Some(user), scopes, via: Via::Session(String::new()), from })
 }
 
 /// The token as asked for; nobody can give more than the caller and the owner both have.

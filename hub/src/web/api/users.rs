@@ -11,6 +11,7 @@ use berth_store::User;
 use serde_json::{Value, json};
 
 use crate::actions;
+use crate::audit::Actor;
 use crate::auth::scopes::Scopes;
 use crate::auth::{Caller, form};
 use crate::site::Hub;
@@ -231,7 +232,16 @@ pub async fn change(
             return Err(ApiError::forbidden("Only administrators can make administrators."));
         }
         let name = user.account.name.clone();
-        hub.storage.write(move |database| database.set_admin(&name, admin)).await?;
+        let action = if admin { "admin-make" } else { "admin-unmake" };
+        let act = caller.act(action).about(name.as_str());
+        hub.storage
+            .write(move |database| {
+                database.together(|database| {
+                    database.record(&act)?;
+                    database.set_admin(&name, admin)
+                })
+            })
+            .await?;
         tracing::info!(user = %user.account.name, admin, by = caller.name(), "user changed");
     }
     let user = find_user(&hub, user.account.name.as_str())?.ok_or_else(ApiError::no_resource)?;
@@ -264,15 +274,19 @@ pub async fn delete(
         actions::remove(&hub, id).await?;
     }
     let deleted = name.clone();
+    let act = caller.act("user-delete").about(name.as_str());
     let hashes = hub
         .storage
         .write(move |database| {
             let tokens = database.reader()?.tokens_of(&name)?;
             let ids: Vec<i64> = tokens.iter().map(|token| token.id).collect();
-            let mut hashes = database.delete_tokens(&ids)?;
-            hashes.extend(database.end_sessions_of(&name)?);
-            database.delete_user(&name)?;
-            Ok(hashes)
+            database.together(|database| {
+                let mut hashes = database.delete_tokens(&ids)?;
+                hashes.extend(database.end_sessions_of(&name)?);
+                database.delete_user(&name)?;
+                database.record(&act)?;
+                Ok(hashes)
+            })
         })
         .await?;
     hub.forget_tokens(hashes);

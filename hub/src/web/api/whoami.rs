@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::auth::MaybeCaller;
 use crate::auth::principal::Via;
 use crate::site::Hub;
+use crate::visits;
 use crate::web::api::{model, services};
 use crate::web::error::ApiError;
 
@@ -37,6 +38,14 @@ pub async fn whoami(
     };
     model.insert("token_id".into(), json!(token_id));
     model.insert("session_id".into(), json!(session_id));
-    model.insert("scopes".into(), json!(caller.scopes.list()));
+    // A service does what the site lets it do; people enter others' servers as visitors only.
+    let scopes = match &caller.user {
+        Some(user) => {
+            let visited = visits::visited(&hub, &user.account.name)?;
+            caller.scopes.with_visits(&user.account, &visited)
+        }
+        None => caller.scopes,
+    };
+    model.insert("scopes".into(), json!(scopes.list()));
     Ok(Json(Value::Object(model)))
 }

@@ -11,12 +11,14 @@ use berth_core::Fleet;
 use berth_process::clock::now;
 
 use crate::auth::Visitor;
+use crate::auth::scopes::Scopes;
 use crate::site::Hub;
 use crate::web::pages::card::Card;
 use crate::web::pages::error::PageError;
 use crate::web::pages::shell::{Here, Shell, page};
 use crate::web::pages::spawn;
 use crate::web::say;
+use crate::web::pages::visits::{self, Line};
 
 #[derive(Template)]
 #[template(path = "home.html")]
@@ -25,6 +27,10 @@ struct HomePage {
     cards: Cards,
     /// What the owner should know about the account itself.
     notice: Option<String>,
+    /// Who entered the owner's servers.
+    visits: Vec<Line>,
+    /// Name and path of the services that the person may use.
+    services: Vec<(String, String)>,
 }
 
 /// The part of the page that is kept up to date.
@@ -65,7 +71,20 @@ pub async fn show(
     let shell = Shell::of(&visitor, say::t("nav-home").to_string(), Here::Home);
     let lapse = hub.storage.read(|reader| reader.lapse(owner))?;
     let notice = lapse.map(|lapse| say::t("account-lapsed").with("why", &lapse.why).to_string());
-    Ok(page(StatusCode::OK, &HomePage { shell, cards, notice }))
+    let visits = visits::lines(&hub, &fleet, owner)?.into_iter().map(|(_, line)| line).collect();
+    let services = services(&hub, &visitor);
+    Ok(page(StatusCode::OK, &HomePage { shell, cards, notice, visits, services }))
+}
+
+/// The services that are to be shown and that the person may use.
+fn services(hub: &Hub, visitor: &Visitor) -> Vec<(String, String)> {
+    let config = hub.config();
+    let scopes = Scopes::of_user(&visitor.user, &config.people.roles);
+    let shown = config.services.0.values().filter(|service| {
+        let is_page = service.display && service.url.is_some();
+        is_page && scopes.reach_service("access:services", &service.name)
+    });
+    shown.map(|service| (service.name.clone(), service.prefix())).collect()
 }
 
 /// `GET /hub/` and `/`

@@ -21,6 +21,7 @@ use crate::web::say;
 
 /// More decisions about one server nobody reads on a page.
 const MOST_DECISIONS: u32 = 20;
+use crate::web::pages::visits;
 
 #[derive(Template)]
 #[template(path = "server.html")]
@@ -28,6 +29,8 @@ struct ServerPage {
     shell: Shell,
     part: ServerPart,
     decisions: Vec<Line>,
+    /// Who entered it.
+    visits: Vec<visits::Line>,
 }
 
 /// A decision about it.
@@ -105,10 +108,13 @@ pub async fn show(
     let fleet = hub.fleet.fleet();
     let server = target::server(&fleet, &id, &visitor)?;
     let decisions = hub.storage.read(|reader| reader.decisions_of(&server.id, MOST_DECISIONS))?;
+    let all = visits::lines(&hub, &fleet, &server.owner)?.into_iter();
+    let of_it = all.filter(|(visit, _)| visit.server == server.id);
     let view = ServerPage {
         shell: Shell::of(&visitor, say::t("server").to_string(), Here::Home),
         part: ServerPart::of(&fleet, server, &visitor.xsrf, now()),
         decisions: decisions.iter().map(line).collect(),
+        visits: of_it.map(|(_, line)| line).collect(),
     };
     Ok(page(StatusCode::OK, &view))
 }

@@ -7,13 +7,14 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use berth_common::{ByteCount, Reason};
-use berth_core::Answer;
 use berth_core::event::Wish;
+use berth_core::{Answer, Server};
 use serde::Deserialize;
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::actions;
-use crate::auth::{CheckedForm, Next};
+use crate::audit;
+use crate::auth::{CheckedForm, Next, Visitor};
 use crate::site::Hub;
 use crate::web::api::berth::life::refusal_text;
 use crate::web::api::berth::resize::sentence;
@@ -38,6 +39,7 @@ pub async fn stop(
     let server = target::server(&fleet, &id, &visitor)?;
     let own = server.owner == visitor.user.account.name;
     let reason = if own { Reason::StoppedUser } else { Reason::StoppedAdmin };
+    note(&hub, &visitor, "server-stop", server).await?;
     actions::stop(&hub, &server.id, reason).await?;
     Ok(back(&hub, &form))
 }
@@ -52,6 +54,7 @@ pub async fn start(
     let server = target::server(&fleet, &id, &visitor)?;
     let account = target::account(&hub, &visitor, &server.owner)?;
     let target = Target { owner: server.owner.clone(), name: server.name.clone() };
+    note(&hub, &visitor, "server-start", server).await?;
     let wish = Wish { as_before: true, ..Wish::default() };
     let answer = actions::start(&hub, account, server.name.clone(), wish, None, true).await?;
     let next = Next::parse(&form.next, &hub.config().hub.public_url);
@@ -102,6 +105,7 @@ pub async fn extend(
     let server = target::server(&fleet, &id, &visitor)?;
     // Administrators keep other people's servers running, whatever their budgets.
     let beyond = server.owner != visitor.user.account.name;
+    note(&hub, &visitor, "server-extend", server).await?;
     match actions::extend(&hub, &server.id, 1, beyond).await? {
         Answer::Extended { .. } => Ok(back(&hub, &form)),
         refused => {
@@ -138,6 +142,7 @@ pub async fn resize(
             return Ok(unchanged(&error.to_string()));
         }
     };
+    note(&hub, &visitor, "server-resize", server).await?;
     let by = visitor.user.account.name.as_str();
     Ok(match actions::resize(&hub, &server.id, memory, by).await? {
         Answer::ResizeRefused(refusal) => {
@@ -156,6 +161,7 @@ pub async fn remove(
 ) -> Result<Response, PageError> {
     let fleet = hub.fleet.fleet();
     let server = target::server(&fleet, &id, &visitor)?;
+    note(&hub, &visitor, "server-remove", server).await?;
     match actions::remove(&hub, &server.id).await? {
         Answer::StopUnderWay => Ok(error_page(
             StatusCode::CONFLICT,
@@ -164,6 +170,12 @@ pub async fn remove(
         )),
         _ => Ok(back(&hub, &form)),
     }
+}
+
+/// Records what is about to be done to another person's server.
+async fn note(hub: &Hub, by: &Visitor, action: &str, server: &Server) -> Result<(), PageError> {
+    audit::on_server(hub, by, action, server.owner.as_str(), server.id.as_str()).await?;
+    Ok(())
 }
 
 /// Where a start leads: to the server if it runs, else to the page that shows how it goes.

@@ -13,6 +13,7 @@ use berth_core::{Answer, Decision, Fleet, Outcome};
 use serde::Deserialize;
 
 use crate::actions;
+use crate::audit;
 use crate::auth::form::query_pairs;
 use crate::auth::visitor::found;
 use crate::auth::{CheckedForm, Next, Visitor};
@@ -186,6 +187,8 @@ pub async fn start(
     let next = Next::parse(&choices.next, &hub.config().hub.public_url);
     let (wish, options) = (choices.wish()?, choices.user_options());
     let options = (!choices.says_nothing()).then_some(options);
+    let (owner, path) = (target.owner.as_str(), target.path());
+    audit::on_server(&hub, &visitor, "server-start", owner, &path).await?;
     let answer = actions::start(&hub, account, target.name.clone(), wish, options, true).await?;
     match &answer {
         Answer::Refused(decision) => {

@@ -11,10 +11,12 @@ use berth_process::clock::now;
 use berth_store::{Token, TokenKind};
 use serde::Deserialize;
 
+use crate::audit::Actor;
 use crate::auth::scopes::Scopes;
 use crate::auth::{CheckedForm, Visitor};
 use crate::keys;
 use crate::site::Hub;
+use crate::web::api::model;
 use crate::web::pages::error::PageError;
 use crate::web::pages::login::NoFields;
 use crate::web::pages::shell::{Here, Shell, page};
@@ -95,7 +97,15 @@ pub async fn create(
         expires: Some(at.plus(Seconds(form.days.clamp(1, 366).saturating_mul(86_400)))),
         last_used: None,
     };
-    hub.storage.write(move |database| database.add_token(&hash, &token)).await?;
+    let act = visitor.act("token-create").about(name.as_str()).because(&token.note);
+    hub.storage
+        .write(move |database| {
+            database.together(|database| {
+                let id = database.add_token(&hash, &token)?;
+                database.record(&act.on(&model::token_id(id)))
+            })
+        })
+        .await?;
     tracing::info!(user = %name, "made an API token");
     view(&hub, &visitor, Some(secret))
 }
@@ -129,7 +139,16 @@ pub async fn revoke(
     if !own.iter().any(|token| token.id == id) {
         return Err(PageError::NotFound);
     }
-    let hashes = hub.storage.write(move |database| database.delete_tokens(&[id])).await?;
+    let act = visitor.act("token-revoke").about(name.as_str()).on(&model::token_id(id));
+    let hashes = hub
+        .storage
+        .write(move |database| {
+            database.together(|database| {
+                database.record(&act)?;
+                database.delete_tokens(&[id])
+            })
+        })
+        .await?;
     hub.forget_tokens(hashes);
     Ok(Redirect::to("/hub/token").into_response())
 }
@@ -151,7 +170,7 @@ fn row(token: Token, now: Timestamp) -> Row {
     Row {
         id: token.id,
         note: token.note,
-        is_login: token.kind == TokenKind::Oauth,
+        is_login: token.server.is_some(),
         created: Moment::from(token.created),
         used: token.last_used.map(|at| words::ago(at, now)),
         expires: token.expires.map(Moment::from),

@@ -10,6 +10,7 @@ use berth_process::clock::now;
 use berth_store::{Identity, User};
 use serde_json::{Value, json};
 
+use crate::audit::Actor;
 use crate::auth::scopes::Scopes;
 use crate::auth::{Caller, form};
 use crate::directory::{Standing, Word};
@@ -124,13 +125,18 @@ pub async fn link(
     check(&issuer, &subject)?;
     let linked = Identity { issuer, subject, user: user.account.name.clone(), linked: now() };
     let saved = linked.clone();
+    let act = caller.act("identity-link").about(linked.user.as_str());
+    let act = act.on(&format!("{} {}", linked.issuer, linked.subject));
     let other = hub
         .storage
         .write(move |database| {
             let known = database.reader()?.identity(&saved.issuer, &saved.subject)?;
             let other = known.map(|known| known.user).filter(|user| *user != saved.user);
             if other.is_none() {
-                database.link_identity(&saved)?;
+                database.together(|database| {
+                    database.link_identity(&saved)?;
+                    database.record(&act)
+                })?;
             }
             Ok(other)
         })
@@ -156,9 +162,18 @@ pub async fn unlink(
     let (issuer, subject) = (text("issuer"), text("subject"));
     check(&issuer, &subject)?;
     let name = user.account.name.clone();
+    let act = caller.act("identity-unlink").about(name.as_str());
     let found = hub
         .storage
-        .write(move |database| database.unlink_identity(&name, &issuer, &subject))
+        .write(move |database| {
+            database.together(|database| {
+                let found = database.unlink_identity(&name, &issuer, &subject)?;
+                if found {
+                    database.record(&act.on(&format!("{issuer} {subject}")))?;
+                }
+                Ok(found)
+            })
+        })
         .await?;
     if !found {
         return Err(ApiError::no_resource());

@@ -12,6 +12,7 @@ use berth_core::{Fleet, Host, HostState};
 use berth_process::clock::now;
 use serde_json::{Value, json};
 
+use crate::audit::{self, Actor};
 use crate::auth::Caller;
 use crate::link::enroll::{JoinTokenError, new_join_token};
 use crate::site::Hub;
@@ -132,6 +133,7 @@ pub async fn join_token(
 ) -> Result<(StatusCode, Json<Value>), ApiError> {
     caller.require("admin-ui")?;
     let host = name.parse::<HostId>().map_err(|error| ApiError::bad_request(error.to_string()))?;
+    audit::record(&hub, caller.act("join-token").on(host.as_str())).await?;
     let (token, expires) =
         new_join_token(&hub, host.clone()).await.map_err(|error| match error {
             JoinTokenError::Undeclared(_) => ApiError::not_found(error.to_string()),

@@ -14,6 +14,7 @@ use berth_process::clock::now;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::audit::{self, Actor};
 use crate::auth::Caller;
 use crate::site::Hub;
 use crate::web::api::berth::{SCHEMA_VERSION, host_id, moment, no_host, room};
@@ -81,6 +82,13 @@ pub async fn change(
         Word::Open | Word::Cordoned => Value::Null,
     };
     if !dry_run {
+        let action = match word {
+            Word::Open => "host-open",
+            Word::Cordoned => "host-cordon",
+            Word::Draining => "host-drain",
+        };
+        let reason = intent.order().map_or("", |order| order.reason.as_str());
+        audit::record(&hub, caller.act(action).on(host.as_str()).because(reason)).await?;
         let event = Event::Intend { host: host.clone(), intent: intent.clone(), reply: None };
         if hub.fleet.ask(event).await? == Answer::NoSuchHost {
             return Err(no_host(&host));

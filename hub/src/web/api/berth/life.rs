@@ -14,6 +14,7 @@ use berth_store::User;
 use serde_json::{Value, json};
 
 use crate::actions;
+use crate::audit;
 use crate::auth::Caller;
 use crate::auth::principal::Via;
 use crate::site::Hub;
@@ -48,6 +49,8 @@ pub async fn extend(
     }
     // Administrators keep servers running for others, whatever their budgets.
     let beyond = caller.scopes.hold_for_all("start:servers");
+    let owner = server.owner.as_str();
+    audit::on_server(&hub, &caller, "server-extend", owner, server.id.as_str()).await?;
     match actions::extend(&hub, &server.id, steps, beyond).await? {
         Answer::Extended { stop, left } => {
             tracing::info!(server = %server.id, %stop, left, by = caller.name(), "stop put off");

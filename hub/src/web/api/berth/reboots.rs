@@ -15,6 +15,7 @@ use berth_core::{Answer, Fleet, step};
 use berth_process::clock::now;
 use serde_json::{Value, json};
 
+use crate::audit::{self, Actor};
 use crate::auth::Caller;
 use crate::site::Hub;
 use crate::web::api::berth::{SCHEMA_VERSION, answer, no_host};
@@ -71,6 +72,9 @@ pub async fn begin(
     let mut described = describe(&fleet, &rolling);
     described["forecast"] = forecast(&fleet, &rolling);
     if !dry_run {
+        let names: Vec<_> = hosts.iter().map(HostId::as_str).collect();
+        let act = caller.act("reboot-begin").on(&cut(&names.join(" "))).because(&reason);
+        audit::record(&hub, act).await?;
         let event = Event::Roll { rolling: Some(Box::new(rolling)), reply: None };
         match hub.fleet.ask(event).await? {
             Answer::AnotherPlan => {
@@ -94,6 +98,7 @@ pub async fn begin(
 /// `DELETE reboots`: no further host is begun; the one whose turn it is stays as it is.
 pub async fn end(State(hub): State<Arc<Hub>>, caller: Caller) -> Result<StatusCode, ApiError> {
     caller.require("admin-ui")?;
+    audit::record(&hub, caller.act("reboot-end")).await?;
     hub.fleet.ask(Event::Roll { rolling: None, reply: None }).await?;
     tracing::info!(by = caller.name(), "rolling reboot taken back");
     Ok(StatusCode::NO_CONTENT)

@@ -12,6 +12,7 @@ use berth_process::clock::now;
 use serde_json::{Value, json};
 
 use crate::actions;
+use crate::audit;
 use crate::auth::Caller;
 use crate::site::Hub;
 use crate::web::api::berth::{SCHEMA_VERSION, servers};
@@ -44,6 +45,8 @@ pub async fn change(
         let verdict = berth_core::step::resize_verdict(&fleet, now(), &id, memory);
         verdict.ok_or_else(ApiError::no_resource)?.err()
     } else {
+        let owner = server.owner.as_str();
+        audit::on_server(&hub, &caller, "server-resize", owner, id.as_str()).await?;
         match actions::resize(&hub, &id, memory, caller.name()).await? {
             Answer::ResizeRefused(refusal) => Some(*refusal),
             Answer::NoSuchServer => return Err(ApiError::no_resource()),

@@ -12,6 +12,7 @@ use berth_store::User;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use crate::audit::Actor;
 use crate::auth::password::{self, PasswordError};
 use crate::auth::scopes::Scopes;
 use crate::auth::{Caller, Gate};
@@ -73,13 +74,18 @@ pub async fn create(
     let at = now();
     let user = User { account, admin, password, created: at, last_activity: at };
     let saved = user.clone();
+    let act = caller.act("user-create").about(user.account.name.as_str());
+    let act = if admin { act.on("administrator") } else { act };
     let conflict = hub
         .storage
         .write(move |database| {
             let users = database.reader()?.users()?;
             let taken = conflict(&users, &saved);
             if taken.is_none() {
-                database.save_user(&saved)?;
+                database.together(|database| {
+                    database.save_user(&saved)?;
+                    database.record(&act)
+                })?;
             }
             Ok(taken)
         })
@@ -147,13 +153,17 @@ pub async fn set_password(
     let password = given.or_else(|| made.clone()).unwrap_or_default();
     let password = password::hash(&gate, password).await.map_err(refused)?;
     let name = user.account.name.clone();
+    let act = caller.act("password-set").about(name.as_str());
     let saved = hub
         .storage
         .write(move |database| {
-            if !database.set_password(&name, &password)? {
-                return Ok(None);
-            }
-            database.end_sessions_of(&name).map(Some)
+            database.together(|database| {
+                if !database.set_password(&name, &password)? {
+                    return Ok(None);
+                }
+                database.record(&act)?;
+                database.end_sessions_of(&name).map(Some)
+            })
         })
         .await?;
     // What was opened with the old password ends too, websockets included.

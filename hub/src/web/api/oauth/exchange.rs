@@ -9,7 +9,7 @@ use axum::http::header::{CACHE_CONTROL, PRAGMA};
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use berth_common::Seconds;
+use berth_common::{Seconds, Timestamp};
 use berth_process::clock::now;
 use berth_store::{OauthCode, Token, TokenKind};
 use serde_json::json;
@@ -20,7 +20,8 @@ use crate::auth::form;
 use crate::keys;
 use crate::site::Hub;
 use crate::storage::StorageError;
-use crate::web::api::oauth::client;
+use crate::visits;
+use crate::web::api::oauth::client::{self, Client};
 
 /// Life of a visitor's token: JupyterHub's 14 days. It also ends with the server's start, or with
 /// the service.
@@ -100,7 +101,8 @@ async fn exchange(hub: &Hub, pairs: &[(String, String)]) -> Result<Response, Ref
         return Err(Refused::Request("Mismatching redirect URI."));
     }
     check_challenge(&code, get("code_verifier"))?;
-    issue(hub, hash, code).await
+    let expires = expires(hub, &client, &code)?;
+    issue(hub, hash, code, expires).await
 }
 
 /// A verifier without a stored challenge is ignored, as JupyterHub does.
@@ -114,7 +116,25 @@ fn check_challenge(code: &OauthCode, verifier: Option<&str>) -> Result<(), Refus
     if shown.as_bytes().ct_eq(challenge.as_bytes()).into() { Ok(()) } else { Err(Refused::Grant) }
 }
 
-async fn issue(hub: &Hub, hash: [u8; 32], code: OauthCode) -> Result<Response, Refused> {
+/// When the token ends: with the visit, if it opens another person's server.
+fn expires(hub: &Hub, client: &Client, code: &OauthCode) -> Result<Timestamp, Refused> {
+    let usual = now().plus(TOKEN_LIFE);
+    match client {
+        Client::Server(server) if server.owner != code.user => {
+            let visit = visits::under_way(hub, &code.user, &server.id)?;
+            let visit = visit.ok_or(Refused::Grant)?;
+            Ok(visits::lets_in_until(&visit).min(usual))
+        }
+        _ => Ok(usual),
+    }
+}
+
+async fn issue(
+    hub: &Hub,
+    hash: [u8; 32],
+    code: OauthCode,
+    expires: Timestamp,
+) -> Result<Response, Refused> {
     let at = now();
     let scope = code.scopes.join(" ");
     let text = keys::secret();
@@ -129,7 +149,7 @@ async fn issue(hub: &Hub, hash: [u8; 32], code: OauthCode) -> Result<Response, R
         session: Some(code.session),
         server: code.server,
         created: at,
-        expires: Some(at.plus(TOKEN_LIFE)),
+        expires: Some(expires),
         last_used: None,
     };
     let issued = hub
@@ -148,7 +168,7 @@ async fn issue(hub: &Hub, hash: [u8; 32], code: OauthCode) -> Result<Response, R
     }
     let body = json!({
         "access_token": text,
-        "expires_in": TOKEN_LIFE.0,
+        "expires_in": expires.millis_since(at).div_ceil(1_000),
         "token_type": "Bearer",
         "scope": scope,
     });
