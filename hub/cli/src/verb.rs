@@ -10,6 +10,7 @@ mod confirm;
 mod decision;
 mod explain;
 mod host;
+mod import;
 mod login;
 mod logout;
 mod man;
@@ -75,6 +76,9 @@ enum Noun {
     /// Accounts (administrators)
     #[command(subcommand)]
     User(user::Verb),
+    /// People of another hub (administrators)
+    #[command(subcommand)]
+    Import(import::Verb),
     /// Replays of traces through the scheduling code; no hub is asked
     #[command(subcommand)]
     Simulate(simulate::Verb),
@@ -106,6 +110,7 @@ pub async fn run(line: &CommandLine) -> Result<Exit, Problem> {
         Noun::Token(verb) => token::run(verb, common).await,
         Noun::Host(verb) => host::run(verb, common).await,
         Noun::User(verb) => user::run(verb, common).await,
+        Noun::Import(verb) => import::run(verb, common).await,
         Noun::Simulate(verb) => simulate::run(verb, common),
         Noun::Completion(args) => completion::run(args),
         Noun::Man(args) => man::run(args),

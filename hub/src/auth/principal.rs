@@ -11,6 +11,7 @@ use berth_common::{Generation, Seconds, ServerId, ServerName, Timestamp};
 use berth_process::clock::now;
 use berth_store::{Token, TokenKind, User};
 
+use crate::auth::imported;
 use crate::auth::scopes::{IDENTIFY, Scopes};
 use crate::auth::session;
 use crate::auth::xsrf;
@@ -107,7 +108,13 @@ fn by_token(hub: &Hub, text: &str, at: Timestamp) -> Result<Option<Caller>, Stor
         return by_server(hub, &server, generation);
     }
     let hash = keys::hash(text);
-    let Some(token) = hub.storage.read(|reader| reader.token(&hash))? else { return Ok(None) };
+    let token = match hub.storage.read(|reader| reader.token(&hash))? {
+        Some(token) => token,
+        None => match imported::find(hub, text)? {
+            Some(token) => token,
+            None => return Ok(None),
+        },
+    };
     if !is_valid(hub, &token, at) {
         return Ok(None);
     }

@@ -8,6 +8,8 @@ mod accounts;
 mod directory;
 mod fleet;
 mod identities;
+mod imported;
+pub mod jupyterhub;
 mod retention;
 mod revocations;
 mod schema;

@@ -4,6 +4,7 @@ pub mod accounts;
 pub mod decisions;
 pub mod floor;
 pub mod hosts;
+pub mod import;
 pub mod intents;
 pub mod life;
 pub mod plans;

@@ -144,6 +144,15 @@ pub const OPERATIONS: &[Operation] = &[
         ("gpus", Number),
     ])
     .gives("Object"),
+    Operation::new(
+        "post",
+        "/hub/api/berth/import/jupyterhub",
+        PEOPLE,
+        &[200],
+        "People of another JupyterHub, with their tokens; for administrators",
+    )
+    .body(&[("people", Kind::List), ("dry_run", Flag)])
+    .gives("Object"),
     get("/hub/api/berth/profiles", READS, "What can be asked for"),
     get("/hub/api/berth/users", AnyOf(&["list:users"]), "People with their accounts"),
     Operation::new("post", "/hub/api/berth/users", PEOPLE, &[201, 409, 429], "A local user")
