@@ -2,6 +2,7 @@
 
 pub mod form;
 pub mod identity;
+pub mod imported;
 mod limit;
 pub mod login;
 pub mod next;

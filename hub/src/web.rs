@@ -8,6 +8,8 @@ pub mod pages;
 pub mod reader;
 pub mod response;
 pub mod say;
+pub mod spec;
+mod table;
 
 use std::sync::Arc;
 
@@ -18,15 +20,16 @@ use axum::{Extension, Router, middleware};
 use crate::auth::Gate;
 use crate::site::Hub;
 use api::{
-    activity, berth, body, groups, hub as about, oauth, progress, servers, services, tokens, users,
-    whoami,
+    activity, berth, body, groups, hub as about, new_users, oauth, progress, servers, services,
+    sharing, tokens, users, whoami,
 };
+use table::Table;
 
 /// Everything that the hub answers over HTTP.
 pub fn router(hub: Arc<Hub>) -> Router {
     Router::new()
-        .merge(jupyterhub())
-        .merge(berth())
+        .merge(jupyterhub().router())
+        .merge(berth().router())
         .merge(pages::router())
         .route("/hub/api/{*unknown}", any(response::no_such_endpoint))
         .fallback(pages::outside)
@@ -37,9 +40,15 @@ pub fn router(hub: Arc<Hub>) -> Router {
         .with_state(hub)
 }
 
-/// JupyterHub's API, its minimal tier.
-fn jupyterhub() -> Router<Arc<Hub>> {
-    Router::new()
+/// The paths of JupyterHub's API, and of ours.
+pub fn api_paths() -> (Vec<&'static str>, Vec<&'static str>) {
+    (jupyterhub().paths(), berth().paths())
+}
+
+/// JupyterHub's API.
+fn jupyterhub() -> Table {
+    Table::new()
+        .route("/hub/api/spec", get(spec::jupyterhub))
         .route("/hub/health", get(about::health))
         .route("/hub/metrics", get(about::metrics))
         .route("/hub/api", get(about::version))
@@ -49,10 +58,10 @@ fn jupyterhub() -> Router<Arc<Hub>> {
         .route("/hub/api/user", get(whoami::whoami))
         .route("/hub/api/oauth2/authorize", get(oauth::ask).post(oauth::confirm))
         .route("/hub/api/oauth2/token", post(oauth::token))
-        .route("/hub/api/users", get(users::list).post(users::create_many))
+        .route("/hub/api/users", get(users::list).post(new_users::many))
         .route(
             "/hub/api/users/{user}",
-            get(users::show).post(users::create).patch(users::change).delete(users::delete),
+            get(users::show).post(new_users::one).patch(users::change).delete(users::delete),
         )
         .route("/hub/api/groups", get(groups::list).post(groups::change))
         .route(
@@ -61,13 +70,34 @@ fn jupyterhub() -> Router<Arc<Hub>> {
         )
         .route("/hub/api/groups/{group}/users", post(groups::change).delete(groups::change))
         .route("/hub/api/groups/{group}/properties", put(groups::change))
-        .route("/hub/api/proxy", get(about::proxy))
+        .route("/hub/api/groups/{group}/shared", get(sharing::with_group))
+        .route(
+            "/hub/api/proxy",
+            get(about::proxy).post(about::check_proxy).patch(about::change_proxy),
+        )
+        .route("/hub/api/shutdown", post(about::shutdown))
+        .route("/hub/api/shares/{owner}", get(sharing::of_owner))
+        .route("/hub/api/shares/{owner}/", get(sharing::of_owner))
+        .route(
+            "/hub/api/shares/{owner}/{server}",
+            get(sharing::of_owner)
+                .post(sharing::refuse)
+                .patch(sharing::refuse)
+                .delete(sharing::refuse),
+        )
+        .route("/hub/api/share-codes/{owner}", get(sharing::of_owner))
+        .route(
+            "/hub/api/share-codes/{owner}/{server}",
+            get(sharing::of_owner).post(sharing::refuse).delete(sharing::refuse),
+        )
         .route("/hub/api/services", get(services::list))
         .route(
             "/hub/api/services/{service}",
             get(services::show).post(services::change).delete(services::change),
         )
         .route("/hub/api/users/{user}/activity", post(activity::report))
+        .route("/hub/api/users/{user}/admin-access", post(about::admin_access))
+        .route("/hub/api/users/{user}/shared", get(sharing::with_user))
         .route("/hub/api/users/{user}/server", servers::default_server())
         .route("/hub/api/users/{user}/server/progress", get(progress::default_server))
         .route("/hub/api/users/{user}/servers/", servers::default_server())
@@ -78,8 +108,9 @@ fn jupyterhub() -> Router<Arc<Hub>> {
 }
 
 /// Our own API: hosts, decisions, accounts.
-fn berth() -> Router<Arc<Hub>> {
-    Router::new()
+fn berth() -> Table {
+    Table::new()
+        .route("/hub/api/berth/spec", get(spec::berth))
         .route("/hub/api/berth/hosts", get(berth::hosts::list))
         .route("/hub/api/berth/hosts/{host}", get(berth::hosts::show))
         .route("/hub/api/berth/hosts/{host}/join-token", post(berth::hosts::join_token))
@@ -110,6 +141,7 @@ fn berth() -> Router<Arc<Hub>> {
         .route("/hub/api/berth/decisions", get(berth::decisions::list))
         .route("/hub/api/berth/decisions/{id}", get(berth::decisions::show))
         .route("/hub/api/berth/explain", post(berth::decisions::explain))
+        .route("/hub/api/berth/import/jupyterhub", post(berth::import::jupyterhub))
         .route("/hub/api/berth/profiles", get(berth::profiles::list))
         .route("/hub/api/berth/users", get(berth::users::list).post(berth::users::create))
         .route("/hub/api/berth/users/{user}/account", get(berth::accounts::show))

@@ -229,11 +229,11 @@ async fn a_server_that_must_wait_is_accepted_and_says_why() {
 }
 
 #[tokio::test]
-async fn progress_of_what_does_not_start_is_400() {
+async fn there_is_progress_of_what_was_started_only() {
     let site = Site::new().await;
     let client = site.program("alice").await;
     let path = "/hub/api/users/alice/server/progress";
-    assert_eq!(client.get(path).await.status, StatusCode::BAD_REQUEST);
+    assert_eq!(client.get(path).await.status, StatusCode::NOT_FOUND);
     let named = client.get("/hub/api/users/alice/servers/n1/progress").await;
     assert_eq!(named.status, StatusCode::NOT_FOUND);
     site.running("alice", "").await;
@@ -303,6 +303,8 @@ async fn a_server_token_dies_with_its_start() {
         json!([
             "access:servers!server=alice/",
             "read:users:activity!user=alice",
+            "read:users:groups!user=alice",
+            "read:users:name!user=alice",
             "users:activity!user=alice"
         ])
     );
@@ -410,7 +412,9 @@ async fn a_narrow_token_makes_no_wide_one() {
     let wide = narrow.json("POST", path, r#"{"scopes": ["admin:users"]}"#).await;
     assert_eq!(wide.status, StatusCode::BAD_REQUEST, "{}", wide.text);
     let default = narrow.json("POST", path, "").await.json();
-    assert_eq!(default["scopes"], json!(["read:tokens", "tokens"]));
+    // Every token tells whose it is.
+    let own = ["read:users:groups!user=root_", "read:users:name!user=root_"];
+    assert_eq!(default["scopes"], json!(["read:tokens", own[0], own[1], "tokens"]));
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 //! mail server that takes the hub's mail.
 
 mod site;
+mod venv;
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -20,33 +21,10 @@ use serde_json::Value;
 use site::Site;
 use tokio::net::TcpListener;
 
-/// A Python with the programs in it, installed when the list of them has changed.
+/// A Python with the programs in it.
 fn python() -> &'static Path {
     static PYTHON: OnceLock<PathBuf> = OnceLock::new();
-    PYTHON.get_or_init(|| {
-        let wanted = include_str!("programs/requirements.txt");
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("programs");
-        let (venv, installed) = (folder.join("venv"), folder.join("installed.txt"));
-        let python = venv.join("bin/python");
-        if std::fs::read_to_string(&installed).ok().as_deref() != Some(wanted) {
-            let _ = std::fs::remove_dir_all(&folder);
-            std::fs::create_dir_all(&folder).unwrap();
-            // The system's own: another one may stand first on PATH, and be without venv.
-            run(Command::new("/usr/bin/python3").args(["-m", "venv"]).arg(&venv));
-            let list = folder.join("requirements.txt");
-            std::fs::write(&list, wanted).unwrap();
-            let pip = ["-m", "pip", "install", "-q", "--disable-pip-version-check", "-r"];
-            run(Command::new(&python).args(pip).arg(&list));
-            std::fs::write(&installed, wanted).unwrap();
-        }
-        python
-    })
-}
-
-fn run(command: &mut Command) {
-    let done = command.output();
-    let done = done.unwrap_or_else(|error| panic!("{command:?}: {error}; apt: python3-venv"));
-    assert!(done.status.success(), "{command:?}: {}", String::from_utf8_lossy(&done.stderr));
+    PYTHON.get_or_init(|| venv::python("programs", include_str!("programs/requirements.txt")))
 }
 
 /// A program that ends with the test.

@@ -194,6 +194,7 @@ async fn a_token_of_the_page_has_the_scopes_that_were_asked_for() {
         json!([
             "read:servers!user=alice",
             "read:users:activity!user=alice",
+            "read:users:groups!user=alice",
             "read:users:name!user=alice",
             "users:activity!user=alice"
         ])

@@ -369,3 +369,10 @@ help-do = What you can do
 help-nothing-to-do = There is nothing for you to do.
 help-all-reasons = All reasons
 help-profiles = Profiles
+
+## Visits of other people
+
+a-server = a server
+visit = { $visitor } entered { $title }, because: { $reason }
+visit-until = may stay until
+visit-over = until

@@ -502,3 +502,10 @@ reason-stopped-oom = Le serveur a utilisé toute sa mémoire et a été terminé
     .remedy = Redémarrez-le avec plus de mémoire.
 reason-stopped-host-lost = La machine a été redémarrée.
     .remedy = Redémarrez-le ; il tournera peut-être sur une autre machine.
+
+## Visites d’autres personnes
+
+a-server = un serveur
+visit = { $visitor } est entré dans { $title }, parce que : { $reason }
+visit-until = peut rester jusqu’à
+visit-over = jusqu’à

@@ -13,6 +13,7 @@ mod drain;
 mod enter;
 mod explain;
 mod host;
+mod import;
 mod login;
 mod logout;
 mod man;
@@ -84,6 +85,9 @@ enum Noun {
     Enter(enter::Args),
     /// Who did what, from where, to whom and why
     Audit(audit::Args),
+    /// People of another hub (administrators)
+    #[command(subcommand)]
+    Import(import::Verb),
     /// Replays of traces through the scheduling code; no hub is asked
     #[command(subcommand)]
     Simulate(simulate::Verb),
@@ -118,6 +122,7 @@ pub async fn run(line: &CommandLine) -> Result<Exit, Problem> {
         Noun::User(verb) => user::run(verb, common).await,
         Noun::Enter(args) => enter::run(args, common).await,
         Noun::Audit(args) => audit::run(args, common).await,
+        Noun::Import(verb) => import::run(verb, common).await,
         Noun::Simulate(verb) => simulate::run(verb, common),
         Noun::Completion(args) => completion::run(args),
         Noun::Man(args) => man::run(args),

@@ -12,8 +12,9 @@ use berth_process::clock::now;
 use berth_store::{Token, TokenKind, User};
 use subtle::ConstantTimeEq;
 
+use crate::auth::imported;
 use crate::auth::login;
-use crate::auth::scopes::Scopes;
+use crate::auth::scopes::{IDENTIFY, Scopes};
 use crate::auth::session;
 use crate::auth::xsrf;
 use crate::config::roles::Roles;
@@ -129,8 +130,12 @@ fn by_token(hub: &Hub, text: &str, at: Timestamp) -> Result<Option<Caller>, Stor
         return by_server(hub, &server, generation);
     }
     let hash = keys::hash(text);
-    let Some(token) = hub.storage.read(|reader| reader.token(&hash))? else {
-        return Ok(by_service(hub, text));
+    let token = match hub.storage.read(|reader| reader.token(&hash))? {
+        Some(token) => token,
+        None => match imported::find(hub, text)? {
+            Some(token) => token,
+            None => return Ok(by_service(hub, text)),
+        },
     };
     if !is_valid(hub, &token, at) {
         return Ok(None);
@@ -155,7 +160,13 @@ pub fn scopes_of(token: &Token, owner: &User, roles: &Roles) -> Scopes {
         .filter(|scope| Scopes::parse(std::slice::from_ref(scope), owner, roles).is_ok())
         .cloned()
         .collect();
-    let own = Scopes::parse(&known, owner, roles).unwrap_or_default();
+    own_part(&known, owner, roles)
+}
+
+/// What of a list a person's token allows. Every token tells whose it is.
+fn own_part(list: &[String], owner: &User, roles: &Roles) -> Scopes {
+    let identify = IDENTIFY.map(str::to_owned);
+    let own = Scopes::parse(&[list, &identify].concat(), owner, roles).unwrap_or_default();
     Scopes::of_user(owner, roles).intersect(&own, &owner.account.groups)
 }
 
@@ -199,9 +210,7 @@ fn by_server(
         format!("access:servers!server={}/{}", server.owner, server.name),
     ];
     let config = hub.config();
-    let roles = &config.people.roles;
-    let own = Scopes::parse(&list, &user, roles).unwrap_or_default();
-    let scopes = Scopes::of_user(&user, roles).intersect(&own, &user.account.groups);
+    let scopes = own_part(&list, &user, &config.people.roles);
     Ok(Some(caller(Some(user), scopes, Via::Server(id.clone()))))
 }
 

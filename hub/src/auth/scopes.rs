@@ -301,6 +301,17 @@ pub fn check_text(text: &str) -> Result<(), UnknownScope> {
     read(text).map(|_| ())
 }
 
+/// The names of all scopes.
+pub fn names() -> Vec<&'static str> {
+    CONTAINS.iter().map(|(scope, _)| *scope).collect()
+}
+
+/// Whether a scope is another, or contains it.
+pub fn contains(outer: &str, inner: &str) -> bool {
+    let directly = CONTAINS.iter().find(|(scope, _)| *scope == outer);
+    outer == inner || directly.is_some_and(|(_, all)| all.iter().any(|it| contains(it, inner)))
+}
+
 fn known(name: &str) -> Option<&'static str> {
     CONTAINS.iter().map(|(scope, _)| *scope).find(|scope| *scope == name)
 }

@@ -10,6 +10,8 @@ pub mod backup;
 mod directory;
 mod fleet;
 mod identities;
+mod imported;
+pub mod jupyterhub;
 mod retention;
 mod revocations;
 mod schema;

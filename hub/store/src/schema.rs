@@ -241,6 +241,16 @@ CREATE TABLE visits (
 CREATE INDEX visits_by_owner ON visits (owner);
 CREATE INDEX visits_by_visitor ON visits (visitor, until);
 ",
+    "
+-- Tokens of another JupyterHub, under its hashes. Rows outlive their tokens: what was taken over
+-- once and then ended is not taken over again.
+CREATE TABLE imported_tokens (
+    hashed TEXT PRIMARY KEY,            -- sha512:ROUNDS:SALT:DIGEST
+    prefix TEXT NOT NULL,               -- of the secret
+    token  INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX imported_tokens_by_prefix ON imported_tokens (prefix);
+",
 ];
 
 /// Brings the schema to this version.

@@ -77,7 +77,7 @@ pub struct JoinToken {
     pub expires: Timestamp,
 }
 
-const TOKEN_COLUMNS: &str = "id, kind, user, client, scopes, note, session, server, generation, created, expires, last_used";
+pub(crate) const TOKEN_COLUMNS: &str = "id, kind, user, client, scopes, note, session, server, generation, created, expires, last_used";
 
 fn damaged(table: &'static str) -> StoreError {
     StoreError::Damaged { table, why: "an id is malformed".into() }
@@ -93,7 +93,7 @@ fn start_of(
     Ok(Some((server, Generation(generation.unsigned_abs()))))
 }
 
-fn token(row: &Row<'_>) -> rusqlite::Result<Result<Token, StoreError>> {
+pub(crate) fn token(row: &Row<'_>) -> rusqlite::Result<Result<Token, StoreError>> {
     let (user, scopes): (String, String) = (row.get(2)?, row.get(4)?);
     let (server, generation): (Option<String>, Option<i64>) = (row.get(7)?, row.get(8)?);
     let kind: String = row.get(1)?;

@@ -2,6 +2,8 @@
 
 #![allow(dead_code)] // each test program uses its part
 
+pub mod host;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;

@@ -6,6 +6,7 @@ pub mod decisions;
 pub mod drains;
 pub mod floor;
 pub mod hosts;
+pub mod import;
 pub mod intents;
 pub mod life;
 pub mod plans;

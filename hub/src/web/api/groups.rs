@@ -44,7 +44,7 @@ fn model(hub: &Hub, scopes: &Scopes, name: &str, members: &[String]) -> Map<Stri
         model.insert("users".into(), json!(members));
         model.insert("properties".into(), json!({}));
     }
-    if ["read:groups", "read:roles:groups"].iter().any(|it| scopes.reach_group(it, name)) {
+    if scopes.reach_group("read:roles:groups", name) {
         model.insert("roles".into(), json!(roles));
     }
     model

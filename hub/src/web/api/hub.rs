@@ -66,9 +66,7 @@ pub async fn proxy(
 ) -> Result<Json<Value>, ApiError> {
     caller.require_for_all("proxy")?;
     let page = Page::read(&uri, &headers)?;
-    let table = routes::table(&hub).await.ok_or_else(|| {
-        ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "The proxy does not answer at the moment.")
-    })?;
+    let table = routes::table(&hub).await.ok_or_else(no_proxy)?;
     let table = table.as_object().cloned().unwrap_or_default();
     let total = table.len();
     let shown = table.into_iter().skip(page.offset).take(page.limit);
@@ -78,6 +76,37 @@ pub async fn proxy(
     }
     let place = page::place(&hub, &headers, &uri, &page, items.len(), total);
     Ok(Json(json!({ "items": items, "_pagination": place })))
+}
+
+/// `POST /hub/api/proxy`: JupyterHub brings its proxy in line. Here that is done at each change and
+/// again every few seconds; what can be said is whether the proxy answers.
+pub async fn check_proxy(State(hub): State<Arc<Hub>>, caller: Caller) -> Result<(), ApiError> {
+    caller.require_for_all("proxy")?;
+    routes::table(&hub).await.map(|_| ()).ok_or_else(no_proxy)
+}
+
+/// `PATCH /hub/api/proxy`: another proxy. Its address is the configuration's.
+pub async fn change_proxy(caller: Caller) -> Result<(), ApiError> {
+    caller.require_for_all("proxy")?;
+    Err(ApiError::bad_request("Where the proxy is stands in hub.toml, under [proxy]."))
+}
+
+/// `POST /hub/api/shutdown`: whoever started the hub ends it.
+pub async fn shutdown(caller: Caller) -> Result<(), ApiError> {
+    caller.require_for_all("shutdown")?;
+    Err(ApiError::bad_request(
+        "The hub is ended where it was started: `systemctl stop berth-hub`. Servers run on.",
+    ))
+}
+
+/// `POST /hub/api/users/:name/admin-access`: in JupyterHub a relic that is off.
+pub async fn admin_access(caller: Caller) -> Result<(), ApiError> {
+    caller.require("servers")?;
+    Err(ApiError::forbidden("admin access to user servers disabled"))
+}
+
+fn no_proxy() -> ApiError {
+    ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "The proxy does not answer at the moment.")
 }
 
 fn route(path: &str, record: Value) -> (String, Value) {

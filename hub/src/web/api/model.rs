@@ -115,21 +115,21 @@ fn servers(
         .servers_of(&user.account.name)
         .filter(|server| stopped_too || server.is_active())
         .filter(|server| readable(&server.name))
-        .map(|record| (record.name.to_string(), server(hub, record)))
+        .map(|record| (record.name.to_string(), server(hub, caller, user, record)))
         .collect();
     (all || !shown.is_empty()).then_some(Value::Object(shown))
 }
 
-/// A server.
-pub fn server(hub: &Hub, server: &Server) -> Value {
+/// A server of this person. Where it is, is told only to who may know a server's state.
+pub fn server(hub: &Hub, caller: &Caller, owner: &User, server: &Server) -> Value {
     let (ready, pending) = (hub.is_open(server), pending(hub, server));
     let (url, progress_url) = (server.prefix(), progress_url(server));
     let site = &hub.config().hub.public_url;
     let started = server.placement().map(|placement| placement.placed_at.to_string());
     let options: Value = serde_json::from_str(&server.user_options).unwrap_or_else(|_| json!({}));
-    json!({
+    let mut model = json!({
         "name": server.name,
-        "display_name": "",
+        "display_name": server.name,
         "full_name": format!("{}/{}", server.owner, server.name),
         "last_activity": server.last_activity.to_string(),
         "started": started,
@@ -141,7 +141,12 @@ pub fn server(hub: &Hub, server: &Server) -> Value {
         "progress_url": progress_url,
         "full_url": format!("{site}{url}"),
         "full_progress_url": format!("{site}{progress_url}"),
-    })
+    });
+    if caller.scopes.reach_server("admin:server_state", &owner.account, &server.name) {
+        let host = server.placement().map(|placement| &placement.host);
+        model["state"] = json!({ "id": server.id, "generation": server.generation, "host": host });
+    }
+    model
 }
 
 /// What a server is about to become, in JupyterHub's words.

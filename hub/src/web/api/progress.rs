@@ -53,11 +53,7 @@ fn open(hub: Arc<Hub>, caller: &Caller, user: &str, server: &str) -> Result<Resp
     let owner = &user.account.name;
     let found = fleet.find(owner, &name);
     let not_starting = || ApiError::bad_request(format!("{owner}/{name} is not starting..."));
-    let server = match found {
-        Some(server) => server,
-        None if name.is_default() => return Err(not_starting()),
-        None => return Err(ApiError::no_resource()),
-    };
+    let server = found.ok_or_else(ApiError::no_resource)?;
     let first = match &server.phase {
         _ if hub.is_open(server) => vec![ready(server)],
         Phase::Idle => match &server.last_end {

@@ -90,7 +90,7 @@ fn show(hub: &Hub, caller: &Caller, user: &str, server: &str) -> Result<Json<Val
     let user = caller.require_server("read:servers", find_user(hub, user)?, &name)?;
     let fleet = hub.fleet.fleet();
     let server = fleet.find(&user.account.name, &name).ok_or_else(|| no_server(&user, &name))?;
-    Ok(Json(model::server(hub, server)))
+    Ok(Json(model::server(hub, caller, &user, server)))
 }
 
 async fn start(

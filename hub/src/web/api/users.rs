@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
-use berth_common::{Reason, Username};
+use berth_common::Reason;
 use berth_core::Fleet;
 use berth_store::User;
 use serde_json::{Value, json};
@@ -172,40 +172,6 @@ fn reachable(hub: &Hub, caller: &Caller, name: &str) -> Result<User, ApiError> {
         }
     }
     caller.require_user(&model::USER_SCOPES, user)
-}
-
-/// `POST /users`: JupyterHub makes users of names alone, but ours need an account on the hosts.
-pub async fn create_many(caller: Caller, _: JsonBody) -> Result<Json<Value>, ApiError> {
-    caller.require("admin:users")?;
-    Err(needs_account())
-}
-
-/// `POST /users/:name`.
-pub async fn create(
-    State(hub): State<Arc<Hub>>,
-    caller: Caller,
-    Names(name): Names<String>,
-    _: JsonBody,
-) -> Result<Json<Value>, ApiError> {
-    caller.require("admin:users")?;
-    let name: Username = name
-        .to_lowercase()
-        .parse()
-        .map_err(|error| ApiError::bad_request(format!("Invalid username: {error}")))?;
-    match hub.storage.read(|reader| reader.user(&name))? {
-        Some(_) => {
-            let message = format!("User {name} already exists");
-            Err(ApiError::new(StatusCode::CONFLICT, message))
-        }
-        None => Err(needs_account()),
-    }
-}
-
-fn needs_account() -> ApiError {
-    ApiError::bad_request(
-        "A user here needs uid, gid and home on the hosts, which this call cannot say: \
-         use POST /hub/api/berth/users, or `berth user add`.",
-    )
 }
 
 /// `PATCH /users/:name` `{name?, admin?}`: makes administrators, and unmakes them. A name is that of

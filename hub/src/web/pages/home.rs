@@ -17,8 +17,8 @@ use crate::web::pages::card::Card;
 use crate::web::pages::error::PageError;
 use crate::web::pages::shell::{Here, Shell, page};
 use crate::web::pages::spawn;
-use crate::web::say;
 use crate::web::pages::visits::{self, Line};
+use crate::web::say;
 
 #[derive(Template)]
 #[template(path = "home.html")]

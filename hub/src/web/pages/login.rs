@@ -10,8 +10,7 @@ use axum::response::Response;
 
 use crate::auth::visitor::found;
 use crate::auth::{
-    CheckedForm, LoginAttempt, LoginForm, LoginRefused, MaybeVisitor, Next, Visitor, log_in,
-    log_out,
+    CheckedForm, LoginAttempt, LoginForm, LoginRefused, MaybeVisitor, Next, log_in, log_out,
 };
 use crate::site::Hub;
 use crate::web::pages::shell::{Here, Shell, page};
@@ -100,7 +99,13 @@ struct LogoutPage {
 
 /// `GET /hub/logout`: JupyterLab's own menu leads here, so it logs out at once; a link on another
 /// site is asked back.
-pub async fn leave(State(hub): State<Arc<Hub>>, visitor: Visitor, headers: HeaderMap) -> Response {
+pub async fn leave(
+    State(hub): State<Arc<Hub>>,
+    MaybeVisitor(visitor): MaybeVisitor,
+    headers: HeaderMap,
+) -> Response {
+    // With a way back here, the next login would end at once.
+    let Some(visitor) = visitor else { return found("/hub/login") };
     let from_elsewhere =
         headers.get("sec-fetch-site").is_some_and(|site| site != "same-origin" && site != "none");
     if from_elsewhere {

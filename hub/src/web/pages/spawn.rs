@@ -78,20 +78,22 @@ pub struct Choices {
 }
 
 impl Choices {
-    /// Of a link: `opt-memory=8G`, or plain `memory=8G`.
+    /// Of a link: `opt-memory=8G`, or plain `memory=8G`. As in JupyterHub, plain ones are options
+    /// only where none is marked.
     pub(super) fn of_link(uri: &Uri) -> Self {
         let pairs = query_pairs(uri);
         let value = |name: &str| {
-            let named = |(key, _): &&(String, String)| {
-                key == name || key.strip_prefix("opt-").is_some_and(|key| key == name)
-            };
-            pairs.iter().find(named).map(|(_, value)| value.clone()).unwrap_or_default()
+            let found = pairs.iter().find(|(key, _)| key == name);
+            found.map(|(_, value)| value.clone()).unwrap_or_default()
         };
+        let marked = pairs.iter().any(|(key, _)| key.starts_with("opt-"));
+        let mark = if marked { "opt-" } else { "" };
+        let option = |name: &str| value(&format!("{mark}{name}"));
         Self {
-            profile: value("profile"),
-            memory: value("memory"),
-            image: value("image"),
-            gpus: value("gpus"),
+            profile: option("profile"),
+            memory: option("memory"),
+            image: option("image"),
+            gpus: option("gpus"),
             name: value("name"),
             next: value("next"),
         }

@@ -86,6 +86,9 @@ pub async fn at_hub(
     }
     let next = Next::parse(&with_query(&path, &uri), &hub.config().hub.public_url);
     let Some(visitor) = visitor else {
+        if for_program {
+            return Ok(no_longer(&hub, &path));
+        }
         let here = Next::parse(&with_query(uri.path(), &uri), &hub.config().hub.public_url);
         return Ok(found(&here.map_or_else(|| "/hub/login".to_owned(), |here| here.login_url())));
     };

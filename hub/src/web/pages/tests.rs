@@ -1,8 +1,8 @@
 //! Every page of a small site, asked as a browser asks: the facts that it must show, hostile names
 //! as text, nothing inline, every form a POST with its token.
 
-mod floor;
 mod browser;
+mod floor;
 mod look;
 mod scene;
 mod site;

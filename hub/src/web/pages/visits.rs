@@ -20,6 +20,7 @@ use crate::visits::{self, NotBegun};
 use crate::web::pages::error::PageError;
 use crate::web::pages::shell::{Here, Shell, page};
 use crate::web::pages::words::{self, Moment};
+use crate::web::say;
 
 /// A visit is shown to the owner for so long after its end.
 const SHOWN: Seconds = Seconds(30 * 86_400);
@@ -119,10 +120,10 @@ pub fn lines(
     let visits = hub.storage.read(|reader| reader.visits_to(owner, since))?;
     let line = |visit: Visit| {
         let server = fleet.servers.get(&visit.server);
-        let title = server.map_or("a server", |server| words::server_title(&server.name));
+        let title = server.map(|server| words::server_title(&server.name));
         let line = Line {
             visitor: visit.visitor.to_string(),
-            title: title.to_owned(),
+            title: title.unwrap_or_else(|| say::t("a-server").to_string()),
             begun: Moment::from(visit.begun),
             until: Moment::from(visit.until),
             over: visit.until <= at,

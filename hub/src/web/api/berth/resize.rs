@@ -30,6 +30,7 @@ pub async fn change(
     body: JsonBody,
 ) -> Result<Json<Value>, ApiError> {
     caller.require("start:servers")?;
+    caller.require("read:servers")?;
     let body = body.or_empty();
     body::only(&body, &["memory", "dry_run"])?;
     let memory = amount(body.get("memory"))?;

@@ -1,0 +1,126 @@
+//! `berth import jupyterhub FILE`.
+
+use std::path::PathBuf;
+
+use berth_common::Timestamp;
+use berth_store::jupyterhub::{self, Person};
+use http::Method;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::api;
+use crate::args::Common;
+use crate::connection::Connection;
+use crate::print::{Cell, Column, Listing, note, versioned};
+use crate::problem::{Exit, Problem};
+use crate::verb::confirm::confirm;
+
+/// So many people go in one call.
+const AT_ONCE: usize = 100;
+
+/// Options.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+First it shows what would become of everybody, then it asks. Doing it again takes over what is new.\n\
+People come if the account directory knows them, or `berth user add` has made them before. Their\n\
+tokens go on working. Groups are those of the directory.")]
+pub struct Args {
+    /// JupyterHub's database, e.g. jupyterhub.sqlite; it is only read
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// Show what would become of everybody, and do nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Do not ask whether it is meant
+    #[arg(long, short)]
+    yes: bool,
+}
+
+#[derive(Debug, Deserialize)]
+struct Row {
+    name: String,
+    outcome: String,
+    why: Option<String>,
+    becomes_admin: bool,
+    tokens: usize,
+    tokens_known: usize,
+    tokens_strange: usize,
+    groups_lacking: Vec<String>,
+}
+
+const COLUMNS: &[Column<Row>] = &[
+    Column::new("USER", "name", |row: &Row, _| Cell::text(&row.name)),
+    Column::new("OUTCOME", "outcome", |row: &Row, _| Cell::text(row.outcome.replace('_', " "))),
+    Column::new("NEW ADMIN", "becomes_admin", |row: &Row, _| Cell::yes(row.becomes_admin)),
+    Column::new("TOKENS", "tokens", |row: &Row, _| Cell::text(row.tokens.to_string())).right(),
+    Column::new("HAD", "tokens_known", |row: &Row, _| Cell::text(row.tokens_known.to_string()))
+        .right(),
+    Column::new("STRANGE", "tokens_strange", |row: &Row, _| {
+        Cell::text(row.tokens_strange.to_string())
+    })
+    .right()
+    .wide(),
+    Column::new("NOT IN GROUPS", "groups_lacking", |row: &Row, _| {
+        Cell::text(row.groups_lacking.join(" "))
+    }),
+    Column::new("WHY", "why", |row: &Row, _| Cell::maybe(row.why.as_deref())),
+];
+
+/// Shows, asks, takes over.
+pub async fn run(args: &Args, common: &Common) -> Result<Exit, Problem> {
+    let what = format!("import {}", args.file.display());
+    let hub = common.connection()?;
+    let site = jupyterhub::read(&args.file, berth_process::clock::now()).map_err(|error| {
+        let advice = "Name the SQLite file of a JupyterHub 5 or 6.";
+        Problem::new(Exit::Failed, format!("cannot {what}"), error, advice)
+    })?;
+    let at_once = args.yes && !args.dry_run;
+    let (rows, now) = send(&hub, &what, &site.people, !at_once).await?;
+    let people = print(common, &rows, now)?;
+    if !common.quiet && !site.left_out.is_empty() {
+        note(&format!("Left out:\n  {}", site.left_out.join("\n  ")));
+    }
+    if args.dry_run || at_once {
+        return Ok(Exit::Done);
+    }
+    let coming = people.iter().filter(|row| row.outcome != "left_out").count();
+    let question = format!("Take {coming} of {} people over?", people.len());
+    confirm(&question, "nothing was imported")?;
+    send(&hub, &what, &site.people, false).await?;
+    if !common.quiet {
+        note("Done.");
+    }
+    Ok(Exit::Done)
+}
+
+async fn send(
+    hub: &Connection,
+    what: &str,
+    people: &[Person],
+    dry_run: bool,
+) -> Result<(Vec<Value>, Timestamp), Problem> {
+    let path = api::path(&["berth", "import", "jupyterhub"]);
+    let (mut rows, mut now) = (Vec::new(), Timestamp(0));
+    for part in people.chunks(AT_ONCE) {
+        let body = json!({ "people": part, "dry_run": dry_run });
+        let answer = api::send(hub, what, Method::POST, &path, Some(&body)).await?;
+        now = answer.now;
+        rows.extend(answer.body["people"].as_array().cloned().unwrap_or_default());
+    }
+    Ok((rows, now))
+}
+
+fn print(common: &Common, rows: &[Value], now: Timestamp) -> Result<Vec<Row>, Problem> {
+    let read: Result<Vec<Row>, Problem> =
+        rows.iter().map(|row| api::read("read the answer", row)).collect();
+    let people = read?;
+    common.style().list(&Listing {
+        json: &versioned("people", json!(rows)),
+        columns: COLUMNS,
+        rows: &people,
+        name: |row| row.name.clone(),
+        now,
+        empty: "No people.",
+    })?;
+    Ok(people)
+}
