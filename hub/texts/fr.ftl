@@ -60,6 +60,15 @@ log-in = Se connecter
 log-in-lead = Vos notebooks, sur les machines de votre site.
 log-in-or-password = Ou avec un mot de passe de ce site :
 user-name = Nom d’utilisateur
+login-wrong = Nom d’utilisateur ou mot de passe incorrect.
+login-too-many = Trop d’essais. Réessayez dans { $seconds } secondes.
+login-no-passwords = Personne ne se connecte par mot de passe ici.
+login-account = { $reason } { $why } { $remedy }
+login-unavailable = Le hub ne peut connecter personne en ce moment. Réessayez dans une minute.
+login-no-cookie = Votre navigateur n’a pas envoyé de cookie ; autorisez les cookies pour ce site et réessayez.
+login-not-now = Pas en ce moment
+login-again = Reconnectez-vous
+login-not = Vous n’êtes pas connecté
 password = Mot de passe
 
 ## Accueil
@@ -224,6 +233,8 @@ timeline-ended = Il s’est terminé
 decisions = Décisions à son sujet
 all-decisions = Chacune avec son explication
 environment = Ce qu’il est
+spaces = Ses espaces à côté de HOME
+read-only = lecture seule
 owner = Propriétaire
 profile = Profil
 host = Machine
@@ -281,6 +292,10 @@ waits-in-place = Attend à la place { $place } : { $why }
 
 ## Erreurs
 
+error-forbidden = Ce n’est pas pour votre compte
+error-for-administrators = Cette page est pour les administrateurs.
+error-not-possible-here = Ce n’est pas possible ici.
+error-store = Le hub ne peut pas utiliser sa base en ce moment. Les serveurs en marche ne sont pas concernés.
 error-wrong = Quelque chose s’est mal passé
 error-reload = Rechargez la page dans un instant ; si cela persiste, prévenez les administrateurs.
 error-no-answer = Votre serveur ne répond pas
@@ -343,10 +358,10 @@ usage-servers = Serveurs
 usage-gpus = GPU
 usage-window = Ces 30 derniers jours
 gpu-hours = Heures de GPU
-gib-hours = Gio-heures de mémoire
+gib-hours = GiB-heures de mémoire
 usage-given-by = donné par
-usage-past = Serveurs passés
-usage-past-none = Aucun de vos démarrages n’est enregistré.
+usage-past = Vos demandes de ces 30 jours
+usage-past-none = Vous n’avez rien demandé pendant ce temps.
 usage-csv = En tableau (CSV)
 budget-of = { $used } sur { $limit } en { $window }
 

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use axum::http::StatusCode;
 
-use super::scene::{HOSTILE, scene, serve};
+use super::scene::{HOSTILE, heartbeat, scene, serve};
 use super::site::Site;
 use chromium::Chromium;
 
@@ -39,6 +39,7 @@ fn pages(site: &Site) -> Vec<(&'static str, &'static str, String)> {
         ("waiting", "alice", "/hub/spawn-pending/alice/big".into()),
         ("stopped", "dave", "/hub/user/dave/lab".into()),
         ("server", "alice", format!("/hub/servers/{}", id("alice", ""))),
+        ("server-gpu", "alice", format!("/hub/servers/{}", id("alice", "nets"))),
         ("server-killed", "alice", format!("/hub/servers/{}", id("alice", "fit-2"))),
         ("server-ended", "dave", format!("/hub/servers/{}", id("dave", ""))),
         ("why-placed", "alice", format!("/hub/decisions/{}", decision("alice", ""))),
@@ -73,6 +74,7 @@ async fn every_page_in_both_languages_and_themes_on_a_desk_and_on_a_phone() {
             browser.go(&format!("{home}/hub/reader?theme={theme}")).await;
             for (name, person, path) in pages(&site) {
                 let address = format!("{}{path}", addresses[person]);
+                heartbeat(&site).await;
                 for width in WIDTHS {
                     let shot = format!("{name}-{language}-{theme}-{width}");
                     browser.width(width).await;

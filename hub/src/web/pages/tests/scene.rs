@@ -2,15 +2,18 @@
 //! ports: each person has one, and is logged in there.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use axum::extract::Request;
 use axum::http::HeaderValue;
 use axum::http::header::COOKIE;
 use axum::middleware::{Next, from_fn};
-use berth_common::Reason;
 use berth_common::link::{ObservedState, StartStep};
+use berth_common::{ByteCount, Reason};
+use berth_core::Event;
+use berth_core::settings::{GpuChoice, HostSettings, Pool, Profile, Settings};
 
-use super::site::{PEOPLE, Site, cookie};
+use super::site::{PEOPLE, Site, cookie, gb};
 
 /// What somebody hostile would write wherever they may write.
 pub const HOSTILE: &str = "<script>window.hacked=1</script><img src=x onerror=\"window.hacked=1\">";
@@ -28,6 +31,11 @@ pub async fn scene() -> Site {
             .await;
     }
     site.post("alice", "/hub/spawn/alice", "profile=cpu&memory=8G&name=big").await;
+    site.uses("alice", "", gb(3)).await;
+    site.uses("alice", "", gb(1)).await;
+    add_gpus(&site).await;
+    site.post("alice", "/hub/spawn/alice", "profile=two-gpus&memory=8G&gpus=2&name=nets").await;
+    site.run("alice", "nets").await;
     let steps = [StartStep::Image, StartStep::Spaces, StartStep::Container];
     site.reach("carol", "", &steps, ObservedState::Created).await;
     site.reach("carol", "fit-2", &[StartStep::Image], ObservedState::Created).await;
@@ -39,6 +47,34 @@ pub async fn scene() -> Site {
     site.post("alice", "/hub/token", "note=%3Cscript%3Ewindow.hacked=1%3C/script%3E&days=7").await;
     site.open_all();
     site
+}
+
+/// A host with two GPUs, and a profile that gives one or both.
+async fn add_gpus(site: &Site) {
+    let mut settings = Settings::clone(&site.hub.fleet.fleet().settings);
+    let cpu = settings.profiles["cpu"].clone();
+    let host = settings.hosts[&"wn1".parse().unwrap()].clone();
+    settings.version += 1;
+    settings.pools.insert("k80".into(), Pool::default());
+    settings.hosts.insert("gpu1".parse().unwrap(), HostSettings { pool: "k80".into(), ..host });
+    let gpus = GpuChoice {
+        default: 1,
+        max: 2,
+        share_milli: 1000,
+        models: Vec::new(),
+        memory: ByteCount::ZERO,
+    };
+    let profile = Profile {
+        title: "Two GPUs".into(),
+        use_case: "Larger networks".into(),
+        pool: "k80".into(),
+        gpus: Some(gpus),
+        default: false,
+        ..cpu
+    };
+    settings.profiles.insert("two-gpus".into(), profile);
+    site.hub.fleet.send(Event::SettingsChanged(Arc::new(settings))).await;
+    site.report("gpu1", Ok(Vec::new())).await;
 }
 
 /// Serves the pages; the addresses by person, `nobody` is logged in nowhere, and
@@ -55,7 +91,7 @@ pub async fn serve(site: &Site) -> BTreeMap<&'static str, String> {
             request.headers_mut().append(COOKIE, session);
             next.run(request)
         });
-        let router = crate::web::router(std::sync::Arc::clone(&site.hub)).layer(log_in);
+        let router = crate::web::router(Arc::clone(&site.hub)).layer(log_in);
         tokio::spawn(async move { axum::serve(listener, router).await });
     }
     addresses
@@ -63,7 +99,7 @@ pub async fn serve(site: &Site) -> BTreeMap<&'static str, String> {
 
 /// The hosts that live report once more.
 pub async fn heartbeat(site: &Site) {
-    for host in ["wn1", "wn2", "wn9"] {
+    for host in ["wn1", "wn2", "wn9", "gpu1"] {
         let fleet = site.hub.fleet.fleet();
         let heard = fleet.hosts[&host.parse().unwrap()].heard.as_ref().unwrap();
         let seen = heard.observed.values().cloned().collect();
