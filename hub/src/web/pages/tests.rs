@@ -468,6 +468,33 @@ async fn cards_show_gpus_and_the_highest_use() {
 }
 
 #[tokio::test]
+async fn who_waits_for_a_gpu_is_offered_a_server_without_one() {
+    let site = scene::scene().await;
+    let page = site.get("dave", "/hub/spawn-pending/dave/net").await;
+    let text = page.text();
+    for fact in ["All suitable GPUs are in use.", "Take a server without GPU meanwhile"] {
+        assert!(text.contains(fact), "{fact:?} is missing:\n{text}");
+    }
+    assert!(page.body.contains("href=\"/hub/spawn?opt-profile=cpu\""), "{}", page.body);
+    let other = site.get("alice", "/hub/spawn-pending/alice/big").await.text();
+    assert!(!other.contains("without GPU"), "{other}");
+}
+
+#[tokio::test]
+async fn a_start_says_how_long_it_usually_takes() {
+    let site = Site::new().await;
+    for name in ["a", "b", "c", "d"] {
+        site.post("alice", "/hub/spawn/alice", &format!("memory=512M&name={name}")).await;
+        let before = site.get("alice", &format!("/hub/spawn-pending/alice/{name}")).await.text();
+        assert!(!before.contains("usually takes"), "too few are known: {before}");
+        site.run("alice", name).await;
+    }
+    site.post("bob", "/hub/spawn/bob", "memory=512M").await;
+    let text = site.get("bob", "/hub/spawn-pending/bob").await.text();
+    assert!(text.contains("Such a start usually takes "), "{text}");
+}
+
+#[tokio::test]
 async fn a_forecast_says_what_a_choice_would_mean_and_starts_nothing() {
     let site = Site::new().await;
     let ask = |query: &str| format!("/hub/forecast/alice?profile=cpu&image=py&{query}");

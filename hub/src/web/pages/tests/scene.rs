@@ -13,6 +13,11 @@ use berth_common::{ByteCount, Reason};
 use berth_core::Event;
 use berth_core::settings::{GpuChoice, HostSettings, Pool, Profile, Settings};
 
+use hyper::server::conn::http1;
+use hyper_util::rt::TokioIo;
+use hyper_util::service::TowerToHyperService;
+use tokio::task::{JoinHandle, JoinSet};
+
 use super::site::{PEOPLE, Site, cookie, gb};
 
 /// What somebody hostile would write wherever they may write.
@@ -36,6 +41,7 @@ pub async fn scene() -> Site {
     add_gpus(&site).await;
     site.post("alice", "/hub/spawn/alice", "profile=two-gpus&memory=8G&gpus=2&name=nets").await;
     site.run("alice", "nets").await;
+    site.post("dave", "/hub/spawn/dave", "profile=two-gpus&memory=2G&name=net").await;
     let steps = [StartStep::Image, StartStep::Spaces, StartStep::Container];
     site.reach("carol", "", &steps, ObservedState::Created).await;
     site.reach("carol", "fit-2", &[StartStep::Image], ObservedState::Created).await;
@@ -82,19 +88,48 @@ async fn add_gpus(site: &Site) {
 pub async fn serve(site: &Site) -> BTreeMap<&'static str, String> {
     let mut addresses = BTreeMap::new();
     for person in PEOPLE.into_iter().chain(["nobody", "newcomer"]) {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        addresses.insert(person, format!("http://{}", listener.local_addr().unwrap()));
-        let session = cookie(person);
+        let port = Port::open(site, person, "127.0.0.1:0").await;
+        addresses.insert(person, format!("http://{}", port.address));
+    }
+    addresses
+}
+
+/// One person's pages on a port of their own; closed only by [`Port::close`].
+pub struct Port {
+    /// Name and port.
+    pub address: String,
+    task: JoinHandle<()>,
+}
+
+impl Port {
+    /// Serves them at an address; port 0 is any free one.
+    pub async fn open(site: &Site, person: &str, address: &str) -> Self {
+        let listener = tokio::net::TcpListener::bind(address).await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let session = HeaderValue::from_str(&cookie(person)).unwrap();
         let log_in = from_fn(move |mut request: Request, next: Next| {
             // Beside the cookies that the browser keeps, such as the reader's language.
-            let session = HeaderValue::from_str(&session).unwrap();
-            request.headers_mut().append(COOKIE, session);
+            request.headers_mut().append(COOKIE, session.clone());
             next.run(request)
         });
         let router = crate::web::router(Arc::clone(&site.hub)).layer(log_in);
-        tokio::spawn(async move { axum::serve(listener, router).await });
+        let task = tokio::spawn(async move {
+            let mut connections = JoinSet::new();
+            while let Ok((stream, _)) = listener.accept().await {
+                let service = TowerToHyperService::new(router.clone());
+                let http = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+                connections.spawn(async move { drop(http.await) });
+            }
+        });
+        Self { address, task }
     }
-    addresses
+
+    /// Ends it with all its connections, as the death of a hub does.
+    pub async fn close(self) -> String {
+        self.task.abort();
+        let _ = self.task.await;
+        self.address
+    }
 }
 
 /// The hosts that live report once more.
