@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use berth_agent_sys::machine;
 use berth_common::link::Watch;
-use berth_common::{BootId, Epoch, Incarnation};
+use berth_common::{BootId, Epoch, HostId, Incarnation};
 use berth_process::file::{self, FileError};
 use tokio::sync::{mpsc, watch};
 
 use crate::config::{self, Config, ConfigError, HubAddress};
 use crate::driver::{self, Input, Outlets};
+use crate::fake;
+use crate::fake::inventory::Inventory;
 use crate::gpu::Gpus;
 use crate::gpu::nvml::Library;
 use crate::health;
@@ -54,6 +56,12 @@ pub enum CommandError {
              look into the backup, or write the number that the hub's log tells"
     )]
     Epoch(String),
+    /// A fake host can only be the one of the configuration.
+    #[error("{0} has no host {1}; add it there, or put [agent] name right")]
+    NotInInventory(String, HostId),
+    /// A fake host cannot join.
+    #[error("{0} has no certificates and no join token; make one: berth host add {0} -q")]
+    NoToken(HostId),
     /// Two would pull at the same containers.
     #[error("another berth-agent runs with the state folder {0}")]
     Twice(String),
@@ -108,13 +116,34 @@ pub fn run(file: &Path) -> Result<(), CommandError> {
     runtime()?.block_on(agent(config, docker))
 }
 
+/// `berth-agent run --runtime fake`: this host as a fake one.
+///
+/// # Errors
+/// When the host is not ready for an agent, or the inventory does not know it.
+pub fn run_fake(file: &Path, inventory: &Path) -> Result<(), CommandError> {
+    let config = Arc::new(config::read(file)?);
+    let all = Inventory::read(inventory)?;
+    let name = &config.agent.name;
+    let has = all.of(name).cloned().ok_or_else(|| {
+        CommandError::NotInInventory(inventory.display().to_string(), name.clone())
+    })?;
+    runtime()?.block_on(async {
+        let _only_one = lock(&config.agent.state)?;
+        tokio::select! {
+            lived = fake::host::live(config.clone(), has, all.nature) => lived?,
+            result = berth_process::signal::asked_to_end() => result?,
+        }
+        Ok(())
+    })
+}
+
 /// The agent on any engine.
 ///
 /// # Errors
 /// When the host is not ready for an agent.
 pub async fn agent<R: Runtime>(config: Arc<Config>, runtime: R) -> Result<(), CommandError> {
     let credential = identity::link_credential(&config)?;
-    let _only_one = lock(&config)?;
+    let _only_one = lock(&config.agent.state)?;
     file::make_folder(&config.agent.run, 0o755)?;
     let boot: BootId = machine::boot_id()?.parse().map_err(std::io::Error::other)?;
     let gpus = match &config.gpus {
@@ -173,13 +202,13 @@ pub fn check_file(file: &Path) -> Result<(), CommandError> {
 }
 
 /// Held for as long as the agent lives; the kernel lets go of it however the agent ends.
-fn lock(config: &Config) -> Result<std::fs::File, CommandError> {
-    let path = config.agent.state.join("agent.lock");
+pub(crate) fn lock(state: &Path) -> Result<std::fs::File, CommandError> {
+    let path = state.join("agent.lock");
     let file =
         std::fs::File::create(&path).map_err(|source| FileError::new("make", &path, source))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(_) => Err(CommandError::Twice(config.agent.state.display().to_string())),
+        Err(_) => Err(CommandError::Twice(state.display().to_string())),
     }
 }
 
@@ -189,7 +218,7 @@ async fn watch_engine<R: Runtime>(work: Arc<Workplace<R>>) {
     work.runtime.changes(wake).await;
 }
 
-fn saved_epoch(config: &Config) -> Result<Epoch, CommandError> {
+pub(crate) fn saved_epoch(config: &Config) -> Result<Epoch, CommandError> {
     let path = Folder::new(config).epoch();
     let Some(text) = file::read_if_there(&path)? else { return Ok(Epoch(0)) };
     let number = text.trim().parse();

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use berth_common::{ByteCount, GpuId, HostId};
 use berth_process::file::{self, FileError};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 
 /// Where the file is unless `--config` says otherwise.
@@ -234,6 +235,14 @@ pub fn read(path: &Path) -> Result<Config, ConfigError> {
 /// # Errors
 /// Says file, line and what to do.
 pub fn parse(file: &str, text: &str) -> Result<Config, ConfigError> {
+    parse_as(file, text)
+}
+
+/// The same for any file of the agent.
+///
+/// # Errors
+/// Says file, line and what to do.
+pub fn parse_as<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, ConfigError> {
     toml::from_str(text).map_err(|error| {
         let at = error.span().map_or(0, |span| span.start);
         let before = text.get(..at).unwrap_or(text);
@@ -347,7 +356,7 @@ fn default_deny_groups() -> Vec<String> {
     POWERFUL.map(str::to_owned).to_vec()
 }
 
-fn version_1<'de, D: Deserializer<'de>>(value: D) -> Result<u32, D::Error> {
+pub(crate) fn version_1<'de, D: Deserializer<'de>>(value: D) -> Result<u32, D::Error> {
     match u32::deserialize(value)? {
         1 => Ok(1),
         other => Err(serde::de::Error::custom(format!(
@@ -356,7 +365,7 @@ fn version_1<'de, D: Deserializer<'de>>(value: D) -> Result<u32, D::Error> {
     }
 }
 
-fn checked<'de, D: Deserializer<'de>, T>(value: D) -> Result<T, D::Error>
+pub(crate) fn checked<'de, D: Deserializer<'de>, T>(value: D) -> Result<T, D::Error>
 where
     T: std::str::FromStr,
     T::Err: std::fmt::Display,

@@ -14,12 +14,13 @@ use tokio::time::{Instant, MissedTickBehavior, sleep_until};
 
 use crate::gpu::picture::{Holder, Holders};
 use crate::identity::Folder;
+use crate::kernels::Watched;
 use crate::link::LinkState;
 use crate::mem;
 use crate::meter::{Meter, Meters};
 use crate::perform::{Workplace, perform};
 use crate::readiness::{self, Asked};
-use crate::reconcile::{Container, Ignored, Keeper, Look, Operation, Outcome, Remains, Unanswered};
+use crate::reconcile::{Container, Ignored, Keeper, Listening, Look, Operation, Outcome, Remains};
 use crate::report;
 use crate::runtime::{EngineFacts, Runtime};
 use crate::tunnel::feed::Feed;
@@ -32,6 +33,9 @@ const FRESH: Duration = Duration::from_millis(50);
 
 /// What the servers use is looked at so often.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Notebook servers are asked for their kernels so often.
+const KERNELS_EVERY: Duration = Duration::from_secs(30);
 
 /// Versions and images change seldom.
 const FACTS_EVERY: Duration = Duration::from_secs(30);
@@ -100,6 +104,7 @@ struct Driver<R> {
     asked: Asked,
     /// The containers that are being asked whether they answer.
     asking: BTreeMap<String, AbortHandle>,
+    kernels: Watched,
     published: Option<Report>,
     publish_at: Option<Instant>,
 }
@@ -142,6 +147,7 @@ pub async fn run<R: Runtime>(
         unexplained: Vec::new(),
         asked: Asked::default(),
         asking: BTreeMap::new(),
+        kernels: Watched::new(KERNELS_EVERY),
         published: None,
         publish_at: None,
     };
@@ -192,7 +198,10 @@ impl<R: Runtime> Driver<R> {
             }
             Input::Facts(Err(_)) => self.facts.engine_version.clear(),
             Input::Measured(look, measured) => {
-                let (meter, meters) = *measured;
+                let (meter, mut meters) = *measured;
+                for one in meters.servers.values_mut() {
+                    one.usage.kernels = self.kernels.of(&one.container);
+                }
                 self.keeper.measured(look, &meters.servers);
                 self.meter = Some(meter);
                 self.log_kills(&meters);
@@ -361,6 +370,7 @@ impl<R: Runtime> Driver<R> {
             });
         }
         self.ask_the_silent();
+        self.kernels.follow(&self.work.runtime, self.keeper.answering());
         self.work.gpus.hold(holders(&self.keeper));
         let report = self.report();
         if self.publish_at.is_none()
@@ -381,7 +391,7 @@ impl<R: Runtime> Driver<R> {
             }
             still
         });
-        for Unanswered { server, container, address, prefix } in silent.clone() {
+        for Listening { server, container, address, prefix } in silent.clone() {
             if self.asking.contains_key(&container) {
                 continue;
             }

@@ -1,5 +1,7 @@
-//! A container engine made of memory: for tests, demos, and trials with a thousand hosts in one
-//! process. Its containers answer, all at one address.
+//! What is not there. [`FakeEngine`] is a container engine for tests of the real agent; its
+//! containers answer, all at one address. [`host`] is a whole host, for demos and for trials with a
+//! thousand hosts in one process ([`swarm`]): what it has is said by an [`inventory`], and its
+//! servers behave by [`nature`].
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -14,6 +16,12 @@ use tokio::sync::watch;
 
 use crate::reconcile::{Container, ContainerState, Outcome, Remains};
 use crate::runtime::{EngineFacts, Network, Plan, Runtime};
+
+pub mod engine;
+pub mod host;
+pub mod inventory;
+pub mod nature;
+pub mod swarm;
 
 /// One host's engine. Clones are the same engine.
 #[derive(Debug, Clone)]

@@ -5,6 +5,7 @@
 //! the agent's one task, [`reconcile`] its whole thought.
 
 pub mod account;
+pub mod activity;
 pub mod cgroup;
 pub mod command;
 pub mod config;
@@ -14,6 +15,7 @@ pub mod gpu;
 pub mod health;
 pub mod helper;
 pub mod identity;
+pub mod kernels;
 pub mod link;
 pub mod mem;
 pub mod meter;

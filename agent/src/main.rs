@@ -5,8 +5,9 @@ use std::process::ExitCode;
 
 use berth_agent::command::{self, CommandError};
 use berth_agent::config::{DEFAULT_FILE, HubAddress};
+use berth_agent::fake::swarm;
 use berth_common::GpuId;
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 
 /// The agent of a host: runs the notebook servers that the hub asks for.
 #[derive(Debug, Parser)]
@@ -19,10 +20,42 @@ struct Arguments {
     command: Command,
 }
 
+/// What runs the servers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Runtime {
+    /// The Docker Engine of this host.
+    Docker,
+    /// Nothing: a host for demos and trials.
+    Fake,
+}
+
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the agent.
-    Run,
+    Run {
+        /// What runs the servers.
+        #[arg(long, value_enum, default_value_t = Runtime::Docker)]
+        runtime: Runtime,
+        /// What a fake host has, and how its servers behave.
+        #[arg(long, value_name = "FILE", required_if_eq("runtime", "fake"))]
+        inventory: Option<PathBuf>,
+    },
+    /// Run all fake hosts of an inventory in this process: to try a hub out, or to measure it.
+    Swarm {
+        /// What the hosts have, and how their servers behave.
+        #[arg(long, value_name = "FILE")]
+        inventory: PathBuf,
+        /// The hub's link address.
+        #[arg(long, value_name = "HOST:PORT")]
+        hub: HubAddress,
+        /// Where keys, certificates and what runs are kept, a folder a host.
+        #[arg(long, value_name = "FOLDER")]
+        state: PathBuf,
+        /// A line `HOST TOKEN` for each host that has not joined yet, as `berth host add` makes
+        /// them.
+        #[arg(long, value_name = "FILE")]
+        tokens: Option<PathBuf>,
+    },
     /// Get this host's certificates with a join token from the hub.
     Join {
         /// berth1.HASH.ID.SECRET, used once; `-` reads it from standard input.
@@ -72,7 +105,13 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let file = &arguments.config;
     let result = match arguments.command {
-        Command::Run => command::run(file),
+        Command::Run { runtime: Runtime::Docker, .. } => command::run(file),
+        Command::Run { runtime: Runtime::Fake, inventory } => {
+            command::run_fake(file, &inventory.unwrap_or_default())
+        }
+        Command::Swarm { inventory, hub, state, tokens } => {
+            swarm::run(&inventory, &hub, &state, tokens.as_deref())
+        }
         Command::Join { token, hub } => {
             read_token(token).and_then(|token| command::join(file, &token, hub))
         }

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use berth_common::link::{Kill, Usage, Victim};
 use berth_common::{ByteCount, ServerId, Timestamp};
 
+use crate::activity::Activity;
 use crate::cgroup::{Cgroup, Reading};
 use crate::mem::{self, HostMemory};
 use crate::reconcile::Measured;
@@ -54,7 +55,7 @@ impl Meter {
     /// Takes a container up whose main process is this one. Nothing happens if that is gone.
     pub fn take_up(&mut self, server: &ServerId, container: &str, pid: u32) {
         if let Some(cgroup) = Cgroup::of_process(pid) {
-            let entry = Container::new(server.clone(), cgroup);
+            let entry = Container::new(server.clone(), cgroup, pid);
             self.containers.insert(container.to_owned(), entry);
         }
     }
@@ -97,6 +98,9 @@ impl Meter {
 struct Container {
     server: ServerId,
     cgroup: Cgroup,
+    /// Its main process.
+    main: u32,
+    activity: Activity,
     /// It was read at least once.
     seen: bool,
     last: Reading,
@@ -112,10 +116,12 @@ struct Container {
 }
 
 impl Container {
-    fn new(server: ServerId, cgroup: Cgroup) -> Self {
+    fn new(server: ServerId, cgroup: Cgroup, main: u32) -> Self {
         Self {
             server,
             cgroup,
+            main,
+            activity: Activity::default(),
             seen: false,
             last: Reading::default(),
             noted: 0,
@@ -131,6 +137,9 @@ impl Container {
     fn look(&mut self, now: Timestamp, turn: bool, buffer: &mut String) {
         let Ok(reading) = self.cgroup.read(buffer) else { return };
         self.take(now, reading);
+        if turn {
+            self.activity.look(now, self.main, &self.cgroup.processes());
+        }
         // After a kill the list must stay as it was before: who is missing was killed.
         let near = reading.limit.is_some_and(|limit| {
             u128::from(reading.working_set.0) * 100 >= u128::from(limit.0) * NEAR
@@ -215,6 +224,10 @@ impl Container {
                 memory_highest: self.highest,
                 cpu_us: self.last.cpu_us,
                 cpu_milli,
+                network_bytes_s: self.activity.bytes_s(),
+                terminals: self.activity.terminals(),
+                // Who asks the notebook servers adds it.
+                kernels: None,
             },
             limit: self.last.limit,
             largest: self.processes.largest(),
@@ -235,7 +248,7 @@ mod tests {
     fn container() -> Container {
         // This process has a cgroup wherever there are some; what it says is not read here.
         let cgroup = Cgroup::at("/nonexistent".into());
-        Container::new(ServerId::from_random(1), cgroup)
+        Container::new(ServerId::from_random(1), cgroup, 0)
     }
 
     fn reading(used: u64, cpu_us: u64, oom_kills: u64) -> Reading {

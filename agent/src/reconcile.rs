@@ -20,8 +20,8 @@ mod words;
 
 use server::Server;
 pub use words::{
-    Act, Container, ContainerState, Look, Measured, Operation, Outcome, Remains, Step, TunnelEntry,
-    Unanswered,
+    Act, Container, ContainerState, Listening, Look, Measured, Operation, Outcome, Remains, Step,
+    TunnelEntry,
 };
 
 /// and has been seen to need 40 s with a cold, busy NFS.
@@ -386,12 +386,21 @@ impl Keeper {
     }
 
     /// The servers that run and have not answered yet.
-    pub fn unanswered(&self) -> Vec<Unanswered> {
-        let silent = self.servers.iter().filter(|(_, known)| !known.ready);
-        silent
+    pub fn unanswered(&self) -> Vec<Listening> {
+        self.listening(false)
+    }
+
+    /// The servers that run and have answered: whose kernels can be asked for.
+    pub fn answering(&self) -> Vec<Listening> {
+        self.listening(true)
+    }
+
+    fn listening(&self, ready: bool) -> Vec<Listening> {
+        let servers = self.servers.iter().filter(|(_, known)| known.ready == ready);
+        servers
             .filter_map(|(server, known)| {
                 let (container, address) = known.listening()?;
-                Some(Unanswered {
+                Some(Listening {
                     server: server.clone(),
                     container: container.id.clone(),
                     address,

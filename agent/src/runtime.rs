@@ -119,6 +119,11 @@ pub trait Runtime: Clone + Send + Sync + 'static {
     fn examine(&self, container: &str) -> impl Future<Output = Outcome> + Send;
     /// Its main process on the host.
     fn process(&self, container: &str) -> impl Future<Output = Option<u32>> + Send;
+    /// The token by which the server in it speaks to the hub, and may itself be asked; `None`: it
+    /// has none that is known.
+    fn token(&self, _container: &str) -> impl Future<Output = Option<String>> + Send {
+        std::future::ready(None)
+    }
     /// The engine itself.
     fn facts(&self) -> impl Future<Output = Result<EngineFacts, String>> + Send;
     /// Calls `wake` whenever something may have changed, for ever. Wake-ups carry no facts.

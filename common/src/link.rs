@@ -183,6 +183,34 @@ pub struct Usage {
     pub cpu_us: u64,
     /// Thousandths of a processor over the last ten seconds.
     pub cpu_milli: u32,
+    /// Bytes a second over the last ten seconds, both ways, through its network and to and from
+    /// storage, which on many sites is a network too. `None`: not known.
+    #[serde(default)]
+    pub network_bytes_s: Option<u64>,
+    /// Its terminals, as the kernel shows them; `None`: not known.
+    #[serde(default)]
+    pub terminals: Option<Terminals>,
+    /// Its kernels, as the notebook server lists them; `None`: it does not, or was not asked yet.
+    #[serde(default)]
+    pub kernels: Option<Kernels>,
+}
+
+/// The terminals of a server.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Terminals {
+    /// Those that are open.
+    pub open: u32,
+    /// Those whose foreground program used the processor or moved data in the last ten seconds.
+    pub working: u32,
+}
+
+/// The kernels of a server.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kernels {
+    /// Those that compute, wait in a cell, or stand in the debugger.
+    pub busy: u32,
+    /// The time since any of them last said something; `None`: there is none.
+    pub quiet_ms: Option<u64>,
 }
 
 /// A host's refusal to change a container's limit.

@@ -47,6 +47,7 @@ reasons! {
     RefusedAccountUnknown "refused.account.unknown" "This account is not known here." "Ask the administrators to create it.";
     RefusedAccountInvalid "refused.account.invalid" "This account is not valid at the moment." "Ask the people who manage accounts at your site.";
     RefusedAccountUnavailable "refused.account.unavailable" "Nobody can say at the moment whether this account is valid." "Try again in a few minutes; the administrators see this too.";
+    RefusedRestoring "refused.restoring" "The hub was restored from a backup and does not know yet what runs." "Try again in a minute; what runs goes on.";
     RefusedDenied "refused.access.denied" "This account may not start servers here." "Ask the contact of your group.";
     RefusedProfile "refused.profile.unknown" "There is no such profile or choice." "Choose one of the profiles on the New server page.";
     RefusedAccess "refused.access.profile" "This profile is given to certain people only." "Ask for access, or choose another profile.";

@@ -23,6 +23,7 @@ mod profiles;
 mod quotas;
 pub mod roles;
 pub mod secret;
+pub mod services;
 mod sources;
 mod trainings;
 mod value;
@@ -49,6 +50,8 @@ pub struct Config {
     pub hub: HubConfig,
     /// How people log in, and whose word counts for their accounts.
     pub people: People,
+    /// Programs beside the notebooks.
+    pub services: services::Services,
 }
 
 /// How people log in, and whose word counts for their accounts.
@@ -131,18 +134,19 @@ fn understand(sources: Sources, now: Timestamp) -> Result<(Config, Diagnostics),
     trainings::take(&mut draft);
     let directory = directory::take(&mut draft);
     lifecycle::take(&mut draft);
+    services::take(&mut draft);
     let roles = roles::take(&mut draft);
     draft.check_names();
     if draft.sources.are_whole() {
         checks::check(&mut draft);
     }
-    let mut settings = draft.settings;
+    let (mut settings, services) = (draft.settings, draft.services);
     settings.version = version::number(&settings);
     let diagnostics = draft.sources.into_diagnostics();
     match hub {
         Some((hub, login)) if !diagnostics.has_errors() => {
             let people = People { login, directory, roles };
-            Ok((Config { settings, hub, people }, diagnostics))
+            Ok((Config { settings, hub, people, services }, diagnostics))
         }
         _ => Err(diagnostics),
     }

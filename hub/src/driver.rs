@@ -142,6 +142,7 @@ fn restore(
     fleet.lives = Lives::of(lives);
     fleet.waits = Waits::of(waits);
     fleet.rolling = storage.read(berth_store::Reader::rolling)?.map(Arc::new);
+    fleet.restored = storage.read(berth_store::Reader::restored)?.map(Arc::new);
     Ok(fleet)
 }
 
@@ -228,6 +229,7 @@ impl Driver {
         self.fleet.lives = Lives::of(lives);
         self.fleet.waits = Waits::of(waits);
         self.fleet.rolling = storage.read(berth_store::Reader::rolling)?.map(Arc::new);
+        self.fleet.restored = storage.read(berth_store::Reader::restored)?.map(Arc::new);
         self.publish.send_replace(Arc::new(self.fleet.clone()));
         Ok(())
     }

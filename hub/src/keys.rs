@@ -14,6 +14,8 @@ use sha2::{Digest, Sha256};
 
 /// Marks our server tokens, so that one found in a log is known for what it is.
 const SERVER_TOKEN_PREFIX: &str = "berth_srv_";
+/// Marks the tokens of services that the hub starts.
+const SERVICE_TOKEN_PREFIX: &str = "berth_svc_";
 /// Bytes of the authentication code kept: 24 of 32 keep a token under JupyterHub's 64 characters.
 const CODE_LENGTH: usize = 24;
 
@@ -79,6 +81,16 @@ impl Keys {
         let (id, generation) = body.split_at(8);
         let number = |half: &[u8]| half.try_into().map(u64::from_be_bytes).ok();
         Some((ServerId::from_random(number(id)?), Generation(number(generation)?)))
+    }
+
+    /// The token of a service that the hub starts and for which the site has written none: the same
+    /// after a restart, so that nothing hangs on who starts first.
+    pub fn service_token(&self, service: &str) -> String {
+        let mut code = self.server_tokens.clone();
+        code.update(b"service-token");
+        code.update(service.as_bytes());
+        let code = code.finalize().into_bytes();
+        format!("{SERVICE_TOKEN_PREFIX}{}", URL_SAFE_NO_PAD.encode(&code[..CODE_LENGTH]))
     }
 
     /// Ties what a provider's login carries back to the browser that began it: without a row, so

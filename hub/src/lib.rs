@@ -4,6 +4,7 @@
 
 pub mod actions;
 pub mod auth;
+pub mod backup;
 pub mod ca;
 pub mod config;
 pub mod directory;
@@ -19,6 +20,7 @@ pub mod plan;
 pub mod reload;
 pub mod routes;
 pub mod serve;
+pub mod services;
 pub mod site;
 pub mod spec;
 pub mod storage;

@@ -9,6 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use berth_common::{Generation, ServerId, Timestamp};
+use berth_core::fleet::Leaving;
+use berth_core::fleet::leaving::WHAT_TO_DO;
 use berth_core::life::Told;
 use berth_core::settings::{Channel, Zone};
 use berth_core::{Event, Fleet, Reason, Server};
@@ -106,7 +108,12 @@ fn owed(fleet: &Fleet) -> Vec<Letter> {
         let asked = life.and_then(|life| life.gpu.asked);
         owed.into_iter().map(move |told| letter(fleet, server, told, asked == Some(told)))
     });
-    letters.collect()
+    // Also to those whose server does not answer yet.
+    let leaving = fleet.servers.values().filter_map(|server| {
+        let leaving = fleet.leaving(server).filter(|leaving| !leaving.told.mailed)?;
+        Some(leave(fleet, server, &leaving))
+    });
+    letters.chain(leaving).collect()
 }
 
 fn letter(fleet: &Fleet, server: &Server, told: Told, is_question: bool) -> Letter {
@@ -129,6 +136,25 @@ fn letter(fleet: &Fleet, server: &Server, told: Told, is_question: bool) -> Lett
         profile = server.ask.profile,
     );
     let warning = (server.id.clone(), server.generation, told.at);
+    Letter { warning, owner: server.owner.to_string(), subject, text }
+}
+
+/// The mail about a host that is emptied.
+fn leave(fleet: &Fleet, server: &Server, leaving: &Leaving<'_>) -> Letter {
+    let zone = fleet.settings.lifecycle.warn.quiet.as_ref().map(|quiet| &quiet.zone);
+    let title = words::server_title(&server.name);
+    let subject = match leaving.stops_at() {
+        Some(stop) => format!("\"{title}\" will be stopped on {}", wall(stop, zone)),
+        None => format!("The host of \"{title}\" is being emptied"),
+    };
+    let text = format!(
+        "Your notebook server \"{title}\" ({profile}) runs on a host that is being emptied.\n\n\
+         {sentence}\n\n{WHAT_TO_DO}\n\nIt was ordered by {who}. The server's page:\n",
+        profile = server.ask.profile,
+        sentence = leaving.sentence(|at| wall(at, zone)),
+        who = leaving.order.who,
+    );
+    let warning = (server.id.clone(), server.generation, leaving.told.newest);
     Letter { warning, owner: server.owner.to_string(), subject, text }
 }
 

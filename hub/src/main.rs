@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use berth_common::HostId;
+use berth_hub::backup::{self, Restore};
 use berth_hub::config::{self, Candidate};
 use clap::{Parser, Subcommand};
 
@@ -31,6 +33,30 @@ enum Command {
     Config {
         #[command(subcommand)]
         command: ConfigCommand,
+    },
+    /// Write a backup of the hub's state into one file, also while the hub runs. Whoever can read
+    /// that file can speak for the hub.
+    Backup {
+        /// The file to be made.
+        file: PathBuf,
+        /// The state folder, as `state` in hub.toml says.
+        #[arg(long, value_name = "FOLDER", default_value = "/var/lib/berth")]
+        state: PathBuf,
+    },
+    /// Put a backup in the place of the hub's state. The hub must be stopped. Servers that run go
+    /// on; nothing is started until every host has told what it runs.
+    Restore {
+        /// The file that `berth-hub backup` made.
+        file: PathBuf,
+        /// The state folder, as `state` in hub.toml says.
+        #[arg(long, value_name = "FOLDER", default_value = "/var/lib/berth")]
+        state: PathBuf,
+        /// Put a store that is there aside.
+        #[arg(long)]
+        replace: bool,
+        /// A host that is gone for good: do not wait for it. May be given several times.
+        #[arg(long, value_name = "HOST")]
+        without: Vec<HostId>,
     },
     /// Print every series of /hub/metrics as a Markdown table.
     Metrics,
@@ -87,6 +113,25 @@ async fn run() -> ExitCode {
         Command::Config { command: ConfigCommand::Check { config, with_file } } => {
             check(&config, with_file.as_deref())
         }
+        Command::Backup { file, state } => {
+            match backup::back_up(&state, &file, berth_process::clock::now()) {
+                Ok(()) => {
+                    println!("{} holds the hub's state and keys: keep it secret", file.display());
+                    ExitCode::SUCCESS
+                }
+                Err(error) => fail(&error),
+            }
+        }
+        Command::Restore { file, state, replace, without } => {
+            let wish = Restore { backup: &file, state: &state, replace, without };
+            match backup::restore(&wish, berth_process::clock::now()) {
+                Ok(done) => {
+                    tell(&done);
+                    ExitCode::SUCCESS
+                }
+                Err(error) => fail(&error),
+            }
+        }
         Command::Metrics => match berth_hub::metrics::all_series() {
             Ok(all) => {
                 println!("| Series | Labels | Meaning |\n|---|---|---|");
@@ -127,6 +172,18 @@ fn check(folder: &Path, with_file: Option<&str>) -> ExitCode {
         Some(_) => println!("nothing speaks against putting it in place"),
     }
     ExitCode::SUCCESS
+}
+
+fn tell(done: &backup::Done) {
+    println!("restored the state of {}; {} servers ran then", done.taken, done.placed);
+    if let Some(aside) = &done.aside {
+        println!("the former store is {}", aside.display());
+    }
+    println!(
+        "Start berth-hub. It starts no server before every host of hosts.d has told what it runs;\n\
+         take a host that is gone for good out of hosts.d. What was changed after the backup is\n\
+         forgotten, also tokens that were revoked: look at `berth token list` and `berth user list`."
+    );
 }
 
 fn fail(error: &anyhow::Error) -> ExitCode {

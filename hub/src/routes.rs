@@ -23,6 +23,7 @@ use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
 use crate::keys::hash;
+use crate::services;
 use crate::site::Hub;
 use crate::storage::StorageError;
 
@@ -60,7 +61,8 @@ enum ProxyError {
 /// store, where everything that ends a session or token leaves a row.
 pub async fn keep(hub: Arc<Hub>, mut revoked: mpsc::UnboundedReceiver<Vec<u8>>) {
     let mut fleet = hub.fleet.watch();
-    let mut told: Option<BTreeMap<String, Route>> = None;
+    let mut services = hub.services.routes();
+    let mut told: Option<Wanted> = None;
     // A hub that died may not have said that these ended.
     let mut owed = ended_server_tokens(&hub);
     let mut seq = 0_u64;
@@ -71,13 +73,16 @@ pub async fn keep(hub: Arc<Hub>, mut revoked: mpsc::UnboundedReceiver<Vec<u8>>) 
     loop {
         // What is taken back comes first: nobody may come in by a route that is told next.
         let mut done = revoke(&hub, &mut owed).await;
-        let wanted = routes(&fleet.borrow_and_update().clone());
+        let wanted = Wanted {
+            servers: routes(&fleet.borrow_and_update().clone()),
+            services: services.borrow_and_update().clone(),
+        };
         if told.as_ref() != Some(&wanted) {
             seq = seq.saturating_add(1);
             match bring_in_line(&hub, told.as_ref(), &wanted, seq).await {
                 Ok(()) => {
-                    let confirmed =
-                        wanted.iter().map(|(path, route)| (path.clone(), route.generation));
+                    let servers = wanted.servers.iter();
+                    let confirmed = servers.map(|(path, route)| (path.clone(), route.generation));
                     hub.routed.send_replace(confirmed.collect());
                     told = Some(wanted);
                 }
@@ -99,6 +104,7 @@ pub async fn keep(hub: Arc<Hub>, mut revoked: mpsc::UnboundedReceiver<Vec<u8>>) 
         loop {
             tokio::select! {
                 changed = fleet.changed() => if changed.is_err() { return },
+                changed = services.changed() => if changed.is_err() { return },
                 hash = revoked.recv() => match hash {
                     Some(hash) => owed.push(hash),
                     None => return,
@@ -109,6 +115,13 @@ pub async fn keep(hub: Arc<Hub>, mut revoked: mpsc::UnboundedReceiver<Vec<u8>>) 
             break;
         }
     }
+}
+
+/// All routes that the proxy should have beside its own to the hub.
+#[derive(PartialEq)]
+struct Wanted {
+    servers: BTreeMap<String, Route>,
+    services: services::Routes,
 }
 
 /// Hashes of the tokens of servers that have ended, by the last start that the hub knows of.
@@ -171,15 +184,17 @@ struct UnknownRoute {
 
 async fn bring_in_line(
     hub: &Hub,
-    told: Option<&BTreeMap<String, Route>>,
-    wanted: &BTreeMap<String, Route>,
+    told: Option<&Wanted>,
+    wanted: &Wanted,
     seq: u64,
 ) -> Result<(), ProxyError> {
     match told {
         None => {
             let epoch = hub.fleet.fleet().epoch.0;
-            let table: BTreeMap<_, _> =
-                wanted.iter().map(|(path, route)| (path, record(route, epoch))).collect();
+            let servers = wanted.servers.iter().map(|(path, route)| (path, record(route, epoch)));
+            let services =
+                wanted.services.iter().map(|(path, route)| (path, service_record(route)));
+            let table: BTreeMap<_, _> = servers.chain(services).collect();
             crash_point!("hub.routes.before_sync");
             let body = json!({ "epoch": epoch, "seq": seq, "routes": table });
             let answer = call(hub, Method::PUT, "/api/berth/routes", Some(body)).await?;
@@ -187,14 +202,25 @@ async fn bring_in_line(
             let answer: SyncAnswer = serde_json::from_slice(&answer)?;
             for unknown in answer.unknown {
                 remove_if_ended(hub, &unknown).await?;
+                remove_if_service(hub, &unknown).await?;
             }
             for gone in answer.doubtful.iter().filter(|doubtful| doubtful.host_says == "gone") {
                 remove_if_gone(hub, gone).await?;
             }
         }
         Some(told) => {
+            let Wanted { servers, services } = wanted;
             for (path, route) in
-                wanted.iter().filter(|(path, route)| told.get(*path) != Some(route))
+                services.iter().filter(|(path, it)| told.services.get(*path) != Some(it))
+            {
+                let path = format!("/api/routes{path}");
+                call(hub, Method::POST, &path, Some(service_record(route))).await?;
+            }
+            for path in told.services.keys().filter(|path| !services.contains_key(*path)) {
+                remove_service(hub, path).await?;
+            }
+            for (path, route) in
+                servers.iter().filter(|(path, route)| told.servers.get(*path) != Some(route))
             {
                 let epoch = hub.fleet.fleet().epoch.0;
                 crash_point!("hub.routes.before_add");
@@ -205,7 +231,9 @@ async fn bring_in_line(
                 added?;
                 crash_point!("hub.routes.after_add");
             }
-            for (path, route) in told.iter().filter(|(path, _)| !wanted.contains_key(*path)) {
+            for (path, route) in
+                told.servers.iter().filter(|(path, _)| !servers.contains_key(*path))
+            {
                 crash_point!("hub.routes.before_remove");
                 let begun = Instant::now();
                 let removed = remove(hub, path, route.generation.0).await;
@@ -242,6 +270,22 @@ async fn remove_if_ended(hub: &Hub, unknown: &UnknownRoute) -> Result<(), ProxyE
     Ok(())
 }
 
+/// Removes the route of a service that is no longer in the site's files: these are all in force, so
+/// that what they do not name has ended.
+async fn remove_if_service(hub: &Hub, unknown: &UnknownRoute) -> Result<(), ProxyError> {
+    if unknown.server.is_none() && unknown.path.starts_with("/services/") {
+        remove_service(hub, &unknown.path).await?;
+    }
+    Ok(())
+}
+
+async fn remove_service(hub: &Hub, path: &str) -> Result<(), ProxyError> {
+    match call(hub, Method::DELETE, &format!("/api/routes{path}"), None).await {
+        Ok(_) | Err(ProxyError::Status(StatusCode::NOT_FOUND, _)) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
 /// Removes a route whose host says that its server is gone, unless the hub itself wants that very
 /// route: then the host's report will say what is true. So a hub that does not know the server gets
 /// rid of the route too.
@@ -275,6 +319,10 @@ fn record(route: &Route, epoch: u64) -> Value {
         "user": route.user.as_str(),
         "server_name": route.name.as_str(),
     })
+}
+
+fn service_record(route: &services::Route) -> Value {
+    json!({ "target": route.target, "jupyterhub": true, "service": route.service })
 }
 
 /// The proxy's table: for activity, and for `GET /hub/api/proxy`.

@@ -21,7 +21,7 @@ use crate::keys::Keys;
 use crate::metrics::Metrics;
 use crate::site::Hub;
 use crate::storage::Storage;
-use crate::{driver, housekeeping, link, mail, reload, routes, web};
+use crate::{driver, housekeeping, link, mail, reload, routes, services, web};
 
 /// What a hub is made of, before anything listens.
 pub struct Parts {
@@ -57,6 +57,7 @@ pub async fn open(config: Config) -> anyhow::Result<Parts> {
         ca,
         revoked: revoked_in,
         metrics,
+        services: services::Shared::default(),
         routed: watch::Sender::new(BTreeMap::new()),
     };
     Ok(Parts { hub: Arc::new(hub), revoked })
@@ -89,6 +90,7 @@ pub async fn run(folder: &Path) -> anyhow::Result<()> {
     tokio::spawn(housekeeping::collect_activity(Arc::clone(&hub)));
     tokio::spawn(housekeeping::expire(Arc::clone(&hub)));
     tokio::spawn(directory::watch::watch(Arc::clone(&hub)));
+    let services = services::Keeper::start(Arc::clone(&hub));
     tokio::spawn(mail::keep(Arc::clone(&hub)));
     tokio::spawn(reload::follow(Arc::clone(&hub), folder.to_owned()));
     tracing::info!(url = addresses.public_url, listen = %addresses.listen, "hub is ready");
@@ -98,6 +100,7 @@ pub async fn run(folder: &Path) -> anyhow::Result<()> {
         ended = link::serve(hub, agents) => ended.context("link port")?,
         asked = signal::asked_to_end() => asked.context("signals")?,
     }
+    services.stop().await;
     tracing::info!("hub ends; servers, routes and agents go on without it");
     Ok(())
 }

@@ -16,6 +16,7 @@ use crate::directory::Directory;
 use crate::driver::FleetHandle;
 use crate::keys::Keys;
 use crate::metrics;
+use crate::services;
 use crate::storage::Storage;
 
 /// The hub's shared parts.
@@ -39,6 +40,8 @@ pub struct Hub {
     pub revoked: mpsc::UnboundedSender<Vec<u8>>,
     /// What is counted, for Prometheus.
     pub metrics: metrics::Shared,
+    /// The services that run here, and where the proxy finds all of them.
+    pub services: services::Shared,
     /// The routes that the proxy has confirmed, by path.
     pub routed: watch::Sender<BTreeMap<String, Generation>>,
 }

@@ -18,7 +18,8 @@ use axum::{Extension, Router, middleware};
 use crate::auth::Gate;
 use crate::site::Hub;
 use api::{
-    activity, berth, body, groups, hub as about, oauth, progress, servers, tokens, users, whoami,
+    activity, berth, body, groups, hub as about, oauth, progress, servers, services, tokens, users,
+    whoami,
 };
 
 /// Everything that the hub answers over HTTP.
@@ -61,8 +62,11 @@ fn jupyterhub() -> Router<Arc<Hub>> {
         .route("/hub/api/groups/{group}/users", post(groups::change).delete(groups::change))
         .route("/hub/api/groups/{group}/properties", put(groups::change))
         .route("/hub/api/proxy", get(about::proxy))
-        .route("/hub/api/services", get(about::services))
-        .route("/hub/api/services/{service}", get(about::service))
+        .route("/hub/api/services", get(services::list))
+        .route(
+            "/hub/api/services/{service}",
+            get(services::show).post(services::change).delete(services::change),
+        )
         .route("/hub/api/users/{user}/activity", post(activity::report))
         .route("/hub/api/users/{user}/server", servers::default_server())
         .route("/hub/api/users/{user}/server/progress", get(progress::default_server))
@@ -81,6 +85,7 @@ fn berth() -> Router<Arc<Hub>> {
         .route("/hub/api/berth/hosts/{host}/join-token", post(berth::hosts::join_token))
         .route("/hub/api/berth/hosts/{host}/explain", get(berth::room::of_host))
         .route("/hub/api/berth/hosts/{host}/intent", put(berth::intents::change))
+        .route("/hub/api/berth/drains", get(berth::drains::list))
         .route("/hub/api/berth/floor", get(berth::floor::at))
         .route("/hub/api/berth/queue", get(berth::queue::list))
         .route("/hub/api/berth/plan", post(berth::plans::hosts))

@@ -255,7 +255,7 @@ async fn an_expired_code_is_an_unknown_one() {
     let past = berth_store::OauthCode {
         user: "alice".parse().unwrap(),
         client: "jupyterhub-user-alice".into(),
-        server: (server.id.clone(), server.generation),
+        server: Some((server.id.clone(), server.generation)),
         redirect: "/user/alice/oauth_callback".into(),
         scopes: Vec::new(),
         challenge: None,

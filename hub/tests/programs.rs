@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use berth_common::{Reason, Seconds};
 use berth_core::life::Evidence;
-use berth_core::settings::{Cite, IdleRule, Lifecycle, Warn, Whose};
+use berth_core::settings::{Channel, Cite, IdleRule, Lifecycle, Warn, Whose};
 use berth_core::{Event, Fleet};
 use berth_hub::config::{Config, HubConfig, MailConfig, MailTls};
 use berth_hub::mail;
@@ -139,9 +139,8 @@ fn mail_server(python: &Path) -> (Program, u16, BufReader<ChildStdout>) {
     (server, port, lines)
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_warning_reaches_its_person_by_mail_once() {
-    let (_server, port, mut mails) = mail_server(python());
+/// A site that sends its mail to this port.
+async fn site_with_mail(port: u16) -> Site {
     let site = Site::new().await;
     let mail = MailConfig {
         host: "127.0.0.1".into(),
@@ -154,6 +153,23 @@ async fn a_warning_reaches_its_person_by_mail_once() {
     let config = site.hub.config();
     let hub = HubConfig { mail: Some(mail), ..config.hub.clone() };
     site.hub.config.store(Arc::new(Config { hub, ..Config::clone(&config) }));
+    site
+}
+
+async fn next_mail(mut mails: BufReader<ChildStdout>) -> Value {
+    let line = tokio::task::spawn_blocking(move || {
+        let mut line = String::new();
+        mails.read_line(&mut line).unwrap();
+        line
+    });
+    let line = tokio::time::timeout(Duration::from_secs(60), line).await.expect("a mail").unwrap();
+    serde_json::from_str(&line).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_warning_reaches_its_person_by_mail_once() {
+    let (_server, port, mails) = mail_server(python());
+    let site = site_with_mail(port).await;
     let mut settings = (*site.hub.fleet.fleet().settings).clone();
     settings.lifecycle = Lifecycle {
         idle: vec![IdleRule {
@@ -168,13 +184,7 @@ async fn a_warning_reaches_its_person_by_mail_once() {
     site.hub.fleet.send(Event::ActivityTold { until: now() }).await;
     let server = site.running("alice", "n1").await;
     let mailer = tokio::spawn(mail::keep(Arc::clone(&site.hub)));
-    let mut line = String::new();
-    let line = tokio::task::spawn_blocking(move || {
-        mails.read_line(&mut line).unwrap();
-        line
-    });
-    let line = tokio::time::timeout(Duration::from_secs(60), line).await.expect("a mail").unwrap();
-    let mail: Value = serde_json::from_str(&line).unwrap();
+    let mail = next_mail(mails).await;
     assert_eq!(mail["to"], "alice@example.org");
     assert_eq!(mail["from"], "Notebooks <notebook@example.org>");
     let subject = mail["subject"].as_str().unwrap();
@@ -190,5 +200,35 @@ async fn a_warning_reaches_its_person_by_mail_once() {
     })
     .await;
     assert!(!mailer.is_finished());
+    mailer.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_on_a_host_that_is_emptied_is_told_by_mail() {
+    let (_server, port, mails) = mail_server(python());
+    let site = site_with_mail(port).await;
+    let mut settings = (*site.hub.fleet.fleet().settings).clone();
+    settings.lifecycle.warn = Warn { channels: [Channel::Mail].into(), ..Warn::default() };
+    site.hub.fleet.send(Event::SettingsChanged(settings.into())).await;
+    let server = site.running("alice", "n1").await;
+    let mailer = tokio::spawn(mail::keep(Arc::clone(&site.hub)));
+    let by = now().plus(Seconds(6 * 3_600));
+    let order =
+        serde_json::json!({ "intent": "draining", "by": by.to_string(), "reason": "driver 470" });
+    let admin = site.program("root_").await;
+    let sent = admin.json("PUT", "/hub/api/berth/hosts/wn1/intent", &order.to_string()).await;
+    assert_eq!(sent.status, axum::http::StatusCode::OK, "{}", sent.text);
+    let mail = next_mail(mails).await;
+    assert_eq!(mail["to"], "alice@example.org");
+    let subject = mail["subject"].as_str().unwrap();
+    assert!(subject.starts_with("\"n1\" will be stopped on "), "{subject}");
+    let text = mail["text"].as_str().unwrap();
+    for words in ["wn1 is to be empty by", "driver 470", "ordered by root_", "on another host"] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+    until(&site, "it is noted that the mail has left", |fleet| {
+        fleet.leaving(&fleet.servers[&server.id]).is_some_and(|leaving| leaving.told.mailed)
+    })
+    .await;
     mailer.abort();
 }

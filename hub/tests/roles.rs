@@ -20,7 +20,13 @@ fn role(scopes: &[&str], users: &[&str], groups: &[&str]) -> Role {
         except_users: BTreeSet::new(),
     };
     let scopes = scopes.iter().map(|scope| (*scope).to_owned()).collect();
-    Role { description: String::new(), scopes, people, cite: Default::default() }
+    Role {
+        description: String::new(),
+        scopes,
+        people,
+        services: Default::default(),
+        cite: Default::default(),
+    }
 }
 
 fn configure(site: &Site, roles: &[(&str, Role)]) {

@@ -11,6 +11,7 @@ nav-usage = Usage
 nav-help = Help
 nav-tokens = Tokens
 nav-servers = All servers
+nav-floor = Floor
 nav-hosts = Hosts
 logged-in-as = Logged in as
 log-out = Log out
@@ -53,7 +54,7 @@ sign-kernel = a busy kernel
 sign-terminal = a terminal
 sign-cpu = use of the processor
 sign-gpu = use of the GPU
-sign-network = use of the network
+sign-network = data that moves
 
 ## Login
 

@@ -10,6 +10,7 @@ nav-usage = Usage
 nav-help = Aide
 nav-tokens = Jetons
 nav-servers = Tous les serveurs
+nav-floor = Plan des machines
 nav-hosts = Machines
 logged-in-as = Connecté en tant que
 log-out = Se déconnecter
@@ -52,7 +53,7 @@ sign-kernel = un noyau occupé
 sign-terminal = un terminal
 sign-cpu = l’usage du processeur
 sign-gpu = l’usage du GPU
-sign-network = l’usage du réseau
+sign-network = des données qui circulent
 
 ## Connexion
 
@@ -396,6 +397,8 @@ reason-refused-account-invalid = Ce compte n’est pas valide en ce moment.
     .remedy = Adressez-vous à ceux qui gèrent les comptes de votre site.
 reason-refused-account-unavailable = Personne ne peut dire en ce moment si ce compte est valide.
     .remedy = Réessayez dans quelques minutes ; les administrateurs le voient aussi.
+reason-refused-restoring = Le hub a été restauré d’une sauvegarde et ne sait pas encore ce qui tourne.
+    .remedy = Réessayez dans une minute ; ce qui tourne continue.
 reason-refused-access-denied = Ce compte ne peut pas démarrer de serveurs ici.
     .remedy = Adressez-vous au contact de votre groupe.
 reason-refused-profile-unknown = Ce profil ou ce choix n’existe pas.

@@ -224,9 +224,9 @@ pub struct TunnelEntry {
     pub address: SocketAddr,
 }
 
-/// A running container that has not answered yet: the driver is to ask it.
+/// A running container that the driver is to ask.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unanswered {
+pub struct Listening {
     /// Which server.
     pub server: ServerId,
     /// The engine's id, for [`Keeper::ready`].

@@ -360,6 +360,12 @@ impl Runtime for Docker {
         u32::try_from(pid).ok().filter(|pid| *pid != 0)
     }
 
+    async fn token(&self, container: &str) -> Option<String> {
+        let environment = self.inspect(container).await.ok()?.config?.env?;
+        let mut lines = environment.iter();
+        lines.find_map(|line| line.strip_prefix("JUPYTERHUB_API_TOKEN=")).map(str::to_owned)
+    }
+
     async fn facts(&self) -> Result<EngineFacts, String> {
         let words = |trouble: Trouble| trouble.to_string();
         let client = self.client().await.map_err(words)?;

@@ -8,6 +8,7 @@ use crate::problem::{Exit, Problem};
 mod completion;
 mod confirm;
 mod decision;
+mod drain;
 mod explain;
 mod host;
 mod login;
@@ -72,6 +73,8 @@ enum Noun {
     /// Machines (administrators)
     #[command(subcommand)]
     Host(host::Verb),
+    /// Hosts that are emptied or take nothing new (administrators)
+    Drain(drain::Args),
     /// Accounts (administrators)
     #[command(subcommand)]
     User(user::Verb),
@@ -105,6 +108,7 @@ pub async fn run(line: &CommandLine) -> Result<Exit, Problem> {
         Noun::Plan(verb) => plan::run(verb, common).await,
         Noun::Token(verb) => token::run(verb, common).await,
         Noun::Host(verb) => host::run(verb, common).await,
+        Noun::Drain(args) => drain::run(args, common).await,
         Noun::User(verb) => user::run(verb, common).await,
         Noun::Simulate(verb) => simulate::run(verb, common),
         Noun::Completion(args) => completion::run(args),

@@ -34,6 +34,7 @@ pub fn violations(fleet: &Fleet) -> Vec<Violation> {
     gpus(fleet, &mut say);
     generations(fleet, &mut say);
     current_routes(fleet, &mut say);
+    strays(fleet, &mut say);
     found
 }
 
@@ -120,6 +121,26 @@ fn current_routes(fleet: &Fleet, say: &mut Say<'_>) {
         });
         if !right {
             say("S12-route", format!("{prefix} leads to {}", route.server));
+        }
+    }
+}
+
+/// What is remembered of containers without a reservation is what the last reports show.
+fn strays(fleet: &Fleet, say: &mut Say<'_>) {
+    for host in fleet.hosts.values() {
+        for seen in host.heard.iter().flat_map(|heard| heard.observed.keys()) {
+            let holds = fleet.holding_on(&host.id).any(|server| server.id == *seen);
+            if holds == fleet.strays_of(seen).contains(&host.id) {
+                say("strays", format!("{seen} on {}: held {holds}, and the index errs", host.id));
+            }
+        }
+    }
+    for (host, strays) in fleet.strays() {
+        let heard = fleet.hosts.get(host).and_then(|host| host.heard.as_ref());
+        for stray in strays {
+            if !heard.is_some_and(|heard| heard.observed.contains_key(stray)) {
+                say("strays", format!("{stray} is not on {host}"));
+            }
         }
     }
 }

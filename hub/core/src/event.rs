@@ -9,7 +9,7 @@ use berth_common::{
 };
 
 use crate::decision::Decision;
-use crate::fleet::{Host, Intent, Rolling, Server};
+use crate::fleet::{Host, Intent, Restored, Rolling, Server};
 use crate::floor::FloorHost;
 use crate::life::{Evidence, Use};
 use crate::packing::Prices;
@@ -274,6 +274,8 @@ pub enum Row {
     Usage(UsageDay),
     /// The rolling reboot that was ordered last.
     Rolling(Option<Arc<Rolling>>),
+    /// How far the hosts were taken in since the store was restored.
+    Restored(Arc<Restored>),
     /// How long a server held its place.
     Life(Life),
     /// How a wait turned out.

@@ -20,11 +20,15 @@ use crate::usage::Usage;
 
 pub mod calendar;
 pub mod host;
+pub mod leaving;
+pub mod restored;
 pub mod rolling;
 pub mod server;
 
 pub use calendar::Closed;
 pub use host::{Heard, Host, HostState, Intent, Order};
+pub use leaving::Leaving;
+pub use restored::Restored;
 pub use rolling::Rolling;
 pub use server::{
     Ask, End, HeldPlace, Phase, Placement, Resize, ResizeState, Server, ServerState, StopOrder,
@@ -50,6 +54,8 @@ pub struct Fleet {
     pub(crate) removed: Arc<BTreeSet<ServerId>>,
     /// The rolling reboot that was ordered last.
     pub rolling: Option<Arc<Rolling>>,
+    /// The restore from a backup that the store has been through last.
+    pub restored: Option<Arc<Restored>>,
     /// What people used over time.
     pub usage: Usage,
     /// The peaks of servers that have ended: what to expect of the next ones.
@@ -79,6 +85,8 @@ pub struct Fleet {
 pub(crate) struct Index {
     holding: BTreeMap<HostId, BTreeSet<ServerId>>,
     waiting: BTreeSet<ServerId>,
+    /// What a host's last report shows of servers that hold no room there. Mostly empty.
+    strays: BTreeMap<HostId, BTreeSet<ServerId>>,
     changed: BTreeSet<HostId>,
     /// Moments at which time alone changes a host.
     due: BTreeSet<(Timestamp, HostId)>,
@@ -155,6 +163,7 @@ impl Fleet {
         fleet.lives = former.lives.clone();
         fleet.waits = former.waits.clone();
         fleet.rolling.clone_from(&former.rolling);
+        fleet.restored.clone_from(&former.restored);
         fleet.curves = Arc::clone(&former.curves);
         fleet.removed = Arc::clone(&former.removed);
         for (id, before) in &former.hosts {
@@ -231,6 +240,9 @@ impl Fleet {
             if let Some(holding) = self.index.holding.get_mut(host) {
                 holding.remove(id);
             }
+            if shows(&self.hosts, host, id) {
+                self.index.strays.entry(host.clone()).or_default().insert(id.clone());
+            }
             self.index.changed.insert(host.clone());
         }
     }
@@ -242,6 +254,9 @@ impl Fleet {
         }
         if let Some(host) = server.holds_on() {
             self.index.holding.entry(host.clone()).or_default().insert(id.clone());
+            if let Some(strays) = self.index.strays.get_mut(host) {
+                strays.remove(id);
+            }
             self.index.changed.insert(host.clone());
         }
         if server.placement().is_some() {
@@ -263,6 +278,35 @@ impl Fleet {
         self.index.looks.remove(&(at, id.clone()));
         self.index.look_of.remove(&id);
         Some(id)
+    }
+
+    /// Notes what a host's new report shows.
+    pub(crate) fn heard(&mut self, host: &HostId) {
+        self.index.changed.insert(host.clone());
+        let holding = self.index.holding.get(host);
+        let observed = self.hosts.get(host).and_then(|host| host.heard.as_ref());
+        let strays: BTreeSet<_> = observed
+            .iter()
+            .flat_map(|heard| heard.observed.keys())
+            .filter(|id| holding.is_none_or(|holding| !holding.contains(*id)))
+            .cloned()
+            .collect();
+        if strays.is_empty() {
+            self.index.strays.remove(host);
+        } else {
+            self.index.strays.insert(host.clone(), strays);
+        }
+    }
+
+    /// What the hosts' last reports show of servers that hold no room there.
+    pub(crate) fn strays(&self) -> &BTreeMap<HostId, BTreeSet<ServerId>> {
+        &self.index.strays
+    }
+
+    /// The hosts whose last report shows a container of this server, though it holds no room there.
+    pub(crate) fn strays_of(&self, id: &ServerId) -> Vec<HostId> {
+        let showing = self.strays().iter().filter(|(_, strays)| strays.contains(id));
+        showing.map(|(host, _)| host.clone()).collect()
     }
 
     /// Notes that placement may see this host otherwise.
@@ -468,4 +512,10 @@ impl Fleet {
         host.seq = host.seq.saturating_add(1);
         Revision { epoch, seq: host.seq }
     }
+}
+
+/// Whether a host's last report shows a container of this server.
+fn shows(hosts: &BTreeMap<HostId, Arc<Host>>, host: &HostId, id: &ServerId) -> bool {
+    let heard = hosts.get(host).and_then(|host| host.heard.as_ref());
+    heard.is_some_and(|heard| heard.observed.contains_key(id))
 }

@@ -59,7 +59,7 @@ pub struct FloorHost {
     /// Processors, in thousandths.
     pub cpu_milli: u32,
     /// Its GPUs.
-    pub gpus: Vec<GpuDevice>,
+    pub gpus: Arc<Vec<GpuDevice>>,
     /// Names of the images on it.
     pub images: Arc<BTreeSet<String>>,
     /// Its spaces that do not answer: by name, why.
@@ -124,12 +124,15 @@ impl FloorHost {
     /// What the fleet knows about a host at this moment.
     pub fn of(fleet: &Fleet, host: &Host, now: Timestamp) -> Self {
         let heard = host.heard.as_ref();
-        let servers = fleet.holding_on(&host.id).map(|server| FloorServer::of(server, now));
-        let above_limit = fleet.placed_on(&host.id).any(|(server, placement)| {
+        let mut above_limit = false;
+        let mut servers = Vec::new();
+        for server in fleet.holding_on(&host.id) {
             let seen = heard.and_then(|heard| heard.observed.get(&server.id));
-            let most = placement.reservation.memory.plus(ByteCount(GRAIN));
-            seen.is_some_and(|seen| seen.memory_used > most)
-        });
+            above_limit |= server.placement().zip(seen).is_some_and(|(placement, seen)| {
+                seen.memory_used > placement.reservation.memory.plus(ByteCount(GRAIN))
+            });
+            servers.push(FloorServer::of(server, now));
+        }
         let fresh = heard.is_some_and(|heard| now <= heard.at.plus(FRESH_FOR));
         let state = fleet.host_state(host, now);
         let silent = state == HostState::Lost || !fresh;
@@ -149,10 +152,10 @@ impl FloorHost {
                 above_limit,
             }),
             cpu_milli: heard.map_or(0, |heard| heard.capacity.cpus.saturating_mul(1000)),
-            gpus: heard.map_or_else(Vec::new, |heard| heard.gpus.clone()),
+            gpus: heard.map_or_else(Arc::default, |heard| Arc::clone(&heard.gpus)),
             images: heard.map_or_else(Arc::default, |heard| Arc::clone(&heard.images)),
             sick: heard.map(sick).unwrap_or_default(),
-            servers: servers.collect(),
+            servers,
         }
     }
 

@@ -29,7 +29,9 @@ pub use schedule::{Schedule, leads, schedule};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Evidence {
-    /// The notebook server's own report: kernels' messages, terminals, requests.
+    /// The notebook server's own report: kernels' messages, terminals, requests. It moves with every
+    /// request, also those that an open tab makes by itself; so it counts only where nothing better
+    /// is known.
     Notebook,
     /// The proxy has seen requests or input.
     Browser,
@@ -41,7 +43,7 @@ pub enum Evidence {
     Cpu,
     /// GPUs are in use.
     Gpu,
-    /// The network is in use.
+    /// Data moves through the network, or to and from storage.
     Network,
 }
 
@@ -55,7 +57,7 @@ impl Evidence {
             Self::Terminal => "a terminal",
             Self::Cpu => "use of the processor",
             Self::Gpu => "use of the GPU",
-            Self::Network => "use of the network",
+            Self::Network => "data that moves",
         }
     }
 }
@@ -96,6 +98,9 @@ pub struct Life {
     /// Whether a kernel is busy, as was last heard in this reign.
     #[serde(skip)]
     pub kernel_busy: Option<bool>,
+    /// When its host last told of its kernels in this reign.
+    #[serde(skip)]
+    pub kernels_told: Option<Timestamp>,
     /// Its host was silent when something was due: the owner is warned again before anything.
     #[serde(skip)]
     pub unseen: bool,
@@ -152,6 +157,14 @@ impl Life {
         let news = at > *newest;
         *newest = at.max(*newest);
         news
+    }
+
+    /// Whether the host tells of the kernels: then the notebook server's own report adds nothing
+    /// but the requests of open tabs.
+    pub fn is_seen_inside(&self, now: Timestamp) -> bool {
+        /// So long the last word is believed.
+        const BELIEVED: Seconds = Seconds(300);
+        self.kernels_told.is_some_and(|told| now < told.plus(BELIEVED))
     }
 
     /// The warnings that speak of this target.

@@ -36,7 +36,11 @@ impl Checked {
     #[must_use]
     pub fn barred(mut self, refusal: &Refusal) -> Self {
         let reason = Some(refusal.reason);
-        let text = "the account is valid".to_owned();
+        let text = match refusal.reason {
+            Reason::RefusedRestoring => "every host has told what it runs",
+            _ => "the account is valid",
+        };
+        let text = text.to_owned();
         self.rules.insert(0, Rule { text, passed: false, reason, cite: None });
         self.verdict = Err(refusal.clone());
         self
@@ -264,7 +268,7 @@ pub fn offered(fleet: &Fleet) -> impl Iterator<Item = Need> {
 fn stays_until(fleet: &Fleet, profile: &Profile, now: Timestamp) -> Option<Timestamp> {
     /// Without an idle limit a server may live for months; a day is what people plan with.
     const DAY: Seconds = Seconds(86_400);
-    if !fleet.floor.hosts.iter().any(|host| host.drains_by.is_some()) {
+    if !fleet.rows.any_drains() {
         return None;
     }
     let until = now.plus(profile.idle_limit.unwrap_or(DAY));

@@ -22,6 +22,7 @@ mod life;
 mod relief;
 mod report;
 mod resize;
+mod restored;
 mod rolling;
 mod start;
 mod stop;

@@ -139,6 +139,7 @@ impl Bench {
                     | Row::Prices(_)
                     | Row::Life(_)
                     | Row::Wait(_)
+                    | Row::Restored(_)
                     | Row::Rolling(_),
                 ) => {}
                 Effect::Tell(host) => {

@@ -10,11 +10,13 @@ use axum::http::{HeaderMap, Method};
 use berth_common::{Generation, Seconds, ServerId, ServerName, Timestamp};
 use berth_process::clock::now;
 use berth_store::{Token, TokenKind, User};
+use subtle::ConstantTimeEq;
 
 use crate::auth::scopes::Scopes;
 use crate::auth::session;
 use crate::auth::xsrf;
 use crate::config::roles::Roles;
+use crate::config::services::Service;
 use crate::keys;
 use crate::site::Hub;
 use crate::storage::StorageError;
@@ -34,7 +36,7 @@ pub struct LocalAdmin;
 /// Who calls.
 #[derive(Debug, Clone)]
 pub struct Caller {
-    /// The person; `None` for an administrator on the hub's machine.
+    /// The person; `None` for a service, and for an administrator on the hub's machine.
     pub user: Option<User>,
     /// What the caller may do.
     pub scopes: Scopes,
@@ -56,6 +58,8 @@ pub enum Via {
     },
     /// A server's own token.
     Server(ServerId),
+    /// A service's own token, by the service's name.
+    Service(String),
     /// The administrators' socket.
     Socket,
 }
@@ -107,7 +111,9 @@ fn by_token(hub: &Hub, text: &str, at: Timestamp) -> Result<Option<Caller>, Stor
         return by_server(hub, &server, generation);
     }
     let hash = keys::hash(text);
-    let Some(token) = hub.storage.read(|reader| reader.token(&hash))? else { return Ok(None) };
+    let Some(token) = hub.storage.read(|reader| reader.token(&hash))? else {
+        return Ok(by_service(hub, text));
+    };
     if !is_valid(hub, &token, at) {
         return Ok(None);
     }
@@ -135,13 +141,14 @@ pub fn scopes_of(token: &Token, owner: &User, roles: &Roles) -> Scopes {
     Scopes::of_user(owner, roles).intersect(&own, &owner.account.groups)
 }
 
-/// Whether a token is alive: not expired, and the server's start that it opens is the current one.
+/// Whether a token is alive: not expired, and what it opens is still there: the start of a server,
+/// or a service.
 pub fn is_valid(hub: &Hub, token: &Token, at: Timestamp) -> bool {
     let alive = token.expires.is_none_or(|expires| at < expires);
     let current = match (&token.server, token.kind) {
         (Some((server, generation)), _) => is_current(hub, server, *generation),
         (None, TokenKind::Api) => true,
-        (None, TokenKind::Oauth) => false,
+        (None, TokenKind::Oauth) => hub.config().services.by_client(&token.client).is_some(),
     };
     alive && current
 }
@@ -178,6 +185,27 @@ fn by_server(
     let own = Scopes::parse(&list, &user, roles).unwrap_or_default();
     let scopes = Scopes::of_user(&user, roles).intersect(&own, &user.account.groups);
     Ok(Some(Caller { user: Some(user), scopes, via: Via::Server(id.clone()) }))
+}
+
+/// A service speaks for itself, by the token that the site has written down or that the hub gave it.
+fn by_service(hub: &Hub, text: &str) -> Option<Caller> {
+    let config = hub.config();
+    let service = config.services.0.values().find(|service| is_token_of(hub, service, text))?;
+    let scopes = Scopes::of_service(service, &config.people.roles);
+    Some(Caller { user: None, scopes, via: Via::Service(service.name.clone()) })
+}
+
+/// Whether this is a service's token, which is the secret of its OAuth client too.
+pub fn is_token_of(hub: &Hub, service: &Service, text: &str) -> bool {
+    service.has_token() && service_token(hub, service).as_bytes().ct_eq(text.as_bytes()).into()
+}
+
+/// The token of a service that has one.
+pub fn service_token(hub: &Hub, service: &Service) -> String {
+    match &service.token {
+        Some(token) => token.reveal().to_owned(),
+        None => hub.keys.service_token(&service.name),
+    }
 }
 
 fn by_session(hub: &Hub, parts: &Parts) -> Result<Option<Caller>, ApiError> {
@@ -217,7 +245,11 @@ fn note_activity(hub: &Hub, user: &User, at: Timestamp) {
 impl Caller {
     /// The caller's name for the log.
     pub fn name(&self) -> &str {
-        self.user.as_ref().map_or("the local administrator", |user| user.account.name.as_str())
+        match (&self.user, &self.via) {
+            (Some(user), _) => user.account.name.as_str(),
+            (None, Via::Service(service)) => service,
+            (None, _) => "the local administrator",
+        }
     }
 
     /// Whether the caller is this person.

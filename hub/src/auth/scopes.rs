@@ -15,7 +15,8 @@ use berth_store::User;
 pub use lattice::IDENTIFY;
 use lattice::{ADMIN, CONTAINS, SELF};
 
-use crate::config::roles::Roles;
+use crate::config::roles::{self, Roles};
+use crate::config::services::Service;
 
 /// The narrowing of a scope to some resources.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -67,6 +68,23 @@ impl Scopes {
             for text in &role.scopes {
                 // Roles were checked when they were read.
                 let _ = scopes.add_text(text, user);
+            }
+        }
+        scopes
+    }
+
+    /// What a service may do in its own right.
+    pub fn of_service(service: &Service, roles: &Roles) -> Self {
+        let roles: Vec<_> = roles.of_service(&service.name).collect();
+        let is_admin = service.admin || roles.iter().any(|(name, _)| *name == roles::ADMIN);
+        let mut scopes = if is_admin { Self::admin() } else { Self::default() };
+        for text in roles.iter().flat_map(|(_, role)| &role.scopes).chain(&service.scopes) {
+            match read(text) {
+                Ok((name, None)) => scopes.add(name, None),
+                Ok((name, Some(Written::Of(filter)))) => scopes.add(name, Some(filter)),
+                // A role that people have too: what is theirs is nobody's here. The rest was
+                // checked when it was read.
+                Ok((_, Some(Written::Own))) | Err(_) => {}
             }
         }
         scopes
@@ -192,6 +210,11 @@ impl Scopes {
     /// Whether a scope reaches a group itself.
     pub fn reach_group(&self, scope: &str, name: &str) -> bool {
         self.reaches(scope, |filter| matches!(filter, Filter::Group(group) if group == name))
+    }
+
+    /// Whether a scope reaches a service.
+    pub fn reach_service(&self, scope: &str, name: &str) -> bool {
+        self.reaches(scope, |filter| matches!(filter, Filter::Service(service) if service == name))
     }
 
     /// Whether a scope reaches a person's server.

@@ -7,6 +7,7 @@ use berth_core::settings::{Cite, People, Quota, Quotas, Settings};
 use jiff::tz::TimeZone;
 use toml::Spanned;
 
+use super::services::Services;
 use super::sources::{File, Place, Sources};
 use super::value::Moment;
 
@@ -21,6 +22,8 @@ pub struct Draft {
     pub sources: Sources,
     /// What they have said so far.
     pub settings: Settings,
+    /// Programs beside the notebooks.
+    pub services: Services,
     /// Where hours without an offset are meant.
     pub zone: TimeZone,
     /// The moment at which they are read.
@@ -62,7 +65,14 @@ impl Draft {
             },
             ..Settings::default()
         };
-        Self { sources, settings, zone: TimeZone::system(), now, offers: Vec::new() }
+        Self {
+            sources,
+            settings,
+            zone: TimeZone::system(),
+            now,
+            offers: Vec::new(),
+            services: Services::default(),
+        }
     }
 
     /// The first moment at which a rule no longer holds. One that has passed is worth a warning:
@@ -113,6 +123,7 @@ impl Draft {
             ("image", (&["images"], keys(&settings.images))),
             ("profile", (&["profiles", "trainings"], keys(&settings.profiles))),
             ("host", (&["hosts"], hosts)),
+            ("service", (&["services"], self.services.0.keys().cloned().collect())),
         ]));
     }
 }

@@ -26,6 +26,8 @@ pub struct Role {
     pub scopes: Vec<String>,
     /// Who has it.
     pub people: People,
+    /// Which services have it.
+    pub services: BTreeSet<String>,
     /// Where it is written.
     pub cite: Cite,
 }
@@ -45,6 +47,12 @@ impl Roles {
             .map(|(name, role)| (name.as_str(), role))
             .collect();
         held.into_iter()
+    }
+
+    /// The roles of a service.
+    pub fn of_service<'a>(&'a self, service: &'a str) -> impl Iterator<Item = (&'a str, &'a Role)> {
+        let held = self.0.iter().filter(move |(_, role)| role.services.contains(service));
+        held.map(|(name, role)| (name.as_str(), role))
     }
 
     /// Whether the files make somebody an administrator.
@@ -75,6 +83,8 @@ struct RoleToml {
     groups: BTreeSet<String>,
     #[serde(default)]
     except_users: BTreeSet<Username>,
+    #[serde(default)]
+    services: Vec<Spanned<String>>,
 }
 
 /// Reads all roles.
@@ -124,10 +134,20 @@ fn take_role(
     if let Some(first) = roles.0.get(&name).map(|first| first.cite.clone()) {
         draft.sources.duplicate(&place, &format!("role \"{name}\""), &first);
     }
+    for service in &toml.services {
+        draft.sources.expect_name("service", service.get_ref(), file.at(service));
+    }
+    // A role may be for services alone.
+    let people = if toml.services.is_empty() || !(toml.users.is_empty() && toml.groups.is_empty()) {
+        draft.people(&entry_place, toml.users, toml.groups, toml.except_users)
+    } else {
+        People::default()
+    };
     let role = Role {
         description: toml.description,
         scopes: toml.scopes.into_iter().map(Spanned::into_inner).collect(),
-        people: draft.people(&entry_place, toml.users, toml.groups, toml.except_users),
+        people,
+        services: toml.services.into_iter().map(Spanned::into_inner).collect(),
         cite: draft.sources.cite(&place),
     };
     roles.0.insert(name, role);

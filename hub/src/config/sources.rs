@@ -18,7 +18,7 @@ use super::diagnostic::{Diagnostic, Diagnostics, Severity};
 use super::value::{self, Written};
 
 /// Each subject is `SUBJECT.toml`, `SUBJECT.d/*.toml`, or both.
-const SUBJECTS: [&str; 12] = [
+const SUBJECTS: [&str; 13] = [
     "hub",
     "hosts",
     "images",
@@ -31,6 +31,7 @@ const SUBJECTS: [&str; 12] = [
     "directory",
     "lifecycle",
     "roles",
+    "services",
 ];
 
 /// Files of other programs, which packages put into the same folder.

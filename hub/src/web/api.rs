@@ -22,6 +22,7 @@ pub mod page;
 pub mod path;
 pub mod progress;
 pub mod servers;
+pub mod services;
 pub mod tokens;
 pub mod users;
 pub mod whoami;

@@ -16,7 +16,7 @@ struct Asset {
 }
 
 /// Everything there is.
-static ASSETS: [Asset; 3] = [
+static ASSETS: [Asset; 5] = [
     Asset {
         name: "berth.css",
         kind: "text/css; charset=utf-8",
@@ -26,6 +26,16 @@ static ASSETS: [Asset; 3] = [
         name: "live.js",
         kind: "text/javascript; charset=utf-8",
         body: include_bytes!("../../assets/live.js"),
+    },
+    Asset {
+        name: "floor.css",
+        kind: "text/css; charset=utf-8",
+        body: include_bytes!("../../assets/floor.css"),
+    },
+    Asset {
+        name: "floor.js",
+        kind: "text/javascript; charset=utf-8",
+        body: include_bytes!("../../assets/floor.js"),
     },
     Asset {
         name: "logo.svg",

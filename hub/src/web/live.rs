@@ -200,6 +200,66 @@ pub async fn hosts(
     stream(&hub, &streams, &visitor.user.account.name, render)
 }
 
+/// What a stream that sends only differences has to say.
+pub enum News {
+    /// Nothing has changed.
+    None,
+    /// What has.
+    Part(String),
+    /// The page is to be loaded anew.
+    Gone,
+}
+
+/// Sends what a page does not have yet, once a second at most; `news` remembers what was sent.
+pub fn stream_news(
+    hub: &Arc<Hub>,
+    streams: &Arc<Streams>,
+    owner: &Username,
+    mut news: impl FnMut(&Hub) -> News + Send + 'static,
+) -> Response {
+    let Some(seat) = streams.sit(owner) else { return too_many() };
+    let (send, events) = mpsc::channel(1);
+    let hub = Arc::clone(hub);
+    tokio::spawn(async move {
+        let _seat = seat;
+        let end = Instant::now() + LIFE;
+        while Instant::now() < end {
+            let event = match news(&hub) {
+                News::None => None,
+                News::Part(text) => Some(Event::default().event("part").data(text)),
+                News::Gone => {
+                    let _ = send.send(Ok(Event::default().event("gone").data("gone"))).await;
+                    return;
+                }
+            };
+            if let Some(event) = event
+                && send.send(Ok(event)).await.is_err()
+            {
+                return;
+            }
+            tokio::select! {
+                () = send.closed() => return,
+                () = tokio::time::sleep(EVERY) => {}
+            }
+        }
+    });
+    events_of(events)
+}
+
+fn too_many() -> Response {
+    let text = "too many pages of this account are open";
+    (StatusCode::TOO_MANY_REQUESTS, text).into_response()
+}
+
+fn events_of(events: mpsc::Receiver<Result<Event, Infallible>>) -> Response {
+    let keep_alive = KeepAlive::new().interval(KEEP_ALIVE);
+    let mut response = Sse::new(ReceiverStream::new(events)).keep_alive(keep_alive).into_response();
+    // A proxy before ours must not collect what is sent.
+    let no = axum::http::HeaderValue::from_static("no");
+    response.headers_mut().insert("x-accel-buffering", no);
+    response
+}
+
 /// How often the hub is told that somebody looks at a waiting server.
 const WATCHED_EVERY: Duration = Duration::from_secs(20);
 
@@ -218,19 +278,11 @@ fn stream(
     owner: &Username,
     render: impl Fn(&Hub) -> Part + Send + 'static,
 ) -> Response {
-    let Some(seat) = streams.sit(owner) else {
-        let text = "too many pages of this account are open";
-        return (StatusCode::TOO_MANY_REQUESTS, text).into_response();
-    };
+    let Some(seat) = streams.sit(owner) else { return too_many() };
     // A reader that does not keep up is waited for; it gets the newest state, not each one.
     let (send, events) = mpsc::channel(1);
     tokio::spawn(Reader::now().served(follow(Arc::clone(hub), seat, render, send)));
-    let keep_alive = KeepAlive::new().interval(KEEP_ALIVE);
-    let mut response = Sse::new(ReceiverStream::new(events)).keep_alive(keep_alive).into_response();
-    // A proxy before ours must not collect what is sent.
-    let no = axum::http::HeaderValue::from_static("no");
-    response.headers_mut().insert("x-accel-buffering", no);
-    response
+    events_of(events)
 }
 
 type Sending = mpsc::Sender<Result<Event, Infallible>>;

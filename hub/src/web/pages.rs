@@ -4,9 +4,11 @@
 pub mod admin;
 mod bar;
 pub mod card;
+pub mod consent;
 mod decision;
 mod ending;
 pub mod error;
+pub mod floor;
 mod forecast;
 mod help;
 pub mod home;
@@ -77,6 +79,9 @@ pub fn router() -> Router<Arc<Hub>> {
         .route("/hub/admin", get(admin::show))
         .route("/hub/admin/hosts", get(hosts::show))
         .route("/hub/admin/hosts/{host}", get(hosts::show_one))
+        .route("/hub/admin/floor", get(floor::show))
+        .route("/hub/admin/floor/hosts/{host}", get(floor::show_host))
+        .route("/hub/live/floor", get(floor::live::follow))
         .route("/hub/live/home", get(live::home))
         .route("/hub/live/servers/{id}", get(live::server))
         .route("/hub/live/server/{id}", get(live::server_page))

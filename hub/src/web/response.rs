@@ -30,12 +30,21 @@ const PAGE_POLICY: HeaderValue = HeaderValue::from_static(
      base-uri 'none'; object-src 'none'",
 );
 
-/// The same where a form of ours leads on to the identity provider: that of the logout.
+/// The same where a form of ours leads on to another site: the logout to the identity provider,
+/// login and consent to a service elsewhere.
 fn page_policy(hub: &Hub) -> HeaderValue {
-    let Some(origin) = hub.providers.logout_origin() else { return PAGE_POLICY };
+    let config = hub.config();
+    let services = config.services.0.values().filter_map(|service| {
+        let redirect = url::Url::parse(&service.redirect).ok()?;
+        Some(redirect.origin().ascii_serialization())
+    });
+    let origins: Vec<_> = hub.providers.logout_origin().into_iter().chain(services).collect();
+    if origins.is_empty() {
+        return PAGE_POLICY;
+    }
     let policy = PAGE_POLICY;
     let Ok(policy) = policy.to_str() else { return PAGE_POLICY };
-    let with = format!("form-action 'self' {origin};");
+    let with = format!("form-action 'self' {};", origins.join(" "));
     HeaderValue::from_str(&policy.replace("form-action 'self';", &with)).unwrap_or(PAGE_POLICY)
 }
 /// One origin serves everything, so its pages need none of a browser's devices.

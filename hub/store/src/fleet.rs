@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use berth_common::{DecisionId, Seconds, ServerId, Timestamp, Username};
 use berth_core::event::Row;
-use berth_core::fleet::Rolling;
+use berth_core::fleet::{Restored, Rolling};
 use berth_core::floor::{Floor, FloorHost, first_of_reign};
 use berth_core::packing::Prices;
 use berth_core::queue::{Life, REMEMBERED, REMEMBERED_WAITS, Wait};
@@ -95,6 +95,12 @@ fn save(transaction: &Transaction<'_>, row: &Row) -> Result<(), StoreError> {
             transaction.execute(
                 "INSERT OR REPLACE INTO rolling (id, body) VALUES (1, ?1)",
                 [json(&**rolling, "rolling")?],
+            )?;
+        }
+        Row::Restored(restored) => {
+            transaction.execute(
+                "INSERT OR REPLACE INTO restored (id, body) VALUES (1, ?1)",
+                [json(&**restored, "restored")?],
             )?;
         }
         Row::Life(Life { pool, ended, lasted }) => {
@@ -243,6 +249,14 @@ impl Reader {
     /// When the row cannot be read.
     pub fn rolling(&self) -> Result<Option<Rolling>, StoreError> {
         Ok(self.bodies("rolling", "SELECT body FROM rolling")?.pop())
+    }
+
+    /// The restore from a backup that this store has been through last.
+    ///
+    /// # Errors
+    /// When the row cannot be read.
+    pub fn restored(&self) -> Result<Option<Restored>, StoreError> {
+        Ok(self.bodies("restored", "SELECT body FROM restored")?.pop())
     }
 
     /// How long servers lived, in the order in which they ended: as many of each pool as estimates

@@ -5,6 +5,8 @@
 //! failed fsync nobody knows what the disk holds.
 
 mod accounts;
+mod audit;
+pub mod backup;
 mod directory;
 mod fleet;
 mod identities;
@@ -12,18 +14,21 @@ mod retention;
 mod revocations;
 mod schema;
 mod tokens;
+mod visits;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use berth_common::Epoch;
-use rusqlite::{Connection, OpenFlags, OptionalExtension};
+use rusqlite::{Connection, OptionalExtension};
 
 pub use accounts::{Session, User};
+pub use audit::{Act, Acts, Recorded};
 pub use directory::{Entry, Lapse};
 pub use identities::{Identity, ProviderSession};
 pub use revocations::Revocation;
 pub use tokens::{JoinToken, OauthCode, Token, TokenKind};
+pub use visits::Visit;
 
 /// The oldest SQLite without the WAL-reset bug (sqlite.org/wal.html#walresetbug).
 const OLDEST_SQLITE: i32 = 3_051_003;
@@ -54,6 +59,12 @@ pub enum StoreError {
     /// The linked SQLite is too old.
     #[error("SQLite {0} has a bug that can corrupt the store; 3.51.3 or later is needed")]
     OldSqlite(&'static str),
+    /// A restore began and did not end.
+    #[error("{} is half restored; run `berth-hub restore` once more", .0.display())]
+    HalfRestored(PathBuf),
+    /// The file is something else.
+    #[error("{} is no backup made by `berth-hub backup`", .0.display())]
+    NoBackup(PathBuf),
     /// The file itself is damaged.
     #[error("store: {} is damaged: {why}; restore it from a backup", .path.display())]
     Corrupt {
@@ -63,6 +74,9 @@ pub enum StoreError {
         why: String,
     },
 }
+
+/// The folder in a state folder that shows a restore that was broken off.
+pub const RESTORING: &str = "restoring";
 
 /// The store, opened for writing. There is one in a process and one process on a folder.
 #[derive(Debug)]
@@ -89,7 +103,10 @@ impl Database {
         }
         berth_process::file::make_folder(folder, 0o700)?;
         refuse_network(folder)?;
-        let lock = Lock::take(&folder.join("hub.lock"))?;
+        let lock = Lock::take(folder)?;
+        if folder.join(RESTORING).exists() {
+            return Err(StoreError::HalfRestored(folder.to_owned()));
+        }
         let path = folder.join("berth.db");
         let mut connection = Connection::open(&path)?;
         connection.execute_batch(
@@ -110,10 +127,7 @@ impl Database {
     /// # Errors
     /// SQLite's own.
     pub fn reader(&self) -> Result<Reader, StoreError> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(&self.path, flags)?;
-        connection.execute_batch("PRAGMA busy_timeout = 5000; PRAGMA trusted_schema = OFF;")?;
-        Ok(Reader { connection })
+        Reader::open(&self.path)
     }
 
     /// Makes several changes in one transaction: all of them, or none. Only for changes that are
@@ -151,15 +165,21 @@ impl Database {
     }
 }
 
-/// Holds the lock file for as long as it lives; the kernel lets go when the process dies.
+/// Keeps every hub off a state folder for as long as it lives; the kernel lets go when the process
+/// dies.
 #[derive(Debug)]
-struct Lock {
+pub struct Lock {
     _file: File,
 }
 
 impl Lock {
-    fn take(path: &Path) -> Result<Self, StoreError> {
+    /// Takes the lock of a state folder.
+    ///
+    /// # Errors
+    /// When a hub runs on it, or the lock's file cannot be opened.
+    pub fn take(folder: &Path) -> Result<Self, StoreError> {
         use rustix::fs::{FlockOperation, flock};
+        let path = &folder.join("hub.lock");
         let file = File::options()
             .create(true)
             .truncate(false)
@@ -167,7 +187,7 @@ impl Lock {
             .open(path)
             .map_err(|error| berth_process::file::FileError::new("open", path, error))?;
         flock(&file, FlockOperation::NonBlockingLockExclusive)
-            .map_err(|_| StoreError::InUse(path.parent().unwrap_or(path).to_owned()))?;
+            .map_err(|_| StoreError::InUse(folder.to_owned()))?;
         Ok(Self { _file: file })
     }
 }

@@ -191,6 +191,56 @@ CREATE TABLE waits (
     lasted   INTEGER NOT NULL
 ) STRICT;
 ",
+    "
+-- The restore from a backup that this store has been through last, if any.
+CREATE TABLE restored (id INTEGER PRIMARY KEY CHECK (id = 1), body TEXT NOT NULL) STRICT;
+",
+    "
+-- Codes are for services too, behind which there is no server. They live for minutes: whoever is
+-- in the middle of a login begins it again.
+DROP TABLE oauth_codes;
+CREATE TABLE oauth_codes (
+    hash      BLOB PRIMARY KEY,
+    user      TEXT NOT NULL REFERENCES users (name) ON DELETE CASCADE,
+    client    TEXT NOT NULL,
+    server    TEXT,
+    generation INTEGER,
+    redirect  TEXT NOT NULL,
+    scopes    TEXT NOT NULL,
+    challenge TEXT,
+    challenge_method TEXT,
+    session   TEXT NOT NULL,
+    expires   INTEGER NOT NULL
+) STRICT;
+
+-- Who did what, from where, to whom and why. Rows are added, and removed when they are old.
+CREATE TABLE audit (
+    id      INTEGER PRIMARY KEY AUTOINCREMENT,
+    at      INTEGER NOT NULL,           -- microseconds since 1970
+    actor   TEXT NOT NULL,
+    action  TEXT NOT NULL,
+    user    TEXT,                       -- whom it is about
+    body    TEXT NOT NULL               -- JSON: from, subject, reason
+) STRICT;
+CREATE INDEX audit_by_time ON audit (at);
+CREATE INDEX audit_by_actor ON audit (actor);
+CREATE INDEX audit_by_user ON audit (user) WHERE user IS NOT NULL;
+CREATE TRIGGER audit_is_not_changed BEFORE UPDATE ON audit
+    BEGIN SELECT RAISE(ABORT, 'the audit is not changed'); END;
+
+-- Other people's servers that somebody was let into, until when and why.
+CREATE TABLE visits (
+    id      INTEGER PRIMARY KEY AUTOINCREMENT,
+    server  TEXT NOT NULL,
+    owner   TEXT NOT NULL,
+    visitor TEXT NOT NULL,
+    reason  TEXT NOT NULL,
+    begun   INTEGER NOT NULL,
+    until   INTEGER NOT NULL
+) STRICT;
+CREATE INDEX visits_by_owner ON visits (owner);
+CREATE INDEX visits_by_visitor ON visits (visitor, until);
+",
 ];
 
 /// Brings the schema to this version.

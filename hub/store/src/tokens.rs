@@ -12,7 +12,7 @@ use crate::{Database, Reader, StoreError, signed};
 pub enum TokenKind {
     /// Made by a person or for a program.
     Api,
-    /// Issued to a server for one visitor.
+    /// Issued to a server or a service for one visitor.
     Oauth,
 }
 
@@ -50,8 +50,8 @@ pub struct OauthCode {
     pub user: Username,
     /// For which client.
     pub client: String,
-    /// The start of the server behind the client.
-    pub server: (ServerId, Generation),
+    /// The start of the server behind the client; `None` for a service.
+    pub server: Option<(ServerId, Generation)>,
     /// The redirect URI of the request, to be repeated exactly.
     pub redirect: String,
     /// What the token will allow.
@@ -83,6 +83,16 @@ fn damaged(table: &'static str) -> StoreError {
     StoreError::Damaged { table, why: "an id is malformed".into() }
 }
 
+/// The start of a server that a row names, if it does.
+fn start_of(
+    columns: (Option<String>, Option<i64>),
+    table: &'static str,
+) -> Result<Option<(ServerId, Generation)>, StoreError> {
+    let (Some(server), Some(generation)) = columns else { return Ok(None) };
+    let server = server.parse().map_err(|_| damaged(table))?;
+    Ok(Some((server, Generation(generation.unsigned_abs()))))
+}
+
 fn token(row: &Row<'_>) -> rusqlite::Result<Result<Token, StoreError>> {
     let (user, scopes): (String, String) = (row.get(2)?, row.get(4)?);
     let (server, generation): (Option<String>, Option<i64>) = (row.get(7)?, row.get(8)?);
@@ -91,13 +101,7 @@ fn token(row: &Row<'_>) -> rusqlite::Result<Result<Token, StoreError>> {
     let created = Timestamp(row.get(9)?);
     let (expires, last_used): (Option<i64>, Option<i64>) = (row.get(10)?, row.get(11)?);
     let build = || {
-        let server = match (server, generation) {
-            (Some(server), Some(generation)) => {
-                let server = server.parse().map_err(|_| damaged("tokens"))?;
-                Some((server, Generation(generation.unsigned_abs())))
-            }
-            _ => None,
-        };
+        let server = start_of((server, generation), "tokens")?;
         Ok(Token {
             id,
             kind: if kind == "api" { TokenKind::Api } else { TokenKind::Oauth },
@@ -242,8 +246,8 @@ impl Database {
                 hash,
                 code.user.as_str(),
                 code.client,
-                code.server.0.as_str(),
-                signed(code.server.1.0),
+                code.server.as_ref().map(|(server, _)| server.as_str()),
+                code.server.as_ref().map(|(_, generation)| signed(generation.0)),
                 code.redirect,
                 json(&code.scopes, "oauth_codes")?,
                 challenge,
@@ -333,21 +337,19 @@ impl Reader {
                         expires FROM oauth_codes WHERE hash = ?1",
             )?
             .query_row([hash], |row| {
-                let texts: [String; 6] =
-                    [row.get(0)?, row.get(1)?, row.get(2)?, row.get(4)?, row.get(5)?, row.get(8)?];
+                let texts: [String; 5] =
+                    [row.get(0)?, row.get(1)?, row.get(4)?, row.get(5)?, row.get(8)?];
+                let server: (Option<String>, Option<i64>) = (row.get(2)?, row.get(3)?);
                 let challenge: (Option<String>, Option<String>) = (row.get(6)?, row.get(7)?);
-                Ok((texts, row.get::<_, i64>(3)?, challenge, Timestamp(row.get(9)?)))
+                Ok((texts, server, challenge, Timestamp(row.get(9)?)))
             })
             .optional()?;
-        let Some((texts, generation, challenge, expires)) = found else { return Ok(None) };
-        let [user, client, server, redirect, scopes, session] = texts;
+        let Some((texts, server, challenge, expires)) = found else { return Ok(None) };
+        let [user, client, redirect, scopes, session] = texts;
         Ok(Some(OauthCode {
             user: user.parse().map_err(|_| damaged("oauth_codes"))?,
             client,
-            server: (
-                server.parse().map_err(|_| damaged("oauth_codes"))?,
-                Generation(generation.unsigned_abs()),
-            ),
+            server: start_of(server, "oauth_codes")?,
             redirect,
             scopes: parse(&scopes, "oauth_codes")?,
             challenge: challenge.0.zip(challenge.1),

@@ -6,3 +6,4 @@ mod meaning;
 mod mistakes;
 mod mutations;
 mod people;
+mod services;

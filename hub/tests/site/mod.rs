@@ -22,6 +22,7 @@ use berth_core::settings::{Cite, HostSettings, Image, Pool, Profile, Quota, Quot
 use berth_core::{Event, Server};
 use berth_hub::auth::oidc::Providers;
 use berth_hub::ca::Ca;
+use berth_hub::config::services::Services;
 use berth_hub::config::{Config, HubConfig, People};
 use berth_hub::directory::Directory;
 use berth_hub::keys::Keys;
@@ -66,6 +67,26 @@ impl Site {
         folder: tempfile::TempDir,
         host: &str,
     ) -> Self {
+        let mut site = Self::silent(public_url, folder, host).await;
+        let state = site.hub.config().hub.state.clone();
+        let config = Config {
+            settings: settings(host),
+            hub: hub_config(public_url, insecure_cookies, &state),
+            people: People::default(),
+            services: Services::default(),
+        };
+        site.hub.config.store(Arc::new(config));
+        site.router = web::router(Arc::clone(&site.hub));
+        for (uid, name) in ["alice", "bob", "root_"].into_iter().enumerate() {
+            site.add_user(name, 1000 + u32::try_from(uid).unwrap(), name == "root_").await;
+        }
+        site.report(Vec::new()).await;
+        site
+    }
+
+    /// The same, with whomever the folder's store knows, and before the host has reported.
+    pub async fn silent(public_url: &str, folder: tempfile::TempDir, host: &str) -> Self {
+        let insecure_cookies = false;
         let state = folder.path();
         let storage = Storage::open(state).unwrap();
         let settings = settings(host);
@@ -78,6 +99,7 @@ impl Site {
                 settings,
                 hub: hub_config(public_url, insecure_cookies, state),
                 people: People::default(),
+                services: Services::default(),
             }),
             fleet,
             storage,
@@ -87,14 +109,10 @@ impl Site {
             ca: Ca::open(&state.join("ca")).unwrap(),
             revoked: revoked_in,
             metrics,
+            services: berth_hub::services::Shared::default(),
             routed: watch::Sender::new(BTreeMap::new()),
         });
-        let site = Self { router: web::router(Arc::clone(&hub)), hub, revoked, _folder: folder };
-        for (uid, name) in ["alice", "bob", "root_"].into_iter().enumerate() {
-            site.add_user(name, 1000 + u32::try_from(uid).unwrap(), name == "root_").await;
-        }
-        site.report(Vec::new()).await;
-        site
+        Self { router: web::router(Arc::clone(&hub)), hub, revoked, _folder: folder }
     }
 
     pub async fn add_user(&self, name: &str, uid: u32, admin: bool) {

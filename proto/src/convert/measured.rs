@@ -1,6 +1,6 @@
 //! What was measured of a container: use, refused limits, killed processes.
 
-use berth_common::link::{Ending, Kill, ResizeRefused, Usage, Victim};
+use berth_common::link::{Ending, Kernels, Kill, ResizeRefused, Terminals, Usage, Victim};
 use berth_common::{ByteCount, Timestamp};
 
 use super::{BadMessage, text, wire};
@@ -15,6 +15,13 @@ impl From<Usage> for wire::Usage {
             memory_highest: usage.memory_highest.0,
             cpu_us: usage.cpu_us,
             cpu_milli: usage.cpu_milli,
+            network_bytes_s: usage.network_bytes_s,
+            terminals: usage
+                .terminals
+                .map(|Terminals { open, working }| wire::Terminals { open, working }),
+            kernels: usage
+                .kernels
+                .map(|Kernels { busy, quiet_ms }| wire::Kernels { busy, quiet_ms }),
         }
     }
 }
@@ -26,6 +33,13 @@ impl From<wire::Usage> for Usage {
             memory_highest: ByteCount(message.memory_highest),
             cpu_us: message.cpu_us,
             cpu_milli: message.cpu_milli,
+            network_bytes_s: message.network_bytes_s,
+            terminals: message
+                .terminals
+                .map(|wire::Terminals { open, working }| Terminals { open, working }),
+            kernels: message
+                .kernels
+                .map(|wire::Kernels { busy, quiet_ms }| Kernels { busy, quiet_ms }),
         }
     }
 }

@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use berth_agent::reconcile::{
-    Act, Container, ContainerState, Ignored, Keeper, Look, Measured, Operation, Outcome, Step,
-    Unanswered,
+    Act, Container, ContainerState, Ignored, Keeper, Listening, Look, Measured, Operation, Outcome,
+    Step,
 };
 use berth_common::link::{Capacity, DesiredSet, HostFacts, Report, Verdict};
 use berth_common::{ByteCount, Epoch, HostId, Incarnation, ServerId, Timestamp};
@@ -405,7 +405,7 @@ impl Machine {
         let Some(agent) = &mut self.agent else { return };
         let silent = agent.keeper.unanswered();
         agent.asking.retain(|id| silent.iter().any(|server| server.container == *id));
-        for Unanswered { server, container, .. } in silent {
+        for Listening { server, container, .. } in silent {
             let answers_at = self.engine.find(&container).and_then(|(_, made)| made.answers_at);
             let Some(answers_at) = answers_at else { continue };
             if agent.asking.insert(container.clone()) {

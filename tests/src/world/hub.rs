@@ -103,6 +103,7 @@ impl Store for Disk {
                 | Row::Prices(_)
                 | Row::Life(_)
                 | Row::Wait(_)
+                | Row::Restored(_)
                 | Row::Rolling(_) => {}
             }
         }
@@ -691,6 +692,7 @@ pub fn mark_of(row: &Row) -> Option<&'static str> {
         | Row::Prices(_)
         | Row::Life(_)
         | Row::Wait(_)
+        | Row::Restored(_)
         | Row::Rolling(_) => None,
     }
 }

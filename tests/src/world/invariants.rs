@@ -262,6 +262,7 @@ impl History {
                 | Row::Prices(_)
                 | Row::Life(_)
                 | Row::Wait(_)
+                | Row::Restored(_)
                 | Row::Rolling(_) => {}
             }
         }

@@ -26,7 +26,7 @@ impl Drop for Program {
 impl Program {
     /// Starts a program and waits for the line by which it says that it is ready. Returns that
     /// line.
-    fn start(command: &mut Command, ready: &str) -> (Self, String) {
+    pub fn start(command: &mut Command, ready: &str) -> (Self, String) {
         let shown = format!("{command:?}");
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).stdin(Stdio::null());
         let child = command.spawn().unwrap_or_else(|error| panic!("{shown}: {error}"));
@@ -43,6 +43,22 @@ impl Program {
                 return (program, line);
             }
         }
+    }
+}
+
+impl Program {
+    /// Starts a program that does not say when it is ready.
+    pub fn run(command: &mut Command) -> Self {
+        let shown = format!("{command:?}");
+        command.stdout(Stdio::null()).stderr(Stdio::null()).stdin(Stdio::null());
+        Self(command.spawn().unwrap_or_else(|error| panic!("{shown}: {error}")))
+    }
+
+    /// Asks it to end and waits until it has: what it has started itself ends with it.
+    fn end(&mut self) {
+        let asked = Command::new("kill").args(["-TERM", &self.0.id().to_string()]).status();
+        assert!(asked.unwrap().success());
+        self.0.wait().unwrap();
     }
 }
 
@@ -63,11 +79,17 @@ pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
+/// One of our programs.
+pub fn program(name: &str) -> PathBuf {
+    let folder = std::env::var_os("BERTH_BIN").map(PathBuf::from);
+    folder.unwrap_or_else(|| root().join("target/release")).join(name)
+}
+
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 
-fn from_run(name: &str) -> PathBuf {
+pub fn from_run(name: &str) -> PathBuf {
     let message = "is not set: start these tests by tests/run people";
     std::env::var_os(name).unwrap_or_else(|| panic!("{name} {message}")).into()
 }
@@ -177,8 +199,7 @@ impl Slapd {
     pub fn run(&mut self) {
         let mut command = Command::new("/usr/sbin/slapd");
         command.args(["-d", "0", "-h", &self.url, "-f"]).arg(self.folder.path().join("slapd.conf"));
-        command.stdout(Stdio::null()).stderr(Stdio::null()).stdin(Stdio::null());
-        self.program = Some(Program(command.spawn().expect("slapd")));
+        self.program = Some(Program::run(&mut command));
         let end = Instant::now() + WITHIN;
         let address = self.url.trim_start_matches("ldap://");
         while std::net::TcpStream::connect(address).is_err() {
@@ -236,7 +257,13 @@ fn people() -> String {
 pub struct Hub {
     pub url: String,
     folder: tempfile::TempDir,
-    _program: Program,
+    program: Program,
+}
+
+impl Drop for Hub {
+    fn drop(&mut self) {
+        self.program.end();
+    }
 }
 
 impl Hub {
@@ -247,13 +274,23 @@ impl Hub {
 
     /// Starts a hub at an address. `login` is added to hub.toml, `directory` is directory.toml.
     pub fn start(url: &str, login: &str, directory: Option<&str>) -> Self {
+        let files: Vec<_> = directory.map(|text| ("directory.toml", text)).into_iter().collect();
+        Self::with(url, url, login, &files)
+    }
+
+    /// Starts a hub that people reach through a proxy at an address, while it listens at another.
+    pub fn behind(url: &str, listen: &str, files: &[(&str, &str)]) -> Self {
+        Self::with(url, listen, "", files)
+    }
+
+    fn with(url: &str, listen: &str, login: &str, more: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path();
-        let listen = url.trim_start_matches("http://");
+        let listen = listen.trim_start_matches("http://");
         let hub = format!(
             "version = 1\n[hub]\npublic_url = \"{url}\"\nlisten = \"{listen}\"\n\
              state = \"{0}/state\"\nadmin_socket = \"{0}/admin.sock\"\n\
-             [agents]\nlisten = \"127.0.0.1:0\"\n[proxy]\napi = \"unix:{0}/none.sock\"\n{login}",
+             [agents]\nlisten = \"127.0.0.1:0\"\n[proxy]\napi = \"unix:{0}/proxy.sock\"\n{login}",
             path.display()
         );
         let files = [
@@ -269,17 +306,18 @@ impl Hub {
             ("oidc-secret", "s3cret\n"),
             ("ldap-secret", "adminpw\n"),
         ];
-        for (name, text) in files {
+        for (name, text) in files.iter().chain(more) {
             std::fs::write(path.join(name), text).unwrap();
         }
-        if let Some(directory) = directory {
-            std::fs::write(path.join("directory.toml"), directory).unwrap();
-        }
-        let program = root().join("target/release/berth-hub");
-        let mut command = Command::new(&program);
+        let mut command = Command::new(program("berth-hub"));
         command.args(["serve", "--config"]).arg(path);
         let (program, _) = Program::start(&mut command, "hub is ready");
-        Self { url: url.to_owned(), folder, _program: program }
+        Self { url: url.to_owned(), folder, program }
+    }
+
+    /// Its folder.
+    pub fn path(&self) -> &Path {
+        self.folder.path()
     }
 
     /// The section for a provider, as a site with Keycloak has it.

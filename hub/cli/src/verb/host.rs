@@ -13,7 +13,7 @@ use crate::text;
 mod add;
 mod cordon;
 mod drain;
-mod intent;
+pub mod intent;
 mod list;
 mod show;
 

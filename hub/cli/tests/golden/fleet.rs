@@ -8,8 +8,10 @@ use crate::site::{Answer, GB, because_of, ok, part, reason, refusal};
 /// The answer to a call, if it is one of these.
 pub fn answer(who: &str, method: &str, parts: &[&str], sent: &Value) -> Option<Answer> {
     let admin = matches!(who, "admin" | "socket");
-    let for_administrators =
-        matches!(parts, ["berth", "queue" | "plan", ..] | ["berth", "servers", _, "why-not", _]);
+    let for_administrators = matches!(
+        parts,
+        ["berth", "queue" | "plan" | "drains", ..] | ["berth", "servers", _, "why-not", _]
+    );
     if for_administrators && !admin {
         return Some(because_of("admin-ui"));
     }
@@ -18,6 +20,7 @@ pub fn answer(who: &str, method: &str, parts: &[&str], sent: &Value) -> Option<A
         ("GET", ["berth", "hosts", "ccjngpu2", "explain"]) => ok(part("host", cordoned())),
         ("PUT", ["berth", "hosts", name, "intent"]) => intent(name, sent),
         ("GET", ["berth", "servers", id, "why-not", host]) => why_not(id, host),
+        ("GET", ["berth", "drains"]) => ok(part("drains", drains())),
         ("GET", ["berth", "queue"]) => ok(part("queue", queue())),
         ("GET", ["berth", "decisions"]) => ok(part("decisions", decisions(admin))),
         ("POST", ["berth", "plan"]) => plan(sent),
@@ -153,6 +156,32 @@ fn why_not(id: &str, host: &str) -> Answer {
             "now": { "count": 1, "fits": fits, "obstacles": obstacles },
         }),
     ))
+}
+
+fn drains() -> Value {
+    let order = |word: &str, reason: &str, who: &str, since: &str, by: Value, then: Value| {
+        json!({
+            "intent": word, "reason": reason, "who": who, "since": since, "by": by,
+            "at_deadline": then,
+        })
+    };
+    json!([
+        {
+            "host": "ccjn06", "pool": "cpu", "state": "cordoned", "left": 14, "servers": [],
+            "intent": order("cordoned", "kernel update", "frank", "2026-05-11T09:12:00.000000Z",
+                            Value::Null, Value::Null),
+        },
+        {
+            "host": "ccjngpu2", "pool": "gpu", "state": "draining", "left": 1,
+            "intent": order("draining", "driver 470.256", "erin", "2026-05-11T12:02:00.000000Z",
+                            json!("2026-05-15T18:00:00.000000Z"), json!("stop")),
+            "servers": [{
+                "id": "9c01000000000000", "user": "carol", "name": "", "stopping": false,
+                "told_at": "2026-05-11T12:02:00.000000Z", "mailed": true,
+                "last_activity": "2026-05-11T14:02:00.000000Z",
+            }],
+        },
+    ])
 }
 
 fn queue() -> Value {

@@ -101,6 +101,12 @@ pub struct Told {
     pub at: Timestamp,
     /// The shortest lead told so far.
     pub lead: Option<Seconds>,
+    /// When that was told.
+    #[serde(default)]
+    pub newest: Timestamp,
+    /// Whether the mail about it has left; it is sent again until then.
+    #[serde(default)]
+    pub mailed: bool,
 }
 
 impl Goal {
@@ -161,7 +167,8 @@ impl Intent {
             Step::Tell { server, host, lead } => {
                 let before = self.told.get(server).filter(|told| told.host == *host);
                 let at = before.map_or(now, |told| told.at);
-                self.told.insert(server.clone(), Told { host: host.clone(), at, lead: *lead });
+                let told = Told { host: host.clone(), at, lead: *lead, newest: now, mailed: false };
+                self.told.insert(server.clone(), told);
             }
             Step::Restart(_) | Step::Stop { .. } => {}
         }

@@ -111,7 +111,7 @@ pub struct Heard {
     /// What it has to give.
     pub capacity: Capacity,
     /// Its GPUs.
-    pub gpus: Vec<GpuDevice>,
+    pub gpus: Arc<Vec<GpuDevice>>,
     /// Its watched spaces.
     pub spaces: Vec<SpaceHealth>,
     /// Names of the images on it, shared with the former heartbeat while they are the same.

@@ -17,7 +17,7 @@ pub struct Use {
     pub cpu_milli: Option<u32>,
     /// The busiest of its GPUs, in per cent.
     pub gpu_percent: Option<u32>,
-    /// Network, in bytes a second, both ways.
+    /// Network and storage, in bytes a second, both ways.
     pub network_bytes_s: Option<u64>,
     /// Whether any kernel is busy.
     pub kernel_busy: Option<bool>,

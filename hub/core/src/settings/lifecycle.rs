@@ -199,7 +199,7 @@ pub struct Activity {
     pub cpu: Option<Above>,
     /// GPUs in use.
     pub gpu: Option<Above>,
-    /// The network in use.
+    /// Data that moves through the network, or to and from storage.
     pub network: Option<Above>,
     /// What a person does in the browser counts.
     pub browser_input: bool,
@@ -248,7 +248,7 @@ pub enum ClockFrom {
 pub enum Terminal {
     /// Every open one.
     Any,
-    /// One whose programs use the processor or the disk.
+    /// One whose foreground program uses the processor or moves data.
     Working,
     /// None.
     Ignore,

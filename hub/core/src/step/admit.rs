@@ -24,6 +24,9 @@ pub fn admit_waiting(fleet: &mut Fleet, now: Timestamp, out: &mut Vec<Effect>) {
         fleet.index.kept.clear();
         return;
     }
+    if fleet.unsettled().next().is_some() {
+        return;
+    }
     // Time opens and closes things too, but nobody notices a second.
     let index = &fleet.index;
     let soon = now < index.served_at.plus(Seconds(1)) && now >= index.served_at;

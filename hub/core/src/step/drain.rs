@@ -21,7 +21,7 @@ use crate::fleet::{End, Fleet, Host, HostState, Intent, Server};
 use crate::life;
 use crate::step::stop::order_stop;
 
-/// People are told at once, and this long before the deadline (product.md, lifecycle.toml).
+/// People are told at once, and where lifecycle.toml says nothing this long before the deadline.
 const LEADS: [Seconds; 3] = [Seconds(86_400), Seconds(7_200), Seconds(600)];
 /// Steps taken for one host at one moment, at most: each server can be told and stopped.
 const MOST_STEPS: usize = 10_000;

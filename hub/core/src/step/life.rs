@@ -4,10 +4,12 @@
 //! that comes. Everything that is told or promised lies in the server's record and is saved in the
 //! same transaction.
 
+use std::sync::Arc;
+
 use berth_common::{Generation, Reason, Seconds, ServerId, Timestamp};
 
-use crate::event::{Answer, Effect, ReplyTo};
-use crate::fleet::{End, Fleet, HostState, Placement, Server};
+use crate::event::{Answer, Effect, ReplyTo, Row};
+use crate::fleet::{End, Fleet, HostState, Intent, Placement, Server};
 use crate::life::{Clock, Evidence, Life, Plan, Told, Use, last_sign, limits, plan, unused_since};
 use crate::settings::{GpuAction, GpuRule, Settings};
 use crate::step::stop::order_stop;
@@ -54,7 +56,7 @@ fn look(fleet: &mut Fleet, now: Timestamp, id: &ServerId, out: &mut Vec<Effect>)
         return;
     };
     let Some(placement) = server.placement() else { return };
-    let settings = std::sync::Arc::clone(&fleet.settings);
+    let settings = Arc::clone(&fleet.settings);
     let state = fleet.hosts.get(&placement.host).map(|host| fleet.host_state(host, now));
     let reports = state.is_some_and(HostState::is_reporting);
     let mut life = Life::clone(&placement.life);
@@ -231,11 +233,15 @@ pub fn sign(
     if known && (!shown || at <= server.last_activity) {
         return;
     }
+    let tabs_count = fleet.settings.lifecycle.activity.open_tab_alone;
     let Some(server) = fleet.server_mut(id) else { return };
     if shown {
         server.last_activity = server.last_activity.max(at);
     }
     let Some(placement) = server.placement_mut() else { return };
+    if kind == Evidence::Notebook && !tabs_count && placement.life.is_seen_inside(now) {
+        return;
+    }
     let news = placement.life.sign(kind, at);
     let was_told = !placement.life.told.is_empty() || placement.life.gpu.asked.is_some();
     if news && counts && was_told {
@@ -254,7 +260,7 @@ pub fn measured(
     used: Use,
     out: &mut Vec<Effect>,
 ) {
-    let settings = std::sync::Arc::clone(&fleet.settings);
+    let settings = Arc::clone(&fleet.settings);
     let current = |server: &&mut Server| server.generation == generation;
     let Some(server) = fleet.server_mut(id).filter(current) else { return };
     let has_rule = limits(&settings, server).gpu.is_some();
@@ -263,6 +269,9 @@ pub fn measured(
     let signs = life.meter.take(now, used, &settings.lifecycle.activity);
     let busy_before = life.kernel_busy;
     life.kernel_busy = used.kernel_busy.or(busy_before);
+    if used.kernel_busy.is_some() {
+        life.kernels_told = Some(now);
+    }
     let mut look = life.kernel_busy != busy_before && life.gpu.asked.is_some();
     let mut begins = false;
     if used.gpu_percent.is_some() && has_rule {
@@ -345,6 +354,23 @@ pub fn takes_its_turn(fleet: &mut Fleet, id: &ServerId, out: &mut Vec<Effect>) {
     }
 }
 
+/// The same for the mail that tells of a host that is emptied: the host's record has it.
+fn mailed_of_drain(fleet: &mut Fleet, id: &ServerId, told_at: Timestamp, out: &mut Vec<Effect>) {
+    let placement = fleet.servers.get(id).and_then(|server| server.placement());
+    let Some(host) = placement.map(|placement| placement.host.clone()) else { return };
+    let Some(host) = fleet.hosts.get_mut(&host) else { return };
+    let Intent::Draining { plan, .. } = &host.intent else { return };
+    if !plan.told.get(id).is_some_and(|told| told.newest == told_at && !told.mailed) {
+        return;
+    }
+    if let Intent::Draining { plan, .. } = &mut Arc::make_mut(host).intent
+        && let Some(told) = plan.told.get_mut(id)
+    {
+        told.mailed = true;
+    }
+    out.push(Effect::Save(Row::Host(Arc::clone(host))));
+}
+
 /// Notes that a mail has left.
 pub fn mailed(
     fleet: &mut Fleet,
@@ -359,7 +385,7 @@ pub fn mailed(
     let told = placement.life.told.iter_mut().chain(&mut placement.life.gpu.asked);
     let owed: Vec<_> = told.filter(|told| told.at == told_at && !told.mailed).collect();
     if owed.is_empty() {
-        return;
+        return mailed_of_drain(fleet, id, told_at, out);
     }
     for told in owed {
         told.mailed = true;

@@ -8,12 +8,14 @@ use berth_common::link::{GpuUse, Kill, Observed, ObservedState, Report};
 use berth_common::{ByteCount, GpuId, HostId, Reason, Resources, Revision, ServerId, Timestamp};
 
 use crate::event::{Effect, Row};
+use crate::fleet::restored::limit_of;
 use crate::fleet::{Ask, End, Fleet, Heard, Host, Phase, Placement, Server};
-use crate::life::Use;
+use crate::life::{Evidence, Use};
 use crate::memory::Peaks;
 use crate::reconcile::leftovers;
+use crate::settings::Terminal;
 use crate::step::stop::order_stop;
-use crate::step::{release, resize, save_and_show};
+use crate::step::{release, resize, restored, save_and_show};
 
 /// Takes a heartbeat in.
 pub fn reported(
@@ -37,6 +39,7 @@ pub fn reported(
     if engine_knows {
         observe(fleet, now, host, out);
         settle_absent(fleet, now, host, applied, out);
+        restored::settle(fleet, host, out);
         note_use(fleet, now, host, out);
     }
     if leftovers_on(fleet, host) != before {
@@ -134,6 +137,11 @@ fn hear(fleet: &mut Fleet, now: Timestamp, id: &HostId, report: Report) {
         Some(heard) if *heard.images == images => Arc::clone(&heard.images),
         _ => Arc::new(images),
     };
+    // A clone of a list is a pointer, and the same pointer is the same list.
+    let gpus = match &before {
+        Some(heard) if *heard.gpus == report.gpus => Arc::clone(&heard.gpus),
+        _ => Arc::new(report.gpus),
+    };
     let known = before.map(|heard| heard.observed);
     let (observed, engine_trouble) = match report.engine {
         Ok(seen) => (seen.into_iter().map(|o| (o.server.clone(), o)).collect(), None),
@@ -148,12 +156,12 @@ fn hear(fleet: &mut Fleet, now: Timestamp, id: &HostId, report: Report) {
         pending: report.pending,
         engine_trouble,
         capacity: report.capacity,
-        gpus: report.gpus,
+        gpus,
         spaces: report.spaces,
         images,
         facts: report.facts,
     });
-    fleet.changed(id);
+    fleet.heard(id);
     note_peaks(fleet, now, id);
 }
 
@@ -183,6 +191,7 @@ fn note_peaks(fleet: &mut Fleet, now: Timestamp, id: &HostId) {
 fn note_use(fleet: &mut Fleet, now: Timestamp, id: &HostId, out: &mut Vec<Effect>) {
     let Some(host) = fleet.hosts.get(id).cloned() else { return };
     let Some(heard) = &host.heard else { return };
+    let terminals = fleet.settings.lifecycle.activity.terminal;
     for seen in heard.observed.values().filter(|seen| seen.state == ObservedState::Ready) {
         let held = seen.origin.gpus.iter().map(|part| &part.gpu);
         let busiest = held.filter_map(|gpu| busy(&heard.facts.gpus.used, gpu)).max();
@@ -190,11 +199,35 @@ fn note_use(fleet: &mut Fleet, now: Timestamp, id: &HostId, out: &mut Vec<Effect
             // No time at all is no measurement: a container that answers has used some.
             cpu_milli: (seen.usage.cpu_us > 0).then_some(seen.usage.cpu_milli),
             gpu_percent: busiest,
-            ..Use::default()
+            network_bytes_s: seen.usage.network_bytes_s,
+            kernel_busy: seen.usage.kernels.map(|kernels| kernels.busy > 0),
+            terminal_works: seen.usage.terminals.map(|found| match terminals {
+                Terminal::Any => found.open > 0,
+                Terminal::Working | Terminal::Ignore => found.working > 0,
+            }),
         };
+        note_kernel(fleet, now, seen, out);
         if used != Use::default() {
             super::life::measured(fleet, now, &seen.server, seen.generation, used, out);
         }
+    }
+}
+
+/// Takes in when a kernel last said something: a cell of ten hours that ends now was idle for no
+/// time.
+fn note_kernel(fleet: &mut Fleet, now: Timestamp, seen: &Observed, out: &mut Vec<Effect>) {
+    /// The way from host to hub takes now longer and now shorter; that is no news.
+    const NEWS_MS: u64 = 1_000;
+    let Some(quiet_ms) = seen.usage.kernels.and_then(|kernels| kernels.quiet_ms) else { return };
+    let quiet_us = i64::try_from(quiet_ms).unwrap_or(i64::MAX).saturating_mul(1_000);
+    let at = Timestamp(now.0.saturating_sub(quiet_us));
+    let server = fleet.servers.get(&seen.server);
+    let server = server.filter(|server| server.generation == seen.generation);
+    let Some(placement) = server.and_then(|server| server.placement()) else { return };
+    // What it said before this start of the server is somebody else's word.
+    let known = placement.life.signs.get(&Evidence::Kernel).copied().or(placement.ready_at);
+    if known.is_some_and(|known| at.millis_since(known) >= NEWS_MS) {
+        super::life::sign(fleet, now, &seen.server, Evidence::Kernel, at, out);
     }
 }
 
@@ -212,6 +245,9 @@ fn observe(fleet: &mut Fleet, now: Timestamp, host: &HostId, out: &mut Vec<Effec
     let seen: Vec<Observed> = heard.observed.values().cloned().collect();
     for seen in seen {
         let Some(server) = fleet.servers.get(&seen.server) else {
+            if runs(&seen.state) {
+                restored::give_up_name(fleet, host, &seen, out);
+            }
             adopt(fleet, now, host, &seen, out);
             continue;
         };
@@ -221,6 +257,7 @@ fn observe(fleet: &mut Fleet, now: Timestamp, host: &HostId, out: &mut Vec<Effec
         }
         let here = server.placement().is_some_and(|placement| placement.host == *host);
         if here && seen.generation == server.generation {
+            restored::correct(fleet, host, &seen, out);
             note_kills(fleet, &seen, out);
             resize::follow(fleet, now, host, applied, &seen, out);
             follow(fleet, now, &seen, out);
@@ -425,7 +462,7 @@ fn runs(state: &ObservedState) -> bool {
 fn placement(host: &HostId, seen: &Observed, now: Timestamp, said: Revision) -> Placement {
     let origin = &seen.origin;
     // Its limit may have been changed since it was made.
-    let memory = seen.limit.map_or(origin.memory, |limit| limit.max(origin.memory));
+    let memory = limit_of(seen);
     Placement {
         host: host.clone(),
         reservation: Resources { memory, cpu_milli: 0 },

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use berth_common::{HostId, Timestamp};
 
-use crate::drain::intent::{Emptying, State};
+use crate::drain::intent::{self, Emptying, State};
 use crate::drain::next::Step;
 use crate::event::{Answer, Effect, ReplyTo, Row};
 use crate::fleet::{Fleet, Intent, Rolling};
@@ -95,7 +95,8 @@ fn take(fleet: &mut Fleet, now: Timestamp, step: &Step, out: &mut Vec<Effect>) {
     let (id, intent) = match step {
         Step::Begin { host, emptying } => {
             let by = emptying.deadline;
-            let plan = drain_plan(host, by, at_deadline);
+            let leads = fleet.settings.lifecycle.drain.leads.clone();
+            let plan = intent::Intent { leads, ..drain_plan(host, by, at_deadline) };
             (host, Some(Intent::Draining { order, by, plan }))
         }
         Step::Finish { host } => (host, Some(Intent::Open)),

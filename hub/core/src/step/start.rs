@@ -26,6 +26,8 @@ pub fn start(fleet: &mut Fleet, now: Timestamp, request: StartRequest, out: &mut
         }
         return reply(request.reply, answer, out);
     }
+    let mut request = request;
+    request.barred = request.barred.or_else(|| fleet.restoring());
     let mut rows = std::mem::take(&mut fleet.rows);
     let decision = decide(fleet, &mut Look::Remember(&mut rows), now, &request);
     fleet.rows = rows;
@@ -279,8 +281,9 @@ pub fn put(
     let host = place.host;
     let said = fleet.bump(&host);
     let window = fleet.peak_window(&host);
+    let Some(above) = fleet.servers.get(id).map(|server| fleet.above(server)) else { return };
     let Some(server) = fleet.server_mut(id) else { return };
-    server.generation = server.generation.next();
+    server.generation = above.next();
     server.peaks = Some(Peaks::begin(now, window));
     server.kills.clear();
     let reservation = Resources { memory: server.ask.memory, cpu_milli: server.ask.cpu_milli };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use berth_common::{Reason, ServerId, Timestamp};
 
 use crate::event::{Answer, Effect, ReplyTo, Row};
-use crate::fleet::{End, Fleet, Host, Phase, StopOrder};
+use crate::fleet::{End, Fleet, Phase, StopOrder};
 use crate::step::claim::leave_queue;
 use crate::step::{life, reply, save_and_show};
 
@@ -66,21 +66,24 @@ pub fn remove(fleet: &mut Fleet, id: &ServerId, to: Option<ReplyTo>, out: &mut V
     if server.is_active() {
         return reply(to, Answer::StopUnderWay, out);
     }
+    forget(fleet, id, out);
+    reply(to, Answer::Removed, out);
+}
+
+/// Forgets a server that is nowhere.
+pub fn forget(fleet: &mut Fleet, id: &ServerId, out: &mut Vec<Effect>) {
+    let Some(server) = fleet.servers.get(id) else { return };
     let key = (server.owner.clone(), server.name.clone());
     fleet.leave(id);
     fleet.servers.remove(id);
     Arc::make_mut(&mut fleet.by_name).remove(&key);
     Arc::make_mut(&mut fleet.removed).insert(id.clone());
     // A host may still be told to end what is left of it; without it the set says less.
-    let seen_on =
-        |host: &Arc<Host>| host.heard.as_ref().is_some_and(|heard| heard.observed.contains_key(id));
-    let hosts: Vec<_> =
-        fleet.hosts.values().filter(|host| seen_on(host)).map(|host| host.id.clone()).collect();
+    let hosts = fleet.strays_of(id);
     for host in hosts {
         fleet.bump(&host);
         out.push(Effect::Tell(host));
     }
     out.push(Effect::Save(Row::ServerGone(id.clone())));
     out.push(Effect::Changed(id.clone()));
-    reply(to, Answer::Removed, out);
 }

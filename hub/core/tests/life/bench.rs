@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use berth_common::link::{
-    Account, Capacity, GpuDevice, Group, HostFacts, Observed, ObservedState, Origin, Report, Usage,
+    Account, Capacity, GpuDevice, GpuFacts, GpuProcess, GpuUse, Group, HostFacts, Observed,
+    ObservedState, Origin, Report, Usage,
 };
 use berth_common::{
     BootId, ByteCount, DecisionId, Epoch, HostId, Incarnation, Reason, Revision, Seconds, ServerId,
@@ -35,9 +36,10 @@ pub struct Bench {
     pub reports: bool,
     /// Whether the proxy tells what it saw.
     pub proxy_tells: bool,
-    /// Thousandths of a processor that each server uses, by the hosts' reports; `None`: they do
-    /// not say.
-    pub cpu_milli: Option<u32>,
+    /// What each server uses, by the hosts' reports. The default says nothing.
+    pub usage: Usage,
+    /// How busy the GPU is, in per cent; `None`: nobody says.
+    pub gpu_busy: Option<u32>,
 }
 
 /// A rule for everybody.
@@ -105,7 +107,8 @@ impl Bench {
             hosts: BTreeMap::new(),
             ids: 0,
             reports: true,
-            cpu_milli: None,
+            usage: Usage::default(),
+            gpu_busy: None,
             proxy_tells: true,
         };
         bench.report();
@@ -271,7 +274,7 @@ impl Bench {
             let host: HostId = name.parse().unwrap();
             let placed = self.fleet.placed_on(&host).filter(|(_, placed)| placed.stop.is_none());
             let seen: Vec<_> =
-                placed.map(|(server, _)| seen(server, self.fleet.epoch, self.cpu_milli)).collect();
+                placed.map(|(server, _)| seen(server, self.fleet.epoch, self.usage)).collect();
             let seq = self.fleet.hosts.get(&host).map_or(0, |host| host.seq);
             let gpu = GpuDevice {
                 gpu: "GPU-0aa".parse().unwrap(),
@@ -294,14 +297,34 @@ impl Bench {
                     cpus: 8,
                     memory_pressure: None,
                 },
-                facts: HostFacts::default(),
+                facts: HostFacts { gpus: gpu_facts(self.gpu_busy), ..HostFacts::default() },
             };
             self.take(Event::Reported { host, session: 1, report: Box::new(report) });
         }
     }
 }
 
-fn seen(server: &Server, epoch: Epoch, cpu_milli: Option<u32>) -> Observed {
+/// A GPU with a process on it.
+fn gpu_facts(busy: Option<u32>) -> GpuFacts {
+    let process =
+        GpuProcess { pid: 1, memory: None, server: None, uid: 2000, program: "python3".into() };
+    let one = |busy: u32| GpuUse {
+        gpu: "GPU-0aa".parse().unwrap(),
+        device: None,
+        board: None,
+        busy: Some(busy),
+        memory_used: Some(ByteCount(GB)),
+        temperature: None,
+        power_mw: None,
+        ecc_uncorrected: None,
+        last_xid: None,
+        warning: None,
+        processes: vec![process.clone()],
+    };
+    GpuFacts { used: busy.map(one).into_iter().collect(), ..GpuFacts::default() }
+}
+
+fn seen(server: &Server, epoch: Epoch, usage: Usage) -> Observed {
     Observed {
         server: server.id.clone(),
         generation: server.generation,
@@ -309,11 +332,7 @@ fn seen(server: &Server, epoch: Epoch, cpu_milli: Option<u32>) -> Observed {
         state: ObservedState::Ready,
         steps: Vec::new(),
         memory_used: ByteCount(GB / 10),
-        usage: cpu_milli.map_or_else(Usage::default, |cpu_milli| Usage {
-            cpu_us: 1_000_000,
-            cpu_milli,
-            ..Usage::default()
-        }),
+        usage,
         limit: None,
         resize_refused: None,
         kills: Vec::new(),
@@ -323,7 +342,7 @@ fn seen(server: &Server, epoch: Epoch, cpu_milli: Option<u32>) -> Observed {
             server_name: server.name.clone(),
             profile: server.ask.profile.clone(),
             memory: server.ask.memory,
-            gpus: Vec::new(),
+            gpus: server.placement().map(|placement| placement.gpus.clone()).unwrap_or_default(),
             decision: None,
         },
     }

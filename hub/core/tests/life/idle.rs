@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use berth_common::link::Usage;
 use berth_common::{Reason, Seconds, Timestamp};
 use berth_core::life::Evidence;
 use berth_core::settings::{Activity, ByProfile, Extend, IdleRule, Lifecycle, People, Warn, Whose};
@@ -330,7 +331,7 @@ fn a_silent_computation_seen_by_the_host_keeps_a_server_alive() {
     let id = bench.runs("alice", "cpu");
     let begun = bench.now;
     // A core for two days, with no browser, no message of a kernel, nothing but the host's word.
-    bench.cpu_milli = Some(950);
+    bench.usage = Usage { cpu_us: 1_000_000, cpu_milli: 950, ..Usage::default() };
     while bench.now < begun.plus(Seconds(2 * DAY)) {
         let next = bench.now.plus(Seconds(30));
         bench.goes_to(next);
@@ -340,7 +341,7 @@ fn a_silent_computation_seen_by_the_host_keeps_a_server_alive() {
     assert_eq!(outlook.idle_since, None);
     assert_eq!(outlook.signs[0].0, Evidence::Cpu);
     // It is done: from then on the server is idle.
-    bench.cpu_milli = Some(2);
+    bench.usage.cpu_milli = 2;
     let done = bench.now;
     while bench.now < done.plus(Seconds(2 * DAY)) && bench.end(&id).is_none() {
         let next = bench.now.plus(Seconds(30));

@@ -4,4 +4,5 @@ mod bench;
 mod gpu;
 mod idle;
 mod random;
+mod scenarios;
 mod schedules;

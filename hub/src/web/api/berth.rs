@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod decisions;
+pub mod drains;
 pub mod floor;
 pub mod hosts;
 pub mod intents;

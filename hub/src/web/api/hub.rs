@@ -87,15 +87,3 @@ fn route(path: &str, record: Value) -> (String, Value) {
     let route = json!({ "routespec": spec, "target": target, "data": data });
     (spec, route)
 }
-
-/// `GET /hub/api/services`: there are none.
-pub async fn services(caller: Caller) -> Result<Json<Value>, ApiError> {
-    caller.require("list:services")?;
-    Ok(Json(json!({})))
-}
-
-/// `GET /hub/api/services/:name`.
-pub async fn service(caller: Caller) -> Result<Json<Value>, ApiError> {
-    caller.require("read:services")?;
-    Err(ApiError::no_resource())
-}

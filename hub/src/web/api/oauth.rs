@@ -1,6 +1,8 @@
-//! The OAuth provider of the notebook servers: authorization code grant, with PKCE where the
-//! client sends it. Each server is a client; it exists while its current start does.
+//! The OAuth provider of the notebook servers and of services: authorization code grant, with PKCE
+//! where the client sends it. A server is a client while its current start lives; a service, as long
+//! as it stands in the site's files.
 
+pub mod client;
 mod exchange;
 mod request;
 
@@ -11,25 +13,28 @@ use axum::http::header::SET_COOKIE;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
 use berth_common::{Seconds, Timestamp};
-use berth_core::Server;
 use berth_process::clock::now;
-use berth_store::OauthCode;
+use berth_store::{OauthCode, TokenKind};
 
+use crate::auth::principal::is_valid;
 use crate::auth::scopes::{IDENTIFY, Scopes};
 use crate::auth::visitor::found;
 use crate::auth::{CheckedForm, Visitor, form, session};
-use crate::config::roles::Roles;
+use crate::config::services::Service;
 use crate::keys;
 use crate::site::Hub;
+use crate::storage::StorageError;
 use crate::web::error::{page, unavailable};
+use crate::web::pages::consent;
+use client::Client;
 pub use exchange::token;
 use request::{Asked, Wrong};
 
-/// A code is exchanged by the server at once; JupyterHub's limit.
+/// A code is exchanged by the client at once; JupyterHub's limit.
 const CODE_LIFE: Seconds = Seconds(300);
 
-/// `GET /oauth2/authorize`: a notebook server sends its visitor here. No confirm page: the only
-/// ones who get past the check of access are owners at their own servers.
+/// `GET /oauth2/authorize`: a client sends its visitor here. A service's visitors are asked first
+/// whether it may know them.
 pub async fn ask(
     State(hub): State<Arc<Hub>>,
     visitor: Visitor,
@@ -37,18 +42,21 @@ pub async fn ask(
     headers: HeaderMap,
 ) -> Response {
     let pairs = form::query_pairs(&uri);
-    authorize(&hub, visitor, &pairs, &headers).await
+    authorize(&hub, visitor, &pairs, &headers, None).await
 }
 
-/// `POST /oauth2/authorize`: the confirm page of older clients posts back to the same address.
+/// `POST /oauth2/authorize`: the confirm page posts back to its own address the scopes that the
+/// visitor grants.
 pub async fn confirm(
     State(hub): State<Arc<Hub>>,
     uri: Uri,
     headers: HeaderMap,
-    CheckedForm { visitor, .. }: CheckedForm<Vec<(String, String)>>,
+    CheckedForm { visitor, form }: CheckedForm<Vec<(String, String)>>,
 ) -> Response {
     let pairs = form::query_pairs(&uri);
-    authorize(&hub, visitor, &pairs, &headers).await
+    let granted = form.into_iter().filter(|(key, _)| key == "scopes");
+    let granted = granted.map(|(_, scope)| scope).collect();
+    authorize(&hub, visitor, &pairs, &headers, Some(granted)).await
 }
 
 async fn authorize(
@@ -56,20 +64,91 @@ async fn authorize(
     visitor: Visitor,
     pairs: &[(String, String)],
     headers: &HeaderMap,
+    granted: Option<Vec<String>>,
 ) -> Response {
-    let asked = match request::read(hub, pairs) {
+    let mut asked = match request::read(hub, &visitor.user, pairs) {
         Ok(asked) => asked,
         Err(Wrong::Page(message)) => return page(StatusCode::BAD_REQUEST, message),
         Err(Wrong::Redirect(url)) => return found(&url),
     };
-    // Others' servers stay closed even to those who could hold the scope: on one origin, entering
-    // one hands its owner's scripts the visitor's session.
-    if asked.server.owner != visitor.user.account.name {
-        let why = format!("This server belongs to {}.", asked.server.owner);
-        return page(StatusCode::FORBIDDEN, &why);
+    let answer = match asked.client.clone() {
+        Client::Server(server) => {
+            // Others' servers stay closed even to those who could hold the scope: on one origin,
+            // entering one hands its owner's scripts the visitor's session.
+            (server.owner != visitor.user.account.name).then(|| {
+                let why = format!("This server belongs to {}.", server.owner);
+                page(StatusCode::FORBIDDEN, &why)
+            })
+        }
+        Client::Service(service) => at_service(hub, &visitor, &service, &mut asked, granted),
+    };
+    match answer {
+        Some(answer) => answer,
+        None => give_code(hub, &visitor, &asked, headers).await,
     }
+}
+
+/// What the visitor of a service gets in place of a code: a refusal, or the question whether the
+/// service may know them. What was granted is left in the request.
+fn at_service(
+    hub: &Hub,
+    visitor: &Visitor,
+    service: &Service,
+    asked: &mut Asked,
+    granted: Option<Vec<String>>,
+) -> Option<Response> {
+    let config = hub.config();
+    let (user, roles) = (&visitor.user, &config.people.roles);
+    let own = Scopes::of_user(user, roles);
+    if !own.reach_service("access:services", &service.name) {
+        let why = format!("You may not use {}. Ask the administrators.", service.name);
+        return Some(page(StatusCode::FORBIDDEN, &why));
+    }
+    // What the visitor does not hold would allow nothing.
+    asked.scopes.retain(|scope| {
+        let wanted = Scopes::parse(std::slice::from_ref(scope), user, roles).unwrap_or_default();
+        own.intersect(&wanted, &user.account.groups) != Scopes::default()
+    });
+    let known = match is_known(hub, visitor, service, &asked.scopes) {
+        Ok(known) => known,
+        Err(error) => return Some(unavailable(&error)),
+    };
+    if service.no_confirm || known {
+        return None;
+    }
+    let Some(granted) = granted else {
+        return Some(consent::page_for(visitor, service, &asked.scopes));
+    };
+    asked.scopes.retain(|scope| IDENTIFY.contains(&scope.as_str()) || granted.contains(scope));
+    None
+}
+
+/// Whether a living token of the same client holds these scopes already: then nobody is asked again.
+fn is_known(
+    hub: &Hub,
+    visitor: &Visitor,
+    service: &Service,
+    scopes: &[String],
+) -> Result<bool, StorageError> {
+    let tokens = hub.storage.read(|reader| reader.tokens_of(&visitor.user.account.name))?;
+    let at = now();
+    let given: Vec<String> = tokens
+        .into_iter()
+        .filter(|token| token.kind == TokenKind::Oauth && token.client == service.client_id)
+        .filter(|token| is_valid(hub, token, at))
+        .flat_map(|token| token.scopes)
+        .collect();
+    Ok(scopes.iter().all(|scope| given.contains(scope)))
+}
+
+async fn give_code(
+    hub: &Arc<Hub>,
+    visitor: &Visitor,
+    asked: &Asked,
+    headers: &HeaderMap,
+) -> Response {
     let text = keys::secret();
-    let (hash, code) = (keys::hash(&text), code(&visitor, &asked, now()));
+    let (hash, code) = (keys::hash(&text), code(visitor, asked, now()));
     if let Err(error) = hub.storage.write(move |database| database.add_code(&hash, &code)).await {
         return unavailable(&error);
     }
@@ -83,26 +162,12 @@ async fn authorize(
 fn code(visitor: &Visitor, asked: &Asked, at: Timestamp) -> OauthCode {
     OauthCode {
         user: visitor.user.account.name.clone(),
-        client: asked.client.clone(),
-        server: (asked.server.id.clone(), asked.server.generation),
+        client: asked.client.id(),
+        server: asked.client.server(),
         redirect: asked.redirect.clone(),
         scopes: asked.scopes.clone(),
         challenge: asked.challenge.clone(),
         session: visitor.session.clone(),
         expires: at.plus(CODE_LIFE),
     }
-}
-
-/// The scopes of a server's tokens: who the visitor is, and that the visitor may enter.
-fn client_scopes(server: &Server) -> Vec<String> {
-    let access = format!("access:servers!server={}/{}", server.owner, server.name);
-    IDENTIFY.iter().map(|scope| (*scope).to_owned()).chain([access]).collect()
-}
-
-/// Whether a scope is one that a server's client may ask for.
-fn is_allowed(scope: &str, server: &Server, owner: &berth_store::User, roles: &Roles) -> bool {
-    let list = client_scopes(server);
-    let allowed = Scopes::parse(&list, owner, roles).unwrap_or_default();
-    let asked = Scopes::parse(&[scope.to_owned()], owner, roles);
-    asked.is_ok_and(|asked| allowed.cover(&asked, &owner.account.groups))
 }

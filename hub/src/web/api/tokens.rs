@@ -159,7 +159,10 @@ fn draft(
     let note: Option<String> = body::field(body, "note")?;
     let by = match caller.is(user) {
         true => String::new(),
-        false => format!(" by user {}", caller.name()),
+        false => match &caller.via {
+            Via::Service(name) => format!(" by service {name}"),
+            _ => format!(" by user {}", caller.name()),
+        },
     };
     let note = note.filter(|note| !note.is_empty()).unwrap_or(format!("Requested via api{by}"));
     Ok(Token {

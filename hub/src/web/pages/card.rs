@@ -10,6 +10,9 @@ use crate::web::pages::life::Life;
 use crate::web::pages::words::{self, Moment};
 use crate::web::say;
 
+/// What somebody can do whose host is emptied.
+pub use berth_core::fleet::leaving::WHAT_TO_DO as LEAVING;
+
 /// A server's card.
 #[derive(Debug, Clone)]
 pub struct Card {
@@ -49,6 +52,8 @@ pub struct Card {
     pub waiting: Option<Waiting>,
     /// What keeps it alive and when it will stop.
     pub life: Option<Life>,
+    /// Why and when it is to leave its host.
+    pub leaving: Option<String>,
     /// How it ended.
     pub end: Option<Ending>,
     /// The newest of its processes that was killed for want of memory while it runs on.
@@ -155,6 +160,9 @@ impl Card {
                 .last()
                 .filter(|_| server.is_active())
                 .map(|kill| Killed { text: kill.sentence(), at: Moment::from(kill.at) }),
+            leaving: fleet
+                .leaving(server)
+                .map(|leaving| leaving.sentence(|at| Moment::from(at).text)),
             left_out: left_out(fleet, server),
             resize: resize(server),
             amounts: amounts(fleet, server),

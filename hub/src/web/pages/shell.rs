@@ -46,6 +46,8 @@ pub enum Here {
     Help,
     /// All servers.
     Servers,
+    /// The floor.
+    Floor,
     /// The hosts.
     Hosts,
     /// None of them.
@@ -77,6 +79,7 @@ impl Shell {
             Here::Tokens => "tokens",
             Here::Help => "help",
             Here::Servers => "servers",
+            Here::Floor => "floor",
             Here::Hosts => "hosts",
             Here::Nowhere => "",
         };

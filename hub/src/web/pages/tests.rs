@@ -2,6 +2,7 @@
 //! as text, nothing inline, every form a POST with its token.
 
 mod browser;
+mod floor;
 mod look;
 mod scene;
 mod site;
@@ -27,6 +28,11 @@ async fn all_pages(site: &Site, user: &str) -> Vec<(String, String)> {
         "/hub/help/stopped.oom",
         "/hub/admin",
         "/hub/admin?q=ended",
+        "/hub/admin/floor",
+        "/hub/admin/floor?by=idle&host=wn1",
+        "/hub/admin/floor?by=age&back=5",
+        "/hub/admin/floor?without=wn1",
+        "/hub/admin/floor/hosts/wn1",
         "/hub/admin/hosts",
         "/hub/admin/hosts/wn1",
         "/hub/admin/hosts/wn4",

@@ -28,10 +28,10 @@ pub struct Args {
     /// Whenever its servers have ended by themselves
     #[arg(long)]
     no_deadline: bool,
-    /// What happens then to what is left
-    #[arg(long, value_enum, default_value = "stop", value_name = "stop|hold")]
+    /// What happens then to what is left; else as lifecycle.toml says
+    #[arg(long, value_enum, value_name = "stop|hold")]
     #[arg(hide_possible_values = true)]
-    at_deadline: AtDeadline,
+    at_deadline: Option<AtDeadline>,
     /// Why; people whose servers are there read it
     #[arg(long, value_name = "WHY")]
     reason: String,
@@ -43,7 +43,9 @@ pub async fn run(args: &Args, common: &Common) -> Result<Exit, Problem> {
     let mut body = json!({ "intent": "draining", "reason": args.reason });
     if let Some(by) = &args.by {
         body["by"] = json!(by.after(now).to_string());
-        body["at_deadline"] = json!(match args.at_deadline {
+    }
+    if let Some(at_deadline) = args.at_deadline {
+        body["at_deadline"] = json!(match at_deadline {
             AtDeadline::Stop => "stop",
             AtDeadline::Hold => "hold",
         });

@@ -61,8 +61,11 @@ pub async fn change(
         })?;
         Ok(Order { reason: cut(&reason), who: caller.name().to_owned(), at: now() })
     };
-    let at_deadline = at_deadline.unwrap_or(AtDeadline::Stop);
+    let fleet = hub.fleet.fleet();
+    let notice = &fleet.settings.lifecycle.drain;
+    let at_deadline = at_deadline.unwrap_or(notice.at_deadline);
     let plan = step::drain_plan(&host, by, at_deadline);
+    let plan = Plan { leads: notice.leads.clone(), ..plan };
     let intent = match word {
         Word::Open => Intent::Open,
         Word::Cordoned => Intent::Cordoned(order()?),
@@ -70,7 +73,6 @@ pub async fn change(
     };
     let dry_run: Option<bool> = body::field(&body, "dry_run")?;
     let dry_run = dry_run.unwrap_or(false);
-    let fleet = hub.fleet.fleet();
     if !fleet.hosts.contains_key(&host) {
         return Err(no_host(&host));
     }

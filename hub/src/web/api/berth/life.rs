@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use berth_common::{Seconds, Timestamp};
+use berth_core::fleet::leaving::WHAT_TO_DO;
 use berth_core::life::{Outlook, outlook};
 use berth_core::{Answer, Fleet, Reason, Server};
 use berth_process::clock::now;
@@ -20,6 +21,7 @@ use crate::web::api::berth::{answer, reason, servers};
 use crate::web::api::body::{self, JsonBody};
 use crate::web::api::path::Names;
 use crate::web::error::ApiError;
+use crate::web::pages::words;
 
 /// `POST servers/:id/extend` `{for?}`: puts the stop off by so many seconds, rounded up to whole
 /// steps; by one step if nothing is said.
@@ -120,6 +122,7 @@ pub async fn notices(State(hub): State<Arc<Hub>>, caller: Caller) -> Result<Json
 fn notices_of(fleet: &Fleet, server: &Server, now: Timestamp) -> Vec<Value> {
     use berth_core::settings::Channel;
     let by_lab = fleet.settings.lifecycle.warn.channels.contains(&Channel::Lab);
+    let leaving = fleet.leaving(server).filter(|_| by_lab);
     let placement = server.placement().filter(|_| server.is_ready() && by_lab);
     let Some(placement) = placement else { return Vec::new() };
     let life = outlook(&fleet.settings, server, placement, now);
@@ -135,6 +138,12 @@ fn notices_of(fleet: &Fleet, server: &Server, now: Timestamp) -> Vec<Value> {
         })
     };
     let mut notices = Vec::new();
+    if let Some(leaving) = leaving {
+        let text = leaving.sentence(|at| minute(at));
+        let mut told = notice("drain", leaving.told.newest, format!("{text} {WHAT_TO_DO}"));
+        told["stops_at"] = json!(leaving.stops_at().map(|at| at.to_string()));
+        notices.push(told);
+    }
     if let (Some(told), Some((_, why))) = (life.warned, life.stop) {
         notices.push(notice("stop", told.at, why_soon(why).to_owned()));
     }
@@ -143,6 +152,23 @@ fn notices_of(fleet: &Fleet, server: &Server, now: Timestamp) -> Vec<Value> {
         notices.push(notice("gpu_unused", question.unused_since, text));
     }
     notices
+}
+
+/// A host that is emptied under a server, as its owner was told; null for others.
+pub fn leaving(fleet: &Fleet, server: &Server) -> Value {
+    let Some(leaving) = fleet.leaving(server) else { return Value::Null };
+    json!({
+        "host": leaving.host,
+        "by": leaving.by.map(|at| at.to_string()),
+        "stops_at": leaving.stops_at().map(|at| at.to_string()),
+        "reason": leaving.order.reason,
+        "told_at": leaving.told.newest.to_string(),
+    })
+}
+
+/// A moment to the minute, for a reader whose zone is not known.
+fn minute(at: Timestamp) -> String {
+    words::Moment::from(at).text
 }
 
 /// Why a server will stop, in a sentence.

@@ -214,7 +214,7 @@ fn entry(
     total: ByteCount,
     gpus: Option<u32>,
 ) -> FloorHost {
-    let known = like.map_or_else(Vec::new, |like| like.gpus.clone());
+    let known = like.map_or_else(Arc::default, |like| Arc::clone(&like.gpus));
     let model = known.first().or_else(|| fleet.floor.hosts.iter().find_map(|it| it.gpus.first()));
     let count = gpus.unwrap_or(u32::try_from(known.len()).unwrap_or(u32::MAX)).min(64);
     let device = |number: u32| {
@@ -229,7 +229,7 @@ fn entry(
         drains_by: None,
         memory: Some(ReportedMemory { total, free: total, above_limit: false }),
         cpu_milli: like.map_or(u32::MAX, |like| like.cpu_milli),
-        gpus: (0..count).filter_map(device).collect(),
+        gpus: Arc::new((0..count).filter_map(device).collect()),
         images: like.map_or_else(Arc::default, |like| Arc::clone(&like.images)),
         sick: Default::default(),
         servers: Vec::new(),

@@ -168,5 +168,6 @@ pub fn describe(hub: &Hub, fleet: &Fleet, server: &Server) -> Value {
         "created": server.created.to_string(),
         "last_activity": server.last_activity.to_string(),
         "life": life::describe(fleet, server, now()),
+        "leaving": life::leaving(fleet, server),
     })
 }

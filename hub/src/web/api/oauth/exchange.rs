@@ -1,4 +1,4 @@
-//! `POST /oauth2/token`: a server exchanges a code for its visitor's token.
+//! `POST /oauth2/token`: a client exchanges a code for its visitor's token.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use axum::http::header::{CACHE_CONTROL, PRAGMA};
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use berth_common::{Generation, Seconds, ServerId};
+use berth_common::Seconds;
 use berth_process::clock::now;
 use berth_store::{OauthCode, Token, TokenKind};
 use serde_json::json;
@@ -17,13 +17,13 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use crate::auth::form;
-use crate::auth::principal::is_current;
 use crate::keys;
 use crate::site::Hub;
-use crate::spec::client_id;
 use crate::storage::StorageError;
+use crate::web::api::oauth::client;
 
-/// Life of a visitor's token: JupyterHub's 14 days. It also ends with the server's start.
+/// Life of a visitor's token: JupyterHub's 14 days. It also ends with the server's start, or with
+/// the service.
 const TOKEN_LIFE: Seconds = Seconds(14 * 86_400);
 
 /// What the client is told.
@@ -87,26 +87,20 @@ async fn exchange(hub: &Hub, pairs: &[(String, String)]) -> Result<Response, Ref
     if get("grant_type") != Some("authorization_code") {
         return Err(Refused::GrantType);
     }
-    let server = client(hub, get("client_id"), get("client_secret")).ok_or(Refused::Client)?;
+    let client = client::proven(hub, get("client_id"), get("client_secret"));
+    let client = client.ok_or(Refused::Client)?;
     let text = get("code").ok_or(Refused::Request("Missing code parameter."))?;
     let hash = keys::hash(text);
     let code = hub.storage.read(|reader| reader.code(&hash))?;
+    let is_its_own =
+        |code: &OauthCode| code.client == client.id() && code.server == client.server();
     let code =
-        code.filter(|code| code.server == server && now() < code.expires).ok_or(Refused::Grant)?;
+        code.filter(|code| is_its_own(code) && now() < code.expires).ok_or(Refused::Grant)?;
     if get("redirect_uri").is_some_and(|redirect| redirect != code.redirect) {
         return Err(Refused::Request("Mismatching redirect URI."));
     }
     check_challenge(&code, get("code_verifier"))?;
     issue(hub, hash, code).await
-}
-
-/// The server's start whose id and secret these are, if it is current.
-fn client(hub: &Hub, id: Option<&str>, secret: Option<&str>) -> Option<(ServerId, Generation)> {
-    let (id, secret) = (id?, secret?);
-    let (server, generation) = hub.keys.read_server_token(secret)?;
-    let fleet = hub.fleet.fleet();
-    let is_its_id = fleet.servers.get(&server).is_some_and(|server| client_id(server) == id);
-    (is_its_id && is_current(hub, &server, generation)).then_some((server, generation))
 }
 
 /// A verifier without a stored challenge is ignored, as JupyterHub does.
@@ -133,7 +127,7 @@ async fn issue(hub: &Hub, hash: [u8; 32], code: OauthCode) -> Result<Response, R
         client: code.client,
         scopes: code.scopes,
         session: Some(code.session),
-        server: Some(code.server),
+        server: code.server,
         created: at,
         expires: Some(at.plus(TOKEN_LIFE)),
         last_used: None,

@@ -1,22 +1,17 @@
-//! An authorization request: which server asks, and where the answer goes. Unknown arguments are
+//! An authorization request: which client asks, and where the answer goes. Unknown arguments are
 //! ignored.
 
-use std::sync::Arc;
-
-use berth_core::Server;
+use berth_store::User;
 
 use crate::auth::next::escape;
 use crate::site::Hub;
-use crate::spec::{callback_url, client_id};
-use crate::web::api::oauth::{client_scopes, is_allowed};
+use crate::web::api::oauth::client::{self, Client};
 
 /// A request that can be answered.
 #[derive(Debug)]
 pub struct Asked {
-    /// The client's id.
-    pub client: String,
-    /// The server that it stands for.
-    pub server: Arc<Server>,
+    /// Who asks.
+    pub client: Client,
     /// Where the answer goes.
     pub redirect: String,
     /// To be given back.
@@ -47,16 +42,19 @@ fn answer(redirect: &str, state: Option<&str>, pairs: &[(&str, &str)]) -> String
     let pairs = pairs.iter().copied().chain(state.map(|state| ("state", state)));
     let query: Vec<_> =
         pairs.map(|(key, value)| format!("{key}={}", escape(value).replace("%20", "+"))).collect();
-    format!("{redirect}?{}", query.join("&"))
+    // A registered address may have a query of its own.
+    let mark = if redirect.contains('?') { '&' } else { '?' };
+    format!("{redirect}{mark}{}", query.join("&"))
 }
 
-/// Reads the arguments of an authorization request.
-pub fn read(hub: &Hub, pairs: &[(String, String)]) -> Result<Asked, Wrong> {
+/// Reads the arguments of an authorization request of this visitor.
+pub fn read(hub: &Hub, visitor: &User, pairs: &[(String, String)]) -> Result<Asked, Wrong> {
     let get = |name: &str| {
         let found = pairs.iter().find(|(key, _)| key == name);
         found.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
     };
-    let (client, server, redirect) = client(hub, get("client_id"), get("redirect_uri"))?;
+    let client = client::asking(hub, get("client_id"), get("redirect_uri"))?;
+    let redirect = client.redirect();
     let state = get("state");
     let wrong = |error: &str, description: Option<&str>| {
         let description = description.map(|text| ("error_description", text));
@@ -79,18 +77,17 @@ pub fn read(hub: &Hub, pairs: &[(String, String)]) -> Result<Asked, Wrong> {
             return Err(wrong("invalid_request", Some("Transform algorithm not supported.")));
         }
     };
-    let owner = hub.storage.read(|reader| reader.user(&server.owner)).ok().flatten();
-    let Some(owner) = owner else { return Err(Wrong::Page(NO_CLIENT)) };
     let scopes = match get("scope") {
-        None => client_scopes(&server),
+        None => client.scopes(),
         Some(text) => {
             let asked: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
             let roles = &hub.config().people.roles;
-            if !asked.iter().all(|scope| is_allowed(scope, &server, &owner, roles)) {
+            if !asked.iter().all(|scope| client.may_ask(scope, visitor, roles)) {
                 return Err(wrong("invalid_scope", None));
             }
             // Access and identity come with every token of a client.
-            let mut scopes = client_scopes(&server);
+            let mut scopes = client.scopes();
+            scopes.truncate(Client::ALWAYS);
             scopes.extend(asked);
             scopes.sort();
             scopes.dedup();
@@ -98,35 +95,5 @@ pub fn read(hub: &Hub, pairs: &[(String, String)]) -> Result<Asked, Wrong> {
         }
     };
     let state = state.map(str::to_owned);
-    Ok(Asked { client, server, redirect, state, scopes, challenge })
-}
-
-const NO_CLIENT: &str = "Invalid client_id parameter value.";
-
-/// The client and its server. `alice`'s server `n1` and the default server of `alice-n1` have one
-/// client id (as in JupyterHub); their redirect URIs tell them apart.
-fn client(
-    hub: &Hub,
-    id: Option<&str>,
-    redirect: Option<&str>,
-) -> Result<(String, Arc<Server>, String), Wrong> {
-    let id = id.ok_or(Wrong::Page(NO_CLIENT))?;
-    let fleet = hub.fleet.fleet();
-    let mut servers = fleet.servers.values().filter(|server| {
-        server.placement().is_some_and(|placement| placement.stop.is_none())
-            && client_id(server) == id
-    });
-    let mut found = servers.next().ok_or(Wrong::Page(NO_CLIENT))?;
-    let other = servers.next();
-    if let (Some(other), Some(redirect)) = (other, redirect)
-        && callback_url(other) == redirect
-    {
-        found = other;
-    }
-    let registered = callback_url(found);
-    let ambiguous = other.is_some() && redirect.is_none();
-    if ambiguous || redirect.is_some_and(|redirect| redirect != registered) {
-        return Err(Wrong::Page("Mismatching redirect URI."));
-    }
-    Ok((id.to_owned(), Arc::clone(found), registered))
+    Ok(Asked { client, redirect, state, scopes, challenge })
 }

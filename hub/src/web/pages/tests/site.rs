@@ -131,6 +131,7 @@ impl Site {
             ca: Ca::open(&at("ca")).unwrap(),
             revoked,
             metrics,
+            services: crate::services::Shared::default(),
             routed: watch::Sender::new(BTreeMap::new()),
             config: ArcSwap::from_pointee(config),
         });

@@ -1,0 +1,150 @@
+// The Floor while it is open: hosts that changed are put in place, the side panel follows the
+// pointer, the slider says what it means. Without scripts the same is had by links and a button.
+"use strict";
+
+(() => {
+  const floor = document.getElementById("fl-floor");
+  const panel = document.getElementById("panel");
+  if (!floor || !panel) return;
+  const FIRST_WAIT_MS = 1000;
+  const LONGEST_WAIT_MS = 15000;
+  // A pointer that only passes by asks nothing.
+  const REST_MS = 120;
+
+  /* What changes ------------------------------------------------------------------------------- */
+
+  function put(element, html) {
+    const focus = element.contains(document.activeElement) ? document.activeElement.id : "";
+    element.innerHTML = html;
+    if (focus) document.getElementById(focus)?.focus({ preventScroll: true });
+  }
+
+  function follow(url) {
+    const lost = document.getElementById("live-lost");
+    let wait = FIRST_WAIT_MS;
+    let source;
+    let leaving = false;
+    window.addEventListener("beforeunload", () => { leaving = true; });
+    window.addEventListener("pagehide", () => source.close());
+
+    const connect = () => {
+      source = new EventSource(url);
+      source.addEventListener("part", (event) => {
+        wait = FIRST_WAIT_MS;
+        if (lost) lost.textContent = "";
+        const news = JSON.parse(event.data);
+        const totals = document.getElementById("fl-totals");
+        if (totals && totals.innerHTML !== news.totals) totals.innerHTML = news.totals;
+        for (const [name, html] of Object.entries(news.hosts)) {
+          const host = document.getElementById(`h-${name}`);
+          if (host) put(host, html);
+          panels.delete(name);
+        }
+        mark();
+      });
+      source.addEventListener("gone", () => {
+        source.close();
+        if (!leaving) window.location.reload();
+      });
+      source.onerror = () => {
+        if (leaving) return;
+        if (lost) lost.textContent = "The hub is restarting or the network is away. Reconnecting…";
+        if (source.readyState === EventSource.CLOSED) {
+          window.setTimeout(connect, wait);
+          wait = Math.min(wait * 2, LONGEST_WAIT_MS);
+        }
+      };
+    };
+    connect();
+  }
+
+  /* The side panel ----------------------------------------------------------------------------- */
+
+  const panels = new Map();
+  let shown = new URLSearchParams(window.location.search).get("host") || "";
+  let pointed = -1;
+  let resting;
+
+  async function show(name) {
+    if (!panels.has(name)) {
+      const query = new URLSearchParams({ by: floor.dataset.by });
+      if (floor.dataset.at) query.set("at", floor.dataset.at);
+      const answer = await fetch(`/hub/admin/floor/hosts/${encodeURIComponent(name)}?${query}`);
+      if (!answer.ok) return;
+      panels.set(name, await answer.text());
+    }
+    shown = name;
+    put(panel, panels.get(name));
+    mark();
+  }
+
+  // Lights up the server under the pointer, on the bar and in the panel.
+  function mark() {
+    for (const old of document.querySelectorAll("rect.u")) old.remove();
+    for (const row of panel.querySelectorAll("tr[data-from]")) {
+      const from = Number(row.dataset.from);
+      const width = Number(row.dataset.width);
+      const lit = pointed >= from && pointed < from + width;
+      row.classList.toggle("lit", lit);
+      const bar = document.querySelector(`#h-${CSS.escape(shown)} svg.h`);
+      if (lit && bar) {
+        const box = document.createElementNS("http://www.w3.org/2000/svg", "rect");
+        for (const [name, value] of Object.entries({ class: "u", x: from, y: 2, width, height: 20 })) {
+          box.setAttribute(name, value);
+        }
+        bar.append(box);
+      }
+    }
+  }
+
+  function under(event) {
+    const bar = event.target.closest?.("svg.h");
+    const host = bar?.closest("li");
+    if (!host) return null;
+    const box = bar.getBoundingClientRect();
+    const at = (event.clientX - box.left) / box.width * bar.viewBox.baseVal.width;
+    return { name: host.id.slice(2), at };
+  }
+
+  // Only a real page has a panel of its own; what is thought away stays in it.
+  const busy = new URLSearchParams(window.location.search).has("without");
+  floor.addEventListener("pointermove", (event) => {
+    const found = busy ? null : under(event);
+    window.clearTimeout(resting);
+    if (!found) return;
+    pointed = found.at;
+    if (found.name === shown) mark();
+    else resting = window.setTimeout(() => show(found.name), REST_MS);
+  });
+  floor.addEventListener("pointerleave", () => {
+    window.clearTimeout(resting);
+    pointed = -1;
+    mark();
+  });
+  // A click opens the server; on an empty place, the host.
+  floor.addEventListener("click", async (event) => {
+    const found = under(event);
+    if (!found) return;
+    if (event.pointerType === "mouse" && found.name === shown) {
+      const row = panel.querySelector("tr.lit a");
+      if (row) { window.location.assign(row.href); return; }
+    }
+    document.getElementById(`n-${found.name}`)?.click();
+  });
+
+  /* The slider --------------------------------------------------------------------------------- */
+
+  const slider = document.getElementById("back");
+  const says = document.getElementById("back-is");
+  if (slider && says) {
+    slider.addEventListener("input", () => {
+      const minutes = Number(slider.value);
+      const moment = new Date(Date.now() - minutes * 60000);
+      says.textContent = minutes === 0 ? "now" :
+        moment.toLocaleString(undefined, { weekday: "short", hour: "2-digit", minute: "2-digit" });
+    });
+    slider.addEventListener("change", () => slider.form.requestSubmit());
+  }
+
+  if (floor.dataset.floor) follow(floor.dataset.floor);
+})();

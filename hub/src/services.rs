@@ -1,0 +1,156 @@
+//! The services of `services.toml`: those with a command are started, kept alive and stopped here;
+//! all with an address are told to the proxy.
+
+mod environment;
+mod process;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::MissedTickBehavior;
+
+use crate::config::services::{Service, Services};
+use crate::site::Hub;
+
+/// How soon a change of the files is seen.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// What others may know of the services.
+#[derive(Debug, Default)]
+pub struct Shared {
+    /// The processes that run, by service.
+    pids: Mutex<BTreeMap<String, u32>>,
+    /// Where the proxy leads, by path: the service and its address.
+    routes: watch::Sender<Routes>,
+}
+
+/// Routes of services, by path.
+pub type Routes = BTreeMap<String, Route>;
+
+/// A route to a service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Route {
+    /// Its name.
+    pub service: String,
+    /// Scheme, host and port: the path stays as it was asked.
+    pub target: String,
+}
+
+impl Shared {
+    /// The process of a service that runs here.
+    pub fn pid(&self, service: &str) -> Option<u32> {
+        self.pids.lock().unwrap_or_else(PoisonError::into_inner).get(service).copied()
+    }
+
+    fn note(&self, service: &str, pid: Option<u32>) {
+        let mut pids = self.pids.lock().unwrap_or_else(PoisonError::into_inner);
+        match pid {
+            Some(pid) => pids.insert(service.to_owned(), pid),
+            None => pids.remove(service),
+        };
+    }
+
+    /// Follows the routes.
+    pub fn routes(&self) -> watch::Receiver<Routes> {
+        self.routes.subscribe()
+    }
+
+    /// Takes over what the files say, before anybody is told of routes.
+    pub fn follow(&self, services: &Services) {
+        let wanted = routes(services);
+        self.routes.send_if_modified(|told| {
+            let changed = *told != wanted;
+            *told = wanted;
+            changed
+        });
+    }
+}
+
+fn routes(services: &Services) -> Routes {
+    let routes = services.0.values().filter_map(|service| {
+        let target = service.url.as_ref()?.origin().ascii_serialization();
+        let path = service.prefix().trim_end_matches('/').to_owned();
+        Some((path, Route { service: service.name.clone(), target }))
+    });
+    routes.collect()
+}
+
+/// Keeps processes and routes as the files want them, until it is stopped.
+#[derive(Debug)]
+pub struct Keeper {
+    end: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+impl Keeper {
+    /// Begins.
+    pub fn start(hub: Arc<Hub>) -> Self {
+        let (end, ended) = watch::channel(false);
+        hub.services.follow(&hub.config().services);
+        Self { end, task: tokio::spawn(keep(hub, ended)) }
+    }
+
+    /// Stops all processes and waits until they have ended.
+    pub async fn stop(self) {
+        self.end.send_replace(true);
+        let _ = self.task.await;
+    }
+}
+
+/// A service that is kept alive.
+struct Kept {
+    service: Arc<Service>,
+    end: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+impl Kept {
+    fn start(hub: &Arc<Hub>, service: &Arc<Service>) -> Self {
+        let (end, ended) = watch::channel(false);
+        let task = tokio::spawn(process::keep_alive(Arc::clone(hub), Arc::clone(service), ended));
+        Self { service: Arc::clone(service), end, task }
+    }
+}
+
+async fn keep(hub: Arc<Hub>, mut ended: watch::Receiver<bool>) {
+    let mut kept: BTreeMap<String, Kept> = BTreeMap::new();
+    let mut look = tokio::time::interval(LOOK);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = look.tick() => {}
+            () = told(&mut ended) => break,
+        }
+        let config = hub.config();
+        hub.services.follow(&config.services);
+        let is_wanted = |one: &Kept| config.services.0.get(&one.service.name) == Some(&one.service);
+        let (stay, go) = kept.into_iter().partition(|(_, one)| is_wanted(one));
+        kept = stay;
+        // A changed one is stopped first: the new one may want the same port.
+        end_all(go).await;
+        for (name, service) in &config.services.0 {
+            if !service.command.is_empty() && !kept.contains_key(name) {
+                kept.insert(name.clone(), Kept::start(&hub, service));
+            }
+        }
+    }
+    end_all(kept).await;
+}
+
+/// Completes when the end was asked for.
+async fn told(ended: &mut watch::Receiver<bool>) {
+    let _ = ended.wait_for(|ended| *ended).await;
+}
+
+/// Stops services side by side.
+async fn end_all(services: BTreeMap<String, Kept>) {
+    for one in services.values() {
+        one.end.send_replace(true);
+    }
+    for (_, one) in services {
+        let _ = one.task.await;
+    }
+}
