@@ -85,6 +85,8 @@
     const spoken = document.getElementById("live-spoken");
     let wait = FIRST_WAIT_MS;
     let source;
+    // A stream begins with the present state: after a break it is often what is shown already.
+    let shown;
 
     const say = (text) => {
       if (lost) lost.textContent = text;
@@ -95,7 +97,8 @@
       source.addEventListener("part", (event) => {
         wait = FIRST_WAIT_MS;
         say("");
-        replace(part, event.data);
+        if (event.data !== shown) replace(part, event.data);
+        shown = event.data;
       });
       // Screen readers hear one sentence a change, not the whole part.
       source.addEventListener("said", (event) => {

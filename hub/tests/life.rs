@@ -57,7 +57,7 @@ async fn the_card_says_when_a_server_stops_and_a_form_puts_that_off() {
     let browser = site.browser("alice").await;
     let home = browser.get("/hub/home").await;
     assert!(home.text.contains("Without further activity it stops <time"), "{}", home.text);
-    assert!(home.text.contains("Extend by 1d (3 of 3 left)"), "{}", home.text);
+    assert!(home.text.contains("Extend by 1 d (3 of 3 left)"), "{}", home.text);
     let before = site.server("alice", "").placement().unwrap().life.clone();
     assert_eq!(before.kept_until, None);
 
@@ -68,7 +68,7 @@ async fn the_card_says_when_a_server_stops_and_a_form_puts_that_off() {
     assert_eq!((done.status, done.location()), (StatusCode::SEE_OTHER, "/hub/home"));
     let kept = site.server("alice", "").placement().unwrap().life.kept_until.unwrap();
     assert!(kept > now().plus(Seconds(3 * DAY)));
-    assert!(browser.get("/hub/home").await.text.contains("Extend by 1d (2 of 3 left)"));
+    assert!(browser.get("/hub/home").await.text.contains("Extend by 1 d (2 of 3 left)"));
 
     for _ in 0..2 {
         browser.send("POST", &path, &[("content-type", FORM)], &form).await;

@@ -54,7 +54,7 @@ sign-kernel = a busy kernel
 sign-terminal = a terminal
 sign-cpu = use of the processor
 sign-gpu = use of the GPU
-sign-network = use of the network
+sign-network = data that moves
 
 ## Login
 
@@ -62,6 +62,15 @@ log-in = Log in
 log-in-lead = Your notebooks, on the machines of your site.
 log-in-or-password = Or with a password of this site:
 user-name = User name
+login-wrong = Invalid username or password.
+login-too-many = Too many tries. Try again in { $seconds } seconds.
+login-no-passwords = Nobody logs in by password here.
+login-account = { $reason } { $why } { $remedy }
+login-unavailable = The hub cannot log anybody in at the moment. Try again in a minute.
+login-no-cookie = Your browser sent no cookie; allow cookies for this site and try again.
+login-not-now = Not at the moment
+login-again = Log in again
+login-not = You are not logged in
 password = Password
 
 ## Home
@@ -168,6 +177,8 @@ waiting-for = Waiting for { $span }.
 waiting-between = Half of such waits end after { $from } to { $to }.
 waiting-nearest = A server with { $amount } would start now.
 waiting-take-nearest = Leave the queue and ask for { $amount }
+waiting-meanwhile = Take a server without GPU meanwhile
+usual-time = Such a start usually takes { $seconds }; if it takes much longer, the step where it stands says why, or cancel it and try again.
 starting-title = Starting your server
 starting-silent = The host has not reported for { $span }.
 starting-silent-unknown = The host has not reported.
@@ -226,6 +237,8 @@ timeline-ended = It ended
 decisions = Decisions about it
 all-decisions = Each with its explanation
 environment = What it is
+spaces = Its spaces beside HOME
+read-only = read only
 owner = Owner
 profile = Profile
 host = Host
@@ -283,6 +296,10 @@ waits-in-place = Waits in place { $place }: { $why }
 
 ## Errors
 
+error-forbidden = This is not for your account
+error-for-administrators = This page is for administrators.
+error-not-possible-here = This is not possible here.
+error-store = The hub cannot use its store at the moment. Running servers are not concerned.
 error-wrong = Something went wrong
 error-reload = Reload the page in a moment; if it stays, tell the administrators.
 error-no-answer = Your server does not answer
@@ -347,8 +364,8 @@ usage-window = In the last 30 days
 gpu-hours = GPU hours
 gib-hours = GiB hours of memory
 usage-given-by = given by
-usage-past = Past servers
-usage-past-none = No start of yours is on record.
+usage-past = Your requests of these 30 days
+usage-past-none = You have asked for nothing in this time.
 usage-csv = As a table (CSV)
 budget-of = { $used } of { $limit } in { $window }
 

@@ -53,7 +53,7 @@ sign-kernel = un noyau occupé
 sign-terminal = un terminal
 sign-cpu = l’usage du processeur
 sign-gpu = l’usage du GPU
-sign-network = l’usage du réseau
+sign-network = des données qui circulent
 
 ## Connexion
 
@@ -61,6 +61,15 @@ log-in = Se connecter
 log-in-lead = Vos notebooks, sur les machines de votre site.
 log-in-or-password = Ou avec un mot de passe de ce site :
 user-name = Nom d’utilisateur
+login-wrong = Nom d’utilisateur ou mot de passe incorrect.
+login-too-many = Trop d’essais. Réessayez dans { $seconds } secondes.
+login-no-passwords = Personne ne se connecte par mot de passe ici.
+login-account = { $reason } { $why } { $remedy }
+login-unavailable = Le hub ne peut connecter personne en ce moment. Réessayez dans une minute.
+login-no-cookie = Votre navigateur n’a pas envoyé de cookie ; autorisez les cookies pour ce site et réessayez.
+login-not-now = Pas en ce moment
+login-again = Reconnectez-vous
+login-not = Vous n’êtes pas connecté
 password = Mot de passe
 
 ## Accueil
@@ -167,6 +176,8 @@ waiting-for = En attente depuis { $span }.
 waiting-between = La moitié de ces attentes durent de { $from } à { $to }.
 waiting-nearest = Un serveur avec { $amount } démarrerait tout de suite.
 waiting-take-nearest = Quitter la file et demander { $amount }
+waiting-meanwhile = Prendre entre-temps un serveur sans GPU
+usual-time = Un tel démarrage prend d’habitude { $seconds } ; s’il dure bien plus longtemps, l’étape où il se trouve dit pourquoi, ou annulez-le et réessayez.
 starting-title = Votre serveur démarre
 starting-silent = La machine ne s’est pas manifestée depuis { $span }.
 starting-silent-unknown = La machine ne s’est pas manifestée.
@@ -225,6 +236,8 @@ timeline-ended = Il s’est terminé
 decisions = Décisions à son sujet
 all-decisions = Chacune avec son explication
 environment = Ce qu’il est
+spaces = Ses espaces à côté de HOME
+read-only = lecture seule
 owner = Propriétaire
 profile = Profil
 host = Machine
@@ -282,6 +295,10 @@ waits-in-place = Attend à la place { $place } : { $why }
 
 ## Erreurs
 
+error-forbidden = Ce n’est pas pour votre compte
+error-for-administrators = Cette page est pour les administrateurs.
+error-not-possible-here = Ce n’est pas possible ici.
+error-store = Le hub ne peut pas utiliser sa base en ce moment. Les serveurs en marche ne sont pas concernés.
 error-wrong = Quelque chose s’est mal passé
 error-reload = Rechargez la page dans un instant ; si cela persiste, prévenez les administrateurs.
 error-no-answer = Votre serveur ne répond pas
@@ -344,10 +361,10 @@ usage-servers = Serveurs
 usage-gpus = GPU
 usage-window = Ces 30 derniers jours
 gpu-hours = Heures de GPU
-gib-hours = Gio-heures de mémoire
+gib-hours = GiB-heures de mémoire
 usage-given-by = donné par
-usage-past = Serveurs passés
-usage-past-none = Aucun de vos démarrages n’est enregistré.
+usage-past = Vos demandes de ces 30 jours
+usage-past-none = Vous n’avez rien demandé pendant ce temps.
 usage-csv = En tableau (CSV)
 budget-of = { $used } sur { $limit } en { $window }
 
@@ -380,6 +397,8 @@ reason-refused-account-invalid = Ce compte n’est pas valide en ce moment.
     .remedy = Adressez-vous à ceux qui gèrent les comptes de votre site.
 reason-refused-account-unavailable = Personne ne peut dire en ce moment si ce compte est valide.
     .remedy = Réessayez dans quelques minutes ; les administrateurs le voient aussi.
+reason-refused-restoring = Le hub a été restauré d’une sauvegarde et ne sait pas encore ce qui tourne.
+    .remedy = Réessayez dans une minute ; ce qui tourne continue.
 reason-refused-access-denied = Ce compte ne peut pas démarrer de serveurs ici.
     .remedy = Adressez-vous au contact de votre groupe.
 reason-refused-profile-unknown = Ce profil ou ce choix n’existe pas.

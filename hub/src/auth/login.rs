@@ -23,6 +23,7 @@ use crate::auth::session::{self, CookieNames};
 use crate::auth::visitor::found;
 use crate::auth::xsrf::{self, XsrfError};
 use crate::site::Hub;
+use crate::web::say;
 
 /// Where people arrive when nothing else is asked for.
 const DEFAULT_PAGE: &str = "/hub/home";
@@ -169,8 +170,7 @@ fn check(
         return Ok(given);
     }
     if parts.headers.get(COOKIE).is_none() {
-        let why = "Your browser sent no cookie; allow cookies for this site and try again.";
-        return Err(Refusal::page(StatusCode::FORBIDDEN, why));
+        return Err(Refusal::page(StatusCode::FORBIDDEN, say::t("login-no-cookie").to_string()));
     }
     Err(XsrfError::Mismatch.into())
 }

@@ -35,6 +35,7 @@ use crate::site::Hub;
 use crate::storage::StorageError;
 use crate::web::error::cut;
 use crate::web::pages::error_page;
+use crate::web::say;
 
 /// What the hub keeps of its identity provider.
 #[derive(Debug, Default)]
@@ -135,11 +136,12 @@ impl IntoResponse for Problem {
             other => tracing::info!(error = cut(&other.to_string()), "login refused"),
         }
         let title = match &self {
-            Self::Down(_) | Self::Storage(_) => "Not at the moment",
-            Self::NotBegun => "Log in again",
-            _ => "You are not logged in",
+            Self::Down(_) | Self::Storage(_) => say::t("login-not-now"),
+            Self::NotBegun => say::t("login-again"),
+            _ => say::t("login-not"),
         };
-        let mut response = error_page(self.status(), title, &cut(&self.to_string()));
+        let text = cut(&self.to_string());
+        let mut response = error_page(self.status(), &title.to_string(), &text);
         let wait = match &self {
             Self::TooMany(seconds) => Some(*seconds),
             Self::Down(_) => Some(30),

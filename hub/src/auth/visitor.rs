@@ -13,6 +13,7 @@ use crate::auth::next::Next;
 use crate::auth::refusal::Refusal;
 use crate::auth::session;
 use crate::site::Hub;
+use crate::web::say;
 
 /// A logged-in person. Others are sent to the login page.
 #[derive(Debug, Clone)]
@@ -87,7 +88,8 @@ impl FromRequestParts<Arc<Hub>> for AdminVisitor {
         if visitor.admin {
             Ok(Self(visitor))
         } else {
-            Err(Refusal::page(StatusCode::FORBIDDEN, "This page is for administrators."))
+            let why = say::t("error-for-administrators").to_string();
+            Err(Refusal::page(StatusCode::FORBIDDEN, why))
         }
     }
 }

@@ -10,6 +10,7 @@ use serde_json::json;
 use crate::driver::NotSaved;
 use crate::storage::StorageError;
 use crate::web::pages::error_page;
+use crate::web::say;
 
 /// Longest message sent or logged: some repeat what a client sent.
 const LONGEST: usize = 400;
@@ -119,17 +120,18 @@ impl IntoResponse for ApiError {
 
 /// An error page.
 pub fn page(status: StatusCode, message: &str) -> Response {
-    let title = status.canonical_reason().unwrap_or("Error");
-    error_page(status, title, &cut(message))
+    let title = match status {
+        StatusCode::FORBIDDEN => say::t("error-forbidden"),
+        StatusCode::SERVICE_UNAVAILABLE => say::t("login-not-now"),
+        _ => say::t("error-wrong"),
+    };
+    error_page(status, &title.to_string(), &cut(message))
 }
 
 /// The page for a store that cannot be used.
 pub fn unavailable(error: &StorageError) -> Response {
     tracing::error!(%error, "a page could not use the store");
-    page(
-        StatusCode::SERVICE_UNAVAILABLE,
-        "The hub cannot use its store at the moment. Running servers are not concerned.",
-    )
+    page(StatusCode::SERVICE_UNAVAILABLE, &say::t("error-store").to_string())
 }
 
 /// Shortens a text that may repeat what a client sent.

@@ -15,6 +15,7 @@ use axum::response::{IntoResponse, Response};
 use crate::site::Hub;
 use crate::web::error::{ApiError, page};
 use crate::web::reader::Reader;
+use crate::web::say;
 
 /// The version that clients see: that of the JupyterHub whose contract we keep, and our own.
 /// Clients compare the major number only.
@@ -125,6 +126,9 @@ pub async fn wrong_method(method: Method, uri: Uri) -> Response {
             ApiError::new(StatusCode::METHOD_NOT_ALLOWED, format!("{method} is not possible here."))
                 .into_response()
         }
-        (false, _) => page(StatusCode::METHOD_NOT_ALLOWED, "This is not possible here."),
+        (false, _) => {
+            let text = say::t("error-not-possible-here").to_string();
+            page(StatusCode::METHOD_NOT_ALLOWED, &text)
+        }
     }
 }

@@ -105,7 +105,7 @@ fn why_soon(reason: Reason) -> String {
 }
 
 /// The profile without GPU that people get first.
-fn cpu_profile(fleet: &Fleet) -> Option<&str> {
+pub fn cpu_profile(fleet: &Fleet) -> Option<&str> {
     let without = fleet.settings.profiles.iter().filter(|(_, profile)| profile.gpus.is_none());
     let first = without.min_by_key(|(_, profile)| !profile.default)?;
     Some(first.0)

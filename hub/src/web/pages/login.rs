@@ -80,7 +80,7 @@ fn again(hub: &Hub, attempt: &LoginAttempt, refused: &LoginRefused) -> Response 
         xsrf: &attempt.xsrf,
         next: attempt.next.as_ref().map_or("", Next::as_str),
         name: &attempt.shown_name,
-        error: Some(refused.to_string()),
+        error: Some(words(refused)),
         ways: Ways::of(hub, attempt.next.as_ref()),
     };
     let mut response = page(refused.status(), &view);
@@ -88,6 +88,22 @@ fn again(hub: &Hub, attempt: &LoginAttempt, refused: &LoginRefused) -> Response 
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
     response
+}
+
+/// Why somebody was not let in, in the reader's language.
+fn words(refused: &LoginRefused) -> String {
+    let said = match refused {
+        LoginRefused::Wrong => say::t("login-wrong"),
+        LoginRefused::TooMany(seconds) => say::t("login-too-many").with("seconds", seconds),
+        LoginRefused::NoPasswords => say::t("login-no-passwords"),
+        // The words of the directory are in whatever language it speaks.
+        LoginRefused::Account { reason, why } => say::t("login-account")
+            .with("reason", say::reason(*reason))
+            .with("why", why)
+            .with("remedy", say::remedy(*reason)),
+        LoginRefused::Unavailable => say::t("login-unavailable"),
+    };
+    said.to_string()
 }
 
 #[derive(Template)]

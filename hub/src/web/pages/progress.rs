@@ -10,8 +10,10 @@ use berth_core::placement::Look;
 use berth_core::queue::again;
 use berth_core::{Decision, Fleet, Phase, Placement, Server, ServerState, rules};
 
+use crate::auth::next::escape;
 use crate::web::pages::card::{self, Waiting};
 use crate::web::pages::ending::Ending;
+use crate::web::pages::life;
 use crate::web::pages::words;
 use crate::web::say;
 
@@ -54,11 +56,16 @@ pub enum Stage {
         since: String,
         /// Half of such waits end within this span.
         between: Option<(String, String)>,
+        /// The form for one more server without GPU meanwhile, for who waits for a GPU.
+        meanwhile: Option<String>,
         /// An amount that would start now, and its form.
         nearest: Option<(ByteCount, String)>,
     },
     /// On its way.
-    Starts,
+    Starts {
+        /// How long such a start usually takes, if enough of them are known.
+        usual: Option<String>,
+    },
     /// On its way, but its host is silent.
     Silent {
         /// For how long.
@@ -130,7 +137,7 @@ impl Progress {
                 let said = say::t("spoken-waits").with("place", waiting.place);
                 said.with("why", &waiting.why).to_string()
             }
-            Stage::Starts => {
+            Stage::Starts { .. } => {
                 let step = self.steps.iter().find(|step| step.class == "now");
                 step.map_or_else(String::new, |step| {
                     say::t("spoken-step").with("step", &step.name).to_string()
@@ -159,10 +166,11 @@ fn stage(
             Some(waiting) => Stage::Waits {
                 nearest: nearest(fleet, server, waiting.place, now),
                 between: decision.and_then(words::between),
+                meanwhile: meanwhile(fleet, server),
                 since: words::span(*since, now),
                 waiting,
             },
-            None => Stage::Starts,
+            None => starts(fleet, server),
         },
         (Phase::Placed(placement), state) => match &placement.stop {
             Some(stop) if stop.end.is_failure() => failure(&stop.end, false),
@@ -171,13 +179,38 @@ fn stage(
                 Stage::Silent { silent_for: card::silence(fleet, server, now) }
             }
             None if is_open => Stage::Ready,
-            None => Stage::Starts,
+            None => starts(fleet, server),
         },
         (Phase::Idle, _) => match &server.last_end {
             Some(end) if end.is_failure() => failure(end, true),
             end => Stage::Ended { end: end.as_ref().map(Ending::of) },
         },
     }
+}
+
+/// So many starts are looked at, and so few are too few to say what is usual.
+const USUAL_OF: usize = 20;
+const TOO_FEW: usize = 3;
+
+/// On its way, with the median of the newest starts of its profile that came through.
+fn starts(fleet: &Fleet, server: &Server) -> Stage {
+    let placements = fleet
+        .servers
+        .values()
+        .filter(|other| other.ask.profile == server.ask.profile)
+        .filter_map(|other| other.placement());
+    let mut lasted: Vec<_> =
+        placements.filter_map(|it| Some((it.ready_at?, it.placed_at))).collect();
+    lasted.sort_unstable_by_key(|(ready, _)| std::cmp::Reverse(*ready));
+    lasted.truncate(USUAL_OF);
+    lasted.sort_unstable_by_key(|(ready, placed)| ready.millis_since(*placed));
+    let median = lasted.get(lasted.len() / 2).filter(|_| lasted.len() > TOO_FEW);
+    Stage::Starts { usual: median.map(|(ready, placed)| words::seconds(*placed, *ready)) }
+}
+
+fn meanwhile(fleet: &Fleet, server: &Server) -> Option<String> {
+    let profile = life::cpu_profile(fleet).filter(|_| server.ask.gpus > 0)?;
+    Some(format!("/hub/spawn?opt-profile={}", escape(profile)))
 }
 
 /// An amount that would start at once, for the first of a pool's queue: the others would only get

@@ -7,6 +7,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use berth_common::Timestamp;
+use berth_common::link::Space;
 use berth_core::{Decision, Fleet, Server};
 use berth_process::clock::now;
 
@@ -51,6 +52,7 @@ pub struct ServerPart {
     image: String,
     starts: u64,
     timeline: Vec<Happened>,
+    spaces: Vec<SpaceLine>,
     /// Where its buttons come back to.
     here: String,
 }
@@ -72,9 +74,41 @@ impl ServerPart {
             image: image.map_or_else(|| server.ask.image.clone(), |image| image.title.clone()),
             starts: server.generation.0,
             timeline: timeline(server),
+            spaces: spaces(fleet, server),
             here: format!("/hub/servers/{}", server.id),
         }
     }
+}
+
+/// A space that it has beside HOME.
+struct SpaceLine {
+    target: String,
+    name: String,
+    read_only: bool,
+    /// What is wrong with it on its host, if it is watched there.
+    trouble: Option<String>,
+}
+
+/// The spaces that its owner's servers get by the files of now, and how they are on its host. A
+/// folder that is mounted only where it exists may be missing inside.
+fn spaces(fleet: &Fleet, server: &Server) -> Vec<SpaceLine> {
+    let Some(account) = server.account.as_ref().filter(|_| server.is_active()) else {
+        return Vec::new();
+    };
+    let host = server.placement().and_then(|placement| fleet.hosts.get(&placement.host));
+    let watched = host.and_then(|host| host.heard.as_ref()).map(|heard| &heard.spaces);
+    let trouble = |name: &str| {
+        let space = watched?.iter().find(|space| space.name == name)?;
+        space.trouble.as_ref().map(|ending| say::reason(ending.reason))
+    };
+    let given = fleet.settings.mounts.given(account).spaces.into_iter();
+    let line = |space: Space| SpaceLine {
+        trouble: trouble(&space.name),
+        target: space.target,
+        name: space.name,
+        read_only: space.read_only,
+    };
+    given.map(line).collect()
 }
 
 /// The newest start from the request to the end, as far as it came.

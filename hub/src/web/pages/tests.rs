@@ -12,6 +12,7 @@ use axum::http::header::LOCATION;
 use berth_common::Reason;
 use berth_common::link::{ObservedState, StartStep};
 
+use crate::web::reader::{Language, Reader};
 use site::{Site, gb};
 
 /// All pages of a site where something of everything happens, as one person sees them.
@@ -22,6 +23,9 @@ async fn all_pages(site: &Site, user: &str) -> Vec<(String, String)> {
         "/hub/spawn",
         "/hub/spawn?opt-memory=2G&next=/user/alice/lab",
         "/hub/token",
+        "/hub/usage",
+        "/hub/help",
+        "/hub/help/stopped.oom",
         "/hub/admin",
         "/hub/admin?q=ended",
         "/hub/admin/floor",
@@ -42,6 +46,7 @@ async fn all_pages(site: &Site, user: &str) -> Vec<(String, String)> {
         let path = super::words::server_path(&server.owner, &server.name);
         paths.push(format!("/hub/spawn-pending/{path}"));
         paths.push(format!("/hub/user/{path}/lab"));
+        paths.push(format!("/hub/servers/{}", server.id));
         paths.extend(server.decision.as_ref().map(|id| format!("/hub/decisions/{id}")));
     }
     let mut pages = Vec::new();
@@ -434,6 +439,143 @@ async fn admins_see_all_hosts_and_servers_and_others_do_not() {
     for path in ["/hub/admin", "/hub/admin/hosts", "/hub/admin/hosts/wn1"] {
         assert_eq!(site.get("alice", path).await.status, StatusCode::FORBIDDEN, "{path}");
     }
+}
+
+#[tokio::test]
+async fn a_restart_stops_and_starts_again_as_before() {
+    let site = Site::busy().await;
+    let before = site.server("alice", "");
+    let path = format!("/hub/servers/{}/restart", before.id);
+    let (answer, ()) = tokio::join!(site.post("alice", &path, ""), async {
+        while site.server("alice", "").placement().is_none_or(|it| it.stop.is_none()) {
+            tokio::task::yield_now().await;
+        }
+        site.vanish("alice", "").await;
+    });
+    assert_eq!(answer.headers[LOCATION], "/hub/spawn-pending/alice");
+    let after = site.server("alice", "");
+    assert_eq!((after.generation.0, &after.ask), (before.generation.0 + 1, &before.ask));
+    assert!(after.placement().is_some_and(|placement| placement.stop.is_none()));
+    assert_eq!(site.post("bob", &path, "").await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn cards_show_gpus_and_the_highest_use() {
+    let site = scene::scene().await;
+    let text = site.get("alice", "/hub/home").await.text();
+    for fact in [
+        "1 GB of memory used at most 3 GB so far · limit 4 GB",
+        "2 GPUs, Tesla K80",
+        "GPU Tesla K80: 72 % busy 5 GB of 12 GB used",
+        "GPU Tesla K80: 0 % busy",
+    ] {
+        assert!(text.contains(fact), "{fact:?} is missing:\n{text}");
+    }
+}
+
+#[tokio::test]
+async fn who_waits_for_a_gpu_is_offered_a_server_without_one() {
+    let site = scene::scene().await;
+    let page = site.get("dave", "/hub/spawn-pending/dave/net").await;
+    let text = page.text();
+    for fact in ["All suitable GPUs are in use.", "Take a server without GPU meanwhile"] {
+        assert!(text.contains(fact), "{fact:?} is missing:\n{text}");
+    }
+    assert!(page.body.contains("href=\"/hub/spawn?opt-profile=cpu\""), "{}", page.body);
+    let other = site.get("alice", "/hub/spawn-pending/alice/big").await.text();
+    assert!(!other.contains("without GPU"), "{other}");
+}
+
+#[tokio::test]
+async fn a_start_says_how_long_it_usually_takes() {
+    let site = Site::new().await;
+    for name in ["a", "b", "c", "d"] {
+        site.post("alice", "/hub/spawn/alice", &format!("memory=512M&name={name}")).await;
+        let before = site.get("alice", &format!("/hub/spawn-pending/alice/{name}")).await.text();
+        assert!(!before.contains("usually takes"), "too few are known: {before}");
+        site.run("alice", name).await;
+    }
+    site.post("bob", "/hub/spawn/bob", "memory=512M").await;
+    let text = site.get("bob", "/hub/spawn-pending/bob").await.text();
+    assert!(text.contains("Such a start usually takes "), "{text}");
+}
+
+#[tokio::test]
+async fn a_forecast_says_what_a_choice_would_mean_and_starts_nothing() {
+    let site = Site::new().await;
+    let ask = |query: &str| format!("/hub/forecast/alice?profile=cpu&image=py&{query}");
+    let now = site.get("alice", &ask("memory=2G")).await;
+    assert_eq!(now.headers["x-berth-verdict"], "good");
+    let text = now.text();
+    for fact in ["Starts now on wn", "Nobody else is on that host.", "Stops after 3 d"] {
+        assert!(text.contains(fact), "{fact:?} is missing:\n{text}");
+    }
+    let much = site.get("alice", &ask("memory=64G")).await;
+    assert_eq!(much.headers["x-berth-verdict"], "bad");
+    assert!(much.text().contains("Not possible. You asked for 64 GB"), "{}", much.text());
+    assert_eq!(site.get("alice", &ask("memory=x")).await.status, StatusCode::BAD_REQUEST);
+    assert_eq!(site.get("alice", &ask("gpus=-1")).await.status, StatusCode::BAD_REQUEST);
+    assert_eq!(site.get("bob", &ask("memory=2G")).await.status, StatusCode::NOT_FOUND);
+    assert!(site.hub.fleet.fleet().servers.is_empty(), "a forecast must start nothing");
+}
+
+#[tokio::test]
+async fn usage_shows_limits_and_requests_as_a_page_and_as_a_table() {
+    let site = Site::busy().await;
+    let text = site.get("alice", "/hub/usage").await.text();
+    for fact in ["Memory 4 GB, no limit", "Servers 1 of", "cpu 4 GB 0 wn", "placed.now"] {
+        assert!(text.contains(fact), "{fact:?} is missing:\n{text}");
+    }
+    let table = site.get("alice", "/hub/usage.csv").await;
+    assert_eq!(table.headers["content-type"], "text/csv; charset=utf-8");
+    let lines: Vec<_> = table.body.lines().collect();
+    assert_eq!(lines[0], "at,server,profile,memory_bytes,gpus,host,reason,decision");
+    assert!(lines.len() == 2 && lines[1].contains(",,cpu,4294967296,0,wn"), "{}", table.body);
+}
+
+#[tokio::test]
+async fn pages_speak_french_to_whoever_reads_it() {
+    let site = Site::busy().await;
+    let reader = Reader { language: Language::French, ..Reader::default() };
+    let home = reader.served(site.get("dave", "/hub/home")).await;
+    assert!(home.body.contains("<html lang=\"fr\""), "{}", home.body);
+    let text = home.text();
+    for fact in [
+        "Mes serveurs",
+        "terminé",
+        "Le serveur a utilisé toute sa mémoire et a été terminé.",
+        "Redémarrez-le avec plus de mémoire.",
+        "stopped.oom",
+        "Redémarrer à l’identique",
+    ] {
+        assert!(text.contains(fact), "{fact:?} is missing:\n{text}");
+    }
+    let refused = reader.served(site.post("alice", "/hub/spawn/alice", "memory=64G&name=x")).await;
+    let text = refused.text();
+    for fact in ["Plus que ce que donne ce profil.", "You asked for 64 GB"] {
+        assert!(text.contains(fact), "{fact:?} is missing:\n{text}");
+    }
+    let lost = reader.served(site.get("alice", "/hub/nowhere")).await;
+    assert!(lost.text().contains("Rien ici"), "{}", lost.text());
+    let reason = reader.served(site.get("", "/hub/help/stopped.idle")).await.text();
+    assert!(reason.contains("Arrêté : il ne s’y passait rien."), "{reason}");
+    assert_eq!(site.get("", "/hub/help/no.such").await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn a_choice_of_language_and_theme_is_kept_in_a_cookie() {
+    let site = Site::new().await;
+    let answer = site.get("", "/hub/reader?language=fr&theme=dark").await;
+    assert_eq!(
+        (answer.status, &answer.headers[LOCATION]),
+        (StatusCode::FOUND, &"/hub/home".parse().unwrap())
+    );
+    let cookies: Vec<_> = answer.headers.get_all("set-cookie").iter().collect();
+    assert_eq!(cookies.len(), 2);
+    assert!(cookies[0].to_str().unwrap().starts_with("berth-language=fr; Path=/hub; "));
+    assert!(cookies[1].to_str().unwrap().starts_with("berth-theme=dark; Path=/hub; "));
+    let nonsense = site.get("", "/hub/reader?language=%3Cb%3E&theme=pink").await;
+    assert_eq!(nonsense.headers.get("set-cookie"), None);
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use berth_common::{ByteCount, Seconds, Timestamp};
 use berth_core::rules::{Person, quota_of};
-use berth_core::settings::Metered;
+use berth_core::settings::{Cite, Metered};
 use berth_core::usage::Usage;
 use berth_core::{Decision, Fleet};
 use berth_process::clock::now;
@@ -131,25 +131,15 @@ fn amounts(fleet: &Fleet, visitor: &Visitor, at: Timestamp) -> Vec<Amount> {
         gpus = gpus.saturating_add(server.ask.gpus);
     }
     let count = |of: u32| ByteCount(u64::from(of));
+    let counted = |name, used: u32, limit: Option<(u32, Cite)>| {
+        let limit = limit.map(|(limit, cite)| (count(limit), limit.to_string(), cite));
+        amount(name, count(used), used.to_string(), limit)
+    };
+    let memory_limit = limits.memory.map(|(limit, cite)| (limit, limit.to_string(), cite));
     let mut all = vec![
-        amount(
-            say::t("memory"),
-            memory,
-            memory.to_string(),
-            limits.memory.map(|(limit, cite)| (limit, limit.to_string(), cite.to_string())),
-        ),
-        amount(
-            say::t("usage-servers"),
-            count(servers),
-            servers.to_string(),
-            limits.servers.map(|(limit, cite)| (count(limit), limit.to_string(), cite.to_string())),
-        ),
-        amount(
-            say::t("usage-gpus"),
-            count(gpus),
-            gpus.to_string(),
-            limits.gpus.map(|(limit, cite)| (count(limit), limit.to_string(), cite.to_string())),
-        ),
+        amount(say::t("memory"), memory, memory.to_string(), memory_limit),
+        counted(say::t("usage-servers"), servers, limits.servers),
+        counted(say::t("usage-gpus"), gpus, limits.gpus),
     ];
     for budget in &fleet.settings.quotas.budgets {
         if budget.people.names(&account.name, &groups).is_none() {
@@ -178,7 +168,7 @@ fn amount(
     name: say::Said,
     used: ByteCount,
     words: String,
-    limit: Option<(ByteCount, String, String)>,
+    limit: Option<(ByteCount, String, Cite)>,
 ) -> Amount {
     let name = name.to_string();
     match limit {
@@ -186,7 +176,8 @@ fn amount(
             name,
             words: say::t("usage-held").with("used", words).with("limit", limit_words).to_string(),
             bar: Some(Bar::used(used, limit)),
-            cite: Some(cite),
+            // What holds when no file says anything stands in none.
+            cite: (!cite.file.is_empty()).then(|| cite.to_string()),
         },
         None => {
             let words = say::t("usage-no-limit").with("used", words).to_string();

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 
 use axum::http::StatusCode;
 
-use super::scene::{HOSTILE, scene, serve};
-use super::site::Site;
+use super::scene::{HOSTILE, Port, heartbeat, scene, serve};
+use super::site::{Site, gb};
 use chromium::Chromium;
 
 const LANGUAGES: [&str; 2] = ["en", "fr"];
@@ -37,8 +37,10 @@ fn pages(site: &Site) -> Vec<(&'static str, &'static str, String)> {
         ("starting", "carol", "/hub/spawn-pending/carol".into()),
         ("failed", "carol", "/hub/spawn-pending/carol/fit-2".into()),
         ("waiting", "alice", "/hub/spawn-pending/alice/big".into()),
+        ("waiting-gpu", "dave", "/hub/spawn-pending/dave/net".into()),
         ("stopped", "dave", "/hub/user/dave/lab".into()),
         ("server", "alice", format!("/hub/servers/{}", id("alice", ""))),
+        ("server-gpu", "alice", format!("/hub/servers/{}", id("alice", "nets"))),
         ("server-killed", "alice", format!("/hub/servers/{}", id("alice", "fit-2"))),
         ("server-ended", "dave", format!("/hub/servers/{}", id("dave", ""))),
         ("why-placed", "alice", format!("/hub/decisions/{}", decision("alice", ""))),
@@ -73,6 +75,7 @@ async fn every_page_in_both_languages_and_themes_on_a_desk_and_on_a_phone() {
             browser.go(&format!("{home}/hub/reader?theme={theme}")).await;
             for (name, person, path) in pages(&site) {
                 let address = format!("{}{path}", addresses[person]);
+                heartbeat(&site).await;
                 for width in WIDTHS {
                     let shot = format!("{name}-{language}-{theme}-{width}");
                     browser.width(width).await;
@@ -160,6 +163,19 @@ async fn a_choice_changes_its_verdict_and_news_keep_what_was_typed() {
     let after = browser.script("return document.querySelector('article select').value").await;
     let open = "return document.querySelector('article details[id^=memory]').open";
     assert_eq!((after, browser.script(open).await), (before, true.into()));
+
+    // The hub goes away and comes back: the page says so, quietly, and then knows the news.
+    let hub = Port::open(&site, "alice", "127.0.0.1:0").await;
+    browser.go(&format!("http://{}/hub/home", hub.address)).await;
+    browser.until("document.querySelector('#live-lost').textContent === ''").await;
+    let address = hub.close().await;
+    browser
+        .until("document.querySelector('#live-lost').textContent.includes('Reconnecting')")
+        .await;
+    site.uses("alice", "", gb(2)).await;
+    Port::open(&site, "alice", &address).await;
+    browser.until("document.querySelector('#live-lost').textContent === ''").await;
+    browser.until("document.body.innerText.includes('2 GB of memory used')").await;
 
     // Hostile texts are there to be read.
     browser.go(&format!("{}/hub/spawn-pending/carol/fit-2", addresses["carol"])).await;

@@ -10,8 +10,8 @@ use axum::Router;
 use axum::body::{Body, BodyDataStream};
 use axum::http::{HeaderMap, Request, StatusCode};
 use berth_common::link::{
-    Account, Capacity, Ending, HostFacts, Kill, Observed, ObservedState, Origin, Report, StartStep,
-    StepDone, Usage, Victim,
+    Account, Capacity, Ending, GpuDevice, GpuFacts, GpuUse, HostFacts, Kill, Observed,
+    ObservedState, Origin, Report, StartStep, StepDone, Usage, Victim,
 };
 use berth_common::{BootId, ByteCount, Incarnation, Reason, Revision, Timestamp};
 use berth_core::Server;
@@ -326,6 +326,16 @@ impl Site {
         self.report(host.as_str(), Ok(seen)).await;
     }
 
+    /// It uses this much memory now.
+    pub async fn uses(&self, owner: &str, name: &str, memory: ByteCount) {
+        let server = self.server(owner, name);
+        let host = server.placement().unwrap().host.clone();
+        let fleet = self.hub.fleet.fleet();
+        let mut seen = fleet.hosts[&host].heard.as_ref().unwrap().observed.clone();
+        seen.get_mut(&server.id).unwrap().memory_used = memory;
+        self.report(host.as_str(), Ok(seen.into_values().collect())).await;
+    }
+
     /// The host says that a process of this server was killed while the server runs on.
     pub async fn out_of_memory(&self, owner: &str, name: &str) {
         let server = self.server(owner, name);
@@ -351,7 +361,7 @@ impl Site {
             applied: Revision { epoch: fleet.epoch, seq: u64::MAX },
             engine,
             pending: Vec::new(),
-            gpus: Vec::new(),
+            gpus: gpus(host),
             spaces: Vec::new(),
             capacity: Capacity {
                 memory_total: total,
@@ -363,7 +373,7 @@ impl Site {
                 agent_version: "0.1.0".into(),
                 engine_version: "28.1".into(),
                 images: vec!["nb:py".into(), "nb:root".into()],
-                ..HostFacts::default()
+                gpus: GpuFacts { used: uses(host), ..GpuFacts::default() },
             },
         };
         let report = Box::new(report);
@@ -375,6 +385,34 @@ impl Site {
         let nobody = berth_common::ServerId::from_random(0);
         self.hub.fleet.ask(Event::Remove { server: nobody, reply: None }).await.unwrap();
     }
+}
+
+/// Two GPUs on the host that has some, one of them at work.
+fn gpus(host: &str) -> Vec<GpuDevice> {
+    let device = |number: u32| GpuDevice {
+        gpu: format!("GPU-{host}-{number}").parse().unwrap(),
+        model: "Tesla K80".into(),
+        memory: gb(12),
+        trouble: None,
+    };
+    if host == "gpu1" { vec![device(0), device(1)] } else { Vec::new() }
+}
+
+fn uses(host: &str) -> Vec<GpuUse> {
+    let used = |(device, busy): (GpuDevice, u32)| GpuUse {
+        gpu: device.gpu,
+        device: None,
+        board: None,
+        busy: Some(busy),
+        memory_used: Some(gb(5)),
+        temperature: None,
+        power_mw: None,
+        ecc_uncorrected: None,
+        last_xid: None,
+        warning: None,
+        processes: Vec::new(),
+    };
+    gpus(host).into_iter().zip([72, 0]).map(used).collect()
 }
 
 /// A stream of events, one block at a time.
