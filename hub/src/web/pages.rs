@@ -67,6 +67,8 @@ pub fn router() -> Router<Arc<Hub>> {
         .route("/hub/admin", get(admin::show))
         .route("/hub/admin/hosts", get(hosts::show))
         .route("/hub/admin/hosts/{host}", get(hosts::show_one))
+        .route("/hub/admin/hosts/{host}/drain", get(hosts::drain::show))
+        .route("/hub/admin/hosts/{host}/intent", post(hosts::drain::change))
         .route("/hub/admin/floor", get(floor::show))
         .route("/hub/admin/floor/hosts/{host}", get(floor::show_host))
         .route("/hub/live/floor", get(floor::live::follow))

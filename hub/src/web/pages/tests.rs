@@ -1,6 +1,7 @@
 //! Every page of a small site, asked as a browser asks: the facts that it must show, hostile names
 //! as text, nothing inline, every form a POST with its token.
 
+mod drain;
 mod floor;
 mod look;
 mod site;
@@ -30,6 +31,7 @@ async fn all_pages(site: &Site, user: &str) -> Vec<(String, String)> {
         "/hub/admin/hosts",
         "/hub/admin/hosts/wn1",
         "/hub/admin/hosts/wn4",
+        "/hub/admin/hosts/wn1/drain?by=7200&hold=yes&reason=why",
         "/hub/error/503",
         "/hub/nowhere",
         "/hub/user/alice/none/",
