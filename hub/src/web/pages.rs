@@ -3,10 +3,12 @@
 
 pub mod admin;
 mod bar;
+mod bulk;
 pub mod card;
 mod decision;
 mod ending;
 pub mod error;
+mod filter;
 pub mod floor;
 pub mod home;
 pub mod hosts;
@@ -69,6 +71,7 @@ pub fn router() -> Router<Arc<Hub>> {
         .route("/hub/admin/hosts/{host}", get(hosts::show_one))
         .route("/hub/admin/hosts/{host}/drain", get(hosts::drain::show))
         .route("/hub/admin/hosts/{host}/intent", post(hosts::drain::change))
+        .route("/hub/admin/servers/{act}", get(bulk::show).post(bulk::act))
         .route("/hub/admin/floor", get(floor::show))
         .route("/hub/admin/floor/hosts/{host}", get(floor::show_host))
         .route("/hub/live/floor", get(floor::live::follow))

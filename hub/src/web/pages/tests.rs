@@ -1,6 +1,7 @@
 //! Every page of a small site, asked as a browser asks: the facts that it must show, hostile names
 //! as text, nothing inline, every form a POST with its token.
 
+mod bulk;
 mod drain;
 mod floor;
 mod look;
@@ -23,6 +24,9 @@ async fn all_pages(site: &Site, user: &str) -> Vec<(String, String)> {
         "/hub/token",
         "/hub/admin",
         "/hub/admin?q=ended",
+        "/hub/admin?q=usr:alice",
+        "/hub/admin/servers/stop?q=user:alice",
+        "/hub/admin/servers/extend",
         "/hub/admin/floor",
         "/hub/admin/floor?by=idle&host=wn1",
         "/hub/admin/floor?by=age&back=5",
