@@ -17,6 +17,7 @@ mod login;
 pub mod pending;
 pub mod progress;
 mod provider;
+mod queue;
 mod server;
 mod servers;
 mod shell;
@@ -75,6 +76,7 @@ pub fn router() -> Router<Arc<Hub>> {
         .route("/hub/admin/floor", get(floor::show))
         .route("/hub/admin/floor/hosts/{host}", get(floor::show_host))
         .route("/hub/live/floor", get(floor::live::follow))
+        .route("/hub/admin/queue", get(queue::show))
         .route("/hub/live/home", get(live::home))
         .route("/hub/live/servers/{id}", get(live::server))
         .route("/hub/live/admin", get(live::admin))

@@ -43,6 +43,8 @@ pub enum Here {
     Floor,
     /// The hosts.
     Hosts,
+    /// Who waits, and what was decided.
+    Queue,
     /// None of them.
     Nowhere,
 }
@@ -72,6 +74,7 @@ impl Shell {
             Here::Servers => "servers",
             Here::Floor => "floor",
             Here::Hosts => "hosts",
+            Here::Queue => "queue",
             Here::Nowhere => "",
         };
         here == name

@@ -5,6 +5,7 @@ mod bulk;
 mod drain;
 mod floor;
 mod look;
+mod queue;
 mod site;
 
 use axum::http::StatusCode;
@@ -32,6 +33,8 @@ async fn all_pages(site: &Site, user: &str) -> Vec<(String, String)> {
         "/hub/admin/floor?by=age&back=5",
         "/hub/admin/floor?without=wn1",
         "/hub/admin/floor/hosts/wn1",
+        "/hub/admin/queue",
+        "/hub/admin/queue?user=bob&code=refused",
         "/hub/admin/hosts",
         "/hub/admin/hosts/wn1",
         "/hub/admin/hosts/wn4",
