@@ -13,6 +13,7 @@ nav-tokens = Tokens
 nav-servers = All servers
 nav-floor = Floor
 nav-hosts = Hosts
+nav-queue = Queue
 logged-in-as = Logged in as
 log-out = Log out
 log-out-ask = Log out?

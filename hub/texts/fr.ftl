@@ -12,6 +12,7 @@ nav-tokens = Jetons
 nav-servers = Tous les serveurs
 nav-floor = Plan des machines
 nav-hosts = Machines
+nav-queue = File d’attente
 logged-in-as = Connecté en tant que
 log-out = Se déconnecter
 log-out-ask = Se déconnecter ?

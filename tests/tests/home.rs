@@ -22,7 +22,7 @@ fn root() -> PathBuf {
 /// Where cargo puts the programs of this test's profile.
 fn programs() -> PathBuf {
     let folder = std::env::current_exe().unwrap().parent().unwrap().parent().unwrap().to_owned();
-    for program in ["berth", "berth-hub", "berth-proxy", "berth-agent"] {
+    for program in ["berth", "berth-hub", "berth-proxy", "berth-agent", "past"] {
         let missing = format!("{} has no {program}: build the programs first", folder.display());
         assert!(folder.join(program).exists(), "{missing}");
     }
@@ -95,6 +95,12 @@ impl Drop for Site {
     }
 }
 
+/// As an address says it.
+fn a_day_ago() -> String {
+    let now = berth_process::clock::now();
+    berth_common::Timestamp(now.0 - 86_400 * 1_000_000).to_string()
+}
+
 fn told(output: &Output) -> String {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     text(&output.stdout) + &text(&output.stderr)
@@ -124,6 +130,14 @@ fn the_whole_platform_comes_up_can_be_looked_at_and_goes() {
     assert!(running.len() >= 60, "{} of {} servers run", running.len(), servers.len());
     let with_gpu = running.iter().filter(|server| server["profile"] == "gpu").count();
     assert!(with_gpu >= 8, "{with_gpu}");
+
+    // Days have been lived before: decisions, refusals among them, and the floor of then.
+    let decisions = site.berth(&["decision", "list", "--limit", "500"]);
+    let decisions = decisions["decisions"].as_array().unwrap();
+    assert!(decisions.len() > 100, "{}", decisions.len());
+    let yesterday = a_day_ago();
+    let (status, past) = site.get(&format!("/hub/api/berth/floor?at={yesterday}"));
+    assert!(status.contains(" 200 ") && past.contains("\"user\""), "{status} {past}");
 
     let (status, floor) = site.get("/hub/api/berth/floor");
     assert!(status.contains(" 200 "), "{status}");

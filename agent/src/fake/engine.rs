@@ -2,7 +2,7 @@
 //! they outlive the process as Docker's containers outlive an agent.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use berth_common::link::{Ending, GpuProcess, GpuUse, Kill, Limit, Origin, Usage, Victim};
 use berth_common::{
@@ -58,7 +58,17 @@ struct Kept {
     ended: Option<(i64, bool)>,
 }
 
+/// Where a host's containers are remembered, in its state folder.
+pub fn file(state: &Path) -> PathBuf {
+    state.join("containers.json")
+}
+
 impl Engine {
+    /// The host's GPUs.
+    pub fn gpus(&self) -> &[GpuId] {
+        &self.gpus
+    }
+
     /// The containers that the file remembers.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ use std::time::Duration;
 use berth_common::link::{
     Capacity, DesiredSet, GpuDevice, GpuFacts, HostFacts, Report, SpaceHealth, StartStep, Watch,
 };
-use berth_common::{ByteCount, Epoch, GpuId, HostId, Incarnation, ServerId};
+use berth_common::{BootId, ByteCount, Epoch, GpuId, HostId, Incarnation, ServerId};
 use berth_process::{clock, file};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, sleep, sleep_until};
@@ -16,7 +16,7 @@ use tokio::time::{Instant, MissedTickBehavior, sleep, sleep_until};
 use crate::command::{self, CommandError};
 use crate::config::Config;
 use crate::driver::Input;
-use crate::fake::engine::Engine;
+use crate::fake::engine::{self, Engine};
 use crate::fake::inventory::{self, Hosts};
 use crate::fake::nature::Nature;
 use crate::identity::{self, Folder};
@@ -56,6 +56,14 @@ struct FakeHost {
     publish_at: Option<Instant>,
 }
 
+/// The boot of a fake host: always the same, since its containers outlive the process.
+///
+/// # Errors
+/// When its name cannot be part of one.
+pub fn boot_id(name: &HostId) -> std::io::Result<BootId> {
+    format!("fake-{name}").parse().map_err(std::io::Error::other)
+}
+
 /// Lives until the process ends.
 ///
 /// # Errors
@@ -63,11 +71,9 @@ struct FakeHost {
 pub async fn live(config: Arc<Config>, has: Hosts, nature: Nature) -> Result<(), CommandError> {
     let credential = identity::link_credential(&config)?;
     let name = &config.agent.name;
-    // Its containers outlive the process, so for the hub it is always the same boot.
-    let boot: berth_common::BootId =
-        format!("fake-{name}").parse().map_err(std::io::Error::other)?;
+    let boot = boot_id(name)?;
     let gpus = has.gpus.as_ref().map(|gpus| inventory::gpu_ids(name, gpus)).unwrap_or_default();
-    let containers = config.agent.state.join("containers.json");
+    let containers = engine::file(&config.agent.state);
     let engine = Engine::open(nature, boot.clone(), gpus.clone(), containers)?;
     let incarnation = Incarnation(rand::random());
     let epoch = command::saved_epoch(&config)?;

@@ -3,11 +3,13 @@
 
 pub mod admin;
 mod bar;
+mod bulk;
 pub mod card;
 pub mod consent;
 mod decision;
 mod ending;
 pub mod error;
+mod filter;
 pub mod floor;
 mod forecast;
 mod help;
@@ -18,6 +20,7 @@ mod login;
 pub mod pending;
 pub mod progress;
 mod provider;
+mod queue;
 pub mod server;
 mod servers;
 mod shell;
@@ -81,9 +84,13 @@ pub fn router() -> Router<Arc<Hub>> {
         .route("/hub/admin", get(admin::show))
         .route("/hub/admin/hosts", get(hosts::show))
         .route("/hub/admin/hosts/{host}", get(hosts::show_one))
+        .route("/hub/admin/hosts/{host}/drain", get(hosts::drain::show))
+        .route("/hub/admin/hosts/{host}/intent", post(hosts::drain::change))
+        .route("/hub/admin/servers/{act}", get(bulk::show).post(bulk::act))
         .route("/hub/admin/floor", get(floor::show))
         .route("/hub/admin/floor/hosts/{host}", get(floor::show_host))
         .route("/hub/live/floor", get(floor::live::follow))
+        .route("/hub/admin/queue", get(queue::show))
         .route("/hub/live/home", get(live::home))
         .route("/hub/live/servers/{id}", get(live::server))
         .route("/hub/live/server/{id}", get(live::server_page))

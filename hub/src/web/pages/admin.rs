@@ -16,6 +16,7 @@ use crate::auth::form::query_value;
 use crate::auth::next::escape;
 use crate::site::Hub;
 use crate::web::pages::card::{self, Used};
+use crate::web::pages::filter::Filter;
 use crate::web::pages::shell::{Here, Shell, page};
 use crate::web::pages::words;
 
@@ -28,6 +29,8 @@ struct AdminPage {
     shell: Shell,
     filter: String,
     live: String,
+    /// The filter as it stands in an address.
+    query: String,
     table: ServerTable,
 }
 
@@ -41,6 +44,8 @@ pub struct ServerTable {
     found: usize,
     all: usize,
     filtered: bool,
+    /// What is wrong with the filter; empty: nothing.
+    mistake: String,
 }
 
 /// One server.
@@ -66,18 +71,7 @@ impl ServerRow {
         let state = fleet.server_state(server, now);
         let placement = server.placement();
         let stop = placement.and_then(|placement| placement.stop.as_ref());
-        let end = stop.map(|stop| &stop.end);
-        let end = end.or(server.last_end.as_ref().filter(|_| !server.is_active()));
-        let waits = match &server.phase {
-            berth_core::Phase::Waiting { reason, .. } => Some(*reason),
-            _ => None,
-        };
-        // What no rule stops by itself is for the administrators to see.
-        let listed = placement
-            .filter(|placement| server.is_ready() && !placement.gpus.is_empty())
-            .and_then(|placement| outlook(&fleet.settings, server, placement, now).question)
-            .filter(|question| question.listed);
-        let reason = waits.or(end.map(|end| end.reason)).or(listed.map(|_| Reason::GpuUnused));
+        let reason = Self::reason_of(fleet, server, now);
         Self {
             id: server.id.to_string(),
             owner: server.owner.to_string(),
@@ -95,14 +89,22 @@ impl ServerRow {
         }
     }
 
-    /// Whether each word of the filter is found in it.
-    fn matches(&self, filter: &str) -> bool {
-        let code = self.reason.map_or("", |(_, code)| code);
-        let texts = [&self.owner, &self.title, &self.state, &self.host, &self.profile];
-        let has = |word: &str| {
-            code.contains(word) || texts.iter().any(|it| it.to_lowercase().contains(word))
+    /// Why a server does not run, or will not, or is listed for the administrators.
+    pub fn reason_of(fleet: &Fleet, server: &Server, now: Timestamp) -> Option<Reason> {
+        let placement = server.placement();
+        let stop = placement.and_then(|placement| placement.stop.as_ref());
+        let end = stop.map(|stop| &stop.end);
+        let end = end.or(server.last_end.as_ref().filter(|_| !server.is_active()));
+        let waits = match &server.phase {
+            berth_core::Phase::Waiting { reason, .. } => Some(*reason),
+            _ => None,
         };
-        filter.to_lowercase().split_whitespace().all(has)
+        // What no rule stops by itself is for the administrators to see.
+        let listed = placement
+            .filter(|placement| server.is_ready() && !placement.gpus.is_empty())
+            .and_then(|placement| outlook(&fleet.settings, server, placement, now).question)
+            .filter(|question| question.listed);
+        waits.or(end.map(|end| end.reason)).or(listed.map(|_| Reason::GpuUnused))
     }
 }
 
@@ -111,10 +113,17 @@ impl ServerTable {
     pub fn of(fleet: &Fleet, filter: &str, xsrf: &str, now: Timestamp) -> Self {
         let mut servers: Vec<_> = fleet.servers.values().collect();
         servers.sort_by_key(|server| (!server.is_active(), &server.owner, &server.name));
-        let rows = servers.into_iter().map(|server| ServerRow::of(fleet, server, now));
-        let mut rows: Vec<_> = rows.filter(|row| row.matches(filter)).collect();
-        let found = rows.len();
-        rows.truncate(MOST_ROWS);
+        let (wanted, mistake) = match Filter::parse(filter) {
+            Ok(wanted) => (Some(wanted), String::new()),
+            Err(mistake) => (None, mistake),
+        };
+        servers.retain(|server| {
+            let reason = ServerRow::reason_of(fleet, server, now);
+            wanted.as_ref().is_some_and(|wanted| wanted.finds(fleet, server, reason, now))
+        });
+        let found = servers.len();
+        let rows = servers.into_iter().take(MOST_ROWS);
+        let rows = rows.map(|server| ServerRow::of(fleet, server, now)).collect();
         Self {
             xsrf: xsrf.to_owned(),
             back: page_url(filter),
@@ -122,6 +131,7 @@ impl ServerTable {
             found,
             all: fleet.servers.len(),
             filtered: !filter.is_empty(),
+            mistake,
         }
     }
 }
@@ -136,7 +146,8 @@ pub async fn show(
     let table = ServerTable::of(&hub.fleet.fleet(), &filter, &visitor.xsrf, now());
     let live = format!("/hub/live/admin?q={}", escape(&filter));
     let shell = Shell::of(&visitor, "All servers", Here::Servers);
-    page(StatusCode::OK, &AdminPage { shell, filter, live, table })
+    let query = escape(&filter);
+    page(StatusCode::OK, &AdminPage { shell, filter, live, query, table })
 }
 
 /// The filter of a link; longer ones than anybody types are cut.

@@ -18,6 +18,7 @@ use crate::web::pages::error::PageError;
 use crate::web::pages::shell::{Here, Shell, page};
 use crate::web::pages::words;
 
+pub mod drain;
 mod gpus;
 
 use gpus::GpuRow;
@@ -151,6 +152,9 @@ pub async fn show(State(hub): State<Arc<Hub>>, AdminVisitor(visitor): AdminVisit
 #[template(path = "host.html")]
 struct HostPage {
     shell: Shell,
+    xsrf: String,
+    /// Whether an order keeps it from taking servers, to be taken back.
+    ordered: bool,
     row: HostRow,
     address: String,
     cite: Option<String>,
@@ -187,6 +191,8 @@ fn one(fleet: &Fleet, host: &Host, shell: Shell, now: Timestamp) -> HostPage {
     let pending = heard.map(|heard| heard.pending.as_slice()).unwrap_or_default();
     let servers = fleet.placed_on(&host.id).map(|(server, _)| ServerRow::of(fleet, server, now));
     HostPage {
+        xsrf: shell.who.as_ref().map(|who| who.xsrf.clone()).unwrap_or_default(),
+        ordered: host.intent.order().is_some(),
         shell,
         row: HostRow::of(fleet, host, now),
         address: host.address.clone(),

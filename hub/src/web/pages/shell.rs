@@ -50,6 +50,8 @@ pub enum Here {
     Floor,
     /// The hosts.
     Hosts,
+    /// Who waits, and what was decided.
+    Queue,
     /// None of them.
     Nowhere,
 }
@@ -81,6 +83,7 @@ impl Shell {
             Here::Servers => "servers",
             Here::Floor => "floor",
             Here::Hosts => "hosts",
+            Here::Queue => "queue",
             Here::Nowhere => "",
         };
         here == name

@@ -2,8 +2,11 @@
 //! as text, nothing inline, every form a POST with its token.
 
 mod browser;
+mod bulk;
+mod drain;
 mod floor;
 mod look;
+mod queue;
 mod scene;
 mod site;
 
@@ -28,14 +31,20 @@ async fn all_pages(site: &Site, user: &str) -> Vec<(String, String)> {
         "/hub/help/stopped.oom",
         "/hub/admin",
         "/hub/admin?q=ended",
+        "/hub/admin?q=usr:alice",
+        "/hub/admin/servers/stop?q=user:alice",
+        "/hub/admin/servers/extend",
         "/hub/admin/floor",
         "/hub/admin/floor?by=idle&host=wn1",
         "/hub/admin/floor?by=age&back=5",
         "/hub/admin/floor?without=wn1",
         "/hub/admin/floor/hosts/wn1",
+        "/hub/admin/queue",
+        "/hub/admin/queue?user=bob&code=refused",
         "/hub/admin/hosts",
         "/hub/admin/hosts/wn1",
         "/hub/admin/hosts/wn4",
+        "/hub/admin/hosts/wn1/drain?by=7200&hold=yes&reason=why",
         "/hub/error/503",
         "/hub/nowhere",
         "/hub/user/alice/none/",

@@ -1,0 +1,206 @@
+//! Emptying a host: who is hit and what becomes of each, looked at before anything is done; then
+//! the order itself.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract::{Path, State};
+use axum::http::{StatusCode, Uri};
+use axum::response::{IntoResponse, Redirect, Response};
+use berth_common::{ByteCount, HostId, Seconds, Timestamp};
+use berth_core::drain::single::{AtDeadline, End};
+use berth_core::event::Event;
+use berth_core::fleet::{Intent, Order};
+use berth_core::{Answer, Fleet, step};
+use berth_process::clock::now;
+use serde::Deserialize;
+
+use crate::auth::form::query_value;
+use crate::auth::{AdminVisitor, CheckedForm};
+use crate::site::Hub;
+use crate::web::error::cut;
+use crate::web::pages::error::PageError;
+use crate::web::pages::shell::{Here, Shell, page};
+use crate::web::pages::words::{self, Moment};
+
+/// The deadlines that are offered: seconds, and what they are called. None: no deadline.
+const DEADLINES: [(u64, &str); 6] = [
+    (600, "in 10 minutes"),
+    (7_200, "in 2 hours"),
+    (28_800, "in 8 hours"),
+    (86_400, "in a day"),
+    (259_200, "in 3 days"),
+    (0, "when its servers have ended by themselves"),
+];
+
+/// The deadline that is preset.
+const USUAL: u64 = 86_400;
+
+#[derive(Template)]
+#[template(path = "host-drain.html")]
+struct DrainPage {
+    shell: Shell,
+    host: String,
+    xsrf: String,
+    /// Seconds, words, whether it is chosen.
+    deadlines: Vec<(u64, &'static str, bool)>,
+    by: u64,
+    hold: bool,
+    reason: String,
+    empty_at: Option<Moment>,
+    without_place: usize,
+    rows: Vec<Fate>,
+}
+
+/// What becomes of one server.
+struct Fate {
+    id: String,
+    owner: String,
+    title: String,
+    memory: String,
+    activity: String,
+    what: &'static str,
+    class: &'static str,
+    at: Option<Moment>,
+    /// Where its next start would have room; empty: nowhere.
+    place: String,
+}
+
+/// `GET /hub/admin/hosts/{host}/drain?by=&hold=&reason=`: changes nothing.
+pub async fn show(
+    State(hub): State<Arc<Hub>>,
+    AdminVisitor(visitor): AdminVisitor,
+    Path(id): Path<String>,
+    uri: Uri,
+) -> Result<Response, PageError> {
+    let fleet = hub.fleet.fleet();
+    let id: HostId = id.parse().map_err(|_| PageError::NotFound)?;
+    if !fleet.hosts.contains_key(&id) {
+        return Err(PageError::NotFound);
+    }
+    let by = query_value(&uri, "by").and_then(|text| text.parse().ok());
+    let by = by.filter(|by| DEADLINES.iter().any(|(known, _)| known == by)).unwrap_or(USUAL);
+    let hold = query_value(&uri, "hold").is_some_and(|text| text == "yes");
+    let now = now();
+    let preview = preview(&fleet, &id, by, hold, now);
+    let shell = Shell::of(&visitor, format!("Empty {id}"), Here::Hosts);
+    Ok(page(
+        StatusCode::OK,
+        &DrainPage {
+            shell,
+            host: id.to_string(),
+            xsrf: visitor.xsrf.clone(),
+            deadlines: DEADLINES.map(|(seconds, words)| (seconds, words, seconds == by)).into(),
+            by,
+            hold,
+            reason: cut(&query_value(&uri, "reason").unwrap_or_default()),
+            empty_at: preview.empty_at.map(Moment::from),
+            without_place: preview.without_place,
+            rows: preview.rows,
+        },
+    ))
+}
+
+struct Preview {
+    empty_at: Option<Timestamp>,
+    without_place: usize,
+    rows: Vec<Fate>,
+}
+
+fn deadline(by: u64, now: Timestamp) -> Option<Timestamp> {
+    (by > 0).then(|| now.plus(Seconds(by)))
+}
+
+fn at_deadline(hold: bool) -> AtDeadline {
+    if hold { AtDeadline::Hold } else { AtDeadline::Stop }
+}
+
+fn preview(fleet: &Fleet, host: &HostId, by: u64, hold: bool, now: Timestamp) -> Preview {
+    let plan = step::drain_plan(host, deadline(by, now), at_deadline(hold));
+    let outlook = step::drain_preview(fleet, &plan, host, now);
+    let fates = outlook.servers.iter().zip(&outlook.plan.fates);
+    let rows = fates.filter_map(|(id, fate)| {
+        let server = fleet.servers.get(id)?;
+        let held = fleet.floor.host(host).and_then(|entry| {
+            entry.servers.iter().find(|held| held.server == *id).map(|held| held.memory)
+        });
+        let used = held.map_or(ByteCount::ZERO, |memory| memory.used);
+        let (what, class, at) = match fate.end {
+            End::Idle(at) => ("stops by itself, being idle", "is-good", Some(at)),
+            End::Restarted(at) => ("is restarted elsewhere", "is-good", Some(at)),
+            End::Stopped(at) => ("is stopped, idle", "is-warn", Some(at)),
+            End::Interrupted(at) => ("is stopped at work", "is-bad", Some(at)),
+            End::Held => ("stays", "is-busy", None),
+        };
+        Some(Fate {
+            id: id.to_string(),
+            owner: server.owner.to_string(),
+            title: words::server_title(&server.name).to_owned(),
+            memory: format!("{used} of {}", server.ask.memory),
+            activity: words::ago(server.last_activity, now),
+            what,
+            class,
+            at: at.map(Moment::from),
+            place: fate
+                .place
+                .and_then(|place| outlook.hosts.get(place))
+                .map(ToString::to_string)
+                .unwrap_or_default(),
+        })
+    });
+    Preview {
+        rows: rows.collect(),
+        empty_at: outlook.plan.empty_at(now),
+        without_place: outlook.plan.stuck().count(),
+    }
+}
+
+/// What is wanted with a host.
+#[derive(Debug, Deserialize)]
+pub struct IntentForm {
+    intent: String,
+    #[serde(default)]
+    reason: String,
+    #[serde(default)]
+    by: u64,
+    #[serde(default)]
+    hold: String,
+}
+
+/// `POST /hub/admin/hosts/{host}/intent`: takes servers again, takes nothing new, or is emptied.
+pub async fn change(
+    State(hub): State<Arc<Hub>>,
+    Path(id): Path<String>,
+    CheckedForm { visitor, form }: CheckedForm<IntentForm>,
+) -> Result<Response, PageError> {
+    if !visitor.admin {
+        return Err(PageError::NotFound);
+    }
+    let host: HostId = id.parse().map_err(|_| PageError::NotFound)?;
+    let now = now();
+    let who = visitor.user.account.name.to_string();
+    let order = || match form.reason.trim() {
+        "" => {
+            let why = "Say why: people whose servers are there read it";
+            Err(PageError::BadForm(why.to_owned()))
+        }
+        reason => Ok(Order { reason: cut(reason), who: who.clone(), at: now }),
+    };
+    let intent = match form.intent.as_str() {
+        "open" => Intent::Open,
+        "cordoned" => Intent::Cordoned(order()?),
+        "draining" => {
+            let by = deadline(form.by, now);
+            let plan = step::drain_plan(&host, by, at_deadline(form.hold == "yes"));
+            Intent::Draining { order: order()?, by, plan }
+        }
+        other => return Err(PageError::BadForm(format!("There is no intent {}", cut(other)))),
+    };
+    let reason = intent.order().map(|order| order.reason.clone());
+    let event = Event::Intend { host: host.clone(), intent, reply: None };
+    if hub.fleet.ask(event).await? == Answer::NoSuchHost {
+        return Err(PageError::NotFound);
+    }
+    tracing::info!(%host, intent = form.intent, reason, by = who, "intent of a host");
+    Ok(Redirect::to(&format!("/hub/admin/hosts/{host}")).into_response())
+}

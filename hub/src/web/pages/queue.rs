@@ -1,0 +1,167 @@
+//! Who waits, in the order in which they are served; and what was decided last, of all or of one
+//! person, by reason.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract::State;
+use axum::http::{StatusCode, Uri};
+use axum::response::Response;
+use berth_common::{Seconds, Timestamp, Username};
+use berth_core::decision::{Decision, Outcome};
+use berth_core::queue::{Waiter, estimate, waiters};
+use berth_core::{Fleet, Phase, Server};
+use berth_process::clock::now;
+
+use crate::auth::AdminVisitor;
+use crate::auth::form::query_value;
+use crate::site::Hub;
+use crate::web::pages::error::PageError;
+use crate::web::pages::shell::{Here, Shell, page};
+use crate::web::pages::words::{self, Moment};
+
+/// Decisions that are looked at, and shown, at most: newest first.
+const LOOKED_AT: u32 = 2_000;
+const SHOWN: usize = 100;
+
+/// How far back.
+const DAYS: i64 = 30;
+
+#[derive(Template)]
+#[template(path = "queue.html")]
+struct QueuePage {
+    shell: Shell,
+    user: String,
+    code: String,
+    waiting: Vec<Waiting>,
+    decisions: Vec<Row>,
+}
+
+/// Somebody who waits.
+struct Waiting {
+    id: String,
+    owner: String,
+    title: String,
+    pool: String,
+    /// Its place among those of its pool, or the host that is held for it.
+    place: String,
+    ask: String,
+    reason: (&'static str, &'static str),
+    since: String,
+    /// When it may start, as a span.
+    expected: String,
+    decision: Option<String>,
+}
+
+/// A decision.
+struct Row {
+    id: String,
+    at: Moment,
+    user: String,
+    ask: String,
+    host: String,
+    class: &'static str,
+    text: &'static str,
+    code: &'static str,
+}
+
+/// `GET /hub/admin/queue?user=&code=`
+pub async fn show(
+    State(hub): State<Arc<Hub>>,
+    AdminVisitor(visitor): AdminVisitor,
+    uri: Uri,
+) -> Result<Response, PageError> {
+    let word = |name| {
+        let text = query_value(&uri, name).unwrap_or_default();
+        text.trim().to_lowercase().chars().take(100).collect::<String>()
+    };
+    let (user, code) = (word("user"), word("code"));
+    let (fleet, now) = (hub.fleet.fleet(), now());
+    let since = Timestamp(now.0.saturating_sub(DAYS * 86_400 * 1_000_000));
+    let decisions = match (user.as_str(), user.parse::<Username>()) {
+        ("", _) => hub.storage.read(|reader| reader.newest_decisions(None, since, LOOKED_AT))?,
+        (_, Ok(name)) => {
+            hub.storage.read(|reader| reader.newest_decisions(Some(&name), since, LOOKED_AT))?
+        }
+        // No account can have such a name.
+        (_, Err(_)) => Vec::new(),
+    };
+    let rows = decisions.iter().map(Row::of).filter(|row| row.code.contains(&code));
+    let decisions = rows.take(SHOWN).collect();
+    let shell = Shell::of(&visitor, "Queue and decisions", Here::Queue);
+    let waiting = waiting(&fleet, now);
+    Ok(page(StatusCode::OK, &QueuePage { shell, user, code, waiting, decisions }))
+}
+
+/// First those whose place is held, then the others in the order of their turns.
+fn waiting(fleet: &Fleet, now: Timestamp) -> Vec<Waiting> {
+    let held = fleet.waiting().filter(|server| server.holds_on().is_some());
+    let mut all: Vec<Waiting> = held.map(|server| Waiting::of(server, now)).collect();
+    let mut places: BTreeMap<String, u32> = BTreeMap::new();
+    for Waiter { server, checked, .. } in &waiters(fleet, now) {
+        let mut one = Waiting::of(server, now);
+        if let Ok(need) = checked {
+            let ahead = places.entry(need.pool.clone()).or_default();
+            let foreseen = estimate(fleet, fleet.rows(), need, *ahead, now);
+            one.pool.clone_from(&need.pool);
+            one.expected = foreseen
+                .map(|it| format!("{} to {}", whole_minutes(it.from), whole_minutes(it.to)))
+                .unwrap_or_default();
+            *ahead = ahead.saturating_add(1);
+            one.place = ahead.to_string();
+        }
+        all.push(one);
+    }
+    all
+}
+
+fn whole_minutes(span: Seconds) -> String {
+    Seconds(span.0.div_ceil(60).saturating_mul(60)).to_string()
+}
+
+impl Waiting {
+    fn of(server: &Server, now: Timestamp) -> Self {
+        let (reason, held) = match &server.phase {
+            Phase::Waiting { reason, place, .. } => (Some(*reason), place.as_ref()),
+            _ => (None, None),
+        };
+        Self {
+            id: server.id.to_string(),
+            owner: server.owner.to_string(),
+            title: words::server_title(&server.name).to_owned(),
+            pool: String::new(),
+            place: held.map(|place| format!("{} is held", place.host)).unwrap_or_default(),
+            ask: asked(&server.ask),
+            reason: reason.map(|reason| (reason.text(), reason.code())).unwrap_or_default(),
+            since: server.waiting_since().map(|at| words::ago(at, now)).unwrap_or_default(),
+            expected: String::new(),
+            decision: server.decision.as_ref().map(ToString::to_string),
+        }
+    }
+}
+
+fn asked(ask: &berth_core::fleet::Ask) -> String {
+    let gpus = if ask.gpus > 0 { format!(", {} GPU", ask.gpus) } else { String::new() };
+    format!("{}, {}{gpus}", ask.profile, ask.memory)
+}
+
+impl Row {
+    fn of(decision: &Decision) -> Self {
+        let (reason, class, host) = match &decision.outcome {
+            Outcome::Placed { reason, host, .. } => (reason, "is-good", host.to_string()),
+            Outcome::Waits { reason, .. } => (reason, "is-warn", String::new()),
+            Outcome::Refused { reason, .. } => (reason, "is-bad", String::new()),
+        };
+        Self {
+            id: decision.id.to_string(),
+            at: Moment::from(decision.at),
+            user: decision.user.to_string(),
+            ask: asked(&decision.ask),
+            host,
+            class,
+            text: reason.text(),
+            code: reason.code(),
+        }
+    }
+}
