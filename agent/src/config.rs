@@ -153,6 +153,13 @@ pub struct Limits {
     /// Most memory for one server.
     #[serde(default, deserialize_with = "amount")]
     pub memory_max: Option<ByteCount>,
+    /// Whether the hub may lend a server memory of this host for a while.
+    #[serde(default = "default_loans")]
+    pub loans: bool,
+}
+
+fn default_loans() -> bool {
+    true
 }
 
 /// Whose word counts about accounts.

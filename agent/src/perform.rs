@@ -53,7 +53,7 @@ pub async fn perform<R: Runtime>(work: Arc<Workplace<R>>, step: Step) -> Outcome
                 Outcome::TimedOut
             }
         },
-        Act::Resize { container, limit } => resize::resize(&work, &container, limit.memory).await,
+        Act::Resize { container, limit } => resize::resize(&work, &container, limit).await,
         // Once more who is on its GPUs, as late as possible.
         Act::Start { container } => match work.gpus.check_promised(&container).await {
             Ok(()) => work.runtime.start(&container).await,

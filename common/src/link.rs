@@ -251,6 +251,11 @@ pub struct Victim {
 }
 
 impl Limit {
+    /// This limit, nothing of it lent, not ordered yet.
+    pub fn of(memory: ByteCount) -> Self {
+        Self { memory, number: 0, lent: false }
+    }
+
     /// The least limit that a container with this working set may be given: a tenth more, and
     /// 32 MiB at least, which the next cell may need. In whole MiB, as people write it.
     pub fn least(used: ByteCount) -> ByteCount {
@@ -429,6 +434,9 @@ pub struct Limit {
     pub memory: ByteCount,
     /// Its number among the orders about this start, so that a refusal says which it answers.
     pub number: u64,
+    /// Part of it is lent: a host may refuse that.
+    #[serde(default)]
+    pub lent: bool,
 }
 
 /// The verdict on a server. A container without one is left alone and reported.

@@ -366,9 +366,11 @@ impl From<DesiredSet> for wire::Desired {
         let servers = set.servers.into_iter().map(|(server, desired)| wire::DesiredServer {
             server: server.to_string(),
             generation: desired.generation.0,
-            limit: desired
-                .limit
-                .map(|limit| wire::Limit { memory: limit.memory.0, number: limit.number }),
+            limit: desired.limit.map(|Limit { memory, number, lent }| wire::Limit {
+                memory: memory.0,
+                number,
+                lent,
+            }),
             what: Some(match desired.what {
                 Verdict::Run(spec) => wire::desired_server::What::Run((*spec).into()),
                 Verdict::Keep => wire::desired_server::What::Keep(wire::Keep {}),
@@ -406,6 +408,7 @@ impl TryFrom<wire::Desired> for DesiredSet {
                     limit: desired.limit.map(|limit| Limit {
                         memory: ByteCount(limit.memory),
                         number: limit.number,
+                        lent: limit.lent,
                     }),
                 },
             ))

@@ -27,7 +27,8 @@ pub use calendar::Closed;
 pub use host::{Heard, Host, HostState, Intent, Order};
 pub use rolling::Rolling;
 pub use server::{
-    Ask, End, HeldPlace, Phase, Placement, Resize, ResizeState, Server, ServerState, StopOrder,
+    Ask, End, HeldPlace, Loan, Phase, Placement, Resize, ResizeState, Server, ServerState,
+    StopOrder,
 };
 
 use crate::settings::{HostSettings, Settings};

@@ -14,7 +14,7 @@ use crate::memory::Peaks;
 use crate::reconcile::leftovers;
 use crate::settings::Terminal;
 use crate::step::stop::order_stop;
-use crate::step::{release, resize, save_and_show};
+use crate::step::{loan, release, resize, save_and_show};
 
 /// Takes a heartbeat in.
 pub fn reported(
@@ -39,6 +39,7 @@ pub fn reported(
         observe(fleet, now, host, out);
         settle_absent(fleet, now, host, applied, out);
         note_use(fleet, now, host, out);
+        loan::look(fleet, now, host, out);
     }
     if leftovers_on(fleet, host) != before {
         fleet.bump(host);
@@ -466,6 +467,7 @@ fn placement(host: &HostId, seen: &Observed, now: Timestamp, said: Revision) -> 
         asked_to_leave: None,
         held_since: None,
         resize: None,
+        loan: None,
         stop: None,
     }
 }

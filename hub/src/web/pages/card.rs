@@ -165,12 +165,16 @@ fn left_out(fleet: &Fleet, server: &Server) -> Vec<String> {
 
 /// A change of memory that is under way, or was refused.
 fn resize(server: &Server) -> Option<(bool, String)> {
-    let resize = server.placement()?.resize.as_ref()?;
+    let placement = server.placement()?;
+    let resize = placement.resize.as_ref()?;
     let memory = resize.limit.memory;
-    match &resize.state {
-        ResizeState::UnderWay => Some((true, format!("Its memory is being changed to {memory}."))),
-        ResizeState::Done => None,
-        ResizeState::Refused { end } => {
+    match (&resize.state, placement.loan().filter(|_| placement.is_lent())) {
+        (ResizeState::UnderWay | ResizeState::Done, Some(loan)) => Some((false, loan.sentence())),
+        (ResizeState::UnderWay, _) => {
+            Some((true, format!("Its memory is being changed to {memory}.")))
+        }
+        (ResizeState::Done, _) => None,
+        (ResizeState::Refused { end }, _) => {
             let why = format!("{} {}", end.detail, end.reason.remedy());
             Some((false, format!("Its memory stays {memory}: {}", why.trim_end())))
         }
@@ -182,7 +186,7 @@ fn amounts(fleet: &Fleet, server: &Server) -> Vec<(ByteCount, String)> {
     let placement = server.placement().filter(|_| server.is_ready());
     let profile = fleet.settings.profiles.get(&server.ask.profile);
     let (Some(placement), Some(profile)) = (placement, profile) else { return Vec::new() };
-    let other = profile.memory_choices.iter().filter(|choice| **choice != placement.limit());
+    let other = profile.memory_choices.iter().filter(|choice| **choice != placement.own_limit());
     other.map(|choice| (*choice, words::form_amount(*choice))).collect()
 }
 
