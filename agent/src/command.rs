@@ -9,8 +9,9 @@ use berth_common::{BootId, Epoch, Incarnation};
 use berth_process::file::{self, FileError};
 use tokio::sync::{mpsc, watch};
 
-use crate::config::{self, Config, ConfigError, HubAddress};
+use crate::config::{self, Config, ConfigError, HubAddress, Mode};
 use crate::driver::{self, Input, Outlets};
+use crate::firewall::Wall;
 use crate::gpu::Gpus;
 use crate::gpu::nvml::Library;
 use crate::health;
@@ -103,9 +104,18 @@ pub fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
 /// When the host is not ready for an agent.
 pub fn run(file: &Path) -> Result<(), CommandError> {
     let config = Arc::new(config::read(file)?);
-    let docker =
-        Docker::new(config.agent.name.clone(), &config.agent.docker).giving(config.gpus.give);
-    runtime()?.block_on(agent(config, docker))
+    let wall = || Wall::new(config.agent.name.as_str(), config.firewall.clone());
+    let docker = Docker::new(config.agent.name.clone(), &config.agent.docker)
+        .giving(config.gpus.give)
+        .walled(wall());
+    let (old, kept) = (wall(), docker.clone());
+    runtime()?.block_on(async {
+        match config.firewall.mode {
+            Mode::Off => old.remove().await,
+            Mode::On | Mode::Required => drop(tokio::spawn(kept.keep_wall())),
+        }
+        agent(config, docker).await
+    })
 }
 
 /// The agent on any engine.

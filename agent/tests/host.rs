@@ -7,6 +7,7 @@ mod host {
     pub mod crash;
     pub mod docker;
     pub mod engine;
+    pub mod firewall;
     pub mod gpus;
     pub mod join;
     pub mod memory;
