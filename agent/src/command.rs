@@ -17,6 +17,7 @@ use crate::gpu::nvml::Library;
 use crate::health;
 use crate::helper::Helper;
 use crate::identity::{self, Folder, IdentityError};
+use crate::images;
 use crate::link::{self, LinkState};
 use crate::perform::Workplace;
 use crate::reconcile::Keeper;
@@ -161,6 +162,7 @@ pub async fn agent<R: Runtime>(config: Arc<Config>, runtime: R) -> Result<(), Co
     tokio::spawn(tunnel::feed::keep(tunnel::table::socket(&config.agent.run), fed));
     tokio::spawn(watch_engine(work.clone()));
     let (watch, watched) = watch::channel(Watch::default());
+    tokio::spawn(images::keep(work.clone(), watched.clone()));
     tokio::spawn(health::keep(work.helper.clone(), watched, sender.clone()));
     tokio::spawn(link::renew(config.clone(), credential.clone()));
     tokio::spawn(link::keep(config, credential, reported, sender, link_state));

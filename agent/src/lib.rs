@@ -16,6 +16,7 @@ pub mod gpu;
 pub mod health;
 pub mod helper;
 pub mod identity;
+pub mod images;
 pub mod kernels;
 pub mod link;
 pub mod mem;

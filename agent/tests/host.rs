@@ -9,6 +9,7 @@ mod host {
     pub mod engine;
     pub mod firewall;
     pub mod gpus;
+    pub mod images;
     pub mod join;
     pub mod memory;
     pub mod nvml;

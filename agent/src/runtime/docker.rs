@@ -31,6 +31,7 @@ use crate::reconcile::{Container, Outcome, Remains};
 
 mod gpus;
 mod make;
+mod pull;
 mod read;
 mod trouble;
 
@@ -349,6 +350,10 @@ impl Runtime for Docker {
         }
     }
 
+    async fn pull(&self, image: &str) -> Result<(), String> {
+        self.try_pull(image).await
+    }
+
     async fn network(&self) -> Result<Network, String> {
         self.try_network().await.map_err(|trouble| trouble.to_string())
     }
@@ -425,8 +430,11 @@ impl Runtime for Docker {
         let client = self.client().await.map_err(words)?;
         let version = within(QUESTION, client.version()).await.map_err(words)?;
         let images = within(QUESTION, client.list_images(None::<ListImagesOptions>)).await;
-        let names = images.map_err(words)?.into_iter().flat_map(|image| image.repo_tags);
-        let mut images: Vec<_> = names.filter(|name| name != "<none>:<none>").collect();
+        let names = images
+            .map_err(words)?
+            .into_iter()
+            .flat_map(|image| image.repo_tags.into_iter().chain(image.repo_digests));
+        let mut images: Vec<_> = names.filter(|name| !name.contains("<none>")).collect();
         images.sort();
         Ok(EngineFacts { version: version.version.unwrap_or_default(), images })
     }

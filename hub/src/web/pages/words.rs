@@ -99,6 +99,7 @@ pub fn host_class(state: HostState) -> &'static str {
 /// What a start's milestone is called.
 pub fn step_name(step: StartStep) -> &'static str {
     match step {
+        StartStep::Fetch => "Image fetched",
         StartStep::Image => "Image present",
         StartStep::Spaces => "Your spaces checked",
         StartStep::Container => "Container made",
@@ -110,6 +111,7 @@ pub fn step_name(step: StartStep) -> &'static str {
 /// What a start does until a milestone is reached.
 pub fn step_doing(step: StartStep) -> &'static str {
     match step {
+        StartStep::Fetch => "Fetching the image, which takes minutes",
         StartStep::Image => "Looking for the image",
         StartStep::Spaces => "Checking your spaces",
         StartStep::Container => "Making the container",
