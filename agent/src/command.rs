@@ -9,15 +9,17 @@ use berth_common::{BootId, Epoch, HostId, Incarnation};
 use berth_process::file::{self, FileError};
 use tokio::sync::{mpsc, watch};
 
-use crate::config::{self, Config, ConfigError, HubAddress};
+use crate::config::{self, Config, ConfigError, HubAddress, Mode};
 use crate::driver::{self, Input, Outlets};
 use crate::fake;
 use crate::fake::inventory::Inventory;
+use crate::firewall::Wall;
 use crate::gpu::Gpus;
 use crate::gpu::nvml::Library;
 use crate::health;
 use crate::helper::Helper;
 use crate::identity::{self, Folder, IdentityError};
+use crate::images;
 use crate::link::{self, LinkState};
 use crate::perform::Workplace;
 use crate::reconcile::Keeper;
@@ -111,9 +113,18 @@ pub fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
 /// When the host is not ready for an agent.
 pub fn run(file: &Path) -> Result<(), CommandError> {
     let config = Arc::new(config::read(file)?);
-    let docker =
-        Docker::new(config.agent.name.clone(), &config.agent.docker).giving(config.gpus.give);
-    runtime()?.block_on(agent(config, docker))
+    let wall = || Wall::new(config.agent.name.as_str(), config.firewall.clone());
+    let docker = Docker::new(config.agent.name.clone(), &config.agent.docker)
+        .giving(config.gpus.give)
+        .walled(wall());
+    let (old, kept) = (wall(), docker.clone());
+    runtime()?.block_on(async {
+        match config.firewall.mode {
+            Mode::Off => old.remove().await,
+            Mode::On | Mode::Required => drop(tokio::spawn(kept.keep_wall())),
+        }
+        agent(config, docker).await
+    })
 }
 
 /// `berth-agent run --runtime fake`: this host as a fake one.
@@ -180,6 +191,7 @@ pub async fn agent<R: Runtime>(config: Arc<Config>, runtime: R) -> Result<(), Co
     tokio::spawn(tunnel::feed::keep(tunnel::table::socket(&config.agent.run), fed));
     tokio::spawn(watch_engine(work.clone()));
     let (watch, watched) = watch::channel(Watch::default());
+    tokio::spawn(images::keep(work.clone(), watched.clone()));
     tokio::spawn(health::keep(work.helper.clone(), watched, sender.clone()));
     tokio::spawn(link::renew(config.clone(), credential.clone()));
     tokio::spawn(link::keep(config, credential, reported, sender, link_state));

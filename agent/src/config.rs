@@ -2,6 +2,7 @@
 //! and what to do; an unknown key is a mistake.
 
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -9,6 +10,8 @@ use berth_common::{ByteCount, GpuId, HostId};
 use berth_process::file::{self, FileError};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
+
+use crate::firewall::Prefix;
 
 /// Where the file is unless `--config` says otherwise.
 pub const DEFAULT_FILE: &str = "/etc/berth-agent/agent.toml";
@@ -30,6 +33,58 @@ pub struct Config {
     /// The host's GPUs.
     #[serde(default)]
     pub gpus: Gpus,
+    /// What containers cannot reach.
+    #[serde(default)]
+    pub firewall: Firewall,
+}
+
+/// What containers cannot reach: section `[firewall]`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Firewall {
+    /// Whether there is one.
+    #[serde(default)]
+    pub mode: Mode,
+    /// What they reach on this host and in private networks all the same.
+    #[serde(default)]
+    pub allow: Vec<Allow>,
+    /// The command `nft`, where it is not in the system's folders.
+    #[serde(default, deserialize_with = "some_path")]
+    pub nft: Option<PathBuf>,
+}
+
+/// Whether there is a firewall.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// None.
+    #[default]
+    Off,
+    /// One, where the host has nftables.
+    On,
+    /// One, and without it no server is made.
+    Required,
+}
+
+/// Something that containers reach.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Allow {
+    /// Where.
+    #[serde(deserialize_with = "place")]
+    pub to: Place,
+    /// Its ports, for TCP.
+    #[serde(deserialize_with = "ports")]
+    pub ports: RangeInclusive<u16>,
+}
+
+/// Where something is that containers reach.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// The host's own address in the containers' network.
+    Gateway,
+    /// These addresses.
+    Range(Prefix),
 }
 
 /// The host's GPUs: section `[gpus]`.
@@ -154,6 +209,34 @@ pub struct Limits {
     /// Most memory for one server.
     #[serde(default, deserialize_with = "amount")]
     pub memory_max: Option<ByteCount>,
+    /// Whether the hub may lend a server memory of this host for a while.
+    #[serde(default = "default_loans")]
+    pub loans: bool,
+}
+
+fn place<'de, D: Deserializer<'de>>(from: D) -> Result<Place, D::Error> {
+    let text = String::deserialize(from)?;
+    if text == "gateway" {
+        return Ok(Place::Gateway);
+    }
+    text.parse().map(Place::Range).map_err(|_| {
+        serde::de::Error::custom("write \"gateway\", an address, or a range, e.g. \"10.1.0.0/16\"")
+    })
+}
+
+fn ports<'de, D: Deserializer<'de>>(from: D) -> Result<RangeInclusive<u16>, D::Error> {
+    let text = String::deserialize(from)?;
+    let (first, last) = text.split_once('-').unwrap_or((&text, &text));
+    match (first.trim().parse(), last.trim().parse()) {
+        (Ok(first), Ok(last)) if 1 <= first && first <= last => Ok(first..=last),
+        _ => Err(serde::de::Error::custom(
+            "write a port or several, e.g. \"8000\" or \"20000-20999\"",
+        )),
+    }
+}
+
+fn default_loans() -> bool {
+    true
 }
 
 /// Whose word counts about accounts.
@@ -543,6 +626,26 @@ memory_max = "16 GB"
             "min_uid = ",
             "agent.toml:18: string values must be quoted, expected literal string",
         );
+    }
+
+    #[test]
+    fn a_firewall_says_what_is_reached_all_the_same() {
+        let read =
+            |text: &str| parse("a", &format!("version = 1\n[agent]\nhub = \"hub:1\"\n{text}"));
+        assert_eq!(read("").unwrap().firewall.mode, Mode::Off);
+        let text = "[firewall]\nmode = \"required\"\nallow = [{ to = \"gateway\", ports = \"8000\" }, \
+                    { to = \"10.1.0.0/16\", ports = \"20000-20999\" }]\n";
+        let firewall = read(text).unwrap().firewall;
+        let range = Place::Range("10.1.0.0/16".parse().unwrap());
+        assert_eq!(firewall.allow[0], Allow { to: Place::Gateway, ports: 8000..=8000 });
+        assert_eq!(firewall.allow[1], Allow { to: range, ports: 20_000..=20_999 });
+        for (wrong, message) in [
+            ("{ to = \"hub\", ports = \"1\" }", "write \"gateway\", an address, or a range"),
+            ("{ to = \"gateway\", ports = \"9-1\" }", "write a port or several"),
+        ] {
+            let error = read(&format!("[firewall]\nallow = [{wrong}]\n")).unwrap_err().to_string();
+            assert!(error.starts_with("a:5: ") && error.contains(message), "{error}");
+        }
     }
 
     #[test]

@@ -134,6 +134,7 @@ mod tests {
             timeout_s: 5,
             sick_after: 3,
             paths: [("HOME".to_owned(), "/home".to_owned())].into(),
+            ..Watch::default()
         };
         let sick = || Err(Ending { reason: Reason::MountSick, detail: "no answer".into() });
         let at = Timestamp::from_millis;

@@ -12,9 +12,12 @@ use serde::{Deserialize, Serialize};
 
 mod full;
 pub mod home;
+mod kernels;
 mod probe;
 mod space;
 pub mod walk;
+
+pub use kernels::Mounted;
 
 /// One question about a path of the host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +41,15 @@ pub enum Question {
         /// Which.
         path: PathBuf,
     },
+    /// Look through the kernels that a person has made, as the person.
+    Kernels {
+        /// Whose.
+        account: Account,
+        /// The spaces of the server.
+        mounted: Vec<Mounted>,
+        /// Where the site keeps its spaces.
+        roots: Vec<PathBuf>,
+    },
 }
 
 /// What was found: the real path, or `None` where nothing is and that is all right.
@@ -54,6 +66,14 @@ impl Question {
             Self::Home { account, roots } => home::find(account, roots),
             Self::Space { space, roots } => space::find(space, roots),
             Self::Probe { path } => probe::probe(path).map(|()| None),
+            Self::Kernels { account, mounted, roots } => {
+                let found = kernels::troubles(Path::new(&account.home), mounted, roots);
+                match found.is_empty() {
+                    true => Ok(None),
+                    // A line each.
+                    false => Err(failed(found.join("\n"))),
+                }
+            }
         }
     }
 
@@ -63,6 +83,12 @@ impl Question {
     /// # Errors
     /// As [`Question::ask`], and `failed.home.full`.
     pub fn ask_and_become(&self) -> Answer {
+        // What a person has made is read as the person, or not at all.
+        if let Self::Kernels { account, .. } = self
+            && !full::becomes(account)
+        {
+            return Ok(None);
+        }
         let answer = self.ask()?;
         if let (Self::Home { account, .. }, Some(home)) = (self, &answer) {
             full::check(account, home)?;
@@ -76,6 +102,7 @@ impl Question {
             Self::Home { account, .. } => (Path::new(&account.home), Reason::FailedMount),
             Self::Space { space, .. } => (Path::new(&space.source), Reason::FailedMount),
             Self::Probe { path } => (path.as_path(), Reason::MountSick),
+            Self::Kernels { account, .. } => (Path::new(&account.home), Reason::MountSick),
         };
         let path = path.display();
         let detail = match self {

@@ -16,7 +16,8 @@ use crate::config::{Config, CreateHome};
 use crate::driver::Input;
 use crate::gpu::{self, Gpus};
 use crate::helper::Helper;
-use crate::mounts::{Question, home};
+use crate::images;
+use crate::mounts::{Mounted, Question, home};
 use crate::policy;
 use crate::reconcile::{Act, Operation, Outcome, Step};
 use crate::resize;
@@ -53,7 +54,7 @@ pub async fn perform<R: Runtime>(work: Arc<Workplace<R>>, step: Step) -> Outcome
                 Outcome::TimedOut
             }
         },
-        Act::Resize { container, limit } => resize::resize(&work, &container, limit.memory).await,
+        Act::Resize { container, limit } => resize::resize(&work, &container, limit).await,
         // Once more who is on its GPUs, as late as possible.
         Act::Start { container } => match work.gpus.check_promised(&container).await {
             Ok(()) => work.runtime.start(&container).await,
@@ -81,6 +82,23 @@ enum NotMade {
     Unknown(String),
 }
 
+/// Fetches an image that is not here. Its name was allowed before.
+async fn fetch<R: Runtime>(
+    work: &Workplace<R>,
+    operation: &Operation,
+    image: &str,
+) -> Result<(), NotMade> {
+    let refused = |why: String| {
+        let detail = format!("the image {image} is not on this host{why}");
+        refused(Reason::FailedImage, detail)
+    };
+    if !images::has_registry(image) {
+        return Err(refused(String::new()));
+    }
+    reached(work, operation, StartStep::Fetch).await;
+    work.runtime.pull(image).await.map_err(|why| refused(format!(", and was not fetched: {why}")))
+}
+
 async fn create<R: Runtime>(
     work: &Workplace<R>,
     operation: &Operation,
@@ -101,13 +119,13 @@ async fn create<R: Runtime>(
         .map_err(|refusal| refused(Reason::FailedPolicy, refusal.to_string()))?;
     work.gpus.check(&spec.origin.gpus).await.map_err(NotMade::Refused)?;
     if !work.runtime.has_image(&spec.image).await.map_err(NotMade::Unknown)? {
-        let detail = format!("the image {} is not on this host", spec.image);
-        return Err(refused(Reason::FailedImage, detail));
+        fetch(work, operation, &spec.image).await?;
     }
     reached(work, operation, StartStep::Image).await;
     let roots = limits.map(|limits| limits.mount_sources).unwrap_or_default();
     let home = home_here(work, resolved.account.clone(), roots.clone()).await?;
-    let (spaces, left_out) = spaces_here(work, &spec.spaces, roots).await?;
+    let (spaces, mut left_out) = spaces_here(work, &spec.spaces, roots.clone()).await?;
+    left_out.extend(kernels_here(work, &resolved.account, &spec.spaces, &spaces, roots).await);
     let names = write_names(work, &operation.server, &resolved)?;
     let links = write_links(work, &operation.server, &resolved.account.home, &spec.shown)?;
     reached(work, operation, StartStep::Spaces).await;
@@ -213,6 +231,33 @@ async fn spaces_here<R: Runtime>(
         }
     }
     Ok((binds, left_out))
+}
+
+/// What is wrong with the kernels that the person has made. That holds up no start.
+async fn kernels_here<R: Runtime>(
+    work: &Workplace<R>,
+    account: &Account,
+    spaces: &[Space],
+    binds: &[Bind],
+    roots: Vec<PathBuf>,
+) -> Vec<String> {
+    let mounted = spaces.iter().map(|space| {
+        let bind = binds.iter().find(|bind| bind.target == space.target);
+        let source = bind.map(|bind| bind.source.clone());
+        Mounted { target: space.target.clone().into(), source }
+    });
+    // What lies in HOME is there, whatever else HOME's own root holds.
+    let inside = |root: &PathBuf| std::path::Path::new(&account.home).starts_with(root);
+    let roots = roots.into_iter().filter(|root| !inside(root)).collect();
+    let question =
+        Question::Kernels { account: account.clone(), mounted: mounted.collect(), roots };
+    match work.helper.ask(question, HOST_LIMIT).await {
+        Err(found) if found.reason == Reason::FailedMount => {
+            found.detail.lines().map(str::to_owned).collect()
+        }
+        // Nobody answered, or the person could not be asked for: nothing is known.
+        Ok(_) | Err(_) => Vec::new(),
+    }
 }
 
 /// Where the file browser's links are inside.

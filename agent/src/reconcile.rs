@@ -355,7 +355,7 @@ impl Keeper {
             Some(Pending {
                 server: pending.operation.server.clone(),
                 generation: pending.operation.generation,
-                operation: pending.act.name()?,
+                operation: known.doing()?,
             })
         });
         Report {

@@ -54,7 +54,16 @@ pub fn is_news(last: &Report, next: &Report) -> bool {
             let told = observed.iter();
             told.map(|one| {
                 let killed = one.kills.last().map(|kill| kill.number);
-                (one.server.clone(), one.generation, one.state.clone(), one.steps.len(), killed)
+                // Who is about to run out can be lent some, if the hub hears of it at once.
+                let short = one.limit.is_some_and(|limit| one.memory_used.0 / 19 >= limit.0 / 20);
+                (
+                    one.server.clone(),
+                    one.generation,
+                    one.state.clone(),
+                    one.steps.len(),
+                    killed,
+                    short,
+                )
             })
             .collect::<Vec<_>>()
         });

@@ -1,8 +1,8 @@
 //! Changing the limit of a running container: never below what it uses and a margin. On cgroup
 //! version 2 a limit below the use kills processes at once, and the engine does not ask first.
 
+use berth_common::Reason;
 use berth_common::link::{Ending, Limit};
-use berth_common::{ByteCount, Reason};
 
 use crate::cgroup::{Cgroup, Reading};
 use crate::config::Limits;
@@ -11,25 +11,26 @@ use crate::reconcile::Outcome;
 use crate::runtime::Runtime;
 
 /// Gives a container another limit, if the host's own rules and its use let it.
-pub async fn resize<R: Runtime>(
-    work: &Workplace<R>,
-    container: &str,
-    memory: ByteCount,
-) -> Outcome {
+pub async fn resize<R: Runtime>(work: &Workplace<R>, container: &str, limit: Limit) -> Outcome {
     let used = match work.runtime.process(container).await {
         None => return Outcome::TimedOut, // not known: the next list tells
         Some(pid) => tokio::task::spawn_blocking(move || {
             Cgroup::of_process(pid).and_then(|cgroup| cgroup.read(&mut String::new()).ok())
         }),
     };
-    if let Err(ending) = check(work.config.limits.as_ref(), used.await.ok().flatten(), memory) {
+    if let Err(ending) = check(work.config.limits.as_ref(), used.await.ok().flatten(), limit) {
         return Outcome::Failed(ending);
     }
-    work.runtime.resize(container, memory).await
+    work.runtime.resize(container, limit.memory).await
 }
 
-fn check(limits: Option<&Limits>, used: Option<Reading>, to: ByteCount) -> Result<(), Ending> {
+fn check(limits: Option<&Limits>, used: Option<Reading>, limit: Limit) -> Result<(), Ending> {
     let refuse = |reason, detail| Err(Ending { reason, detail });
+    let to = limit.memory;
+    if limit.lent && limits.is_some_and(|limits| !limits.loans) {
+        let detail = "this host lends no memory ([limits] loans = false)".to_owned();
+        return refuse(Reason::FailedPolicy, detail);
+    }
     if let Some(most) = limits.and_then(|limits| limits.memory_max).filter(|most| to > *most) {
         let detail = format!("{to} is more than memory_max = {most} of this host");
         return refuse(Reason::FailedPolicy, detail);
@@ -51,6 +52,8 @@ fn check(limits: Option<&Limits>, used: Option<Reading>, to: ByteCount) -> Resul
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use berth_common::ByteCount;
+
     use super::*;
 
     const MB: u64 = 1 << 20;
@@ -61,7 +64,7 @@ mod tests {
             limit: limit.map(|limit| ByteCount(limit * MB)),
             ..Reading::default()
         };
-        check(None, Some(reading), ByteCount(to * MB))
+        check(None, Some(reading), Limit::of(ByteCount(to * MB)))
             .map_err(|ending| (ending.reason, ending.detail))
     }
 
@@ -83,11 +86,17 @@ mod tests {
                       mount_sources = [\"/home\"]\nimages = [\"berth/\"]\nmemory_max = \"1 GB\"\n";
         let limits = crate::config::parse("agent.toml", limits).unwrap().limits;
         let reading = Some(Reading::default());
-        let refused = check(limits.as_ref(), reading, ByteCount(2 << 30)).unwrap_err();
+        let to = |gigabytes: u64| Limit::of(ByteCount(gigabytes << 30));
+        let refused = check(limits.as_ref(), reading, to(2)).unwrap_err();
         assert_eq!(refused.reason, Reason::FailedPolicy);
         assert_eq!(refused.detail, "2 GB is more than memory_max = 1 GB of this host");
-        assert!(check(limits.as_ref(), reading, ByteCount(1 << 30)).is_ok());
-        let unread = check(None, None, ByteCount(1 << 30)).unwrap_err();
+        let lent = Limit { lent: true, ..to(1) };
+        assert!(check(limits.as_ref(), reading, to(1)).is_ok());
+        assert!(check(limits.as_ref(), reading, lent).is_ok());
+        let none = limits.map(|limits| Limits { loans: false, ..limits });
+        let refused = check(none.as_ref(), reading, lent).unwrap_err();
+        assert_eq!(refused.detail, "this host lends no memory ([limits] loans = false)");
+        let unread = check(None, None, to(1)).unwrap_err();
         assert_eq!(unread.reason, Reason::FailedContainer);
     }
 }

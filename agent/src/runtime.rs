@@ -103,6 +103,10 @@ pub trait Runtime: Clone + Send + Sync + 'static {
     fn list(&self) -> impl Future<Output = Result<Vec<Container>, String>> + Send;
     /// Whether the engine has an image.
     fn has_image(&self, image: &str) -> impl Future<Output = Result<bool, String>> + Send;
+    /// Fetches an image from its registry.
+    fn pull(&self, image: &str) -> impl Future<Output = Result<(), String>> + Send {
+        std::future::ready(Err(format!("{image} cannot be fetched by this engine")))
+    }
     /// The servers' network, made if it is not there.
     fn network(&self) -> impl Future<Output = Result<Network, String>> + Send;
     /// Makes a container and looks whether it is what was asked for.

@@ -7,7 +7,9 @@ mod host {
     pub mod crash;
     pub mod docker;
     pub mod engine;
+    pub mod firewall;
     pub mod gpus;
+    pub mod images;
     pub mod join;
     pub mod memory;
     pub mod nvml;

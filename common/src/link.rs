@@ -2,7 +2,7 @@
 //! state down. `berth-proto` carries them over the wire; the core and `agent::reconcile` think
 //! in them, and so does the simulation of both.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -251,6 +251,11 @@ pub struct Victim {
 }
 
 impl Limit {
+    /// This limit, nothing of it lent, not ordered yet.
+    pub fn of(memory: ByteCount) -> Self {
+        Self { memory, number: 0, lent: false }
+    }
+
     /// The least limit that a container with this working set may be given: a tenth more, and
     /// 32 MiB at least, which the next cell may need. In whole MiB, as people write it.
     pub fn least(used: ByteCount) -> ByteCount {
@@ -332,6 +337,8 @@ pub struct Ending {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StartStep {
+    /// The image is being fetched. Only where it was not on the host.
+    Fetch,
     /// The image is on the host.
     Image,
     /// HOME and the other spaces are there.
@@ -345,13 +352,19 @@ pub enum StartStep {
 }
 
 impl StartStep {
-    /// All milestones in their order.
+    /// The milestones of every start, in their order.
     pub const ALL: [Self; 5] =
         [Self::Image, Self::Spaces, Self::Container, Self::Started, Self::Answers];
+
+    /// The milestone of this name.
+    pub fn of_name(name: &str) -> Option<Self> {
+        [Self::Fetch].into_iter().chain(Self::ALL).find(|step| step.name() == name)
+    }
 
     /// The word on the wire.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Fetch => "fetch",
             Self::Image => "image",
             Self::Spaces => "spaces",
             Self::Container => "container",
@@ -377,7 +390,7 @@ pub struct Pending {
     pub server: ServerId,
     /// Which start of it.
     pub generation: Generation,
-    /// create, start, stop, remove or resize.
+    /// fetch (a create whose image is not there yet), create, start, stop, remove or resize.
     pub operation: &'static str,
 }
 
@@ -408,6 +421,9 @@ pub struct Watch {
     pub sick_after: u32,
     /// Names and paths.
     pub paths: BTreeMap<String, String>,
+    /// Images that the host is to have before anybody needs them.
+    #[serde(default)]
+    pub images: BTreeSet<String>,
 }
 
 /// What should become of one server on this host.
@@ -429,6 +445,9 @@ pub struct Limit {
     pub memory: ByteCount,
     /// Its number among the orders about this start, so that a refusal says which it answers.
     pub number: u64,
+    /// Part of it is lent: a host may refuse that.
+    #[serde(default)]
+    pub lent: bool,
 }
 
 /// The verdict on a server. A container without one is left alone and reported.

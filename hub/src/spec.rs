@@ -39,15 +39,18 @@ pub fn desired_set(
         incarnation: heard.incarnation,
         echo: heard.sent,
         servers: servers.collect(),
-        watch: watch(fleet),
+        watch: watch(fleet, host),
     })
 }
 
-/// The spaces that each host looks at.
-fn watch(fleet: &Fleet) -> Watch {
+/// The spaces that each host looks at, and the images of its pool.
+fn watch(fleet: &Fleet, host: &HostId) -> Watch {
+    let pool = fleet.settings.hosts.get(host).map(|declared| &declared.pool);
+    let images = pool.and_then(|pool| fleet.settings.prepull.get(pool)).cloned();
     let mounts = &fleet.settings.mounts;
     let Health { every_s, timeout_s, sick_after } = mounts.health;
-    Watch { every_s, timeout_s, sick_after, paths: mounts.watched() }
+    let images = images.unwrap_or_default();
+    Watch { every_s, timeout_s, sick_after, paths: mounts.watched(), images }
 }
 
 fn desired(

@@ -103,6 +103,7 @@ impl TryFrom<wire::Heartbeat> for Report {
                 server: pending.server.parse()?,
                 generation: Generation(pending.generation),
                 operation: match pending.operation.as_str() {
+                    "fetch" => "fetch",
                     "create" => "create",
                     "start" => "start",
                     "stop" => "stop",
@@ -331,7 +332,7 @@ impl TryFrom<wire::Observed> for Observed {
         };
         let steps = message.steps.into_iter().filter_map(|done| {
             // A newer agent may know milestones that this hub does not: they are left out.
-            let step = StartStep::ALL.into_iter().find(|step| step.name() == done.name)?;
+            let step = StartStep::of_name(&done.name)?;
             Some(StepDone { step, at: Timestamp::from_millis(done.at_ms) })
         });
         Ok(Self {
@@ -339,7 +340,7 @@ impl TryFrom<wire::Observed> for Observed {
             generation: Generation(message.generation),
             epoch: Epoch(message.epoch),
             state,
-            steps: steps.take(StartStep::ALL.len()).collect(),
+            steps: steps.take(StartStep::ALL.len() + 1).collect(),
             memory_used: ByteCount(message.memory_used),
             usage: message.usage.map(Into::into).unwrap_or_default(),
             limit: Some(ByteCount(message.limit)).filter(|limit| *limit > ByteCount::ZERO),
@@ -366,9 +367,11 @@ impl From<DesiredSet> for wire::Desired {
         let servers = set.servers.into_iter().map(|(server, desired)| wire::DesiredServer {
             server: server.to_string(),
             generation: desired.generation.0,
-            limit: desired
-                .limit
-                .map(|limit| wire::Limit { memory: limit.memory.0, number: limit.number }),
+            limit: desired.limit.map(|Limit { memory, number, lent }| wire::Limit {
+                memory: memory.0,
+                number,
+                lent,
+            }),
             what: Some(match desired.what {
                 Verdict::Run(spec) => wire::desired_server::What::Run((*spec).into()),
                 Verdict::Keep => wire::desired_server::What::Keep(wire::Keep {}),
@@ -406,6 +409,7 @@ impl TryFrom<wire::Desired> for DesiredSet {
                     limit: desired.limit.map(|limit| Limit {
                         memory: ByteCount(limit.memory),
                         number: limit.number,
+                        lent: limit.lent,
                     }),
                 },
             ))

@@ -9,6 +9,7 @@ use berth_proto::identity::Identity;
 use berth_proto::tls::{self, Credential};
 
 use crate::config::{self, Config};
+use crate::firewall::Wall;
 use crate::gpu::nvml::Library;
 use crate::gpu::reading::{Absence, Source};
 use crate::identity::{self, ALPN, Folder};
@@ -57,6 +58,8 @@ async fn look(config: &Config, findings: &mut Vec<Finding>) {
     let docker = Docker::new(config.agent.name.clone(), &config.agent.docker);
     engine(config, &docker, findings).await;
     limits(config, findings);
+    let wall = Wall::new(config.agent.name.as_str(), config.firewall.clone());
+    findings.push(("firewall".into(), wall.look().await));
     findings.push(("gpus".into(), gpus(config)));
     findings.push(("tunnel".into(), tunnel(config).await));
 }

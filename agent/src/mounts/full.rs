@@ -18,16 +18,8 @@ const ROOM: usize = 64 << 10;
 /// Becomes the person, for good, and writes a file without a name into their HOME. What else may be
 /// wrong with it JupyterLab says better.
 pub(super) fn check(account: &Account, home: &Path) -> Result<(), Ending> {
-    if !rustix::process::geteuid().is_root() {
+    if !becomes(account) {
         return Ok(()); // as somebody else nothing would be learned
-    }
-    let person = berth_agent_sys::account::Account {
-        uid: account.uid,
-        gid: account.gid,
-        home: account.home.clone(),
-    };
-    if berth_agent_sys::account::become_account(&person).is_err() {
-        return Ok(());
     }
     match write(home) {
         Err(error) if is_full(&error) => Err(Ending {
@@ -36,6 +28,19 @@ pub(super) fn check(account: &Account, home: &Path) -> Result<(), Ending> {
         }),
         Ok(()) | Err(_) => Ok(()),
     }
+}
+
+/// Becomes the person, for good. Whether that was possible.
+pub(super) fn becomes(account: &Account) -> bool {
+    if !rustix::process::geteuid().is_root() {
+        return false;
+    }
+    let person = berth_agent_sys::account::Account {
+        uid: account.uid,
+        gid: account.gid,
+        home: account.home.clone(),
+    };
+    berth_agent_sys::account::become_account(&person).is_ok()
 }
 
 fn is_full(error: &io::Error) -> bool {

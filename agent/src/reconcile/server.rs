@@ -218,6 +218,13 @@ impl Server {
             && self.start.is_some_and(|start| now.millis_since(start.since) < SLOT_MS)
     }
 
+    /// What is pending, in a word; a create that fetches the image first may take minutes.
+    pub(super) fn doing(&self) -> Option<&'static str> {
+        let act = &self.pending.as_ref()?.act;
+        let fetches = self.steps.last().is_some_and(|last| last.step == StartStep::Fetch);
+        if fetches && matches!(act, Act::Create { .. }) { Some("fetch") } else { act.name() }
+    }
+
     pub(super) fn reach(&mut self, step: StartStep, now: Timestamp) {
         if self.steps.last().is_none_or(|last| last.step < step) {
             self.steps.push(StepDone { step, at: now });

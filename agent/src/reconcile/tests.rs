@@ -202,7 +202,7 @@ impl World {
             let (server, generation) = numbered(server);
             let limit = what.split_once(" at ").map(|(_, limit)| {
                 let (gb, number) = limit.split_once(" as ").unwrap();
-                Limit { memory: gigabytes(gb), number: number.parse().unwrap() }
+                Limit { number: number.parse().unwrap(), ..Limit::of(gigabytes(gb)) }
             });
             let what = what.split_once(" at ").map_or(what, |(what, _)| what);
             let what = match what.split_once(' ').unwrap_or((what, "image")) {

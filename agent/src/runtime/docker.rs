@@ -26,10 +26,12 @@ use futures::StreamExt;
 
 use super::{EngineFacts, Network, Plan, Runtime};
 use crate::config::Give;
+use crate::firewall::{Bridge, Wall};
 use crate::reconcile::{Container, Outcome, Remains};
 
 mod gpus;
 mod make;
+mod pull;
 mod read;
 mod trouble;
 
@@ -37,6 +39,12 @@ use gpus::Form;
 use make::{body, container_name, differs};
 use read::{address_of, container, printable};
 use trouble::{Trouble, gone_or_failed, refused, settled, slow, start_refused, within};
+
+/// The firewall is looked at so often, and before each start.
+const WALL_EVERY: Duration = Duration::from_secs(60);
+
+/// Docker's option for the interface of a bridge.
+const BRIDGE_NAME: &str = "com.docker.network.bridge.name";
 
 /// Questions answer in milliseconds; an engine that needs longer than this is in trouble.
 const QUESTION: Duration = Duration::from_secs(10);
@@ -73,6 +81,9 @@ pub struct Docker {
     /// Held while the network is looked up or made: the engine would make two of one name.
     network: Arc<tokio::sync::Mutex<()>>,
     give: Give,
+    /// What containers cannot reach, and the bridge it is for, once that is known.
+    wall: Option<Arc<Wall>>,
+    bridge: Arc<Mutex<Option<Bridge>>>,
 }
 
 impl Docker {
@@ -84,6 +95,43 @@ impl Docker {
             client: Arc::default(),
             network: Arc::default(),
             give: Give::Auto,
+            wall: None,
+            bridge: Arc::default(),
+        }
+    }
+
+    /// Puts a wall around the containers.
+    #[must_use]
+    pub fn walled(self, wall: Wall) -> Self {
+        Self { wall: Some(Arc::new(wall)), ..self }
+    }
+
+    /// Keeps the wall as it should be, for ever: whoever reloads the host's own rules may take it
+    /// away.
+    pub async fn keep_wall(self) {
+        let mut tick = tokio::time::interval(WALL_EVERY);
+        let mut said = String::new();
+        loop {
+            tick.tick().await;
+            let trouble = match self.try_network().await {
+                Ok(_) => self.walled_in().await.err().unwrap_or_default(),
+                // The engine's own trouble is told elsewhere.
+                Err(_) => continue,
+            };
+            if trouble != said && !trouble.is_empty() {
+                tracing::warn!("the firewall: {trouble}");
+            }
+            said = trouble;
+        }
+    }
+
+    /// Makes sure that the wall stands.
+    async fn walled_in(&self) -> Result<(), String> {
+        let bridge = self.bridge.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        match (&self.wall, bridge) {
+            (Some(wall), Some(bridge)) => wall.ensure(&bridge).await.map(drop),
+            (Some(wall), None) if wall.is_required() => Err("its bridge is not known".into()),
+            _ => Ok(()),
         }
     }
 
@@ -195,12 +243,19 @@ impl Docker {
         let network =
             within(QUESTION, client.inspect_network(&id, None::<InspectNetworkOptions>)).await?;
         usable(&name, &network).map_err(Trouble::Unknown)?;
+        *self.bridge.lock().unwrap_or_else(PoisonError::into_inner) = Some(bridge(&id, &network));
         let config = network.ipam.and_then(|ipam| ipam.config).unwrap_or_default();
         let gateway = config.into_iter().find_map(|config| config.gateway?.parse().ok());
         Ok(Network { id, gateway })
     }
 
     async fn try_create(&self, plan: &Plan) -> Result<Outcome, Trouble> {
+        if let Err(trouble) = self.walled_in().await
+            && self.wall.as_ref().is_some_and(|wall| wall.is_required())
+        {
+            let detail = format!("This host's firewall is not in place: {trouble}.");
+            return Ok(Outcome::Failed(Ending { reason: Reason::FailedPolicy, detail }));
+        }
         let client = self.client().await?;
         let name = container_name(&self.host, plan);
         let options = CreateContainerOptionsBuilder::new().name(&name).build();
@@ -295,6 +350,10 @@ impl Runtime for Docker {
         }
     }
 
+    async fn pull(&self, image: &str) -> Result<(), String> {
+        self.try_pull(image).await
+    }
+
     async fn network(&self) -> Result<Network, String> {
         self.try_network().await.map_err(|trouble| trouble.to_string())
     }
@@ -371,8 +430,11 @@ impl Runtime for Docker {
         let client = self.client().await.map_err(words)?;
         let version = within(QUESTION, client.version()).await.map_err(words)?;
         let images = within(QUESTION, client.list_images(None::<ListImagesOptions>)).await;
-        let names = images.map_err(words)?.into_iter().flat_map(|image| image.repo_tags);
-        let mut images: Vec<_> = names.filter(|name| name != "<none>:<none>").collect();
+        let names = images
+            .map_err(words)?
+            .into_iter()
+            .flat_map(|image| image.repo_tags.into_iter().chain(image.repo_digests));
+        let mut images: Vec<_> = names.filter(|name| !name.contains("<none>")).collect();
         images.sort();
         Ok(EngineFacts { version: version.version.unwrap_or_default(), images })
     }
@@ -400,6 +462,19 @@ impl Runtime for Docker {
 }
 
 /// The network must keep servers from one another, whoever made it.
+/// The bridge of a network, as the host sees it.
+fn bridge(id: &str, network: &NetworkInspect) -> Bridge {
+    let named = network.options.as_ref().and_then(|options| options.get(BRIDGE_NAME));
+    let short: String = id.chars().take(12).collect();
+    let configs = network.ipam.iter().flat_map(|ipam| ipam.config.iter().flatten());
+    let gateways = configs.clone().filter_map(|config| config.gateway.as_ref()?.parse().ok());
+    Bridge {
+        interface: named.cloned().unwrap_or_else(|| format!("br-{short}")),
+        subnets: configs.filter_map(|config| config.subnet.as_ref()?.parse().ok()).collect(),
+        gateway: gateways.into_iter().next(),
+    }
+}
+
 fn usable(name: &str, network: &NetworkInspect) -> Result<(), String> {
     let icc = network.options.as_ref().and_then(|options| options.get(ICC));
     let closed = icc.is_some_and(|value| value == "false");

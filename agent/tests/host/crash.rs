@@ -128,7 +128,7 @@ async fn while_a_limit_is_changed() {
         hub.sees(&server, point, |state| *state == ObservedState::Ready).await;
         first.kill().await.unwrap();
         let memory = ByteCount(128 << 20);
-        hub.say_limit(&server, 1, Verdict::Keep, Some(Limit { memory, number: 1 }));
+        hub.say_limit(&server, 1, Verdict::Keep, Some(Limit { number: 1, ..Limit::of(memory) }));
         dies(armed(host.command(&["run"]), point), point).await;
         let _agent = host.agent();
         hub.heard(point, |report| {

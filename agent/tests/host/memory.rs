@@ -119,7 +119,7 @@ async fn a_limit_grows_and_shrinks_while_the_server_runs() {
     let (server, _home) = started(&hub, &host, "sh hog & exec httpd -f -p 8888 -h /www").await;
     hears(&hub, &server, "its memory", |one| one.memory_used.0 > 46 * MB).await;
     let order = |memory: u64, number| {
-        let limit = Limit { memory: ByteCount(memory * MB), number };
+        let limit = Limit { number, ..Limit::of(ByteCount(memory * MB)) };
         hub.say_limit(&server, 1, Verdict::Keep, Some(limit));
     };
     let has = async |megabytes: u64| {

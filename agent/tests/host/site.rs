@@ -199,7 +199,15 @@ impl Hub {
     pub fn watch(&self, paths: &[(&str, &Path)], sick_after: u32) {
         let path = |(name, path): &(&str, &Path)| ((*name).to_owned(), path.display().to_string());
         let paths = paths.iter().map(path).collect();
-        *self.state.watched.lock().unwrap() = Watch { every_s: 1, timeout_s: 1, sick_after, paths };
+        *self.state.watched.lock().unwrap() =
+            Watch { every_s: 1, timeout_s: 1, sick_after, paths, ..Watch::default() };
+        self.state.wanted.send_modify(|(revision, _)| revision.seq += 1);
+    }
+
+    /// Has the host fetch these images before anybody needs them.
+    pub fn prepare(&self, images: &[&str]) {
+        let images = images.iter().map(|image| (*image).to_owned()).collect();
+        self.state.watched.lock().unwrap().images = images;
         self.state.wanted.send_modify(|(revision, _)| revision.seq += 1);
     }
 

@@ -302,3 +302,49 @@ async fn what_is_mounted_later_below_a_space_that_follows_shows_inside() {
     hub.say(&server, 1, Verdict::Stop { grace_s: 1 });
     hub.sees_nothing_of(&server).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kernel_that_cannot_start_is_told_and_nothing_of_it_is_executed() {
+    let (hub, host) = site().await;
+    let _agent = host.agent();
+    let home = host.home("alice", 20_001, 30_001);
+    let away = folder(&host, "sps/away");
+    fs::remove_dir(&away).unwrap();
+    let kernels = Path::new(&home).join(".local/share/jupyter/kernels");
+    // If anybody ran it, it would leave a trace.
+    let program = Path::new(&home).join("run");
+    fs::write(&program, format!("#!/bin/sh\ntouch {home}/trace\n")).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    for (name, text) in [
+        ("broken", "{".to_owned()),
+        ("away", r#"{"argv": ["/sps/away/bin/python"], "display_name": "Far away"}"#.into()),
+        ("good", format!(r#"{{"argv": ["{}"]}}"#, program.display())),
+        // Of root and closed: what alice cannot read is not read for her.
+        ("closed", "{".to_owned()),
+    ] {
+        fs::create_dir_all(kernels.join(name)).unwrap();
+        fs::write(kernels.join(name).join("kernel.json"), text).unwrap();
+    }
+    let closed = fs::Permissions::from_mode(0o600);
+    fs::set_permissions(kernels.join("closed/kernel.json"), closed).unwrap();
+    let mut wanted = script(&home, "");
+    wanted.spaces = vec![space("SPS", &away, "/sps/away")];
+    let server = server_id();
+    hub.say(&server, 1, run(wanted));
+    // The engine's list tells it, which comes after the first word of the start.
+    let told = |report: &berth_common::link::Report| {
+        report.engine.iter().flatten().any(|one| one.left_out.len() > 1)
+    };
+    let report = hub.heard("what is missing", told).await;
+    hub.sees(&server, "ready", ready).await;
+    let seen = &report.engine.as_ref().unwrap()[0];
+    let about: Vec<_> = seen.left_out.iter().filter(|it| it.starts_with("The kernel")).collect();
+    assert_eq!(about.len(), 2, "{:?}", seen.left_out);
+    let lies = "The kernel \"Far away\" will not start: /sps/away/bin/python lies in /sps/away, \
+                which the server is without.";
+    assert_eq!(about[0], lies);
+    assert!(
+        about[1].starts_with("The kernel \"broken\" will not start: its kernel.json is broken")
+    );
+    assert!(!Path::new(&home).join("trace").exists());
+}

@@ -31,7 +31,8 @@ pub use leaving::Leaving;
 pub use restored::Restored;
 pub use rolling::Rolling;
 pub use server::{
-    Ask, End, HeldPlace, Phase, Placement, Resize, ResizeState, Server, ServerState, StopOrder,
+    Ask, End, HeldPlace, Loan, Phase, Placement, Resize, ResizeState, Server, ServerState,
+    StopOrder,
 };
 
 use crate::settings::{HostSettings, Settings};

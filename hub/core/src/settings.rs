@@ -2,7 +2,7 @@
 //! new value replaces the old one whole. Serialisable, so that an old decision can be made again
 //! with the settings of its day.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use berth_common::{ByteCount, HostId, Seconds};
@@ -55,6 +55,9 @@ pub struct Settings {
     pub profiles: BTreeMap<String, Profile>,
     /// Images by name.
     pub images: BTreeMap<String, Image>,
+    /// By pool: what its hosts fetch before anybody needs it, as the engine knows it.
+    #[serde(default)]
+    pub prepull: BTreeMap<String, BTreeSet<String>>,
     /// Who may use what, and where.
     pub access: Access,
     /// How much each person may hold.

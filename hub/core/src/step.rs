@@ -19,6 +19,7 @@ mod claim;
 mod drain;
 mod intend;
 mod life;
+mod loan;
 mod relief;
 mod report;
 mod resize;

@@ -157,6 +157,7 @@ fn running(host: &HostId, held: &FloorServer) -> Server {
             asked_to_leave: None,
             held_since: None,
             resize: None,
+            loan: None,
             stop: None,
         }),
         ask: Ask {

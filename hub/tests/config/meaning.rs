@@ -1,5 +1,7 @@
 //! What the files mean, once they are read.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use berth_common::{ByteCount, Seconds};
 use berth_core::settings::{
     CpuServers, GpuAction, GpuSharing, IfBusy, MemoryRule, Merge, Metered, Order, Pool, Relief,
@@ -224,6 +226,11 @@ fn a_training_brings_its_profile_and_lets_its_people_in() {
     assert_eq!((profile.title.as_str(), profile.pool.as_str()), ("ROOT school", "training"));
     assert_eq!((profile.memory_default, profile.memory_max), (gb(3), gb(3)));
     assert_eq!(profile.images, ["root-6.30"]);
+    let early = ["images.example.org/berth/root:6.30".to_owned()].into();
+    assert_eq!(
+        settings.prepull,
+        BTreeMap::from(["cpu", "training"].map(|pool| (pool.into(), BTreeSet::clone(&early))))
+    );
     assert_eq!(profile.start_url.as_deref(), Some("/lab/tree/school/intro.ipynb"));
     assert_eq!(profile.training.as_deref(), Some("root-school"));
     assert_eq!(profile.overflow.as_deref(), Some("cpu"));

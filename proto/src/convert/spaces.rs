@@ -8,6 +8,9 @@ use super::{BadMessage, text, wire};
 /// More spaces than this are a mistake, or worse.
 pub(super) const SPACES_MAX: usize = 256;
 
+/// More images than this are a mistake, too.
+const IMAGES_MAX: usize = 256;
+
 impl From<Space> for wire::Space {
     fn from(space: Space) -> Self {
         let Space { name, source, target, read_only, follows, required, only_if_exists } = space;
@@ -25,15 +28,18 @@ impl From<wire::Space> for Space {
 
 impl From<Watch> for wire::Watch {
     fn from(watch: Watch) -> Self {
-        let Watch { every_s, timeout_s, sick_after, paths } = watch;
-        Self { every_s, timeout_s, sick_after, paths: paths.into_iter().collect() }
+        let Watch { every_s, timeout_s, sick_after, paths, images } = watch;
+        let (paths, images) = (paths.into_iter().collect(), images.into_iter().collect());
+        Self { every_s, timeout_s, sick_after, paths, images }
     }
 }
 
 impl From<wire::Watch> for Watch {
     fn from(message: wire::Watch) -> Self {
-        let wire::Watch { every_s, timeout_s, sick_after, paths } = message;
-        Self { every_s, timeout_s, sick_after, paths: paths.into_iter().take(SPACES_MAX).collect() }
+        let wire::Watch { every_s, timeout_s, sick_after, paths, images } = message;
+        let paths = paths.into_iter().take(SPACES_MAX).collect();
+        let images = images.into_iter().take(IMAGES_MAX).map(text).collect();
+        Self { every_s, timeout_s, sick_after, paths, images }
     }
 }
 

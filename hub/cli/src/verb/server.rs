@@ -76,6 +76,9 @@ pub struct Server {
     /// How far a change of its memory is.
     #[serde(default)]
     pub resize: Option<Resize>,
+    /// Memory that is lent to it now.
+    #[serde(default)]
+    pub loan: Option<Loan>,
     /// Optional spaces that it was started without.
     #[serde(default)]
     pub left_out: Option<Vec<String>>,
@@ -182,6 +185,13 @@ pub struct Refused {
     pub reason: ReasonText,
     /// With its numbers.
     pub detail: String,
+}
+
+/// Memory that is lent.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Loan {
+    /// How much and until when, for people.
+    pub text: String,
 }
 
 /// A killed process.

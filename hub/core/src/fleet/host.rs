@@ -243,6 +243,12 @@ impl Host {
         }
     }
 
+    /// Whether the host fetches the image of this server, to make it then.
+    pub fn is_fetching(&self, server: &ServerId) -> bool {
+        let fetches = |p: &Pending| p.server == *server && p.operation == "fetch";
+        self.heard.as_ref().is_some_and(|heard| heard.pending.iter().any(fetches))
+    }
+
     /// Whether an operation on this server is not settled on the host.
     pub fn is_pending(&self, server: &ServerId) -> bool {
         self.heard.as_ref().is_some_and(|heard| heard.pending.iter().any(|p| p.server == *server))

@@ -168,11 +168,30 @@ pub struct Placement {
     /// The newest order to change its memory limit while it runs. Boxed: most have none.
     #[serde(default)]
     pub resize: Option<Box<Resize>>,
+    /// The newest loan of memory. Boxed: most have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loan: Option<Box<Loan>>,
     /// Set once it must end; never taken back.
     pub stop: Option<StopOrder>,
 }
 
 impl Placement {
+    /// The loan of memory that it has now.
+    pub fn loan(&self) -> Option<&Loan> {
+        self.loan.as_deref().filter(|loan| loan.over.is_none())
+    }
+
+    /// Whether part of its limit is lent.
+    pub fn is_lent(&self) -> bool {
+        self.resize.as_deref().is_some_and(|resize| resize.limit.lent)
+    }
+
+    /// Its memory limit without what is lent.
+    pub fn own_limit(&self) -> ByteCount {
+        let loan = self.loan().filter(|_| self.is_lent());
+        loan.map_or(self.limit(), |loan| loan.own)
+    }
+
     /// Its memory limit: what its host is told.
     pub fn limit(&self) -> ByteCount {
         self.resize.as_deref().map_or(self.reservation.memory, |resize| resize.limit.memory)
@@ -196,6 +215,35 @@ pub struct Resize {
     /// The desired set that first says it in this reign: an older report proves nothing.
     #[serde(skip)]
     pub said: Revision,
+}
+
+/// Memory that a server was lent before it would have run out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Loan {
+    /// The limit that it had, and will have again.
+    pub own: ByteCount,
+    /// How much was lent beside.
+    pub lent: ByteCount,
+    /// When.
+    pub at: Timestamp,
+    /// It goes back then, or as soon after as the use allows.
+    pub until: Timestamp,
+    /// When it was back, or was refused by the host; `None`: it is lent now.
+    #[serde(default)]
+    pub over: Option<Timestamp>,
+}
+
+impl Loan {
+    /// In words, for the owner.
+    pub fn sentence(&self) -> String {
+        let Self { own, lent, until, .. } = self;
+        let until = until.to_string();
+        let time = until.get(11..16).unwrap_or(&until);
+        format!(
+            "It had nearly used up its {own} of memory, so its host lends it {lent} until \
+             {time} UTC. Free some, or ask for more."
+        )
+    }
 }
 
 /// How far an order to change a limit is.

@@ -15,7 +15,7 @@ use crate::memory::Peaks;
 use crate::reconcile::leftovers;
 use crate::settings::Terminal;
 use crate::step::stop::order_stop;
-use crate::step::{release, resize, restored, save_and_show};
+use crate::step::{loan, release, resize, restored, save_and_show};
 
 /// Takes a heartbeat in.
 pub fn reported(
@@ -35,12 +35,17 @@ pub fn reported(
     let before = leftovers_on(fleet, host);
     let engine_knows = report.engine.is_ok();
     let applied = report.applied;
+    let fetching = fetching_on(fleet, host);
     hear(fleet, now, host, report);
+    // Who waits for an image should see that at once, and when it is there.
+    let fetches = fetching_on(fleet, host);
+    out.extend(fetching.symmetric_difference(&fetches).cloned().map(Effect::Changed));
     if engine_knows {
         observe(fleet, now, host, out);
         settle_absent(fleet, now, host, applied, out);
         restored::settle(fleet, host, out);
         note_use(fleet, now, host, out);
+        loan::look(fleet, now, host, out);
     }
     if leftovers_on(fleet, host) != before {
         fleet.bump(host);
@@ -124,6 +129,13 @@ fn end_former_boot(
 
 fn leftovers_on(fleet: &Fleet, host: &HostId) -> Vec<(ServerId, berth_common::Generation)> {
     fleet.hosts.get(host).map(|host| leftovers(fleet, host)).unwrap_or_default()
+}
+
+/// The servers whose image the host is fetching.
+fn fetching_on(fleet: &Fleet, host: &HostId) -> BTreeSet<ServerId> {
+    let pending = fleet.hosts.get(host).and_then(|host| host.heard.as_ref());
+    let pending = pending.into_iter().flat_map(|heard| &heard.pending);
+    pending.filter(|it| it.operation == "fetch").map(|it| it.server.clone()).collect()
 }
 
 /// Notes the report. While the engine is in trouble the last known containers stay: unknown is
@@ -477,6 +489,7 @@ fn placement(host: &HostId, seen: &Observed, now: Timestamp, said: Revision) -> 
         asked_to_leave: None,
         held_since: None,
         resize: None,
+        loan: None,
         stop: None,
     }
 }

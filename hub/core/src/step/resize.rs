@@ -13,7 +13,7 @@ use crate::memory::Peaks;
 use crate::nearest::kept_in;
 use crate::placement::{Need, detail};
 use crate::rules::{self, Person};
-use crate::step::{reply, save_and_show};
+use crate::step::{loan, reply, save_and_show};
 
 /// Handles the wish for another limit.
 pub fn resize(
@@ -28,7 +28,7 @@ pub fn resize(
         None => Answer::NoSuchServer,
         Some(Err(refusal)) => Answer::ResizeRefused(Box::new(refusal)),
         Some(Ok(())) => {
-            order(fleet, now, id, memory, out);
+            order(fleet, now, id, Limit::of(memory), out);
             Answer::Resizing
         }
     };
@@ -91,8 +91,11 @@ impl<'a> Asked<'a> {
             let detail = format!("It uses {} now. Ask for {least} or more.", self.used);
             return Err((Reason::RefusedInUse, detail));
         }
-        if memory > limit {
+        // What is lent is no amount that was ever asked for.
+        if memory > self.placement.own_limit() {
             self.rules(memory)?;
+        }
+        if memory > limit {
             self.room(memory)?;
         }
         Ok(())
@@ -194,17 +197,25 @@ impl<'a> Asked<'a> {
     }
 }
 
-fn order(
+/// Whether the host of a server that runs has room for it with another limit.
+pub(super) fn has_room(fleet: &Fleet, now: Timestamp, id: &ServerId, memory: ByteCount) -> bool {
+    let asked = fleet.servers.get(id).and_then(|server| Asked::of(fleet, now, server));
+    asked.is_some_and(|asked| asked.room(memory).is_ok())
+}
+
+/// Orders a limit; it gets the next number.
+pub(super) fn order(
     fleet: &mut Fleet,
     now: Timestamp,
     id: &ServerId,
-    memory: ByteCount,
+    limit: Limit,
     out: &mut Vec<Effect>,
 ) {
+    let memory = limit.memory;
     let Some(server) = fleet.servers.get(id).cloned() else { return };
     let Some(placement) = server.placement() else { return };
     let (host, before) = (placement.host.clone(), placement.limit());
-    if memory == before {
+    if memory == before && limit.lent == placement.is_lent() {
         return;
     }
     if memory > placement.reservation.memory {
@@ -212,7 +223,7 @@ fn order(
         begin_peaks_anew(fleet, now, id, &host);
     }
     let number = placement.resize.as_ref().map_or(0, |resize| resize.limit.number);
-    let limit = Limit { memory, number: number.saturating_add(1) };
+    let limit = Limit { number: number.saturating_add(1), ..limit };
     let said = fleet.bump(&host);
     let state = ResizeState::UnderWay;
     tell(fleet, id, Resize { limit, before, at: now, state, said }, out);
@@ -221,10 +232,10 @@ fn order(
 /// Has the host told of a limit, once that is saved.
 fn tell(fleet: &mut Fleet, id: &ServerId, resize: Resize, out: &mut Vec<Effect>) {
     let Some(server) = fleet.server_mut(id) else { return };
-    server.ask.memory = resize.limit.memory;
     let Some(placement) = server.placement_mut() else { return };
     placement.resize = Some(Box::new(resize));
-    let host = placement.host.clone();
+    let (host, own) = (placement.host.clone(), placement.own_limit());
+    server.ask.memory = own;
     save_and_show(fleet, id, out);
     out.push(Effect::Tell(host));
 }
@@ -277,9 +288,14 @@ pub fn follow(
             End { reason: refused.ending.reason, detail: refused.ending.detail.clone(), at: now };
         // The limit before is ordered under a new number, so that whatever the host has done of
         // this order is undone, and proven to be.
-        let back = Limit { memory: resize.before, number: limit.number.saturating_add(1) };
+        let lent = placement.loan().is_some_and(|loan| resize.before > loan.own);
+        let number = limit.number.saturating_add(1);
+        let back = Limit { memory: resize.before, number, lent };
         let said = fleet.bump(host);
         let state = ResizeState::Refused { end };
+        if !lent {
+            loan::end(fleet, now, &seen.server);
+        }
         return tell(fleet, &seen.server, Resize { limit: back, state, said, ..*resize }, out);
     }
     let has = seen.limit.is_some_and(|seen| limit.is(seen));
@@ -297,6 +313,9 @@ pub fn follow(
         && let Some(resize) = &mut placement.resize
     {
         resize.state = ResizeState::Done;
+    }
+    if !limit.lent {
+        loan::end(fleet, now, &seen.server);
     }
     save_and_show(fleet, &seen.server, out);
 }

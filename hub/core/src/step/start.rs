@@ -301,6 +301,7 @@ pub fn put(
         asked_to_leave: None,
         held_since: None,
         resize: None,
+        loan: None,
         stop: None,
     };
     fleet.set_phase(id, Phase::Placed(placement));

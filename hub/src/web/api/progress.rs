@@ -170,8 +170,13 @@ fn placed(hub: &Hub, server: &Server) -> Vec<Value> {
     let why = decision.filter(|decision| decision.host() == Some(host));
     let sentence = why.map_or_else(|| format!("Placed on {host}."), |decision| decision.sentence());
     let mut events = vec![event(10, &sentence)];
+    let fetches = hub.fleet.fleet().hosts.get(host).is_some_and(|it| it.is_fetching(&server.id));
+    if fetches {
+        events.push(event(15, &format!("The image is being fetched to {host}.")));
+    }
     for done in &placement.steps {
         let (progress, text) = match done.step {
+            StartStep::Fetch => (15, format!("The image was fetched to {host}.")),
             StartStep::Image => (20, format!("The image is on {host}.")),
             StartStep::Spaces => (40, "HOME and the other spaces are there.".to_owned()),
             StartStep::Container => (60, "The container is made.".to_owned()),

@@ -241,14 +241,16 @@ fn left_out(fleet: &Fleet, server: &Server) -> Vec<String> {
 
 /// A change of memory that is under way, or was refused.
 fn resize(server: &Server) -> Option<(bool, String)> {
-    let resize = server.placement()?.resize.as_ref()?;
+    let placement = server.placement()?;
+    let resize = placement.resize.as_ref()?;
     let memory = resize.limit.memory;
-    match &resize.state {
-        ResizeState::UnderWay => {
+    match (&resize.state, placement.loan().filter(|_| placement.is_lent())) {
+        (ResizeState::UnderWay | ResizeState::Done, Some(loan)) => Some((false, loan.sentence())),
+        (ResizeState::UnderWay, _) => {
             Some((true, say::t("resize-under-way").with("memory", memory).to_string()))
         }
-        ResizeState::Done => None,
-        ResizeState::Refused { end } => {
+        (ResizeState::Done, _) => None,
+        (ResizeState::Refused { end }, _) => {
             let said = say::t("resize-refused").with("memory", memory);
             let text = format!("{said} {} {}", end.detail, say::remedy(end.reason));
             Some((false, text.trim_end().to_owned()))
@@ -261,7 +263,7 @@ fn amounts(fleet: &Fleet, server: &Server) -> Vec<(ByteCount, String)> {
     let placement = server.placement().filter(|_| server.is_ready());
     let profile = fleet.settings.profiles.get(&server.ask.profile);
     let (Some(placement), Some(profile)) = (placement, profile) else { return Vec::new() };
-    let other = profile.memory_choices.iter().filter(|choice| **choice != placement.limit());
+    let other = profile.memory_choices.iter().filter(|choice| **choice != placement.own_limit());
     other.map(|choice| (*choice, words::form_amount(*choice))).collect()
 }
 

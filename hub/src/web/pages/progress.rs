@@ -122,7 +122,7 @@ impl Progress {
             next: next.to_owned(),
             path: words::server_path(&server.owner, &server.name),
             prefix: server.prefix(),
-            steps: steps(server, decision, &stage, now),
+            steps: steps(fleet, server, decision, &stage, now),
             stage,
             decision: server.decision.as_ref().map(ToString::to_string),
             memory: server.ask.memory,
@@ -233,7 +233,13 @@ fn nearest(
     )
 }
 
-fn steps(server: &Server, decision: Option<&Decision>, stage: &Stage, now: Timestamp) -> Vec<Step> {
+fn steps(
+    fleet: &Fleet,
+    server: &Server,
+    decision: Option<&Decision>,
+    stage: &Stage,
+    now: Timestamp,
+) -> Vec<Step> {
     if matches!(stage, Stage::Ended { .. } | Stage::Stops) {
         return Vec::new();
     }
@@ -249,7 +255,7 @@ fn steps(server: &Server, decision: Option<&Decision>, stage: &Stage, now: Times
         return steps;
     }
     steps.push(chosen(server, decision));
-    steps.extend(milestones(server, stage, now));
+    steps.extend(milestones(fleet, server, stage, now));
     steps
 }
 
@@ -270,8 +276,10 @@ fn chosen(server: &Server, decision: Option<&Decision>) -> Step {
     Step { detail, ..step(name, "done") }
 }
 
-fn milestones(server: &Server, stage: &Stage, now: Timestamp) -> Vec<Step> {
+fn milestones(fleet: &Fleet, server: &Server, stage: &Stage, now: Timestamp) -> Vec<Step> {
     let placement = server.placement();
+    let host = placement.and_then(|placement| fleet.hosts.get(&placement.host));
+    let fetching = host.is_some_and(|host| host.is_fetching(&server.id));
     let done: &[StepDone] = placement.map_or(&[], |placement| &placement.steps);
     let failed = match stage {
         Stage::Failed { .. } => failed_at(server, done),
@@ -297,7 +305,9 @@ fn milestones(server: &Server, stage: &Stage, now: Timestamp) -> Vec<Step> {
         }
         if current == Some(it) && failed.is_none() {
             let time = placement.map(|placement| running(placement, now));
-            return Step { time, ..step(words::step_doing(it), "now") };
+            // While an image is fetched nothing else is done.
+            let doing = if fetching { StartStep::Fetch } else { it };
+            return Step { time, ..step(words::step_doing(doing), "now") };
         }
         step(words::step_name(it), "todo")
     });

@@ -680,6 +680,8 @@ async fn a_live_page_begins_with_the_present_and_ends_when_ready() {
             && first.contains("Looking for the image"),
         "{first}"
     );
+    site.fetch("alice", "").await;
+    assert!(live.until("Fetching the image").await.contains("event: part"));
     site.reach("alice", "", &[StartStep::Image], ObservedState::Created).await;
     assert!(live.until("Checking your spaces").await.contains("event: part"));
     site.run("alice", "").await;

@@ -150,6 +150,7 @@ pub fn host_class(state: HostState) -> &'static str {
 /// What a start's milestone is called.
 pub fn step_name(step: StartStep) -> String {
     let said = match step {
+        StartStep::Fetch => say::t("step-fetch"),
         StartStep::Image => say::t("step-image"),
         StartStep::Spaces => say::t("step-spaces"),
         StartStep::Container => say::t("step-container"),
@@ -162,6 +163,7 @@ pub fn step_name(step: StartStep) -> String {
 /// What a start does until a milestone is reached.
 pub fn step_doing(step: StartStep) -> String {
     let said = match step {
+        StartStep::Fetch => say::t("doing-fetch"),
         StartStep::Image => say::t("doing-image"),
         StartStep::Spaces => say::t("doing-spaces"),
         StartStep::Container => say::t("doing-container"),

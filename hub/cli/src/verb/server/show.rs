@@ -64,6 +64,9 @@ fn sheet(server: &Server, hub: &HubUrl, now: Timestamp) -> Vec<(&'static str, Ce
     if let Some(resize) = &server.resize {
         lines.push(("resize", Cell::text(super::resize::sentence(resize))));
     }
+    if let Some(loan) = &server.loan {
+        lines.push(("lent", Cell::text(&loan.text)));
+    }
     for space in server.left_out.iter().flatten() {
         lines.push(("without", Cell::text(space)));
     }

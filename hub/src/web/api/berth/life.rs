@@ -154,6 +154,9 @@ fn notices_of(fleet: &Fleet, server: &Server, now: Timestamp) -> Vec<Value> {
         let text = "Its GPU is held and not used. Others wait for it.".to_owned();
         notices.push(notice("gpu_unused", question.unused_since, text));
     }
+    if let Some(loan) = placement.loan() {
+        notices.push(notice("memory_lent", loan.at, loan.sentence()));
+    }
     notices
 }
 

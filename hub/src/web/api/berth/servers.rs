@@ -7,7 +7,7 @@ use axum::Json;
 use axum::extract::State;
 use berth_common::Username;
 use berth_common::link::{Account, Kill};
-use berth_core::fleet::{Resize, ResizeState};
+use berth_core::fleet::{Loan, Resize, ResizeState};
 use berth_core::{Fleet, Phase, Server};
 use berth_process::clock::now;
 use serde_json::{Value, json};
@@ -100,6 +100,17 @@ fn resize(resize: &Resize) -> Value {
     })
 }
 
+/// Memory that is lent to a server now.
+fn loan(loan: &Loan) -> Value {
+    json!({
+        "own": loan.own,
+        "lent": loan.lent,
+        "at": loan.at.to_string(),
+        "until": loan.until.to_string(),
+        "text": loan.sentence(),
+    })
+}
+
 /// A process that was killed for want of memory.
 fn kill(kill: &Kill) -> Value {
     let victim = kill.victim.as_ref();
@@ -146,6 +157,7 @@ pub fn describe(hub: &Hub, fleet: &Fleet, server: &Server) -> Value {
         "memory": { "limit": server.ask.memory, "used": used, "highest": highest },
         "cpu_milli": seen.map(|seen| seen.usage.cpu_milli),
         "resize": placement.and_then(|placement| placement.resize.as_deref()).map(resize),
+        "loan": placement.and_then(|placement| placement.loan()).map(loan),
         "left_out": seen.map(|seen| &seen.left_out),
         "kills": server.kills.iter().map(kill).collect::<Vec<_>>(),
         "url": server.prefix(),

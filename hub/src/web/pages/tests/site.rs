@@ -11,7 +11,7 @@ use axum::body::{Body, BodyDataStream};
 use axum::http::{HeaderMap, Request, StatusCode};
 use berth_common::link::{
     Account, Capacity, Ending, GpuDevice, GpuFacts, GpuUse, HostFacts, Kill, Observed,
-    ObservedState, Origin, Report, StartStep, StepDone, Usage, Victim,
+    ObservedState, Origin, Pending, Report, StartStep, StepDone, Usage, Victim,
 };
 use berth_common::{BootId, ByteCount, Incarnation, Reason, Revision, Timestamp};
 use berth_core::Server;
@@ -350,8 +350,28 @@ impl Site {
         self.report(host.as_str(), Ok(seen.into_values().collect())).await;
     }
 
+    /// The host fetches the image of a server.
+    pub async fn fetch(&self, owner: &str, name: &str) {
+        let server = self.server(owner, name);
+        let host = server.placement().unwrap().host.clone();
+        let fleet = self.hub.fleet.fleet();
+        let seen = fleet.hosts[&host].heard.as_ref().unwrap().observed.clone();
+        let (server, generation) = (server.id.clone(), server.generation);
+        let pending = vec![Pending { server, generation, operation: "fetch" }];
+        self.report_with(host.as_str(), Ok(seen.into_values().collect()), pending).await;
+    }
+
     /// A heartbeat, and the wait until it was taken in.
     pub async fn report(&self, host: &str, engine: Result<Vec<Observed>, String>) {
+        self.report_with(host, engine, Vec::new()).await;
+    }
+
+    async fn report_with(
+        &self,
+        host: &str,
+        engine: Result<Vec<Observed>, String>,
+        pending: Vec<Pending>,
+    ) {
         let total = if host == "wn3" { gb(16) } else { gb(32) };
         let fleet = self.hub.fleet.fleet();
         let report = Report {
@@ -360,7 +380,7 @@ impl Site {
             sent: now(),
             applied: Revision { epoch: fleet.epoch, seq: u64::MAX },
             engine,
-            pending: Vec::new(),
+            pending,
             gpus: gpus(host),
             spaces: Vec::new(),
             capacity: Capacity {
