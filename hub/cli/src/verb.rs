@@ -6,6 +6,7 @@ use crate::args::Common;
 use crate::problem::{Exit, Problem};
 
 mod completion;
+mod config;
 mod confirm;
 mod decision;
 mod drain;
@@ -28,7 +29,7 @@ mod whois;
 #[derive(Debug, Parser)]
 #[command(name = "berth", version, infer_long_args = false, disable_help_subcommand = true)]
 #[command(after_help = "Exit codes: 0 done, 1 failed, 2 bad usage, 3 refused by the rules,\n\
-4 no such object, 6 the operation continues, 7 hub not reachable, 8 not allowed,\n\
+4 no such object, 5 something would change, 6 the operation continues, 7 hub not reachable, 8 not allowed,\n\
 9 would wait.")]
 pub struct CommandLine {
     #[command(flatten)]
@@ -73,6 +74,9 @@ enum Noun {
     /// Machines (administrators)
     #[command(subcommand)]
     Host(host::Verb),
+    /// The site's files: what is in force and what is on disk (administrators)
+    #[command(subcommand)]
+    Config(config::Verb),
     /// Hosts that are emptied or take nothing new (administrators)
     Drain(drain::Args),
     /// Accounts (administrators)
@@ -108,6 +112,7 @@ pub async fn run(line: &CommandLine) -> Result<Exit, Problem> {
         Noun::Plan(verb) => plan::run(verb, common).await,
         Noun::Token(verb) => token::run(verb, common).await,
         Noun::Host(verb) => host::run(verb, common).await,
+        Noun::Config(verb) => config::run(verb, common).await,
         Noun::Drain(args) => drain::run(args, common).await,
         Noun::User(verb) => user::run(verb, common).await,
         Noun::Simulate(verb) => simulate::run(verb, common),

@@ -163,6 +163,11 @@ fn queues() {
 }
 
 #[test]
+fn configs() {
+    check("configs");
+}
+
+#[test]
 fn intents() {
     check("intents");
 }

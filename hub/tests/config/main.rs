@@ -4,5 +4,6 @@ mod candidate;
 mod folder;
 mod meaning;
 mod mistakes;
+mod mutants;
 mod mutations;
 mod people;

@@ -101,6 +101,7 @@ impl Site {
             fleet,
             storage,
             keys: Keys::open(&state.join("ca")).unwrap(),
+            configuration: Default::default(),
             providers: Providers::default(),
             directory: Directory::default(),
             ca: Ca::open(&state.join("ca")).unwrap(),

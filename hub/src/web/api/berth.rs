@@ -1,6 +1,7 @@
 //! Our own API: JSON with a schema version, stable names, bytes as integers, moments as ISO 8601.
 
 pub mod accounts;
+pub mod config;
 pub mod decisions;
 pub mod drains;
 pub mod floor;
