@@ -22,7 +22,7 @@ use crate::metrics::Metrics;
 use crate::reload::Configuration;
 use crate::site::Hub;
 use crate::storage::Storage;
-use crate::{driver, housekeeping, link, mail, reload, routes, web};
+use crate::{doctor, driver, housekeeping, link, mail, reload, routes, web};
 
 /// What a hub is made of, before anything listens.
 pub struct Parts {
@@ -90,6 +90,7 @@ pub async fn run(folder: &Path) -> anyhow::Result<()> {
     tokio::spawn(housekeeping::expire(Arc::clone(&hub)));
     tokio::spawn(directory::watch::watch(Arc::clone(&hub)));
     tokio::spawn(mail::keep(Arc::clone(&hub)));
+    tokio::spawn(doctor::keep(Arc::clone(&hub)));
     tokio::spawn(reload::follow(Arc::clone(&hub), folder.to_owned()));
     tracing::info!(url = addresses.public_url, listen = %addresses.listen, "hub is ready");
     tokio::select! {

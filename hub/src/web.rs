@@ -84,6 +84,7 @@ fn berth() -> Router<Arc<Hub>> {
         .route("/hub/api/berth/config/reload", post(berth::config::reload))
         .route("/hub/api/berth/config/rollback", post(berth::config::roll_back))
         .route("/hub/api/berth/config/effective/{user}", get(berth::config::effective))
+        .route("/hub/api/berth/doctor", get(berth::doctor::examine))
         .route("/hub/api/berth/drains", get(berth::drains::list))
         .route("/hub/api/berth/floor", get(berth::floor::at))
         .route("/hub/api/berth/queue", get(berth::queue::list))

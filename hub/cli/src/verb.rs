@@ -9,6 +9,7 @@ mod completion;
 mod config;
 mod confirm;
 mod decision;
+mod doctor;
 mod drain;
 mod explain;
 mod host;
@@ -77,6 +78,8 @@ enum Noun {
     /// The site's files: what is in force and what is on disk (administrators)
     #[command(subcommand)]
     Config(config::Verb),
+    /// Whether everything is as it should be, and what to do (administrators)
+    Doctor(doctor::Args),
     /// Hosts that are emptied or take nothing new (administrators)
     Drain(drain::Args),
     /// Accounts (administrators)
@@ -113,6 +116,7 @@ pub async fn run(line: &CommandLine) -> Result<Exit, Problem> {
         Noun::Token(verb) => token::run(verb, common).await,
         Noun::Host(verb) => host::run(verb, common).await,
         Noun::Config(verb) => config::run(verb, common).await,
+        Noun::Doctor(args) => doctor::run(args, common).await,
         Noun::Drain(args) => drain::run(args, common).await,
         Noun::User(verb) => user::run(verb, common).await,
         Noun::Simulate(verb) => simulate::run(verb, common),

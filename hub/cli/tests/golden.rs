@@ -168,6 +168,11 @@ fn configs() {
 }
 
 #[test]
+fn doctor() {
+    check("doctor");
+}
+
+#[test]
 fn intents() {
     check("intents");
 }

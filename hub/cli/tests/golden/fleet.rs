@@ -10,7 +10,7 @@ pub fn answer(who: &str, method: &str, parts: &[&str], sent: &Value) -> Option<A
     let admin = matches!(who, "admin" | "socket");
     let for_administrators = matches!(
         parts,
-        ["berth", "queue" | "plan" | "drains" | "config", ..]
+        ["berth", "queue" | "plan" | "drains" | "config" | "doctor", ..]
             | ["berth", "servers", _, "why-not", _]
     );
     if for_administrators && !admin {
@@ -34,6 +34,7 @@ pub fn answer(who: &str, method: &str, parts: &[&str], sent: &Value) -> Option<A
         ("GET", ["berth", "config", "effective", name]) => {
             refusal(404, format!("There is no user {name}."))
         }
+        ("GET", ["berth", "doctor"]) => ok(part("doctor", doctor())),
         ("GET", ["berth", "drains"]) => ok(part("drains", drains())),
         ("GET", ["berth", "queue"]) => ok(part("queue", queue())),
         ("GET", ["berth", "decisions"]) => ok(part("decisions", decisions(admin))),
@@ -223,6 +224,27 @@ fn effective() -> Value {
             },
         ],
     })
+}
+
+fn doctor() -> Value {
+    let found = |check: &str, verdict: &str, text: &str, remedy: &str| json!({ "check": check, "verdict": verdict, "text": text, "remedy": remedy });
+    json!([
+        found("fleet", "ok", "every invariant holds over 16 hosts and 94 servers", ""),
+        found("hosts", "ok", "15 of 16 report", ""),
+        found(
+            "hosts",
+            "failed",
+            "ccjngpu3: The host does not report.",
+            "Check berth-agent and the network on that host."
+        ),
+        found(
+            "backup",
+            "warning",
+            "the last: 2026-05-08 02:00 UTC",
+            "Let 'berth-hub backup FILE' run every night."
+        ),
+        found("proxy", "ok", "answers, and has all 94 routes", ""),
+    ])
 }
 
 fn drains() -> Value {

@@ -3,6 +3,7 @@
 pub mod accounts;
 pub mod config;
 pub mod decisions;
+pub mod doctor;
 pub mod drains;
 pub mod floor;
 pub mod hosts;
