@@ -105,6 +105,7 @@ fn berth() -> Router<Arc<Hub>> {
         .route("/hub/api/berth/decisions", get(berth::decisions::list))
         .route("/hub/api/berth/decisions/{id}", get(berth::decisions::show))
         .route("/hub/api/berth/explain", post(berth::decisions::explain))
+        .route("/hub/api/berth/usage", get(berth::usage::list))
         .route("/hub/api/berth/profiles", get(berth::profiles::list))
         .route("/hub/api/berth/users", get(berth::users::list).post(berth::users::create))
         .route("/hub/api/berth/users/{user}/account", get(berth::accounts::show))

@@ -22,6 +22,7 @@ mod queue;
 mod server;
 mod simulate;
 mod token;
+mod usage;
 mod user;
 mod whoami;
 mod whois;
@@ -54,6 +55,10 @@ enum Noun {
     Server(server::Verb),
     /// The same as `server list`
     Ls(server::list::Args),
+    /// Who uses most memory now
+    Top(server::top::Args),
+    /// What was used over time, by user or group
+    Usage(usage::Args),
     /// What can be started
     #[command(subcommand)]
     Profile(profile::Verb),
@@ -108,6 +113,8 @@ pub async fn run(line: &CommandLine) -> Result<Exit, Problem> {
         Noun::Whois(args) => whois::run(args, common).await,
         Noun::Server(verb) => server::run(verb, common).await,
         Noun::Ls(args) => server::list::run(args, common).await,
+        Noun::Top(args) => server::top::run(args, common).await,
+        Noun::Usage(args) => usage::run(args, common).await,
         Noun::Profile(verb) => profile::run(verb, common).await,
         Noun::Explain(verb) => explain::run(verb, common).await,
         Noun::Decision(verb) => decision::run(verb, common).await,

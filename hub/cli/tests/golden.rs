@@ -173,6 +173,11 @@ fn doctor() {
 }
 
 #[test]
+fn usage() {
+    check("usage");
+}
+
+#[test]
 fn intents() {
     check("intents");
 }

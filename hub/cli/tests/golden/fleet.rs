@@ -34,6 +34,7 @@ pub fn answer(who: &str, method: &str, parts: &[&str], sent: &Value) -> Option<A
         ("GET", ["berth", "config", "effective", name]) => {
             refusal(404, format!("There is no user {name}."))
         }
+        ("GET", ["berth", "usage"]) => ok(part("usage", usage())),
         ("GET", ["berth", "doctor"]) => ok(part("doctor", doctor())),
         ("GET", ["berth", "drains"]) => ok(part("drains", drains())),
         ("GET", ["berth", "queue"]) => ok(part("queue", queue())),
@@ -222,6 +223,24 @@ fn effective() -> Value {
                 "why": "Profile \"gpu\" is given to certain people only.",
                 "rules": [rule("whitelist gpu", false, json!("access.toml:4"))],
             },
+        ],
+    })
+}
+
+/// The stub does not read the query: these are the answers by user, with the group's number.
+fn usage() -> Value {
+    let row = |name: &str, group: &str, hours: [f64; 3]| {
+        let [server, gib, gpu] = hours;
+        json!({
+            "name": name, "group": group, "users": 2, "server_hours": server, "gib_hours": gib,
+            "gpu_hours": gpu,
+        })
+    };
+    json!({
+        "from": "2026-05-01T00:00:00.000000Z", "to": "2026-06-01T00:00:00.000000Z",
+        "rows": [
+            row("alice", "lsst", [61.5, 246.0, 0.0]),
+            row("carol", "euclid", [300.2, 8405.6, 300.2]),
         ],
     })
 }

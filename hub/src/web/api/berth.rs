@@ -16,6 +16,7 @@ pub mod reboots;
 pub mod resize;
 pub mod room;
 pub mod servers;
+pub mod usage;
 pub mod users;
 pub mod why_not;
 
