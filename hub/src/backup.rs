@@ -43,7 +43,20 @@ pub fn back_up(state: &Path, target: &Path, now: Timestamp) -> anyhow::Result<()
     copy.as_file().sync_all()?;
     copy.persist_noclobber(target)?;
     File::open(folder)?.sync_all()?;
+    // For `berth doctor`; a backup that cannot say so is a backup all the same.
+    let note = state.join(LAST);
+    if file::replace(&note, now.to_string().as_bytes(), 0o644).is_ok() {
+        let _ = fs::metadata(state).map(|it| chown(&note, Some(it.uid()), Some(it.gid())));
+    }
     Ok(())
+}
+
+/// Where a state folder says when its last backup was made.
+const LAST: &str = "last-backup";
+
+/// When the last backup of a state folder was made.
+pub fn last(state: &Path) -> Option<Timestamp> {
+    file::read_if_there(&state.join(LAST)).ok()??.trim().parse().ok()
 }
 
 fn kept_files(state: &Path) -> anyhow::Result<Vec<KeptFile>> {

@@ -10,6 +10,7 @@ mod checks;
 mod diagnostic;
 pub mod directory;
 mod draft;
+mod files;
 mod host_range;
 mod hosts;
 mod hub;
@@ -38,6 +39,7 @@ use berth_core::settings::Settings;
 pub use candidate::{Candidate, CandidateError};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 use draft::Draft;
+pub use files::{Files, Kept};
 pub use mail::{MailConfig, MailTls};
 use sources::Sources;
 
@@ -106,6 +108,24 @@ impl HubConfig {
 /// All that is wrong, each with file, line and what to do.
 pub fn load(folder: &Path, now: Timestamp) -> Result<(Config, Diagnostics), Diagnostics> {
     understand(Sources::read(folder, None), now)
+}
+
+/// Reads all files of a folder, with their texts as they were read.
+pub fn read(folder: &Path, now: Timestamp) -> (Files, Result<(Config, Diagnostics), Diagnostics>) {
+    let sources = Sources::read(folder, None);
+    (sources.texts(), understand(sources, now))
+}
+
+/// What these texts mean; the files that they name, such as those of secrets, lie beside `folder`.
+///
+/// # Errors
+/// Those of [`load`].
+pub fn of_files(
+    files: &Files,
+    folder: &Path,
+    now: Timestamp,
+) -> Result<(Config, Diagnostics), Diagnostics> {
+    understand(Sources::of(files, folder), now)
 }
 
 /// Reads and checks all files of a folder as if the candidate were in place, and says what speaks

@@ -9,6 +9,7 @@ pub mod backup;
 pub mod ca;
 pub mod config;
 pub mod directory;
+pub mod doctor;
 pub mod driver;
 pub mod explanation;
 pub mod housekeeping;

@@ -184,6 +184,21 @@ async fn send(hub: &Hub, config: &MailConfig, letter: &Letter) -> Result<(), Mai
     Ok(())
 }
 
+/// Whether the mail server takes a connection, and the login if there is one.
+///
+/// # Errors
+/// Why not.
+pub async fn answers(config: &MailConfig) -> Result<(), String> {
+    const WITHIN: Duration = Duration::from_secs(5);
+    let transport = transport(config).map_err(|error| error.to_string())?;
+    match tokio::time::timeout(WITHIN, transport.test_connection()).await {
+        Ok(Ok(true)) => Ok(()),
+        Ok(Ok(false)) => Err("it takes the connection and does not answer".to_owned()),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err(format!("no answer in {} seconds", WITHIN.as_secs())),
+    }
+}
+
 fn transport(config: &MailConfig) -> Result<AsyncSmtpTransport<Tokio1Executor>, MailError> {
     let builder = match config.tls {
         MailTls::None => AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(&config.host),

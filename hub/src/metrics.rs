@@ -5,17 +5,19 @@ mod happened;
 mod present;
 mod shelf;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
 use berth_common::Timestamp;
-use prometheus::{Gauge, HistogramVec, IntCounterVec, IntGauge, TextEncoder};
+use prometheus::{Gauge, GaugeVec, HistogramVec, IntCounterVec, IntGauge, TextEncoder};
 
 pub use happened::Happened;
 use present::Present;
 pub use shelf::Series;
 use shelf::Shelf;
 
+use crate::doctor::Verdict;
 use crate::site::Hub;
 
 /// JupyterHub's buckets for what takes a server's start, in seconds.
@@ -39,6 +41,7 @@ pub struct Metrics {
     ends: IntCounterVec,
     config_ok: IntGauge,
     config_loaded: Gauge,
+    doctor: GaugeVec,
 }
 
 impl Metrics {
@@ -100,6 +103,12 @@ impl Metrics {
                 "berth_config_ok",
                 "1 if the files on disk are in force, 0 if they were refused",
             )?,
+            doctor: shelf.amounts(
+                "berth_doctor",
+                "What 'berth doctor' finds, by check: 0 all is well, 1 somebody should look, 2 \
+                 something does not work",
+                &["check"],
+            )?,
             config_loaded: shelf.amount(
                 "berth_config_loaded_timestamp_seconds",
                 "When the files in force were read",
@@ -138,6 +147,16 @@ impl Metrics {
     /// A route was removed at the proxy, or was not.
     pub fn route_deleted(&self, succeeded: bool, begun: Instant) {
         observe(&self.routes_deleted, &[word(succeeded)], begun);
+    }
+
+    /// Everything was looked at; the worst by check.
+    pub fn examined(&self, worst: &BTreeMap<&'static str, Verdict>) {
+        self.doctor.reset();
+        for (check, verdict) in worst {
+            if let Ok(gauge) = self.doctor.get_metric_with_label_values(&[check]) {
+                gauge.set(f64::from(*verdict as u8));
+            }
+        }
     }
 
     /// The site's files were read: in force since then, or refused.

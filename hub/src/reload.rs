@@ -1,20 +1,136 @@
-//! Hot reload: on SIGHUP, and by itself when a file changes. All files are checked together; if
-//! one is wrong nothing is applied.
+//! Which files are in force: those on disk, taken over by SIGHUP, by order, and by themselves when
+//! one changes; or the last good ones, while the disk holds none that can be used.
+//!
+//! All files are checked together; if one is wrong nothing is applied.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use berth_common::Timestamp;
 use berth_core::Event;
 use berth_process::clock::now;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::config::{self, HubConfig};
+use crate::config::{self, Config, Diagnostics, Files, HubConfig, Kept};
 use crate::site::Hub;
 
 /// Looks at names, times and sizes this often: cheap, and works on every file system.
 const LOOK: Duration = Duration::from_secs(1);
+
+/// Where the files in force come from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Origin {
+    /// The folder, as it was when it was last read.
+    #[default]
+    Disk,
+    /// The state folder: the disk held none that could be used when the hub began.
+    Kept,
+    /// The state folder: somebody went back to them.
+    RolledBack,
+}
+
+/// What is in force, and what was last found on disk.
+#[derive(Debug, Clone, Default)]
+pub struct InForce {
+    /// Their texts.
+    pub files: Files,
+    /// Where they come from.
+    pub origin: Origin,
+    /// Since when.
+    pub since: Timestamp,
+    /// What was said of the files on disk when they were last read.
+    pub said: Diagnostics,
+}
+
+/// The folder of the site's files, and what of them is in force.
+#[derive(Debug, Default)]
+pub struct Configuration {
+    folder: Option<PathBuf>,
+    in_force: Mutex<InForce>,
+    one_at_a_time: tokio::sync::Mutex<()>,
+}
+
+/// Why files did not come into force.
+#[derive(Debug, thiserror::Error)]
+pub enum Refused {
+    /// They are wrong.
+    #[error("{0}")]
+    Wrong(Diagnostics),
+    /// There are none before those in force.
+    #[error("no other files were in force before these")]
+    NothingBefore,
+    /// This hub was started without files.
+    #[error("this hub has no configuration folder")]
+    NoFolder,
+}
+
+impl Configuration {
+    /// Reads the files of a folder; if they are wrong, the last good ones that the state folder
+    /// keeps.
+    ///
+    /// # Errors
+    /// What is wrong with them, when none are kept.
+    pub fn open(folder: &Path) -> Result<(Config, Self), Diagnostics> {
+        let (config, in_force) = begin(folder)?;
+        let (folder, in_force) = (Some(folder.to_owned()), Mutex::new(in_force));
+        Ok((config, Self { folder, in_force, ..Self::default() }))
+    }
+
+    /// What is in force.
+    pub fn in_force(&self) -> InForce {
+        self.lock().clone()
+    }
+
+    /// What is on disk now, and what is to be said of it.
+    ///
+    /// # Errors
+    /// When this hub has no folder.
+    pub fn on_disk(&self) -> Result<(Files, Result<Diagnostics, Diagnostics>), Refused> {
+        let folder = self.folder.as_deref().ok_or(Refused::NoFolder)?;
+        let (files, understood) = config::read(folder, now());
+        Ok((files, understood.map(|(_, warnings)| warnings)))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, InForce> {
+        self.in_force.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn begin(folder: &Path) -> Result<(Config, InForce), Diagnostics> {
+    let (files, understood) = config::read(folder, now());
+    let since = now();
+    let kept = Kept::read(&files.state());
+    let went_back = kept.as_ref().filter(|it| it.instead_of.as_ref() == Some(&files.number()));
+    match (understood, went_back) {
+        (Ok((_, said)), Some(kept)) => {
+            if let Ok((config, _)) = config::of_files(&kept.files, folder, now()) {
+                let files = kept.files.clone();
+                tracing::warn!("the files that somebody went back to are in force, not the disk's");
+                return Ok((config, InForce { files, origin: Origin::RolledBack, since, said }));
+            }
+            config::of_files(&files, folder, now()).map(|(config, said)| {
+                (config, InForce { files, origin: Origin::Disk, since, said })
+            })
+        }
+        (Ok((config, said)), None) => {
+            said.log();
+            Ok((config, InForce { files, origin: Origin::Disk, since, said }))
+        }
+        (Err(said), _) => {
+            let Some(kept) = kept else { return Err(said) };
+            let Ok((config, _)) = config::of_files(&kept.files, folder, now()) else {
+                return Err(said);
+            };
+            tracing::error!(
+                "the last good configuration is in force, since of the disk's:\n{said}"
+            );
+            let files = kept.files;
+            Ok((config, InForce { files, origin: Origin::Kept, since, said }))
+        }
+    }
+}
 
 /// Follows the files of a folder until the hub ends.
 ///
@@ -25,11 +141,12 @@ pub async fn follow(hub: Arc<Hub>, folder: PathBuf) -> std::io::Result<()> {
     let mut look = tokio::time::interval(LOOK);
     let mut applied = fingerprint(&folder);
     let mut seen = applied.clone();
+    note(&hub);
     loop {
         tokio::select! {
             _ = asked.recv() => {
                 applied = fingerprint(&folder);
-                reload(&hub, &folder).await;
+                let _ = reload(&hub).await;
             }
             _ = look.tick() => {
                 let found = fingerprint(&folder);
@@ -37,7 +154,7 @@ pub async fn follow(hub: Arc<Hub>, folder: PathBuf) -> std::io::Result<()> {
                 // written together.
                 if found == seen && found != applied {
                     applied = found;
-                    reload(&hub, &folder).await;
+                    let _ = reload(&hub).await;
                 } else {
                     seen = found;
                 }
@@ -46,27 +163,75 @@ pub async fn follow(hub: Arc<Hub>, folder: PathBuf) -> std::io::Result<()> {
     }
 }
 
-async fn reload(hub: &Hub, folder: &Path) {
-    match config::load(folder, now()) {
-        Ok((fresh, warnings)) => {
-            let keep = hub.config().hub.clone();
-            warn_of_restart(&keep, &fresh.hub);
-            let settings = Arc::new(fresh.settings.clone());
-            hub.config.store(Arc::new(config::Config { hub: keep, ..fresh }));
-            hub.fleet.send(Event::SettingsChanged(settings)).await;
-            warnings.log();
-            hub.metrics.configuration(Some(now()));
+/// Takes the files on disk over, and returns what is to be said of them.
+///
+/// # Errors
+/// When they are wrong: then nothing has changed.
+pub async fn reload(hub: &Hub) -> Result<Diagnostics, Refused> {
+    let _alone = hub.configuration.one_at_a_time.lock().await;
+    let folder = hub.configuration.folder.clone().ok_or(Refused::NoFolder)?;
+    let (files, understood) = config::read(&folder, now());
+    match understood {
+        Ok((fresh, said)) => {
+            put_in_force(hub, fresh, files, Origin::Disk, &said).await;
+            said.log();
             tracing::info!("configuration reloaded");
+            Ok(said)
         }
-        Err(diagnostics) => {
+        Err(said) => {
             hub.metrics.configuration(None);
-            tracing::error!("configuration not reloaded:\n{diagnostics}");
+            tracing::error!("configuration not reloaded:\n{said}");
+            hub.configuration.lock().said = said.clone();
+            Err(Refused::Wrong(said))
         }
     }
 }
 
+/// Goes back to the files that were in force before, until those on disk change.
+///
+/// # Errors
+/// When there are none, or they can no longer be used.
+pub async fn roll_back(hub: &Hub) -> Result<Diagnostics, Refused> {
+    let _alone = hub.configuration.one_at_a_time.lock().await;
+    let folder = hub.configuration.folder.clone().ok_or(Refused::NoFolder)?;
+    let kept = Kept::read(&hub.config().hub.state).ok_or(Refused::NothingBefore)?;
+    let before = kept.before.ok_or(Refused::NothingBefore)?;
+    let (fresh, said) = config::of_files(&before, &folder, now()).map_err(Refused::Wrong)?;
+    put_in_force(hub, fresh, before, Origin::RolledBack, &said).await;
+    tracing::warn!("the configuration before is in force again; the disk still holds the other");
+    Ok(said)
+}
+
+async fn put_in_force(hub: &Hub, fresh: Config, files: Files, origin: Origin, said: &Diagnostics) {
+    let keep = hub.config().hub.clone();
+    warn_of_restart(&keep, &fresh.hub);
+    let settings = Arc::new(fresh.settings.clone());
+    hub.config.store(Arc::new(Config { hub: keep, ..fresh }));
+    hub.fleet.send(Event::SettingsChanged(settings)).await;
+    *hub.configuration.lock() = InForce { files, origin, since: now(), said: said.clone() };
+    note(hub);
+}
+
+/// Keeps what is in force, and counts it.
+fn note(hub: &Hub) {
+    let InForce { files, origin, since, .. } = hub.configuration.in_force();
+    hub.metrics.configuration(Some(since).filter(|_| origin != Origin::Kept));
+    let disk = || Some(hub.configuration.on_disk().ok()?.0.number());
+    let instead_of = if origin == Origin::RolledBack { disk() } else { None };
+    if origin != Origin::Kept
+        && let Err(error) = Kept::keep(&hub.config().hub.state, &files, instead_of)
+    {
+        tracing::error!(%error, "the good configuration is not kept for a restart");
+    }
+}
+
+/// Whether a change of files needs a restart of the hub to be in force as a whole.
+pub fn needs_restart(running: &HubConfig, fresh: &HubConfig) -> bool {
+    running != fresh
+}
+
 fn warn_of_restart(running: &HubConfig, fresh: &HubConfig) {
-    if running != fresh {
+    if needs_restart(running, fresh) {
         tracing::warn!(
             "hub.toml: a changed address, folder or url takes effect when berth-hub is restarted"
         );

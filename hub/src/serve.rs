@@ -8,20 +8,21 @@ use std::sync::Arc;
 use anyhow::Context;
 use arc_swap::ArcSwap;
 use axum::Extension;
-use berth_process::{clock, file, signal};
+use berth_process::{file, signal};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{mpsc, watch};
 
 use crate::auth::LocalAdmin;
 use crate::auth::oidc::Providers;
 use crate::ca::Ca;
-use crate::config::{self, Config};
+use crate::config::Config;
 use crate::directory::{self, Directory};
 use crate::keys::Keys;
 use crate::metrics::Metrics;
+use crate::reload::Configuration;
 use crate::site::Hub;
 use crate::storage::Storage;
-use crate::{driver, housekeeping, link, mail, reload, routes, services, visits, web};
+use crate::{doctor, driver, housekeeping, link, mail, reload, routes, services, visits, web};
 
 /// What a hub is made of, before anything listens.
 pub struct Parts {
@@ -35,7 +36,7 @@ pub struct Parts {
 ///
 /// # Errors
 /// When one of them cannot be opened.
-pub async fn open(config: Config) -> anyhow::Result<Parts> {
+pub async fn open(config: Config, configuration: Configuration) -> anyhow::Result<Parts> {
     let state = config.hub.state.clone();
     file::make_folder(&state, 0o700)?;
     let storage = Storage::open(&state)?;
@@ -43,12 +44,12 @@ pub async fn open(config: Config) -> anyhow::Result<Parts> {
     let ca = Ca::open(&state.join("ca"))?;
     ca.refresh_proxy(&state.join("proxy"))?;
     let metrics = Arc::new(Metrics::new()?);
-    metrics.configuration(Some(clock::now()));
     let settings = Arc::new(config.settings.clone());
     let fleet = driver::start(storage.clone(), settings, Arc::clone(&metrics)).await?;
     let (revoked_in, revoked) = mpsc::unbounded_channel();
     let hub = Hub {
         config: ArcSwap::from_pointee(config),
+        configuration,
         fleet,
         storage,
         keys,
@@ -68,8 +69,7 @@ pub async fn open(config: Config) -> anyhow::Result<Parts> {
 /// # Errors
 /// When the configuration is wrong, or something it needs cannot be opened.
 pub async fn run(folder: &Path) -> anyhow::Result<()> {
-    let (config, warnings) = config::load(folder, clock::now())?;
-    warnings.log();
+    let (config, configuration) = Configuration::open(folder)?;
     let addresses = config.hub.clone();
     let pages = TcpListener::bind(addresses.listen).await.with_context(|| {
         format!("hub.toml: cannot listen on {}: is another hub running?", addresses.listen)
@@ -81,7 +81,7 @@ pub async fn run(folder: &Path) -> anyhow::Result<()> {
         )
     })?;
     let admins = admin_socket(&addresses.admin_socket)?;
-    let Parts { hub, revoked } = open(config).await?;
+    let Parts { hub, revoked } = open(config, configuration).await?;
 
     let router = web::router(Arc::clone(&hub));
     let admin_router = router.clone().layer(Extension(LocalAdmin));
@@ -93,6 +93,7 @@ pub async fn run(folder: &Path) -> anyhow::Result<()> {
     let services = services::Keeper::start(Arc::clone(&hub));
     tokio::spawn(visits::close(Arc::clone(&hub)));
     tokio::spawn(mail::keep(Arc::clone(&hub)));
+    tokio::spawn(doctor::keep(Arc::clone(&hub)));
     tokio::spawn(reload::follow(Arc::clone(&hub), folder.to_owned()));
     tracing::info!(url = addresses.public_url, listen = %addresses.listen, "hub is ready");
     tokio::select! {

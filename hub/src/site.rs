@@ -16,6 +16,7 @@ use crate::directory::Directory;
 use crate::driver::FleetHandle;
 use crate::keys::Keys;
 use crate::metrics;
+use crate::reload::Configuration;
 use crate::services;
 use crate::storage::Storage;
 
@@ -24,6 +25,8 @@ use crate::storage::Storage;
 pub struct Hub {
     /// The files as last read and found good.
     pub config: ArcSwap<Config>,
+    /// Where those files come from, and what is to be said of those on disk.
+    pub configuration: Configuration,
     /// The fleet: snapshots to read, events to send.
     pub fleet: FleetHandle,
     /// People, sessions, tokens, decisions.

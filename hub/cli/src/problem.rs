@@ -17,6 +17,8 @@ pub enum Exit {
     Refused = 3,
     /// No such object.
     NotFound = 4,
+    /// With `--exit-code`: something would change.
+    WouldChange = 5,
     /// Not watched any more; the operation continues.
     Continues = 6,
     /// The hub cannot be reached.

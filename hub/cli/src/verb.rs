@@ -7,8 +7,10 @@ use crate::problem::{Exit, Problem};
 
 mod audit;
 mod completion;
+mod config;
 mod confirm;
 mod decision;
+mod doctor;
 mod drain;
 mod enter;
 mod explain;
@@ -23,6 +25,7 @@ mod queue;
 mod server;
 mod simulate;
 mod token;
+mod usage;
 mod user;
 mod whoami;
 mod whois;
@@ -31,7 +34,7 @@ mod whois;
 #[derive(Debug, Parser)]
 #[command(name = "berth", version, infer_long_args = false, disable_help_subcommand = true)]
 #[command(after_help = "Exit codes: 0 done, 1 failed, 2 bad usage, 3 refused by the rules,\n\
-4 no such object, 6 the operation continues, 7 hub not reachable, 8 not allowed,\n\
+4 no such object, 5 something would change, 6 the operation continues, 7 hub not reachable, 8 not allowed,\n\
 9 would wait.")]
 pub struct CommandLine {
     #[command(flatten)]
@@ -55,6 +58,10 @@ enum Noun {
     Server(server::Verb),
     /// The same as `server list`
     Ls(server::list::Args),
+    /// Who uses most memory now
+    Top(server::top::Args),
+    /// What was used over time, by user or group
+    Usage(usage::Args),
     /// What can be started
     #[command(subcommand)]
     Profile(profile::Verb),
@@ -76,6 +83,11 @@ enum Noun {
     /// Machines (administrators)
     #[command(subcommand)]
     Host(host::Verb),
+    /// The site's files: what is in force and what is on disk (administrators)
+    #[command(subcommand)]
+    Config(config::Verb),
+    /// Whether everything is as it should be, and what to do (administrators)
+    Doctor(doctor::Args),
     /// Hosts that are emptied or take nothing new (administrators)
     Drain(drain::Args),
     /// Accounts (administrators)
@@ -111,6 +123,8 @@ pub async fn run(line: &CommandLine) -> Result<Exit, Problem> {
         Noun::Whois(args) => whois::run(args, common).await,
         Noun::Server(verb) => server::run(verb, common).await,
         Noun::Ls(args) => server::list::run(args, common).await,
+        Noun::Top(args) => server::top::run(args, common).await,
+        Noun::Usage(args) => usage::run(args, common).await,
         Noun::Profile(verb) => profile::run(verb, common).await,
         Noun::Explain(verb) => explain::run(verb, common).await,
         Noun::Decision(verb) => decision::run(verb, common).await,
@@ -118,6 +132,8 @@ pub async fn run(line: &CommandLine) -> Result<Exit, Problem> {
         Noun::Plan(verb) => plan::run(verb, common).await,
         Noun::Token(verb) => token::run(verb, common).await,
         Noun::Host(verb) => host::run(verb, common).await,
+        Noun::Config(verb) => config::run(verb, common).await,
+        Noun::Doctor(args) => doctor::run(args, common).await,
         Noun::Drain(args) => drain::run(args, common).await,
         Noun::User(verb) => user::run(verb, common).await,
         Noun::Enter(args) => enter::run(args, common).await,

@@ -168,6 +168,21 @@ fn audits() {
 }
 
 #[test]
+fn configs() {
+    check("configs");
+}
+
+#[test]
+fn doctor() {
+    check("doctor");
+}
+
+#[test]
+fn usage() {
+    check("usage");
+}
+
+#[test]
 fn intents() {
     check("intents");
 }

@@ -19,10 +19,15 @@ pub struct Amount {
     pub gpu_milli_s: u64,
     /// MiB of memory limit times seconds.
     pub mib_s: u64,
+    /// Servers times seconds.
+    #[serde(default)]
+    pub server_s: u64,
 }
 
 impl Amount {
-    fn add(&mut self, other: Self) {
+    /// Adds another amount.
+    pub fn add(&mut self, other: Self) {
+        self.server_s = self.server_s.saturating_add(other.server_s);
         self.gpu_milli_s = self.gpu_milli_s.saturating_add(other.gpu_milli_s);
         self.mib_s = self.mib_s.saturating_add(other.mib_s);
     }
@@ -112,6 +117,36 @@ impl Usage {
     }
 }
 
+/// What was used on whole days, from the day of one moment to that of another; of today what was
+/// used until now, running servers included.
+pub fn days(fleet: &Fleet, from: Timestamp, to: Timestamp, now: Timestamp) -> Vec<UsageDay> {
+    // A day that has only just begun at the end does not count.
+    let window = day_of(from)..=day_of(Timestamp(to.0.saturating_sub(1)));
+    let mut days: BTreeMap<(Username, u32), UsageDay> = BTreeMap::new();
+    let mut add = |user: &Username, day: u32, group: &str, amount: Amount| {
+        if window.contains(&day) {
+            let key = (user.clone(), day);
+            let empty = || UsageDay {
+                user: user.clone(),
+                day,
+                group: group.to_owned(),
+                amount: Amount::default(),
+            };
+            days.entry(key).or_insert_with(empty).amount.add(amount);
+        }
+    };
+    for ((user, day), booked) in fleet.usage.days.iter() {
+        add(user, *day, &booked.group, booked.amount);
+    }
+    for server in fleet.servers.values() {
+        let Some(placement) = server.placement() else { continue };
+        for (day, amount) in by_day(placement, held_since(placement), now) {
+            add(&server.owner, day, server.main_group(), amount);
+        }
+    }
+    days.into_values().collect()
+}
+
 /// What each group used in the window that ends now, as [`Amount::weight`].
 pub fn by_group(fleet: &Fleet, window: Seconds, now: Timestamp) -> BTreeMap<&str, u64> {
     let start = Timestamp(now.0.saturating_sub(micros(window)));
@@ -161,7 +196,8 @@ fn by_day(
     let days = from / DAY_S..=to.max(from) / DAY_S;
     days.filter_map(move |day| {
         let seconds = to.min((day + 1) * DAY_S).saturating_sub(from.max(day * DAY_S));
-        let amount = Amount { gpu_milli_s: milli * seconds, mib_s: mib * seconds };
+        let amount =
+            Amount { gpu_milli_s: milli * seconds, mib_s: mib * seconds, server_s: seconds };
         (seconds > 0).then_some((u32::try_from(day).unwrap_or(u32::MAX), amount))
     })
 }

@@ -15,6 +15,7 @@ use toml::Spanned;
 
 use super::candidate::Candidate;
 use super::diagnostic::{Diagnostic, Diagnostics, Severity};
+use super::files::Files;
 use super::value::{self, Written};
 
 /// Each subject is `SUBJECT.toml`, `SUBJECT.d/*.toml`, or both.
@@ -127,6 +128,34 @@ impl Sources {
             }
         }
         sources
+    }
+
+    /// The same of texts that are at hand.
+    pub fn of(files: &Files, folder: &Path) -> Self {
+        let mut sources = Self {
+            folder: Some(folder.to_owned()),
+            files: Vec::new(),
+            broken: BTreeSet::new(),
+            expected: Vec::new(),
+            found: Vec::new(),
+        };
+        for subject in SUBJECTS {
+            let fragments = format!("{subject}.d/");
+            let whole = files.0.get_key_value(&format!("{subject}.toml")).into_iter();
+            let parts = files.0.iter().filter(|(name, _)| name.starts_with(&fragments));
+            let texts = whole.chain(parts);
+            sources.files.extend(texts.map(|(name, text)| Source {
+                subject,
+                name: name.clone(),
+                text: text.clone(),
+            }));
+        }
+        sources
+    }
+
+    /// The texts as they were read.
+    pub fn texts(&self) -> Files {
+        Files(self.files.iter().map(|it| (it.name.clone(), it.text.clone())).collect())
     }
 
     /// The same, but the files that these name are not opened: somebody else wrote them.

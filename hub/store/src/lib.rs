@@ -148,6 +148,16 @@ impl Database {
         result
     }
 
+    /// Writes something of no meaning, to find out whether that is possible.
+    ///
+    /// # Errors
+    /// Why it is not.
+    pub fn try_write(&mut self, now: berth_common::Timestamp) -> Result<(), StoreError> {
+        let sql = "INSERT OR REPLACE INTO meta (key, value) VALUES ('examined', ?1)";
+        self.connection.execute(sql, [now.0])?;
+        Ok(())
+    }
+
     /// Begins a new reign: its number is durable before it is used.
     ///
     /// # Errors
@@ -205,6 +215,15 @@ fn refuse_network(folder: &Path) -> Result<(), StoreError> {
         }
         _ => Ok(()),
     }
+}
+
+/// What the disk of a folder has left for the hub.
+///
+/// # Errors
+/// The system's.
+pub fn free_bytes(folder: &Path) -> std::io::Result<u64> {
+    let disk = rustix::fs::statvfs(folder)?;
+    Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
 }
 
 /// SQLite's integers are signed; ours never reach the half where that shows.

@@ -4,6 +4,7 @@ mod candidate;
 mod folder;
 mod meaning;
 mod mistakes;
+mod mutants;
 mod mutations;
 mod people;
 mod services;

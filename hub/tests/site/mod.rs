@@ -18,7 +18,7 @@ use berth_common::link::{
     Account, Capacity, Group, HostFacts, Observed, ObservedState, Origin, Report, Usage,
 };
 use berth_common::{
-    BootId, ByteCount, Incarnation, Reason, Revision, Seconds, ServerId, Timestamp,
+    BootId, ByteCount, Epoch, Incarnation, Reason, Revision, Seconds, ServerId, Timestamp,
 };
 use berth_core::settings::{Cite, HostSettings, Image, Pool, Profile, Quota, Quotas, Settings};
 use berth_core::{Event, Server};
@@ -106,6 +106,7 @@ impl Site {
             fleet,
             storage,
             keys: Keys::open(&state.join("ca")).unwrap(),
+            configuration: Default::default(),
             providers: Providers::default(),
             directory: Directory::default(),
             ca: Ca::open(&state.join("ca")).unwrap(),
@@ -138,12 +139,16 @@ impl Site {
     pub async fn report(&self, engine: Vec<Observed>) {
         let fleet = self.hub.fleet.fleet();
         let seq = fleet.hosts.values().map(|host| host.seq).max().unwrap_or(0);
+        self.send_report(Ok(engine), fleet.epoch, seq).await;
+    }
+
+    async fn send_report(&self, engine: Result<Vec<Observed>, String>, epoch: Epoch, seq: u64) {
         let report = Report {
             incarnation: Incarnation(1),
             boot_id: "boot-1".parse::<BootId>().unwrap(),
             sent: now(),
-            applied: Revision { epoch: fleet.epoch, seq },
-            engine: Ok(engine),
+            applied: Revision { epoch, seq },
+            engine,
             pending: Vec::new(),
             gpus: Vec::new(),
             spaces: Vec::new(),
@@ -159,6 +164,13 @@ impl Site {
         let event = Event::Reported { host, session: 1, report: Box::new(report) };
         self.hub.fleet.send(event).await;
         self.settle().await;
+    }
+
+    /// Lets the host's container engine fall silent.
+    pub async fn silence_host(&self) {
+        let fleet = self.hub.fleet.fleet();
+        let seq = fleet.hosts.values().map(|host| host.seq).max().unwrap_or(0);
+        self.send_report(Err("no answer from dockerd".into()), fleet.epoch, seq).await;
     }
 
     /// Waits until everything sent before has been taken in.

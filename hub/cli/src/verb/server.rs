@@ -18,6 +18,7 @@ mod resize;
 mod show;
 mod start;
 mod stop;
+pub mod top;
 
 /// Ids are never shown shorter than this.
 const SHORT_ID: usize = 4;
@@ -360,6 +361,12 @@ impl Servers {
             now: self.now,
             empty: "No servers; --all shows ended ones too.",
         }
+    }
+
+    /// Brings those that use most memory to the top, and leaves the others out.
+    pub fn largest_first(&mut self, most: usize) {
+        self.servers.sort_by_key(|row| std::cmp::Reverse(row.server.memory.used));
+        self.servers.truncate(most);
     }
 
     /// The one server that is meant.

@@ -10,7 +10,8 @@ pub fn answer(who: &str, method: &str, parts: &[&str], sent: &Value) -> Option<A
     let admin = matches!(who, "admin" | "socket");
     let for_administrators = matches!(
         parts,
-        ["berth", "queue" | "plan" | "drains", ..] | ["berth", "servers", _, "why-not", _]
+        ["berth", "queue" | "plan" | "drains" | "config" | "doctor", ..]
+            | ["berth", "servers", _, "why-not", _]
     );
     if for_administrators && !admin {
         return Some(because_of("admin-ui"));
@@ -20,6 +21,21 @@ pub fn answer(who: &str, method: &str, parts: &[&str], sent: &Value) -> Option<A
         ("GET", ["berth", "hosts", "ccjngpu2", "explain"]) => ok(part("host", cordoned())),
         ("PUT", ["berth", "hosts", name, "intent"]) => intent(name, sent),
         ("GET", ["berth", "servers", id, "why-not", host]) => why_not(id, host),
+        ("GET", ["berth", "config"]) => ok(part("config", config())),
+        ("GET", ["berth", "config", "diff"]) => ok(part(
+            "diff",
+            json!([{
+                "file": "quotas.toml", "in_force": "version = 1\n[default]\nmemory = \"16 GB\"\n",
+                "on_disk": "version = 1\n[default]\nmemory = \"32 GB\"\n",
+            }]),
+        )),
+        ("POST", ["berth", "config", verb]) => ok(part("config", applied(verb))),
+        ("GET", ["berth", "config", "effective", "alice"]) => ok(part("effective", effective())),
+        ("GET", ["berth", "config", "effective", name]) => {
+            refusal(404, format!("There is no user {name}."))
+        }
+        ("GET", ["berth", "usage"]) => ok(part("usage", usage())),
+        ("GET", ["berth", "doctor"]) => ok(part("doctor", doctor())),
         ("GET", ["berth", "drains"]) => ok(part("drains", drains())),
         ("GET", ["berth", "queue"]) => ok(part("queue", queue())),
         ("GET", ["berth", "decisions"]) => ok(part("decisions", decisions(admin))),
@@ -158,6 +174,98 @@ fn why_not(id: &str, host: &str) -> Answer {
             "now": { "count": 1, "fits": fits, "obstacles": obstacles },
         }),
     ))
+}
+
+fn config() -> Value {
+    json!({
+        "in_force_since": "2026-05-11T09:12:00.000000Z", "from": "disk",
+        "files": ["hosts.d/10-cpu.toml", "hub.toml", "profiles.toml", "quotas.toml"],
+        "same_as_disk": false, "valid": false,
+        "found": [
+            {
+                "severity": "error", "file": "profiles.toml", "line": 20,
+                "code": "config.unknown_name",
+                "message": "pool \"gpus\" is not defined; did you mean \"gpu\"?",
+            },
+            {
+                "severity": "warning", "file": "lifecycle.toml", "line": 26,
+                "code": "config.warning.lead",
+                "message": "lead \"24h\" is not used for profile gpu: over half of 1 d",
+            },
+        ],
+    })
+}
+
+fn applied(verb: &str) -> Value {
+    let mut told = config();
+    told["applied"] = json!(verb == "rollback");
+    if verb == "rollback" {
+        told["found"] = json!([]);
+    }
+    told
+}
+
+fn effective() -> Value {
+    let rule = |text: &str, passed: bool, cite: Value| json!({ "text": text, "passed": passed, "cite": cite });
+    json!({
+        "user": "alice", "groups": ["lsst"], "admin": false,
+        "profiles": [
+            {
+                "profile": "cpu", "declared_at": "profiles.toml:3", "allowed": true,
+                "reason": null, "why": null, "idle_stop_s": 259_200, "idle_at": "lifecycle.toml:9",
+                "rules": [
+                    rule("profile cpu is open to everybody", true, json!("profiles.toml:3")),
+                    rule("memory 4 + 4 of 64 GB", true, json!("quotas.toml:9")),
+                ],
+            },
+            {
+                "profile": "gpu", "declared_at": "profiles.toml:12", "allowed": false,
+                "reason": "refused.access.profile", "idle_stop_s": 86_400,
+                "idle_at": "lifecycle.toml:8",
+                "why": "Profile \"gpu\" is given to certain people only.",
+                "rules": [rule("whitelist gpu", false, json!("access.toml:4"))],
+            },
+        ],
+    })
+}
+
+/// The stub does not read the query: these are the answers by user, with the group's number.
+fn usage() -> Value {
+    let row = |name: &str, group: &str, hours: [f64; 3]| {
+        let [server, gib, gpu] = hours;
+        json!({
+            "name": name, "group": group, "users": 2, "server_hours": server, "gib_hours": gib,
+            "gpu_hours": gpu,
+        })
+    };
+    json!({
+        "from": "2026-05-01T00:00:00.000000Z", "to": "2026-06-01T00:00:00.000000Z",
+        "rows": [
+            row("alice", "lsst", [61.5, 246.0, 0.0]),
+            row("carol", "euclid", [300.2, 8405.6, 300.2]),
+        ],
+    })
+}
+
+fn doctor() -> Value {
+    let found = |check: &str, verdict: &str, text: &str, remedy: &str| json!({ "check": check, "verdict": verdict, "text": text, "remedy": remedy });
+    json!([
+        found("fleet", "ok", "every invariant holds over 16 hosts and 94 servers", ""),
+        found("hosts", "ok", "15 of 16 report", ""),
+        found(
+            "hosts",
+            "failed",
+            "ccjngpu3: The host does not report.",
+            "Check berth-agent and the network on that host."
+        ),
+        found(
+            "backup",
+            "warning",
+            "the last: 2026-05-08 02:00 UTC",
+            "Let 'berth-hub backup FILE' run every night."
+        ),
+        found("proxy", "ok", "answers, and has all 94 routes", ""),
+    ])
 }
 
 fn drains() -> Value {

@@ -2,7 +2,9 @@
 
 pub mod accounts;
 pub mod audit;
+pub mod config;
 pub mod decisions;
+pub mod doctor;
 pub mod drains;
 pub mod floor;
 pub mod hosts;
@@ -16,6 +18,7 @@ pub mod reboots;
 pub mod resize;
 pub mod room;
 pub mod servers;
+pub mod usage;
 pub mod users;
 pub mod visits;
 pub mod why_not;

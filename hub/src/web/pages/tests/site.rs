@@ -126,6 +126,7 @@ impl Site {
             fleet,
             storage,
             keys: Keys::open(&at("keys")).unwrap(),
+            configuration: Default::default(),
             providers: Default::default(),
             directory: Default::default(),
             ca: Ca::open(&at("ca")).unwrap(),

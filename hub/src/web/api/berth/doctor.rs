@@ -1,0 +1,19 @@
+//! Whether everything is as it should be.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use serde_json::{Value, json};
+
+use crate::auth::Caller;
+use crate::doctor;
+use crate::site::Hub;
+use crate::web::api::berth::answer;
+use crate::web::error::ApiError;
+
+/// `GET doctor`: everything that was looked at, with what to do.
+pub async fn examine(State(hub): State<Arc<Hub>>, caller: Caller) -> Result<Json<Value>, ApiError> {
+    caller.require("admin-ui")?;
+    Ok(answer("doctor", json!(doctor::examine(&hub).await)))
+}

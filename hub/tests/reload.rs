@@ -1,0 +1,184 @@
+//! The site's files as a hub lives with them: taken over all or not at all, the last good ones kept
+//! for a restart, and the way back. With the program itself, over its administrators' socket.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use http_body_util::{BodyExt, Empty};
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+
+/// A hub's process with a configuration folder of its own.
+struct Hub {
+    folder: tempfile::TempDir,
+    process: Option<Child>,
+}
+
+const FILES: [(&str, &str); 5] = [
+    ("pools.toml", "[pool.cpu]\n"),
+    ("hosts.toml", "host = [ { names = \"wn1\", pool = \"cpu\", keep_free = \"2 GB\" } ]\n"),
+    ("images.toml", "[image.base]\nref = \"nb:1\"\n"),
+    (
+        "profiles.toml",
+        "[profile.cpu]\ntitle = \"CPU\"\npool = \"cpu\"\nimages = [\"base\"]\ndefault = true\n\
+         memory = { choices = [\"4 GB\", \"8 GB\"], default = \"4 GB\", max = \"16 GB\" }\n",
+    ),
+    ("quotas.toml", "[default]\nservers = 3\nmemory = \"16 GB\"\n"),
+];
+
+impl Hub {
+    async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut hub = Self { folder, process: None };
+        let at = |name: &str| hub.folder.path().join(name).display().to_string();
+        let text = format!(
+            "[hub]\npublic_url = \"http://127.0.0.1:8000\"\nlisten = \"127.0.0.1:0\"\n\
+             state = \"{}\"\nadmin_socket = \"{}\"\n[agents]\nlisten = \"127.0.0.1:0\"\n\
+             [proxy]\napi = \"unix:{}\"\n",
+            at("state"),
+            at("admin.sock"),
+            at("proxy.sock")
+        );
+        hub.write("hub.toml", &text);
+        for (name, text) in FILES {
+            hub.write(name, text);
+        }
+        hub.run().await;
+        hub
+    }
+
+    fn etc(&self) -> PathBuf {
+        self.folder.path().join("etc")
+    }
+
+    /// Writes a file whole, as Puppet does.
+    fn write(&self, name: &str, text: &str) {
+        std::fs::create_dir_all(self.etc()).unwrap();
+        let text = format!("version = 1\n{text}");
+        let path = self.etc().join(name);
+        berth_process::file::replace(&path, text.as_bytes(), 0o644).unwrap();
+    }
+
+    async fn run(&mut self) {
+        let log = std::fs::File::create(self.folder.path().join("log")).unwrap();
+        let process = Command::new(env!("CARGO_BIN_EXE_berth-hub"))
+            .args(["serve", "--config"])
+            .arg(self.etc())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn();
+        self.process = Some(process.unwrap());
+        self.until("it answers", |_| true).await;
+    }
+
+    fn kill(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.kill().unwrap();
+            process.wait().unwrap();
+        }
+    }
+
+    fn hang_up(&self) {
+        let id = self.process.as_ref().unwrap().id().to_string();
+        assert!(Command::new("kill").args(["-HUP", &id]).status().unwrap().success());
+    }
+
+    async fn ask(&self, method: &str, path: &str) -> Option<Value> {
+        let stream = tokio::net::UnixStream::connect(self.folder.path().join("admin.sock"));
+        let stream = TokioIo::new(stream.await.ok()?);
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(stream).await.ok()?;
+        tokio::spawn(connection);
+        let request = http::Request::builder()
+            .method(method)
+            .uri(format!("/hub/api/berth/{path}"))
+            .header("host", "localhost")
+            .body(Empty::<bytes::Bytes>::new())
+            .unwrap();
+        let answer = sender.send_request(request).await.ok()?.into_body().collect().await.ok()?;
+        serde_json::from_slice(&answer.to_bytes()).ok()
+    }
+
+    async fn config(&self) -> Value {
+        self.ask("GET", "config").await.expect("an answer")["config"].clone()
+    }
+
+    /// Waits until what is in force is as it should be.
+    async fn until(&self, what: &str, is: impl Fn(&Value) -> bool) {
+        let begun = Instant::now();
+        loop {
+            if let Some(answer) = self.ask("GET", "config").await
+                && is(&answer["config"])
+            {
+                return;
+            }
+            let log = std::fs::read_to_string(self.folder.path().join("log")).unwrap();
+            assert!(begun.elapsed() < Duration::from_secs(60), "never: {what}\n{log}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// The quota of everybody, as the rules have it.
+    fn in_force(&self) -> String {
+        kept(&self.folder.path().join("state"))["files"]["quotas.toml"].as_str().unwrap().to_owned()
+    }
+}
+
+fn kept(state: &Path) -> Value {
+    serde_json::from_slice(&std::fs::read(state.join("config.json")).unwrap()).unwrap()
+}
+
+impl Drop for Hub {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+const WRONG: &str = "[default]\nmemory = \"16\"\n";
+const OTHER: &str = "[default]\nservers = 3\nmemory = \"32 GB\"\n";
+
+#[tokio::test]
+async fn wrong_files_change_nothing_also_over_a_restart() {
+    let mut hub = Hub::start().await;
+    assert_eq!(hub.config().await["same_as_disk"], true);
+    hub.write("quotas.toml", WRONG);
+    let told = hub.ask("POST", "config/reload").await.unwrap()["config"].clone();
+    assert_eq!(told["applied"], false);
+    assert_eq!(
+        (&told["found"][0]["file"], &told["found"][0]["line"]),
+        (&"quotas.toml".into(), &3.into())
+    );
+    let now = hub.config().await;
+    assert_eq!((&now["valid"], &now["same_as_disk"]), (&false.into(), &false.into()));
+    // The hub is killed, and finds the wrong file again.
+    hub.kill();
+    hub.run().await;
+    let now = hub.config().await;
+    assert_eq!((&now["from"], &now["valid"]), (&"kept".into(), &false.into()), "{now}");
+    assert!(hub.in_force().contains("16 GB"));
+    // Put right, it is taken over by itself.
+    hub.write("quotas.toml", OTHER);
+    hub.until("the file that was put right", |now| now["from"] == "disk").await;
+    assert!(hub.in_force().contains("32 GB"));
+}
+
+#[tokio::test]
+async fn a_signal_takes_files_over_and_a_rollback_goes_back() {
+    let mut hub = Hub::start().await;
+    hub.write("quotas.toml", OTHER);
+    hub.hang_up();
+    hub.until("the other file", |now| now["same_as_disk"] == true).await;
+    let told = hub.ask("POST", "config/rollback").await.unwrap()["config"].clone();
+    assert_eq!(told["applied"], true, "{told}");
+    assert!(hub.in_force().contains("16 GB"));
+    let diff = hub.ask("GET", "config/diff").await.unwrap()["diff"].clone();
+    assert_eq!(diff[0]["file"], "quotas.toml");
+    assert!(diff[0]["on_disk"].as_str().unwrap().contains("32 GB"), "{diff}");
+    // What somebody went back to stays, as long as the disk says what was left.
+    hub.kill();
+    hub.run().await;
+    assert_eq!(hub.config().await["from"], "rolled back");
+    hub.write("quotas.toml", "[default]\nmemory = \"64 GB\"\n");
+    hub.until("new files end it", |now| now["from"] == "disk").await;
+    assert!(hub.in_force().contains("64 GB"));
+}
