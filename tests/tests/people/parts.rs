@@ -56,9 +56,9 @@ impl Program {
 
     /// Asks it to end and waits until it has: what it has started itself ends with it.
     fn end(&mut self) {
-        let asked = Command::new("kill").args(["-TERM", &self.0.id().to_string()]).status();
-        assert!(asked.unwrap().success());
-        self.0.wait().unwrap();
+        // It may have ended already, and a test that fails is failing enough.
+        let _ = Command::new("kill").args(["-TERM", &self.0.id().to_string()]).status();
+        let _ = self.0.wait();
     }
 }
 
