@@ -122,6 +122,7 @@ fn hosts(fleet: &Fleet, now: Timestamp) -> Vec<Finding> {
     let mut found = Vec::new();
     let mut well = 0;
     for host in fleet.hosts.values() {
+        found.extend(spaces(host));
         let state = fleet.host_state(host, now);
         let verdict = match state {
             HostState::Lost | HostState::EngineDown | HostState::Doubled => Verdict::Failed,
@@ -136,7 +137,6 @@ fn hosts(fleet: &Fleet, now: Timestamp) -> Vec<Finding> {
         let more = if note.is_empty() { note } else { format!(" ({note})") };
         let text = format!("{}: {}{more}", host.id, reason.text());
         found.push(Finding::of("hosts", verdict, text, reason.remedy()));
-        found.extend(spaces(host));
     }
     found.insert(0, Finding::ok("hosts", format!("{well} of {} report", fleet.hosts.len())));
     found
@@ -144,12 +144,11 @@ fn hosts(fleet: &Fleet, now: Timestamp) -> Vec<Finding> {
 
 fn spaces(host: &berth_core::Host) -> impl Iterator<Item = Finding> + '_ {
     let heard = host.heard.iter();
-    let sick = heard.flat_map(|heard| &heard.spaces).filter_map(|space| {
+    heard.flat_map(|heard| &heard.spaces).filter_map(|space| {
         let trouble = space.trouble.as_ref()?;
         let text = format!("{}: {}: {}", host.id, space.name, trouble.detail);
         Some(Finding::of("spaces", Verdict::Warning, text, Reason::MountSick.remedy()))
-    });
-    sick
+    })
 }
 
 fn configuration(hub: &Hub) -> Finding {

@@ -60,6 +60,8 @@ enum Command {
     },
     /// Print every series of /hub/metrics as a Markdown table.
     Metrics,
+    /// Print every reason code as a Markdown table.
+    Reasons,
     /// List the places where tests let this program die.
     #[command(hide = true)]
     CrashPoints,
@@ -142,6 +144,13 @@ async fn run() -> ExitCode {
             }
             Err(error) => fail(&error.into()),
         },
+        Command::Reasons => {
+            println!("| Code | What people read | What they can do |\n|---|---|---|");
+            for reason in berth_common::Reason::ALL {
+                println!("| `{reason}` | {} | {} |", reason.text(), reason.remedy());
+            }
+            ExitCode::SUCCESS
+        }
         Command::CrashPoints => {
             for point in berth_process::crash::list() {
                 println!("{point}");

@@ -62,7 +62,10 @@ fn mutate(text: &str, chance: &mut Chance) -> String {
             0 => text.replace_range(at..end, ""),
             1 => text.insert_str(at, chance.pick(&SLIPS)),
             2 => text.replace_range(at..end, chance.pick(&SLIPS)),
-            3 => text.insert_str(at, &text[at..end].to_owned()),
+            3 => {
+                let again = text[at..end].to_owned();
+                text.insert_str(at, &again);
+            }
             _ => {
                 let mut lines: Vec<&str> = text.lines().collect();
                 let (a, b) = (chance.below(lines.len()), chance.below(lines.len()));

@@ -113,7 +113,7 @@ fn text(
     let profile = fleet.settings.profiles.get(&server.ask.profile);
     let found = match key {
         "user" => server.owner.to_string(),
-        "name" => super::words::server_title(&server.name).to_owned(),
+        "name" => super::words::server_title(&server.name),
         "group" => server.groups().join(" "),
         "pool" => profile.map(|profile| profile.pool.clone()).unwrap_or_default(),
         "host" => server.holds_on().map(ToString::to_string).unwrap_or_default(),
@@ -137,7 +137,7 @@ fn amount(fleet: &Fleet, server: &Server, key: &str, now: Timestamp) -> Option<u
         "idle" => placement.map(|_| since(server.last_activity)),
         "age" => placement.map(|placement| since(placement.placed_at)),
         "mem" => placement.map(|placement| placement.reservation.memory.0),
-        "mem.used" => super::card::used(fleet, server).map(|used| used.used.0),
+        "mem.used" => super::card::used(fleet, server, now).map(|used| used.used.0),
         "gpus" => placement.map(|it| u64::try_from(it.gpus.len()).unwrap_or(u64::MAX)),
         _ => None,
     }
