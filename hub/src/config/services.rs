@@ -158,7 +158,7 @@ fn take_service(
     let url = toml
         .url
         .as_ref()
-        .and_then(|text| draft.sources.parsed(file.at(text), text.get_ref(), |text| target(text)));
+        .and_then(|text| draft.sources.parsed(file.at(text), text.get_ref(), target));
     let token = toml.api_token.as_ref().and_then(|written| {
         let token = secret::read(&mut draft.sources, file, written)?;
         let length = token.reveal().len();

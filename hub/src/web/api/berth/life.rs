@@ -139,7 +139,7 @@ fn notices_of(fleet: &Fleet, server: &Server, now: Timestamp) -> Vec<Value> {
     };
     let mut notices = Vec::new();
     if let Some(leaving) = leaving {
-        let text = leaving.sentence(|at| minute(at));
+        let text = leaving.sentence(minute);
         let mut told = notice("drain", leaving.told.newest, format!("{text} {WHAT_TO_DO}"));
         told["stops_at"] = json!(leaving.stops_at().map(|at| at.to_string()));
         notices.push(told);
