@@ -232,3 +232,19 @@ async fn who_may_ask_about_whom() {
     assert_eq!(root.get(&path("..%2Fx")).await.status, StatusCode::NOT_FOUND);
     assert!(Path::new(&world.path("passwd")).exists());
 }
+
+#[tokio::test]
+async fn the_api_makes_users_of_those_whom_the_directory_knows() {
+    let world = World::new(|_| {}).await;
+    world.passwd("carol:x:1003:1003::/home/carol:\ndave:x:1004:1004::/home/dave:\n");
+    let root = world.site.program("root_").await;
+    let post = async |path: &str, body: &str| {
+        let reply = root.json("POST", &format!("/hub/api/users{path}"), body).await;
+        (reply.status.as_u16(), reply.text)
+    };
+    let (status, made) = post("", r#"{"usernames": ["alice", "Carol"]}"#).await;
+    assert_eq!(status, 201, "{made}");
+    let made: Value = serde_json::from_str(&made).unwrap();
+    assert_eq!(made.as_array().unwrap().len(), 1, "those who are new: {made}");
+    assert_eq!((&made[0]["name"], &made[0]["admin"]), (&json!("carol"), &json!(false)));
+}

@@ -90,7 +90,7 @@ async fn people_move_here_with_their_tokens(major: u32) {
     assert!(there.people[2].admin && !there.people[0].admin);
     assert_eq!(there.people[1].groups, ["lab"]);
     assert_eq!(there.left_out.len(), 2, "{:?}", there.left_out);
-    assert!(there.left_out.contains(&"1 expired tokens".to_owned()));
+    assert!(there.left_out.contains(&"expired tokens (1)".to_owned()));
 
     let site = Site::new().await;
     let passwd = folder.path().join("passwd");

@@ -145,36 +145,41 @@ fn left_out(database: &Connection, now: Timestamp) -> Result<Vec<String>, NotRea
         "SELECT count(*) FROM api_tokens WHERE {OWN} AND expires_at IS NOT NULL AND expires_at <= '{now}'"
     );
     let all = [
-        (count(&expired)?, "expired tokens"),
+        ("expired tokens", "", count(&expired)?),
         (
+            "tokens of services",
+            ": declare the services with their tokens",
             count("SELECT count(*) FROM api_tokens WHERE service_id IS NOT NULL")?,
-            "tokens of services: declare the services with their tokens",
         ),
         (
+            "tokens of browser sessions",
+            ": people log in again",
             count(
                 "SELECT count(*) FROM api_tokens WHERE user_id IS NOT NULL AND client_id != 'jupyterhub'",
             )?,
-            "tokens of browser sessions: people log in again",
         ),
         (
+            "tokens of running servers",
+            ": they end with these",
             count(
                 "SELECT count(*) FROM api_tokens WHERE user_id IS NOT NULL AND note LIKE 'Server at %'",
             )?,
-            "tokens of running servers: they end with these",
         ),
         (
+            "named servers",
+            ": they are made anew when they are started",
             count("SELECT count(*) FROM spawners WHERE name != ''")?,
-            "named servers: they are made anew when they are started",
         ),
-        (count("SELECT count(*) FROM services")?, "services: declare them"),
+        ("services", ": declare them", count("SELECT count(*) FROM services")?),
         (
+            "roles of the site",
+            ": declare them in roles.toml",
             count(
                 "SELECT count(*) FROM roles WHERE name NOT IN ('admin', 'user', 'server', 'token')",
             )?,
-            "roles of the site: declare them in roles.toml",
         ),
-        (count("SELECT count(*) FROM shares")?, "shares: servers are not shared here"),
+        ("shares", ": servers are not shared here", count("SELECT count(*) FROM shares")?),
     ];
-    let some = all.into_iter().filter(|(count, _)| *count > 0);
-    Ok(some.map(|(count, what)| format!("{count} {what}")).collect())
+    let some = all.into_iter().filter(|(_, _, count)| *count > 0);
+    Ok(some.map(|(what, advice, count)| format!("{what} ({count}){advice}")).collect())
 }

@@ -22,6 +22,9 @@ pub struct Options {
 /// 400 for values that are no choice.
 pub fn read(body: Option<Map<String, Value>>) -> Result<Options, ApiError> {
     let Some(body) = body.filter(|body| !body.is_empty()) else { return Ok(as_before()) };
+    if body.get("display_name").is_some_and(|name| !name.is_string()) {
+        return Err(ApiError::bad_request("display_name must be a string"));
+    }
     let is_new_form = body.contains_key("user_options") || body.contains_key("display_name");
     let (options, beside) = match (is_new_form, body.get("user_options")) {
         (true, Some(Value::Object(options))) => (Some(options.clone()), Some(&body)),
@@ -136,6 +139,7 @@ mod tests {
     fn values_that_are_no_choice_are_refused() {
         for bad in [
             r#"{"user_options": 7}"#,
+            r#"{"display_name": 7}"#,
             r#"{"memory": "16"}"#,
             r#"{"memory": -1}"#,
             r#"{"memory": {}}"#,

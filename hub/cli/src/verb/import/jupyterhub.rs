@@ -50,7 +50,9 @@ struct Row {
 
 const COLUMNS: &[Column<Row>] = &[
     Column::new("USER", "name", |row: &Row, _| Cell::text(&row.name)),
-    Column::new("OUTCOME", "outcome", |row: &Row, _| Cell::text(row.outcome.replace('_', " "))),
+    Column::new("OUTCOME", "outcome", |row: &Row, _| {
+        Cell::both(row.outcome.replace('_', " "), &row.outcome)
+    }),
     Column::new("NEW ADMIN", "becomes_admin", |row: &Row, _| Cell::yes(row.becomes_admin)),
     Column::new("TOKENS", "tokens", |row: &Row, _| Cell::text(row.tokens.to_string())).right(),
     Column::new("HAD", "tokens_known", |row: &Row, _| Cell::text(row.tokens_known.to_string()))
