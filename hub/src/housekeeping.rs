@@ -58,22 +58,24 @@ pub async fn collect_activity(hub: Arc<Hub>) {
     let mut every = tokio::time::interval(ACTIVITY_EVERY);
     loop {
         every.tick().await;
-        let until = now();
-        let Some(table) = routes::table(&hub).await else { continue };
-        let fleet = hub.fleet.fleet();
-        for server in fleet.servers.values().filter(|server| server.is_active()) {
-            let prefix = server.prefix();
-            let record = table.get(&prefix).or_else(|| table.get(prefix.trim_end_matches('/')));
-            let at = record.and_then(|record| {
-                record.get("last_activity")?.as_str()?.parse::<Timestamp>().ok()
-            });
-            if let Some(at) = at {
-                let (server, kind) = (server.id.clone(), Evidence::Browser);
-                hub.fleet.send(Event::Activity { server, kind, at }).await;
-            }
-        }
-        hub.fleet.send(Event::ActivityTold { until }).await;
+        take_activity(&hub).await;
     }
+}
+
+/// Takes over when a client last sent something to each server. Not the clock of JupyterHub's
+/// table, which starts with the route: a proxy that has lost its state would make every server of
+/// the site look as if somebody were at work in it.
+pub async fn take_activity(hub: &Hub) {
+    let until = now();
+    let Some(sent) = routes::last_sent(hub).await else { return };
+    let fleet = hub.fleet.fleet();
+    for server in fleet.servers.values().filter(|server| server.is_active()) {
+        if let Some(at) = sent.get(server.prefix().trim_end_matches('/')) {
+            let (server, kind, at) = (server.id.clone(), Evidence::Browser, *at);
+            hub.fleet.send(Event::Activity { server, kind, at }).await;
+        }
+    }
+    hub.fleet.send(Event::ActivityTold { until }).await;
 }
 
 /// Deletes what has expired, until the hub ends.

@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use berth_common::Timestamp;
 use berth_core::route::{Route, routes};
 use berth_process::crash_point;
 use bytes::Bytes;
@@ -325,7 +326,26 @@ fn service_record(route: &services::Route) -> Value {
     json!({ "target": route.target, "jupyterhub": true, "service": route.service })
 }
 
-/// The proxy's table: for activity, and for `GET /hub/api/proxy`.
+/// When a client last sent bytes on each route, by its path without the slash at the end; without
+/// those on which nobody has. `None`: the proxy does not answer.
+pub async fn last_sent(hub: &Hub) -> Option<BTreeMap<String, Timestamp>> {
+    #[derive(Deserialize)]
+    struct Table {
+        routes: BTreeMap<String, Clocks>,
+    }
+    #[derive(Deserialize)]
+    struct Clocks {
+        last_client_bytes: Option<String>,
+    }
+    let answer = call(hub, Method::GET, "/api/berth/routes", None).await.ok()?;
+    let table: Table = serde_json::from_slice(&answer).ok()?;
+    let clock = |(path, clocks): (String, Clocks)| {
+        Some((path.trim_end_matches('/').to_owned(), clocks.last_client_bytes?.parse().ok()?))
+    };
+    Some(table.routes.into_iter().filter_map(clock).collect())
+}
+
+/// The proxy's table as JupyterHub knows it, for `GET /hub/api/proxy`.
 pub async fn table(hub: &Hub) -> Option<Value> {
     let answer = call(hub, Method::GET, "/api/routes", None).await.ok()?;
     serde_json::from_slice(&answer).ok()

@@ -10,10 +10,11 @@ use std::time::{Duration, Instant};
 
 use axum::http::header::{CONTENT_TYPE, COOKIE};
 use axum::http::{Request, StatusCode};
-use berth_common::{Reason, Seconds};
-use berth_core::Server;
+use berth_common::{Reason, Seconds, ServerId};
+use berth_core::life::Evidence;
+use berth_core::{Event, Server};
 use berth_hub::ca::Ca;
-use berth_hub::{actions, routes};
+use berth_hub::{actions, housekeeping, routes};
 use berth_process::clock::now;
 use berth_proto::frame;
 use berth_proto::tls::{self, Admit, Credential};
@@ -272,6 +273,32 @@ async fn what_ends_a_login_closes_what_it_opened_and_nothing_else() {
         assert_eq!(within(front.open("/user/bob/ws", &shown)).await.0, 403, "{way}");
     }
     assert!(echoes(&mut other).await, "another person's websocket was closed");
+}
+
+/// A proxy that has lost its table gets every route anew: nobody was at work for that.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_route_is_not_activity_and_what_a_client_sends_is() {
+    let front = Front::new().await;
+    front.running("bob").await;
+    let hub = &front.site.hub;
+    let sign =
+        || front.site.server("bob", "").placement()?.life.signs.get(&Evidence::Browser).copied();
+    // What was sent before an answer has been taken in by then.
+    let taken = async || {
+        housekeeping::take_activity(hub).await;
+        let server = ServerId::from_random(0);
+        hub.fleet.ask(Event::Remove { server, reply: None }).await.unwrap();
+    };
+    taken().await;
+    assert_eq!(sign(), None, "nobody has come yet");
+
+    let alice = front.site.browser("alice").await;
+    let mut socket = front.websocket("/user/bob/ws", &cookie(&alice)).await;
+    let before = now();
+    assert!(echoes(&mut socket).await);
+    taken().await;
+    // The proxy's clock has whole milliseconds.
+    assert!(sign().is_some_and(|at| before.millis_since(at) <= 1), "{:?} {before}", sign());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -35,6 +35,7 @@ pub fn violations(fleet: &Fleet) -> Vec<Violation> {
     generations(fleet, &mut say);
     current_routes(fleet, &mut say);
     strays(fleet, &mut say);
+    drains(fleet, &mut say);
     found
 }
 
@@ -122,6 +123,14 @@ fn current_routes(fleet: &Fleet, say: &mut Say<'_>) {
         if !right {
             say("S12-route", format!("{prefix} leads to {}", route.server));
         }
+    }
+}
+
+/// What is remembered of drains is what the floor shows.
+fn drains(fleet: &Fleet, say: &mut Say<'_>) {
+    let any = fleet.floor.hosts.iter().any(|host| host.drains_by.is_some());
+    if any != fleet.any_drains() {
+        say("drains", format!("that a host drains is {any}, and the index errs"));
     }
 }
 

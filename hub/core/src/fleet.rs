@@ -89,6 +89,8 @@ pub(crate) struct Index {
     /// What a host's last report shows of servers that hold no room there. Mostly empty.
     strays: BTreeMap<HostId, BTreeSet<ServerId>>,
     changed: BTreeSet<HostId>,
+    /// How many hosts of the floor are being emptied.
+    draining: usize,
     /// Moments at which time alone changes a host.
     due: BTreeSet<(Timestamp, HostId)>,
     due_of: BTreeMap<HostId, Timestamp>,
@@ -336,7 +338,9 @@ impl Fleet {
             let Some(host) = self.hosts.get(&id).cloned() else { continue };
             self.plan_next_look(&host, now);
             let entry = FloorHost::of(self, &host, now);
+            let drains = usize::from(entry.drains_by.is_some());
             let Some(position) = self.floor.position(&id) else {
+                self.index.draining += drains;
                 self.floor.hosts.push(Arc::new(entry));
                 self.floor.hosts.sort_by(|a, b| a.host.cmp(&b.host));
                 self.floor.version = self.floor.version.saturating_add(1);
@@ -347,6 +351,8 @@ impl Fleet {
             let Some(old) = self.floor.hosts.get_mut(position).filter(|old| ***old != entry) else {
                 continue;
             };
+            self.index.draining += drains;
+            self.index.draining -= usize::from(old.drains_by.is_some());
             *old = Arc::new(entry);
             self.floor.version = self.floor.version.saturating_add(1);
             self.rows.update(position, old);
@@ -362,6 +368,11 @@ impl Fleet {
     pub(crate) fn take_unsaved(&mut self) -> Vec<Arc<FloorHost>> {
         let unsaved = std::mem::take(&mut self.index.unsaved);
         unsaved.iter().filter_map(|host| self.floor.host(host)).cloned().collect()
+    }
+
+    /// Whether any host is being emptied.
+    pub(crate) fn any_drains(&self) -> bool {
+        self.index.draining > 0
     }
 
     /// The floor under the site's rules.

@@ -268,7 +268,7 @@ pub fn offered(fleet: &Fleet) -> impl Iterator<Item = Need> {
 fn stays_until(fleet: &Fleet, profile: &Profile, now: Timestamp) -> Option<Timestamp> {
     /// Without an idle limit a server may live for months; a day is what people plan with.
     const DAY: Seconds = Seconds(86_400);
-    if !fleet.rows.any_drains() {
+    if !fleet.any_drains() {
         return None;
     }
     let until = now.plus(profile.idle_limit.unwrap_or(DAY));

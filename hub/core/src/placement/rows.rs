@@ -25,8 +25,6 @@ pub type Kept = Option<usize>;
 pub struct Rows {
     hosts: Vec<HostId>,
     rows: Vec<Row>,
-    /// How many of the hosts are being emptied.
-    draining: usize,
     models: Vec<String>,
     /// Pool and model of the hosts of each group, as packing tells them apart.
     groups: Vec<(Option<u16>, u16)>,
@@ -52,7 +50,6 @@ impl Clone for Rows {
         Self {
             hosts: self.hosts.clone(),
             rows: self.rows.clone(),
-            draining: self.draining,
             models: self.models.clone(),
             groups: self.groups.clone(),
             shapes: self.shapes.clone(),
@@ -72,7 +69,6 @@ impl Rows {
             let row = rows.row_of(host);
             let shape = rows.shape_of(host, &row);
             rows.hosts.push(host.host.clone());
-            rows.draining += usize::from(row.drains_by.is_some());
             rows.rows.push(row);
             rows.shapes.push(shape);
         }
@@ -103,8 +99,6 @@ impl Rows {
         if *old == row {
             return;
         }
-        self.draining -= usize::from(old.drains_by.is_some());
-        self.draining += usize::from(row.drains_by.is_some());
         *old = row;
         if *known != shape {
             *known = shape;
@@ -171,11 +165,6 @@ impl Rows {
     /// The hosts' names, by position.
     pub fn hosts(&self) -> &[HostId] {
         &self.hosts
-    }
-
-    /// Whether any host is being emptied.
-    pub fn any_drains(&self) -> bool {
-        self.draining > 0
     }
 
     /// A host's row.

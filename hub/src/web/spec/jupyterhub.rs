@@ -275,11 +275,25 @@ pub const OPERATIONS: &[Operation] = &[
     Operation::new(
         "get",
         "/hub/api/services/{service}",
-        AnyOf(&["read:services"]),
+        AnyOf(&["read:services", "read:services:name", "read:roles:services"]),
         &[200],
         "A service",
     )
     .gives("Object"),
+    Operation::new(
+        "post",
+        "/hub/api/services/{service}",
+        AnyOf(&["admin:services"]),
+        &[],
+        "Refused: services stand in services.toml",
+    ),
+    Operation::new(
+        "delete",
+        "/hub/api/services/{service}",
+        AnyOf(&["admin:services"]),
+        &[],
+        "Refused: services stand in services.toml",
+    ),
     Operation::new("get", "/hub/api/proxy", AnyOf(&["proxy"]), &[200], "A page of the proxy's routes")
         .query(PAGE)
         .gives("Object"),
