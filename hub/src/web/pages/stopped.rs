@@ -177,8 +177,11 @@ fn failed(server: &Server) -> bool {
     server.last_end.as_ref().is_some_and(berth_core::fleet::End::is_failure)
 }
 
+/// Where a redirect leads to that keeps the query. A backslash is escaped: browsers take it for a
+/// slash.
 fn with_query(path: &str, uri: &Uri) -> String {
-    uri.query().map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"))
+    let whole = uri.query().map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
+    whole.replace('\\', "%5C")
 }
 
 /// What JupyterLab and other programs understand.

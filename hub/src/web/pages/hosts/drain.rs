@@ -83,7 +83,7 @@ pub async fn show(
     let hold = query_value(&uri, "hold").is_some_and(|text| text == "yes");
     let now = now();
     let preview = preview(&fleet, &id, by, hold, now);
-    let shell = Shell::of(&visitor, format!("Empty {id}"), Here::Hosts);
+    let shell = Shell::of(&visitor, format!("Drain {id}"), Here::Hosts);
     Ok(page(
         StatusCode::OK,
         &DrainPage {
