@@ -412,12 +412,12 @@ async fn a_hub_with_an_empty_store_cuts_nobody_off_and_hosts_say_what_is_gone() 
     let address = front.host.address.to_string();
     let empty = Site::at(SITE, false, folder, &address).await;
     let before = std::mem::replace(&mut front.site, empty);
-    front.start_keeper();
     let mut routed = front.site.hub.routed.subscribe();
-    // It has spoken once its list is confirmed.
+    // It has spoken once its list is confirmed, which replaces what is noted before it begins.
     front.site.hub.routed.send_modify(|routed| {
         routed.insert("asked".into(), server.generation);
     });
+    front.start_keeper();
     within(routed.wait_for(|routed| !routed.contains_key("asked"))).await.unwrap();
     let table = front.routes().await;
     assert!(table.get("/user/alice").is_some() && table.get("/user/bob").is_some(), "{table}");
