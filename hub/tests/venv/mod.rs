@@ -2,14 +2,20 @@
 
 #![allow(dead_code)] // each test program uses its part
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// A Python with these requirements in it, installed when the list of them has changed.
+///
+/// Tests that want the same one at the same time wait for the first of them to install it.
 pub fn python(name: &str, requirements: &str) -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let made_here = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let folder = made_here.join(name);
     let (venv, installed) = (folder.join("venv"), folder.join("installed.txt"));
     let python = venv.join("bin/python");
+    let in_turn = File::create(made_here.join(format!("{name}.lock"))).unwrap();
+    in_turn.lock().unwrap();
     if std::fs::read_to_string(&installed).ok().as_deref() != Some(requirements) {
         let _ = std::fs::remove_dir_all(&folder);
         std::fs::create_dir_all(&folder).unwrap();
