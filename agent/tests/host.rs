@@ -16,5 +16,6 @@ mod host {
     pub mod site;
     pub mod spaces;
     pub mod status;
+    pub mod troubles;
     pub mod tunnel;
 }
