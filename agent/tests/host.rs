@@ -14,6 +14,7 @@ mod host {
     pub mod memory;
     pub mod nvml;
     pub mod site;
+    pub mod soon;
     pub mod spaces;
     pub mod status;
     pub mod troubles;

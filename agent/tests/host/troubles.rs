@@ -84,7 +84,8 @@ async fn what_is_done_by_hand_is_told_as_it_is_and_never_made_worse() {
         engine.docker(&[command.as_slice(), &[&name]].concat());
         let seen = hub.sees(&server, "its end", |state| end(state).is_some()).await;
         let ending = end(&seen.state).unwrap();
-        assert_eq!(ending.reason, Reason::StoppedCrash, "{command:?}: {}", ending.detail);
+        // The agent itself has heard no answer of it.
+        assert_eq!(ending.reason, Reason::FailedExited, "{command:?}: {}", ending.detail);
         assert!(ending.detail.starts_with(&format!("exit code {code}")), "{}", ending.detail);
         let left = ["ps", "-aq", "--filter", &format!("name={name}")];
         while !engine.docker(&left).is_empty() {
@@ -93,39 +94,41 @@ async fn what_is_done_by_hand_is_told_as_it_is_and_never_made_worse() {
         scene.ends(&server).await;
     }
 
-    // Removed by hand: absent, which is what the hub must hear. It has answered, so its owner's
-    // kernels are gone, and a fresh one in its place would hide that.
-    let server = scene.kept().await;
-    engine.docker(&["rm", "-f", &scene.name(&server)]);
-    hub.sees_nothing_of(&server).await;
-    let count = |report: &Report| report.engine.as_ref().is_ok_and(Vec::is_empty);
-    let report = hub.heard("nothing", count).await;
-    let later = |next: &Report| count(next) && next.sent > report.sent;
-    hub.heard("still nothing", later).await;
-    assert_eq!(engine.docker(&["ps", "-aq"]), "");
+    // Removed by hand: told, and not made anew, whether or not it has answered. Its owner's kernels
+    // are gone, and a fresh one in its place would hide that.
+    for answered in [true, false] {
+        let server = scene.kept().await;
+        if !answered {
+            hub.say(&server, 1, scene.wanted());
+            let revision = hub.revision();
+            hub.heard("the order", |report| report.applied >= revision).await;
+        }
+        engine.docker(&["rm", "-f", &scene.name(&server)]);
+        let seen = hub.sees(&server, "its end", |state| end(state).is_some()).await;
+        let ending = end(&seen.state).unwrap();
+        assert_eq!(ending.detail, "its container was removed, not by Berth");
+        let report = hub.heard("a report", |_| true).await;
+        let told = |next: &Report| of(next, &server).is_some_and(|one| end(&one.state).is_some());
+        hub.heard("it still", |next| told(next) && next.sent > report.sent).await;
+        assert_eq!(engine.docker(&["ps", "-aq"]), "");
+        scene.ends(&server).await;
+    }
 
-    // One that has not answered yet is made once more, under the same number.
+    // Paused by hand it is as it was.
     let server = server_id();
     hub.say(&server, 1, scene.wanted());
     hub.sees(&server, "that it runs", |it| *it == ObservedState::Running).await;
-    let first = scene.inspect(&server, "{{.Id}}");
-    engine.docker(&["rm", "-f", &scene.name(&server)]);
-    let running = ["ps", "-q", "--no-trunc", "--filter", &format!("name={}", scene.name(&server))];
-    let second = loop {
-        let second = engine.docker(&running);
-        if !second.is_empty() {
-            break second;
-        }
-        tokio::task::yield_now().await;
-    };
-    assert_ne!(first, second);
-    let seen = hub.sees(&server, "it again", |it| *it == ObservedState::Running).await;
-    assert_eq!(seen.generation.0, 1);
-
-    // Started anew by hand it is the same container.
-    engine.docker(&["restart", "-t", "1", &scene.name(&server)]);
-    hub.sees(&server, "it again", |it| *it == ObservedState::Running).await;
-    assert_eq!(engine.docker(&running), second);
+    let pid = scene.inspect(&server, "{{.State.Pid}}");
+    for (command, state) in [("pause", "paused"), ("unpause", "running")] {
+        engine.docker(&[command, &scene.name(&server)]);
+        let sent = hub.heard("a report", |_| true).await.sent;
+        let runs = |next: &Report| {
+            of(next, &server).is_some_and(|one| one.state == ObservedState::Running)
+        };
+        hub.heard("that it runs", |next| next.sent > sent && runs(next)).await;
+        assert_eq!(scene.inspect(&server, "{{.State.Status}}"), state);
+    }
+    assert_eq!(scene.inspect(&server, "{{.State.Pid}}"), pid);
 
     // Another limit by hand is the limit that is told.
     let limit = ["update", "--memory", "96m", "--memory-swap", "96m", &scene.name(&server)];
