@@ -14,7 +14,7 @@ use serde_json::Value;
 const NEEDED: &str = "a second engine did not start: this test needs root and dockerd";
 
 /// It was seen to be up after one second, five on a slow disk.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 const IMAGE: &str = "berth/test-tiny:1";
 const GREEDY: &str = "berth/test-greedy:1";
