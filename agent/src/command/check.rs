@@ -58,7 +58,8 @@ async fn look(config: &Config, findings: &mut Vec<Finding>) {
     let docker = Docker::new(config.agent.name.clone(), &config.agent.docker);
     engine(config, &docker, findings).await;
     limits(config, findings);
-    let wall = Wall::new(config.agent.name.as_str(), config.firewall.clone());
+    let (firewall, farm) = (config.firewall.clone(), config.farm.clone());
+    let wall = Wall::new(config.agent.name.as_str(), firewall, farm);
     findings.push(("firewall".into(), wall.look().await));
     findings.push(("gpus".into(), gpus(config)));
     findings.push(("tunnel".into(), tunnel(config).await));
