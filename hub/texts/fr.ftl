@@ -124,6 +124,7 @@ stops-without-activity = Sans autre activité il s’arrête
 extend = Prolonger de { $step } ({ $left } sur { $of } restants)
 stop-soon-age = Le serveur va s’arrêter : il a tourné aussi longtemps que son profil le permet.
 stop-soon-gpu = Le serveur va s’arrêter : son GPU est réservé et inutilisé.
+stop-soon-training = Le serveur va s’arrêter : sa formation est terminée.
 stop-soon-idle = Le serveur va s’arrêter : il ne s’y passe rien.
 
 ## Nouveau serveur
@@ -502,6 +503,8 @@ reason-failed-exited = Le serveur s’est terminé pendant son démarrage.
     .remedy = Regardez le journal ; un fichier abîmé dans votre HOME peut en être la cause. Puis réessayez.
 reason-stopped-user = Arrêté par son propriétaire.
 reason-stopped-admin = Arrêté par un administrateur.
+reason-stopped-instructor = Arrêté par un formateur.
+    .remedy = Redémarrez-le ; rien n’est perdu dans vos espaces.
 reason-stopped-account = Arrêté parce que le compte de son propriétaire n’est plus valide.
     .remedy = Adressez-vous à ceux qui gèrent les comptes de votre site.
 reason-stopped-idle = Arrêté : il ne s’y passait rien.
@@ -512,6 +515,8 @@ reason-stopped-gpu-unused = Arrêté : son GPU était réservé et inutilisé.
     .remedy = Redémarrez-le sans GPU, ou quand vous en aurez besoin.
 reason-stopped-drain = Arrêté parce que sa machine est en train d’être vidée.
     .remedy = Redémarrez-le ; il tournera sur une autre machine.
+reason-stopped-training-end = Arrêté : sa formation est terminée.
+    .remedy = Rien n’est perdu dans vos espaces ; démarrez un autre profil pour continuer.
 reason-stopped-memory = Arrêté : il était inactif, et la mémoire de sa machine s’épuisait.
     .remedy = Redémarrez-le ; il tournera là où il y a de la place. Rien n’est perdu dans vos espaces.
 reason-failed-home-full = HOME est plein, ou son quota est épuisé.

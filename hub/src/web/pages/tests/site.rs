@@ -127,6 +127,7 @@ impl Site {
             storage,
             keys: Keys::open(&at("keys")).unwrap(),
             configuration: Default::default(),
+            agenda: Default::default(),
             providers: Default::default(),
             directory: Default::default(),
             ca: Ca::open(&at("ca")).unwrap(),
