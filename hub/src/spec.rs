@@ -46,10 +46,10 @@ pub fn desired_set(
 /// The spaces that each host looks at, and the images of its pool.
 fn watch(fleet: &Fleet, host: &HostId) -> Watch {
     let pool = fleet.settings.hosts.get(host).map(|declared| &declared.pool);
-    let images = pool.and_then(|pool| fleet.settings.prepull.get(pool)).cloned();
+    let images = pool.and_then(|pool| fleet.settings.prepull.get(pool)).into_iter().flatten();
+    let images = images.map(|name| fleet.builds.to_fetch(name).to_owned()).collect();
     let mounts = &fleet.settings.mounts;
     let Health { every_s, timeout_s, sick_after } = mounts.health;
-    let images = images.unwrap_or_default();
     Watch { every_s, timeout_s, sick_after, paths: mounts.watched(), images }
 }
 
@@ -72,7 +72,11 @@ fn run_spec(fleet: &Fleet, server: &Server, config: &HubConfig, keys: &Keys) -> 
     let mut account = server.account.clone()?;
     // What has no number is no group on the hosts.
     account.groups.retain(|group| group.gid != 0);
-    let image = fleet.settings.images.get(&server.ask.image)?.reference.clone();
+    let (image, build) = match server.placement().and_then(|placement| placement.image.as_deref()) {
+        Some(pin) => (pin.name.clone(), pin.build.clone()),
+        // Placed by a hub that did not note it.
+        None => (fleet.settings.images.get(&server.ask.image)?.reference.clone(), String::new()),
+    };
     let profile = fleet.settings.profiles.get(&server.ask.profile)?;
     let token = keys.server_token(&server.id, server.generation);
     let mut env = environment(server, &account.home, &image, &token, config);
@@ -102,6 +106,7 @@ fn run_spec(fleet: &Fleet, server: &Server, config: &HubConfig, keys: &Keys) -> 
         spaces: given.spaces,
         shown: given.shown,
         image,
+        build,
         // The single-user server's own command: an image with another default still serves.
         command: vec!["jupyterhub-singleuser".into()],
         api_url: config.api_url.clone(),

@@ -81,6 +81,7 @@ impl From<Report> for wire::Heartbeat {
             agent_version: report.facts.agent_version,
             engine_version: report.facts.engine_version,
             images: report.facts.images,
+            builds: report.facts.builds.into_iter().collect(),
             gpus: report.gpus.into_iter().map(Into::into).collect(),
             gpu_facts: Some(report.facts.gpus.into()),
             spaces: report.spaces.into_iter().map(Into::into).collect(),
@@ -137,6 +138,11 @@ impl TryFrom<wire::Heartbeat> for Report {
                 agent_version: text(message.agent_version),
                 engine_version: text(message.engine_version),
                 images: message.images.into_iter().map(text).collect(),
+                builds: message
+                    .builds
+                    .into_iter()
+                    .map(|(name, build)| (text(name), text(build)))
+                    .collect(),
                 gpus: message.gpu_facts.unwrap_or_default().try_into()?,
             },
         })
@@ -435,6 +441,7 @@ impl From<RunSpec> for wire::Run {
             groups: groups.map(|group| wire::Group { name: group.name, gid: group.gid }).collect(),
             home: spec.account.home,
             image: spec.image,
+            build: spec.build,
             spaces: spec.spaces.into_iter().map(Into::into).collect(),
             shown: spec.shown.into_iter().collect(),
             command: spec.command,
@@ -481,6 +488,7 @@ impl TryFrom<wire::Run> for RunSpec {
             },
             pool: run.pool,
             image: run.image,
+            build: run.build,
             spaces: run.spaces.into_iter().map(Into::into).collect(),
             shown: run.shown.into_iter().collect(),
             command: run.command,

@@ -14,6 +14,7 @@ mod mount;
 mod pool;
 mod profile;
 mod quota;
+mod rollout;
 mod training;
 
 pub use access::{Access, Allow, Deny, Named, People, Place};
@@ -25,6 +26,7 @@ pub use mount::{Given, HOME, Health, Mount, Mounts};
 pub use pool::{CpuServers, GpuSharing, MemoryRule, Pool, Relief, Strategy};
 pub use profile::{GpuChoice, Profile};
 pub use quota::{Budget, Merge, Metered, Quota, Quotas, WhenOver};
+pub use rollout::{Rollout, Stage};
 pub use training::{Training, Window};
 
 /// The place in the site's files that gave a rule, so that every answer can cite it.
@@ -55,6 +57,9 @@ pub struct Settings {
     pub profiles: BTreeMap<String, Profile>,
     /// Images by name.
     pub images: BTreeMap<String, Image>,
+    /// New versions of images that have not come to everybody, or still know the one before.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub rollouts: BTreeMap<String, Rollout>,
     /// By pool: what its hosts fetch before anybody needs it, as the engine knows it.
     #[serde(default)]
     pub prepull: BTreeMap<String, BTreeSet<String>>,

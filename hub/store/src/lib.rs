@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
 use berth_common::Epoch;
 use rusqlite::{Connection, OptionalExtension};
 
-pub use accounts::{Session, User};
+pub use accounts::{Session, User, UserKey, UserOrder};
 pub use audit::{Act, Acts, Recorded};
 pub use directory::{Entry, Lapse};
 pub use identities::{Identity, ProviderSession};

@@ -218,7 +218,7 @@ fn one(fleet: &Fleet, host: &Host, shell: Shell, now: Timestamp) -> HostPage {
             .map(|space| (space.name.clone(), space.trouble.as_ref().map(|it| it.detail.clone())))
             .collect(),
         pending: pending.iter().map(|it| format!("{} {}", it.operation, it.server)).collect(),
-        images: heard.map(|heard| heard.images.iter().cloned().collect()).unwrap_or_default(),
+        images: heard.map(|heard| heard.facts.images.clone()).unwrap_or_default(),
         gpu_driver: heard.map(|heard| heard.facts.gpus.driver.clone()).unwrap_or_default(),
         gpu_trouble: heard.map(|heard| heard.facts.gpus.trouble.clone()).unwrap_or_default(),
         gpus: heard.map(gpus::rows).unwrap_or_default(),
