@@ -22,6 +22,7 @@ pub mod outgoing;
 pub mod plan;
 pub mod reload;
 pub mod routes;
+pub mod samples;
 pub mod serve;
 pub mod services;
 pub mod site;

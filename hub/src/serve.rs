@@ -23,7 +23,9 @@ use crate::metrics::Metrics;
 use crate::reload::Configuration;
 use crate::site::Hub;
 use crate::storage::Storage;
-use crate::{doctor, driver, housekeeping, link, mail, reload, routes, services, visits, web};
+use crate::{
+    doctor, driver, housekeeping, link, mail, reload, routes, samples, services, visits, web,
+};
 
 /// What a hub is made of, before anything listens.
 pub struct Parts {
@@ -62,6 +64,7 @@ pub async fn open(config: Config, configuration: Configuration) -> anyhow::Resul
         revoked: revoked_in,
         metrics,
         services: services::Shared::default(),
+        samples: Default::default(),
         routed: watch::Sender::new(BTreeMap::new()),
     };
     Ok(Parts { hub: Arc::new(hub), revoked })
@@ -98,6 +101,7 @@ pub async fn run(folder: &Path) -> anyhow::Result<()> {
     tokio::spawn(agenda::keeper::keep(Arc::clone(&hub)));
     tokio::spawn(mail::keep(Arc::clone(&hub)));
     tokio::spawn(doctor::keep(Arc::clone(&hub)));
+    tokio::spawn(samples::keep(Arc::clone(&hub)));
     tokio::spawn(reload::follow(Arc::clone(&hub), folder.to_owned()));
     tracing::info!(url = addresses.public_url, listen = %addresses.listen, "hub is ready");
     tokio::select! {

@@ -18,6 +18,7 @@ use crate::driver::FleetHandle;
 use crate::keys::Keys;
 use crate::metrics;
 use crate::reload::Configuration;
+use crate::samples;
 use crate::services;
 use crate::storage::Storage;
 
@@ -48,6 +49,8 @@ pub struct Hub {
     pub metrics: metrics::Shared,
     /// The services that run here, and where the proxy finds all of them.
     pub services: services::Shared,
+    /// What running servers used over their life.
+    pub samples: samples::Samples,
     /// The routes that the proxy has confirmed, by path.
     pub routed: watch::Sender<BTreeMap<String, Generation>>,
 }
