@@ -73,6 +73,7 @@ reasons! {
     WaitMemoryGrowth "wait.memory.growth" "The servers there could not all grow any more." "It starts by itself as soon as memory becomes free.";
     WaitKeptForGpus "wait.memory.kept_for_gpus" "What is left there is kept for servers with a GPU." "It starts by itself as soon as somebody stops.";
     WaitCpu "wait.cpu" "All processors are promised to running servers." "It starts by itself as soon as somebody stops.";
+    WaitFarmPorts "wait.farm_ports" "All ports that the compute farm reaches are in use." "It starts by itself as soon as somebody stops.";
     WaitGpuBusy "wait.gpu.busy" "All suitable GPUs are in use." "It starts by itself as soon as one is given back.";
     WaitNoHost "wait.host.none_ready" "No host is ready." "The administrators see this too; it starts by itself when a host is back.";
     WaitOrder "wait.order" "Others asked first." "It starts by itself in its turn.";
@@ -87,6 +88,7 @@ reasons! {
     HostClosed "host.closed" "The host is for trainings, and none is on." "";
     HostNotAllowed "host.not_allowed" "A rule sends this person's servers elsewhere." "";
     HostNoGpu "host.no_gpu" "The host has no suitable GPU." "";
+    HostNoFarm "host.no_farm" "The host gives no ports to the compute farm." "";
     HostForGpus "host.for_gpus" "The host is for servers with a GPU." "";
     GpuBroken "gpu.broken" "A GPU of the host is set aside." "Look at that GPU: it is sick, or used by something else.";
     GpuUnused "gpu.unused" "Its GPU is held and not used." "Ask its owner; the rules of this site do not stop it by themselves.";

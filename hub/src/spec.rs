@@ -81,8 +81,8 @@ fn run_spec(fleet: &Fleet, server: &Server, config: &HubConfig, keys: &Keys) -> 
     let profile = fleet.settings.profiles.get(&server.ask.profile)?;
     let token = keys.server_token(&server.id, server.generation);
     let mut env = environment(server, &account.home, &image, &token, config);
-    let given = fleet.settings.mounts.given(&account);
-    for (name, value) in given.env {
+    let given = fleet.settings.mounts.given(&account, &server.ask.profile);
+    for (name, value) in profile.environment.clone().into_iter().chain(given.env) {
         env.entry(name).or_insert(value);
     }
     if !given.shown.is_empty() {
@@ -99,7 +99,7 @@ fn run_spec(fleet: &Fleet, server: &Server, config: &HubConfig, keys: &Keys) -> 
             server_name: server.name.clone(),
             profile: server.ask.profile.clone(),
             memory: server.ask.memory,
-            gpus: Vec::new(),
+            gpus: server.placement().map_or_else(Vec::new, |it| it.gpus.clone()),
             decision: server.decision.clone(),
         },
         pool: profile.pool.clone(),
@@ -113,6 +113,7 @@ fn run_spec(fleet: &Fleet, server: &Server, config: &HubConfig, keys: &Keys) -> 
         api_url: config.api_url.clone(),
         prefix: server.prefix(),
         port: PORT,
+        farm_ports: server.placement().map_or_else(Vec::new, |it| it.farm_ports.clone()),
         account,
     })
 }

@@ -9,6 +9,7 @@ pub mod check;
 pub mod decision;
 pub mod drain;
 pub mod event;
+pub mod farm;
 pub mod fleet;
 pub mod floor;
 pub mod largest;

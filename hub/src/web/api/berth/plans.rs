@@ -232,6 +232,7 @@ fn entry(
         gpus: Arc::new((0..count).filter_map(device).collect()),
         images: like.map_or_else(Arc::default, |like| Arc::clone(&like.images)),
         sick: Default::default(),
+        farm: like.and_then(|like| like.farm),
         servers: Vec::new(),
     }
 }
