@@ -29,6 +29,7 @@ use crate::status;
 use crate::tunnel::{self, TunnelError};
 
 pub mod check;
+pub mod drain_me;
 pub mod gpu;
 
 /// Threads that run tasks: the agent waits nearly always.
@@ -75,6 +76,9 @@ pub enum CommandError {
         /// The system's reason.
         source: std::io::Error,
     },
+    /// The hub does not do what this host asks for.
+    #[error("the hub refuses: {0}")]
+    Refused(String),
     /// No such GPU is remembered.
     #[error(
         "nothing is remembered of {gpu} in {folder}: {source}; see berth-agent status for the ids"
@@ -119,6 +123,7 @@ pub fn run(file: &Path) -> Result<(), CommandError> {
     };
     let docker = Docker::new(config.agent.name.clone(), &config.agent.docker)
         .giving(config.gpus.give)
+        .logging_in_with(config.agent.registries.clone())
         .walled(wall());
     let (old, kept) = (wall(), docker.clone());
     runtime()?.block_on(async {

@@ -178,6 +178,9 @@ pub struct Agent {
     /// Memory that servers may have; what the kernel says by default.
     #[serde(default, deserialize_with = "amount")]
     pub memory: Option<ByteCount>,
+    /// Logins to registries of images: a file that only root can read.
+    #[serde(default, deserialize_with = "some_path")]
+    pub registries: Option<PathBuf>,
     /// Servers that may be starting at the same time.
     #[serde(default = "default_starts", deserialize_with = "at_least_one")]
     pub starts_at_once: usize,

@@ -195,6 +195,7 @@ impl<R: Runtime> Driver<R> {
             Input::Facts(Ok(facts)) => {
                 self.facts.engine_version = facts.version;
                 self.facts.images = facts.images;
+                self.facts.builds = facts.builds;
             }
             Input::Facts(Err(_)) => self.facts.engine_version.clear(),
             Input::Measured(look, measured) => {
@@ -557,6 +558,7 @@ mod tests {
             },
             pool: "cpu".into(),
             image: "berth/notebook:6".into(),
+            build: String::new(),
             command: Vec::new(),
             spaces: Vec::new(),
             shown: BTreeMap::new(),

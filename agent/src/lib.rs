@@ -27,6 +27,7 @@ pub mod perform;
 pub mod policy;
 pub mod readiness;
 pub mod reconcile;
+pub mod registries;
 pub mod report;
 pub mod resize;
 pub mod runtime;

@@ -8,6 +8,7 @@ use std::path::{Component, Path};
 use berth_common::link::{Account, RunSpec, Space};
 
 use crate::config::{Farm, Limits};
+use crate::images;
 
 /// Docker refuses less.
 const MEMORY_MIN_MIB: u64 = 6;
@@ -36,6 +37,7 @@ pub fn check(
     })?;
     person(limits, account, denied)?;
     image(limits, &spec.image)?;
+    build(&spec.image, &spec.build)?;
     let memory = spec.origin.memory;
     if memory.mebibytes() < MEMORY_MIN_MIB {
         return Err(refusal(format!("memory {memory} is less than a container can have")));
@@ -95,6 +97,24 @@ fn image(limits: &Limits, image: &str) -> Result<(), Refusal> {
         Ok(())
     } else {
         Err(refusal(format!("image {image} begins with none of images = {:?}", limits.images)))
+    }
+}
+
+/// A build is the engine's own id, which is compared with what the name stands for before it is
+/// run, or a digest in the repository of the name: whoever may not name an image cannot have it by
+/// its digest either.
+fn build(image: &str, build: &str) -> Result<(), Refusal> {
+    let digest = match build.split_once('@') {
+        Some((repository, digest)) if repository == images::repository(image) => digest,
+        Some(_) => return Err(refusal(format!("the build {build} is none of image {image}"))),
+        None if build.is_empty() => return Ok(()),
+        None => build,
+    };
+    let hex = digest.strip_prefix("sha256:").unwrap_or_default();
+    if hex.len() == 64 && hex.chars().all(|c| c.is_ascii_hexdigit()) {
+        Ok(())
+    } else {
+        Err(refusal("the image's build is malformed"))
     }
 }
 
@@ -245,6 +265,7 @@ memory_max = "16 GB"
             },
             pool: "cpu".into(),
             image: "berth/notebook:6".into(),
+            build: String::new(),
             command: Vec::new(),
             spaces: Vec::new(),
             shown: Default::default(),

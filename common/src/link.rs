@@ -85,6 +85,9 @@ pub struct HostFacts {
     pub engine_version: String,
     /// Names of the images on the host.
     pub images: Vec<String>,
+    /// What each name with a tag stands for here: `repository@sha256:…` where a registry knows it
+    /// so, and any host can fetch it, else the engine's own id, `sha256:…`.
+    pub builds: BTreeMap<String, String>,
     /// How its GPUs are.
     pub gpus: GpuFacts,
     /// Its ports that the compute farm reaches; `None`: it gives none.
@@ -495,6 +498,9 @@ pub struct RunSpec {
     pub pool: String,
     /// Image name with tag or digest.
     pub image: String,
+    /// Exactly what the name stood for when the host was chosen, as in [`HostFacts::builds`]. Empty:
+    /// no host had it, so it is what the name stands for when the server starts.
+    pub build: String,
     /// Command line; empty means the image's own.
     pub command: Vec<String>,
     /// Environment, complete but for the two addresses of the hub's API.

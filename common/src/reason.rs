@@ -110,11 +110,13 @@ reasons! {
 
     StoppedUser "stopped.user" "Stopped by its owner." "";
     StoppedAdmin "stopped.admin" "Stopped by an administrator." "";
+    StoppedInstructor "stopped.instructor" "Stopped by an instructor of the training." "Start it again; nothing in your spaces is lost.";
     StoppedAccount "stopped.account" "Stopped because its owner's account is no longer valid." "Ask the people who manage accounts at your site.";
     StoppedIdle "stopped.idle" "Stopped: nothing was going on in it." "Start it again; nothing in your spaces is lost.";
     StoppedAge "stopped.age" "Stopped: it has run as long as its profile allows." "Start it again; nothing in your spaces is lost.";
     StoppedGpuUnused "stopped.gpu_unused" "Stopped: its GPU was held and not used." "Start it again without a GPU, or when you need one.";
     StoppedDrain "stopped.drain" "Stopped because its host is being emptied." "Start it again; it will run on another host.";
+    StoppedTraining "stopped.training_end" "Stopped: its training is over." "Nothing in your spaces is lost; start another profile to go on.";
     StoppedMemory "stopped.memory" "Stopped: it was idle, and the memory of its host was running out." "Start it again; it will run where there is room. Nothing in your spaces is lost.";
     FailedHomeFull "failed.home.full" "HOME is full, or its quota is used up." "Delete or move files there, then start again.";
     FailedAgent "failed.agent" "The agent on the host could not do it." "Try again; if it fails again, tell the administrators.";

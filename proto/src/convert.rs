@@ -81,6 +81,7 @@ impl From<Report> for wire::Heartbeat {
             agent_version: report.facts.agent_version,
             engine_version: report.facts.engine_version,
             images: report.facts.images,
+            builds: report.facts.builds.into_iter().collect(),
             gpus: report.gpus.into_iter().map(Into::into).collect(),
             gpu_facts: Some(report.facts.gpus.into()),
             farm: report.facts.farm.map(|range| wire::PortRange {
@@ -141,6 +142,11 @@ impl TryFrom<wire::Heartbeat> for Report {
                 agent_version: text(message.agent_version),
                 engine_version: text(message.engine_version),
                 images: message.images.into_iter().map(text).collect(),
+                builds: message
+                    .builds
+                    .into_iter()
+                    .map(|(name, build)| (text(name), text(build)))
+                    .collect(),
                 gpus: message.gpu_facts.unwrap_or_default().try_into()?,
                 farm: message.farm.map(port_range).transpose()?,
             },
@@ -445,6 +451,7 @@ impl From<RunSpec> for wire::Run {
             groups: groups.map(|group| wire::Group { name: group.name, gid: group.gid }).collect(),
             home: spec.account.home,
             image: spec.image,
+            build: spec.build,
             spaces: spec.spaces.into_iter().map(Into::into).collect(),
             shown: spec.shown.into_iter().collect(),
             command: spec.command,
@@ -492,6 +499,7 @@ impl TryFrom<wire::Run> for RunSpec {
             },
             pool: run.pool,
             image: run.image,
+            build: run.build,
             spaces: run.spaces.into_iter().map(Into::into).collect(),
             shown: run.shown.into_iter().collect(),
             command: run.command,

@@ -118,6 +118,7 @@ impl Site {
             },
             pool: "gpu".into(),
             image: "berth/x".into(),
+            build: String::new(),
             command: Vec::new(),
             env: Default::default(),
             api_url: "http://hub".into(),

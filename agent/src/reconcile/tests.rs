@@ -72,6 +72,7 @@ fn spec(image: &str) -> RunSpec {
         },
         pool: "cpu".into(),
         image: image.into(),
+        build: String::new(),
         command: Vec::new(),
         spaces: Vec::new(),
         shown: BTreeMap::new(),

@@ -60,7 +60,7 @@ pub struct FloorHost {
     pub cpu_milli: u32,
     /// Its GPUs.
     pub gpus: Arc<Vec<GpuDevice>>,
-    /// Names of the images on it.
+    /// Names of the images on it that are the site's builds of them.
     pub images: Arc<BTreeSet<String>>,
     /// Its spaces that do not answer: by name, why.
     #[serde(default)]

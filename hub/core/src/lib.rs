@@ -4,6 +4,7 @@
 //! in with the events, so the same events give the same fleet, bit for bit, in production and in
 //! simulation.
 
+pub mod agenda;
 pub mod check;
 pub mod decision;
 pub mod drain;

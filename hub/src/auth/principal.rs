@@ -267,9 +267,7 @@ fn has_other_content(headers: &HeaderMap) -> bool {
 
 fn note_activity(hub: &Hub, user: &User, at: Timestamp) {
     if at >= user.last_activity.plus(ACTIVE_EVERY) {
-        let name = user.account.name.clone();
-        hub.storage
-            .write_later("a sign of a person", move |database| database.touch_users(&[(name, at)]));
+        hub.storage.note_seen(user.account.name.clone(), at);
     }
 }
 

@@ -152,6 +152,7 @@ fn running(host: &HostId, held: &FloorServer) -> Server {
             expected_known: !held.memory.young,
             placed_at: Timestamp(0),
             said: Revision { epoch: Epoch(0), seq: 0 },
+            image: None,
             ready_at: Some(Timestamp(0)),
             steps: Vec::new(),
             life: Box::default(),

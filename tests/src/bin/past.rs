@@ -304,6 +304,7 @@ fn run_spec(server: &Server) -> Option<RunSpec> {
         account: server.account.clone()?,
         pool: String::new(),
         image: server.ask.image.clone(),
+        build: String::new(),
         command: Vec::new(),
         spaces: Vec::new(),
         shown: BTreeMap::new(),

@@ -648,6 +648,7 @@ fn run_spec(fleet: &Fleet, server: &Server) -> Option<RunSpec> {
         account,
         pool,
         image,
+        build: String::new(),
         command: Vec::new(),
         spaces: Vec::new(),
         shown: BTreeMap::new(),

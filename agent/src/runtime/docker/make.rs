@@ -166,7 +166,7 @@ pub(super) fn differs(
         |mode: &Option<String>| mode.as_deref().is_none_or(|mode| matches!(mode, "" | "private"));
     let rules = [
         (config.user.as_deref() == Some(&format!("{}:{}", plan.uid, plan.gid)), "user"),
-        (config.image.as_deref() == Some(&plan.image), "image"),
+        (found.image.as_deref() == Some(&plan.image_id), "image"),
         (host.group_add.clone().unwrap_or_default() == groups, "groups"),
         (host.privileged != Some(true), "privileges"),
         (has(&host.cap_drop, "ALL") && empty(&host.cap_add), "capabilities"),

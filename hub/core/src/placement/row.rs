@@ -10,9 +10,7 @@ use crate::farm;
 use crate::floor::FloorHost;
 use crate::memory::{Alarm, Bound, HostMemory, Kind, Report, Rule, Sums, Thousandths, alarm};
 use crate::packing::{Devices, Group, Shape};
-use crate::settings::{
-    CpuServers, GpuSharing, HostSettings, Image, MemoryRule, Pool, Settings, Strategy,
-};
+use crate::settings::{CpuServers, GpuSharing, HostSettings, MemoryRule, Pool, Settings, Strategy};
 
 /// A host, ready to be decided about.
 #[derive(Debug, Clone, PartialEq)]
@@ -89,10 +87,8 @@ impl Row {
         let gpus = gpus(host, model);
         let cpu = host.servers.iter().map(|server| server.cpu_milli);
         let without_gpu = host.servers.iter().filter(|server| server.gpus.is_empty());
-        let image = |(number, image): (usize, &Image)| {
-            u64::from(host.images.contains(&image.reference)) << number
-        };
-        let images = settings.images.values().take(64).enumerate().map(image);
+        let image = |(number, name): (usize, &str)| u64::from(host.images.contains(name)) << number;
+        let images = settings.references().take(64).enumerate().map(image);
         Self {
             pool: number,
             obstacle: host.state.obstacle(),

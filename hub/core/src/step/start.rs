@@ -10,7 +10,7 @@ use berth_common::{
 use crate::decision::{Decision, Inputs, Outcome, Rule};
 use crate::event::{Answer, Effect, Row, StartRequest, Wish};
 use crate::farm;
-use crate::fleet::{Ask, End, Fleet, HeldPlace, Phase, Placement, Server};
+use crate::fleet::{Ask, End, Fleet, HeldPlace, ImagePin, Phase, Placement, Server};
 use crate::memory::Peaks;
 use crate::nearest::{self, Stuck, kept_in};
 use crate::placement::{Chosen, Look, Need, NoHost, Verdict, parts, place};
@@ -284,6 +284,7 @@ pub fn put(
     let said = fleet.bump(&host);
     let window = fleet.peak_window(&host);
     let Some(above) = fleet.servers.get(id).map(|server| fleet.above(server)) else { return };
+    let image = pinned(fleet, now, id, &host);
     let Some(server) = fleet.server_mut(id) else { return };
     server.generation = above.next();
     server.peaks = Some(Peaks::begin(now, window));
@@ -298,6 +299,7 @@ pub fn put(
         expected_known: place.expected_known,
         placed_at: now,
         said,
+        image,
         ready_at: None,
         steps: Vec::new(),
         life: Box::default(),
@@ -311,6 +313,17 @@ pub fn put(
     save_and_show(fleet, id, out);
     life::takes_its_turn(fleet, id, out);
     out.push(Effect::Tell(host));
+}
+
+/// What the server is to run on its host: decided with its place, and not looked up again.
+fn pinned(fleet: &Fleet, now: Timestamp, id: &ServerId, host: &HostId) -> Option<Box<ImagePin>> {
+    let server = fleet.servers.get(id)?;
+    let account = server.account.as_ref()?;
+    let groups: Vec<&str> = account.groups.iter().map(|group| group.name.as_str()).collect();
+    let name = fleet.settings.reference(&server.ask.image, &account.name, &groups, now)?;
+    let heard = fleet.hosts.get(host).and_then(|host| host.heard.as_ref());
+    let build = fleet.builds.pinned(name, heard.map(|heard| &heard.facts));
+    Some(Box::new(ImagePin { name: name.to_owned(), build }))
 }
 
 fn new_server(now: Timestamp, request: &StartRequest, decision: &Decision) -> Server {

@@ -94,7 +94,7 @@ pub async fn config(
         ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, format!("cannot check: {error}"))
     })?;
     let settings = match checked {
-        Ok(settings) => Arc::new(settings),
+        Ok(settings) => Arc::new(hub.agenda.applied(&settings)),
         Err(Diagnostics(found)) => {
             let found = found.iter().map(|it| {
                 json!({ "file": it.file, "line": it.line, "code": it.code, "message": it.message })
