@@ -1,5 +1,7 @@
 //! Tables for programs, and the days that pages are asked for.
 
+use std::borrow::Cow;
+
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use berth_common::Timestamp;
@@ -10,7 +12,7 @@ pub fn answer(name: &str, head: &[&str], rows: impl IntoIterator<Item = Vec<Stri
     // Writing into memory cannot fail.
     let _ = writer.write_record(head);
     for row in rows {
-        let _ = writer.write_record(&row);
+        let _ = writer.write_record(row.iter().map(|cell| text(cell)));
     }
     let body = writer.into_inner().unwrap_or_default();
     let headers = [
@@ -18,6 +20,14 @@ pub fn answer(name: &str, head: &[&str], rows: impl IntoIterator<Item = Vec<Stri
         (CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\"")),
     ];
     (headers, body).into_response()
+}
+
+/// A cell that programs for tables take as text: what begins as a formula would be carried out.
+fn text(cell: &str) -> Cow<'_, str> {
+    match cell.starts_with(['=', '+', '-', '@', '\t', '\r']) {
+        true => format!("'{cell}").into(),
+        false => cell.into(),
+    }
 }
 
 /// The beginning of a day that a browser's date field names, in UTC; `None`: it names none.
@@ -38,6 +48,13 @@ pub fn next_day(at: Timestamp) -> Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_formula_is_text() {
+        assert_eq!(text("=HYPERLINK(\"x\")"), "'=HYPERLINK(\"x\")");
+        assert_eq!(text("alice"), "alice");
+        assert_eq!(text("3.5"), "3.5");
+    }
 
     #[test]
     fn days_are_those_of_date_fields() {
