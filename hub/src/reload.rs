@@ -9,11 +9,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use berth_common::Timestamp;
-use berth_core::Event;
 use berth_process::clock::now;
 use berth_store::Act;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::agenda;
 use crate::config::{self, Config, Diagnostics, Files, HubConfig, Kept};
 use crate::site::Hub;
 
@@ -209,9 +209,8 @@ pub async fn roll_back(hub: &Hub) -> Result<Diagnostics, Refused> {
 async fn put_in_force(hub: &Hub, fresh: Config, files: Files, origin: Origin, said: &Diagnostics) {
     let keep = hub.config().hub.clone();
     warn_of_restart(&keep, &fresh.hub);
-    let settings = Arc::new(fresh.settings.clone());
     hub.config.store(Arc::new(Config { hub: keep, ..fresh }));
-    hub.fleet.send(Event::SettingsChanged(settings)).await;
+    agenda::put_in_force(hub).await;
     record(hub, &files, origin);
     *hub.configuration.lock() = InForce { files, origin, since: now(), said: said.clone() };
     note(hub);

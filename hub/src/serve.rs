@@ -12,6 +12,7 @@ use berth_process::{file, signal};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{mpsc, watch};
 
+use crate::agenda::{self, Agenda};
 use crate::auth::LocalAdmin;
 use crate::auth::oidc::Providers;
 use crate::ca::Ca;
@@ -46,13 +47,15 @@ pub async fn open(config: Config, configuration: Configuration) -> anyhow::Resul
     let ca = Ca::open(&state.join("ca"))?;
     ca.refresh_proxy(&state.join("proxy"))?;
     let metrics = Arc::new(Metrics::new()?);
-    let settings = Arc::new(config.settings.clone());
+    let agenda = Agenda::open(&storage)?;
+    let settings = Arc::new(agenda.applied(&config.settings));
     let fleet = driver::start(storage.clone(), settings, Arc::clone(&metrics)).await?;
     let (revoked_in, revoked) = mpsc::unbounded_channel();
     let hub = Hub {
         config: ArcSwap::from_pointee(config),
         configuration,
         fleet,
+        agenda,
         storage,
         keys,
         providers: Providers::default(),
@@ -95,6 +98,7 @@ pub async fn run(folder: &Path) -> anyhow::Result<()> {
     tokio::spawn(directory::watch::watch(Arc::clone(&hub)));
     let services = services::Keeper::start(Arc::clone(&hub));
     tokio::spawn(visits::close(Arc::clone(&hub)));
+    tokio::spawn(agenda::keeper::keep(Arc::clone(&hub)));
     tokio::spawn(mail::keep(Arc::clone(&hub)));
     tokio::spawn(doctor::keep(Arc::clone(&hub)));
     tokio::spawn(samples::keep(Arc::clone(&hub)));

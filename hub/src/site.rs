@@ -9,6 +9,7 @@ use berth_core::Server;
 use berth_store::User;
 use tokio::sync::{mpsc, watch};
 
+use crate::agenda::Agenda;
 use crate::auth::oidc::Providers;
 use crate::ca::Ca;
 use crate::config::Config;
@@ -30,6 +31,8 @@ pub struct Hub {
     pub configuration: Configuration,
     /// The fleet: snapshots to read, events to send.
     pub fleet: FleetHandle,
+    /// The calendar that people keep beside the files.
+    pub agenda: Agenda,
     /// People, sessions, tokens, decisions.
     pub storage: Storage,
     /// Secret keys outside the store.

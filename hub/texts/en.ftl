@@ -125,6 +125,7 @@ stops-without-activity = Without further activity it stops
 extend = Extend by { $step } ({ $left } of { $of } left)
 stop-soon-age = The server will stop: it has run as long as its profile allows.
 stop-soon-gpu = The server will stop: its GPU is held and not used.
+stop-soon-training = The server will stop: its training is over.
 stop-soon-idle = The server will stop: nothing is going on in it.
 
 ## New server

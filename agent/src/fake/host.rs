@@ -233,6 +233,7 @@ impl FakeHost {
                 trouble: String::new(),
                 used: self.engine.gpu_use(now, gpus.memory),
             }),
+            farm: None,
         };
         let report = self.keeper.report(now, capacity, facts, &measured);
         Report { gpus: self.devices(), spaces: self.spaces.clone(), ..report }

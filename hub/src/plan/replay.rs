@@ -147,6 +147,7 @@ fn running(host: &HostId, held: &FloorServer) -> Server {
             host: host.clone(),
             reservation,
             gpus: held.gpus.clone(),
+            farm_ports: held.farm_ports.clone(),
             expected: held.memory.peak,
             expected_known: !held.memory.young,
             placed_at: Timestamp(0),

@@ -5,6 +5,7 @@
 //! failed fsync nobody knows what the disk holds.
 
 mod accounts;
+mod agenda;
 mod audit;
 pub mod backup;
 mod directory;

@@ -107,6 +107,7 @@ impl Site {
             storage,
             keys: Keys::open(&state.join("ca")).unwrap(),
             configuration: Default::default(),
+            agenda: Default::default(),
             providers: Providers::default(),
             directory: Directory::default(),
             ca: Ca::open(&state.join("ca")).unwrap(),

@@ -312,5 +312,6 @@ fn run_spec(server: &Server) -> Option<RunSpec> {
         api_url: String::new(),
         prefix: server.prefix(),
         port: 8888,
+        farm_ports: Vec::new(),
     })
 }

@@ -94,6 +94,9 @@ pub struct HeldPlace {
     pub host: HostId,
     /// Its GPUs that are kept.
     pub gpus: Vec<GpuPart>,
+    /// Its ports for the compute farm that are kept.
+    #[serde(default)]
+    pub farm_ports: Vec<u16>,
     /// What it will probably use at most.
     pub expected: ByteCount,
     /// Whether that comes from servers before it.
@@ -139,6 +142,9 @@ pub struct Placement {
     /// Its GPUs.
     #[serde(default)]
     pub gpus: Vec<GpuPart>,
+    /// Its ports of the host that the compute farm reaches.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub farm_ports: Vec<u16>,
     /// What it was expected to use at most when it was placed.
     #[serde(default)]
     pub expected: ByteCount,

@@ -485,6 +485,7 @@ fn placement(host: &HostId, seen: &Observed, now: Timestamp, said: Revision) -> 
         host: host.clone(),
         reservation: Resources { memory, cpu_milli: 0 },
         gpus: origin.gpus.clone(),
+        farm_ports: Vec::new(),
         expected: ByteCount::ZERO,
         expected_known: false,
         placed_at: now,

@@ -116,7 +116,7 @@ fn spaces(fleet: &Fleet, server: &Server) -> Vec<SpaceLine> {
         let space = watched?.iter().find(|space| space.name == name)?;
         space.trouble.as_ref().map(|ending| say::reason(ending.reason))
     };
-    let given = fleet.settings.mounts.given(account).spaces.into_iter();
+    let given = fleet.settings.mounts.given(account, &server.ask.profile).spaces.into_iter();
     let line = |space: Space| SpaceLine {
         trouble: trouble(&space.name),
         target: space.target,

@@ -127,6 +127,7 @@ impl Site {
             storage,
             keys: Keys::open(&at("keys")).unwrap(),
             configuration: crate::reload::Configuration::open(folder.path()).unwrap().1,
+            agenda: Default::default(),
             providers: Default::default(),
             directory: Default::default(),
             ca: Ca::open(&at("ca")).unwrap(),
@@ -403,6 +404,7 @@ impl Site {
                 engine_version: "28.1".into(),
                 images: vec!["nb:py".into(), "nb:root".into()],
                 gpus: GpuFacts { used: uses(host), ..GpuFacts::default() },
+                farm: None,
             },
         };
         let report = Box::new(report);
