@@ -185,16 +185,15 @@ def floor():
 
 def streams(people, each):
     """Opens the live part of everybody's home, several times, and reads what comes."""
-    begin = memory()
+    everybody = [log_in(f"u{number:04}", "not a secret at all") for number in range(people)]
+    begin, last, opened = memory(), everybody[-1], 0
     selector = selectors.DefaultSelector()
-    last, opened = None, 0
-    for number in range(people):
-        last = log_in(f"u{number:04}", "not a secret at all")
+    host, port = address.split(":")
+    for cookies in everybody:
         for _ in range(each):
-            host, port = address.split(":")
             one = socket.create_connection((host, int(port)))
             one.sendall(f"GET /hub/live/home HTTP/1.1\r\nHost: {address}\r\nAccept: text/event-stream\r\n"
-                        f"Cookie: {cookie_header(last)}\r\n\r\n".encode())
+                        f"Cookie: {cookie_header(cookies)}\r\n\r\n".encode())
             one.setblocking(False)
             selector.register(one, selectors.EVENT_READ)
             opened += 1
@@ -205,10 +204,11 @@ def streams(people, each):
                 sys.exit("a stream has ended")
             heard += 1
     cost = (ticks() - before) * 100 / os.sysconf("SC_CLK_TCK") / 20
+    begun = memory()
     # Others ask while all of them go on; what comes waits in the sockets.
     middle, slow = p95("/hub/home", last)
     help_middle, help_slow = p95("/hub/help", last)
-    print(f"  {opened} open streams of {people} people: hub {begin} MB before, {memory()} MB with them, "
+    print(f"  {opened} open streams of {people} people: hub {begin} MB before, {begun} MB with them, "
           f"{cost:.0f} % of a processor, {heard / 20:.0f} news a second")
     print(f"  others meanwhile: /hub/home {middle:.0f} ms, p95 {slow:.0f} ms; /hub/help {help_middle:.0f} ms, "
           f"p95 {help_slow:.0f} ms")

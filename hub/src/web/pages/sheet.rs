@@ -1,7 +1,5 @@
 //! Tables for programs, and the days that pages are asked for.
 
-use std::borrow::Cow;
-
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use berth_common::Timestamp;
@@ -12,7 +10,7 @@ pub fn answer(name: &str, head: &[&str], rows: impl IntoIterator<Item = Vec<Stri
     // Writing into memory cannot fail.
     let _ = writer.write_record(head);
     for row in rows {
-        let _ = writer.write_record(row.iter().map(|cell| text(cell)));
+        let _ = writer.write_record(row.into_iter().map(text));
     }
     let body = writer.into_inner().unwrap_or_default();
     let headers = [
@@ -23,10 +21,10 @@ pub fn answer(name: &str, head: &[&str], rows: impl IntoIterator<Item = Vec<Stri
 }
 
 /// A cell that programs for tables take as text: what begins as a formula would be carried out.
-fn text(cell: &str) -> Cow<'_, str> {
+fn text(cell: String) -> String {
     match cell.starts_with(['=', '+', '-', '@', '\t', '\r']) {
-        true => format!("'{cell}").into(),
-        false => cell.into(),
+        true => format!("'{cell}"),
+        false => cell,
     }
 }
 
@@ -51,9 +49,9 @@ mod tests {
 
     #[test]
     fn a_formula_is_text() {
-        assert_eq!(text("=HYPERLINK(\"x\")"), "'=HYPERLINK(\"x\")");
-        assert_eq!(text("alice"), "alice");
-        assert_eq!(text("3.5"), "3.5");
+        assert_eq!(text("=HYPERLINK(\"x\")".into()), "'=HYPERLINK(\"x\")");
+        assert_eq!(text("alice".into()), "alice");
+        assert_eq!(text("3.5".into()), "3.5");
     }
 
     #[test]
