@@ -32,7 +32,7 @@ pub use restored::Restored;
 pub use rolling::Rolling;
 pub use server::{
     Ask, End, HeldPlace, Loan, Phase, Placement, Resize, ResizeState, Server, ServerState,
-    StopOrder,
+    StopOrder, UsedMemory,
 };
 
 use crate::settings::{HostSettings, Settings};

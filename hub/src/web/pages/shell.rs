@@ -52,6 +52,8 @@ pub enum Here {
     Hosts,
     /// Who waits, and what was decided.
     Queue,
+    /// Trainings.
+    Trainings,
     /// None of them.
     Nowhere,
 }
@@ -84,6 +86,7 @@ impl Shell {
             Here::Floor => "floor",
             Here::Hosts => "hosts",
             Here::Queue => "queue",
+            Here::Trainings => "trainings",
             Here::Nowhere => "",
         };
         here == name
