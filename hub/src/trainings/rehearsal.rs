@@ -166,6 +166,7 @@ fn seats(profile: &Profile, count: u32) -> Vec<(Need, FloorServer)> {
         memory: Member::newcomer(limit, limit),
         cpu_milli: need.cpu_milli,
         gpus: Vec::new(),
+        farm_ports: Vec::new(),
     };
     (0..count).map(|number| (need.clone(), seat(number))).collect()
 }
@@ -199,6 +200,7 @@ fn empty(id: &HostId, declared: &HostSettings, reported: Option<&FloorHost>) -> 
         gpus: reported.map_or_else(Arc::default, |host| Arc::clone(&host.gpus)),
         images: reported.map_or_else(Arc::default, |host| Arc::clone(&host.images)),
         sick: reported.map(|host| host.sick.clone()).unwrap_or_default(),
+        farm: reported.and_then(|host| host.farm),
         servers: Vec::new(),
     }
 }
