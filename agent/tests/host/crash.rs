@@ -20,16 +20,17 @@ use super::site::{Ca, Host, Hub, PATIENCE, run, server_id, spec, text};
 /// Several hosts at a time: the engine is the same.
 const TOGETHER: usize = 4;
 
-const JOINING: [&str; 6] = [
+const JOINING: [&str; 7] = [
     "identity.join.before",
     "identity.join.after",
     "identity.write.before",
     "identity.write.after",
+    "file.inside",
     "file.before_rename",
     "file.after_rename",
 ];
 const RENEWING: [&str; 2] = ["identity.renew.before", "identity.renew.after"];
-const STARTING: [&str; 19] = [
+const STARTING: [&str; 20] = [
     "agent.epoch.before",
     "agent.epoch.after",
     "mounts.home.made",
@@ -48,12 +49,13 @@ const STARTING: [&str; 19] = [
     "tunnel.table.send",
     "link.heartbeat.send",
     "link.desired.received",
+    "link.desired.taken",
     "file.before_rename",
 ];
 const STOPPING: [&str; 4] =
     ["engine.stop.before", "engine.stop.after", "engine.remove.before", "engine.remove.after"];
 const RESIZING: [&str; 2] = ["engine.resize.before", "engine.resize.after"];
-const TUNNEL: [&str; 2] = ["tunnel.answer.send", "tunnel.handover.ready"];
+const TUNNEL: [&str; 3] = ["tunnel.answer.send", "tunnel.answer.sent", "tunnel.handover.ready"];
 const UPGRADING: [&str; 2] = ["tunnel.handover.before", "tunnel.handover.after"];
 
 #[tokio::test]

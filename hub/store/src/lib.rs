@@ -143,6 +143,7 @@ impl Database {
     ) -> Result<T, StoreError> {
         self.connection.execute_batch("BEGIN IMMEDIATE")?;
         let result = changes(self);
+        berth_process::crash_point!("store.together.inside");
         let end = if result.is_ok() { "COMMIT" } else { "ROLLBACK" };
         self.connection.execute_batch(end)?;
         result
