@@ -85,9 +85,11 @@ async fn every_crash_point_has_a_scenario() {
         &HUB_MAIL,
         &HUB_RESTORE,
     ];
-    assert_eq!(listed("berth-hub", "crash-points").await, owned(hub.concat()));
+    assert_eq!(listed("berth-hub", &["crash-points"]).await, owned(hub.concat()));
     let proxy = [&names(&PROXY_LIFE)[..], &PROXY_UPGRADE];
-    assert_eq!(listed("berth-proxy", "--crash-points").await, owned(proxy.concat()));
+    // Without a file's name it would be configurable-http-proxy.
+    let list = ["--config", "none", "--crash-points"];
+    assert_eq!(listed("berth-proxy", &list).await, owned(proxy.concat()));
 }
 
 /// Each point with each of its passages.
@@ -203,7 +205,7 @@ async fn life(site: &Site) {
         let server = all["servers"].as_array()?.iter().find(|it| it["user"] == json!(name))?.clone();
         let id = server["id"].as_str()?;
         let any = site.containers().iter().any(|it| it.server == id);
-        (!any && server["state"] == "stopped" && !reaches(site, &name).await).then_some(server)
+        (!any && server["state"] == "ended" && !reaches(site, &name).await).then_some(server)
     })
     .await;
     assert_eq!(server["generation"], 1, "one wish, one start: {server}");
@@ -431,5 +433,36 @@ async fn the_store_of_before_is_restored_and_the_restore_dies() {
             stop(&site, name).await;
         }
         watch.assert_nothing(point);
+    }
+}
+
+/// A proxy that dies while it is replaced, or whose successor does, is started again with all
+/// routes; whoever dies of the two, people are served by one of them.
+#[tokio::test]
+async fn the_proxy_dies_while_it_is_replaced() {
+    let mut site = Site::new(1).await;
+    let (name, uid) = somebody();
+    site.insist(Method::POST, "/hub/api/berth/users", Some(user(&name, uid))).await;
+    site.insist(Method::POST, &format!("/hub/api/users/{name}/server"), Some(json!({}))).await;
+    until("the server is there", async || reaches(&site, &name).await.then_some(())).await;
+    for point in PROXY_UPGRADE {
+        site.proxy.as_mut().unwrap().kill().await.unwrap();
+        site.start_proxy(Some(point));
+        until("the server is reached", async || reaches(&site, &name).await.then_some(())).await;
+        let mut proxy = site.proxy.take().unwrap();
+        let pid = rustix::process::Pid::from_raw(i32::try_from(proxy.id().unwrap()).unwrap());
+        rustix::process::kill_process(pid.unwrap(), rustix::process::Signal::USR2).unwrap();
+        if point == "proxy.handover.ready" {
+            // The successor dies of it, and the proxy says so and goes on.
+            until("the successor has died", async || site.log_says("proxy.log", "it has ended")).await;
+            assert!(proxy.try_wait().unwrap().is_none(), "{point}");
+            site.proxy = Some(proxy);
+        } else {
+            killed(&mut proxy, point).await;
+            site.start_proxy(None);
+        }
+        until("the server is reached", async || reaches(&site, &name).await.then_some(())).await;
+        let (_, answer) = site.insist(Method::GET, "/hub/api/berth/hosts", None).await;
+        assert!(answer["hosts"].is_array(), "{point}: {answer}");
     }
 }

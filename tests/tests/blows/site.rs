@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::process::ExitStatusExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
@@ -422,6 +422,12 @@ impl Site {
         assert!(wrong.is_empty(), "{when}: {wrong:?}");
     }
 
+    /// Whether a process has said something.
+    pub fn log_says(&self, log: &str, words: &str) -> Option<()> {
+        let text = fs::read_to_string(self.path(log)).unwrap_or_default();
+        text.contains(words).then_some(())
+    }
+
     /// The containers of all hosts, read one host after the other.
     pub fn containers(&self) -> Vec<Container> {
         containers(&self.folders())
@@ -498,7 +504,7 @@ fn look(
         let start = (one.server.clone(), one.generation);
         let place = (one.host, one.id.clone());
         let known = starts.entry(start).or_insert_with(|| place.clone());
-        let mut say = |text: String| wrong.lock().unwrap().push(text);
+        let say = |text: String| wrong.lock().unwrap().push(text);
         if *known != place {
             say(format!("one start, two containers: {one:?}, and before {known:?}"));
         }
@@ -530,17 +536,10 @@ impl Drop for Watch {
 }
 
 /// The crash points of a program.
-pub async fn listed(name: &str, argument: &str) -> BTreeSet<String> {
-    let output = Command::new(program(name)).arg(argument).output().await.unwrap();
-    assert!(output.status.success(), "{name} {argument}");
+pub async fn listed(name: &str, arguments: &[&str]) -> BTreeSet<String> {
+    let output = Command::new(program(name)).args(arguments).output().await.unwrap();
+    assert!(output.status.success(), "{name} {arguments:?}");
     String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
-}
-
-/// The end of a log, for whoever looks at a failure.
-pub fn tail(folder: &Path, log: &str) -> String {
-    let text = fs::read_to_string(folder.join(log)).unwrap_or_default();
-    let lines: Vec<_> = text.lines().collect();
-    lines[lines.len().saturating_sub(40)..].join("\n")
 }
 
 /// A user of the test's own.
