@@ -86,7 +86,15 @@ impl Engine {
         let text = file::read_if_there(&file)?.unwrap_or_else(|| "[]".into());
         let kept: Vec<Kept> = serde_json::from_str(&text)
             .map_err(|error| FileError::new("read", &file, error.into()))?;
-        let mut engine = Self { nature, boot, gpus, file, address: NOWHERE, made: 0, containers: BTreeMap::new() };
+        let mut engine = Self {
+            nature,
+            boot,
+            gpus,
+            file,
+            address: NOWHERE,
+            made: 0,
+            containers: BTreeMap::new(),
+        };
         for mut kept in kept {
             if kept.runs() && kept.boot.as_ref().is_some_and(|boot| *boot != engine.boot) {
                 kept.ended = Some((137, false));

@@ -64,7 +64,8 @@ impl Held {
                 after.acts += 1;
             }
             1 => {
-                let row = |version| Row::Settings(Arc::new(Settings { version, ..Settings::default() }));
+                let row =
+                    |version| Row::Settings(Arc::new(Settings { version, ..Settings::default() }));
                 database.commit(&[row(self.settings + 1), row(self.settings + 2)])?;
                 after.settings += 2;
             }

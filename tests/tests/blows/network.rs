@@ -51,7 +51,8 @@ impl Network {
         for host in 0..hosts {
             // 198.18.0.0/15 is for tests of networks (RFC 2544).
             let address = |last: u8| Ipv4Addr::new(198, 18 + (high & 1), low, host * 4 + last);
-            let (namespace, cable) = (format!("berth-{process}-{host}"), format!("bt{process}-{host}"));
+            let (namespace, cable) =
+                (format!("berth-{process}-{host}"), format!("bt{process}-{host}"));
             run("ip", &["netns", "add", &namespace]);
             network.namespaces.push(namespace.clone());
             let peer = ["peer", "name", "eth0", "netns", &namespace];

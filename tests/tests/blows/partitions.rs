@@ -168,7 +168,9 @@ async fn unsettled(site: &Site) -> Option<String> {
     let (_, servers) = site.ask(Method::GET, "/hub/api/berth/servers", None).await?;
     let servers = servers["servers"].as_array().unwrap();
     let containers = site.containers();
-    if let Some(other) = servers.iter().find(|it| !["running", "ended"].contains(&text(it, "state"))) {
+    if let Some(other) =
+        servers.iter().find(|it| !["running", "ended"].contains(&text(it, "state")))
+    {
         return Some(format!("{other}"));
     }
     for container in &containers {

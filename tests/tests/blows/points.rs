@@ -102,7 +102,11 @@ fn passages(life: &[(&'static str, &'static [u32])]) -> Vec<String> {
 }
 
 /// Tries all points of a scenario, shared out over some sites.
-async fn each(points: Vec<String>, more: &str, mut try_one: impl AsyncFnMut(&mut Site, &str) + Clone) {
+async fn each(
+    points: Vec<String>,
+    more: &str,
+    mut try_one: impl AsyncFnMut(&mut Site, &str) + Clone,
+) {
     let share = points.len().div_ceil(SITES);
     stream::iter(points.chunks(share))
         .map(|points| {
@@ -202,7 +206,8 @@ async fn life(site: &Site) {
     assert!(stopped.0.is_success(), "{name}: {stopped:?}");
     let server = until(&format!("the server of {name} has ended"), async || {
         let (_, all) = site.ask(Method::GET, "/hub/api/berth/servers", None).await?;
-        let server = all["servers"].as_array()?.iter().find(|it| it["user"] == json!(name))?.clone();
+        let server =
+            all["servers"].as_array()?.iter().find(|it| it["user"] == json!(name))?.clone();
         let id = server["id"].as_str()?;
         let any = site.containers().iter().any(|it| it.server == id);
         (!any && server["state"] == "ended" && !reaches(site, &name).await).then_some(server)
@@ -454,7 +459,8 @@ async fn the_proxy_dies_while_it_is_replaced() {
         rustix::process::kill_process(pid.unwrap(), rustix::process::Signal::USR2).unwrap();
         if point == "proxy.handover.ready" {
             // The successor dies of it, and the proxy says so and goes on.
-            until("the successor has died", async || site.log_says("proxy.log", "it has ended")).await;
+            until("the successor has died", async || site.log_says("proxy.log", "it has ended"))
+                .await;
             assert!(proxy.try_wait().unwrap().is_none(), "{point}");
             site.proxy = Some(proxy);
         } else {

@@ -11,6 +11,7 @@ use futures::{SinkExt, StreamExt, stream};
 use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
 use super::site::{Site, until, user};
 
@@ -151,7 +152,11 @@ async fn people_with_servers(site: &Site) -> Vec<String> {
 
 /// A websocket that says something and hears it, again and again.
 async fn talk(address: String, traffic: Arc<Traffic>) {
-    let opened = tokio_tungstenite::connect_async(&address).await;
+    // As a page of the site would: from elsewhere the proxy lets nobody open one.
+    let mut request = address.as_str().into_client_request().unwrap();
+    let origin = format!("http://{}", request.uri().authority().unwrap());
+    request.headers_mut().insert("origin", origin.parse().unwrap());
+    let opened = tokio_tungstenite::connect_async(request).await;
     let (mut socket, _) = opened.unwrap_or_else(|error| panic!("{address}: {error}"));
     for number in 0_u64.. {
         let text = number.to_string();

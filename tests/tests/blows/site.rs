@@ -114,22 +114,26 @@ pub async fn answerer(at: SocketAddr) -> SocketAddr {
 }
 
 async fn answer(mut stream: tokio::net::TcpStream) {
-    use futures::{SinkExt, StreamExt};
     let mut head = [0; 4096];
-    let Ok(seen) = stream.peek(&mut head).await else { return };
-    let text = String::from_utf8_lossy(&head[..seen]).to_lowercase();
-    if text.contains("upgrade: websocket") {
-        let Ok(mut socket) = tokio_tungstenite::accept_async(stream).await else { return };
-        while let Some(Ok(message)) = socket.next().await {
-            if message.is_text() && socket.send(message).await.is_err() {
-                return;
-            }
+    // The proxy may send an upgrade on a connection that has served requests.
+    loop {
+        let Ok(seen @ 1..) = stream.peek(&mut head).await else { return };
+        let text = String::from_utf8_lossy(&head[..seen]).to_lowercase();
+        if text.contains("upgrade: websocket") {
+            return echo(stream).await;
         }
-        return;
-    }
-    while stream.read(&mut head).await.is_ok_and(|read| read > 0) {
         let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
-        if stream.write_all(answer).await.is_err() {
+        if stream.read(&mut head).await.is_err() || stream.write_all(answer).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn echo(stream: tokio::net::TcpStream) {
+    use futures::{SinkExt, StreamExt};
+    let Ok(mut socket) = tokio_tungstenite::accept_async(stream).await else { return };
+    while let Some(Ok(message)) = socket.next().await {
+        if message.is_text() && socket.send(message).await.is_err() {
             return;
         }
     }
@@ -278,8 +282,7 @@ impl Site {
     }
 
     fn logged(&self, program: PathBuf, arguments: &[&str], log: &str) -> Command {
-        let log =
-            fs::File::options().create(true).append(true).open(self.path(log)).unwrap();
+        let log = fs::File::options().create(true).append(true).open(self.path(log)).unwrap();
         let mut command = Command::new(program);
         command
             .args(arguments)
@@ -334,7 +337,9 @@ impl Site {
     /// `berth`, over the administrators' socket; its answer once it has one.
     pub async fn berth(&self, arguments: &[&str]) -> Result<String, String> {
         let mut command = Command::new(program("berth"));
-        command.args(arguments).env("BERTH_URL", format!("unix:{}/admin.sock", self.folder.path().display()));
+        command
+            .args(arguments)
+            .env("BERTH_URL", format!("unix:{}/admin.sock", self.folder.path().display()));
         let output = command.stdin(Stdio::null()).kill_on_drop(true).output().await.unwrap();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
         if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
@@ -405,7 +410,12 @@ impl Site {
     }
 
     /// The same call until the hub answers.
-    pub async fn insist(&self, method: Method, path: &str, body: Option<Value>) -> (StatusCode, Value) {
+    pub async fn insist(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> (StatusCode, Value) {
         let what = format!("{method} {path}");
         until(&what, async || self.ask(method.clone(), path, body.clone()).await).await
     }
@@ -415,10 +425,8 @@ impl Site {
         let (status, found) = self.insist(Method::GET, "/hub/api/berth/doctor", None).await;
         assert_eq!(status, StatusCode::OK, "{when}: {found}");
         let findings = found["doctor"].as_array().unwrap_or_else(|| panic!("{when}: {found}"));
-        let wrong: Vec<_> = findings
-            .iter()
-            .filter(|it| it["check"] == "fleet" && it["verdict"] != "ok")
-            .collect();
+        let wrong: Vec<_> =
+            findings.iter().filter(|it| it["check"] == "fleet" && it["verdict"] != "ok").collect();
         assert!(wrong.is_empty(), "{when}: {wrong:?}");
     }
 
