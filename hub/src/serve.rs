@@ -12,6 +12,7 @@ use berth_process::{file, signal};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{mpsc, watch};
 
+use crate::agenda::{self, Agenda};
 use crate::auth::LocalAdmin;
 use crate::auth::oidc::Providers;
 use crate::ca::Ca;
@@ -22,7 +23,9 @@ use crate::metrics::Metrics;
 use crate::reload::Configuration;
 use crate::site::Hub;
 use crate::storage::Storage;
-use crate::{doctor, driver, housekeeping, link, mail, reload, routes, services, visits, web};
+use crate::{
+    doctor, driver, housekeeping, link, mail, reload, routes, samples, services, visits, web,
+};
 
 /// What a hub is made of, before anything listens.
 pub struct Parts {
@@ -44,13 +47,15 @@ pub async fn open(config: Config, configuration: Configuration) -> anyhow::Resul
     let ca = Ca::open(&state.join("ca"))?;
     ca.refresh_proxy(&state.join("proxy"))?;
     let metrics = Arc::new(Metrics::new()?);
-    let settings = Arc::new(config.settings.clone());
+    let agenda = Agenda::open(&storage)?;
+    let settings = Arc::new(agenda.applied(&config.settings));
     let fleet = driver::start(storage.clone(), settings, Arc::clone(&metrics)).await?;
     let (revoked_in, revoked) = mpsc::unbounded_channel();
     let hub = Hub {
         config: ArcSwap::from_pointee(config),
         configuration,
         fleet,
+        agenda,
         storage,
         keys,
         providers: Providers::default(),
@@ -59,6 +64,7 @@ pub async fn open(config: Config, configuration: Configuration) -> anyhow::Resul
         revoked: revoked_in,
         metrics,
         services: services::Shared::default(),
+        samples: Default::default(),
         routed: watch::Sender::new(BTreeMap::new()),
     };
     Ok(Parts { hub: Arc::new(hub), revoked })
@@ -92,8 +98,10 @@ pub async fn run(folder: &Path) -> anyhow::Result<()> {
     tokio::spawn(directory::watch::watch(Arc::clone(&hub)));
     let services = services::Keeper::start(Arc::clone(&hub));
     tokio::spawn(visits::close(Arc::clone(&hub)));
+    tokio::spawn(agenda::keeper::keep(Arc::clone(&hub)));
     tokio::spawn(mail::keep(Arc::clone(&hub)));
     tokio::spawn(doctor::keep(Arc::clone(&hub)));
+    tokio::spawn(samples::keep(Arc::clone(&hub)));
     tokio::spawn(reload::follow(Arc::clone(&hub), folder.to_owned()));
     tracing::info!(url = addresses.public_url, listen = %addresses.listen, "hub is ready");
     tokio::select! {

@@ -1,7 +1,7 @@
 //! One fake host: the real keeper on a fake engine, behind the real link. It is one task, so that
 //! hundreds of them live in one process.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -242,11 +242,13 @@ impl FakeHost {
             agent_version: format!("{} (fake host)", env!("CARGO_PKG_VERSION")),
             engine_version: ENGINE.into(),
             images: self.has.images.clone(),
+            builds: BTreeMap::new(),
             gpus: self.has.gpus.as_ref().map_or_else(GpuFacts::default, |gpus| GpuFacts {
                 driver: ENGINE.into(),
                 trouble: String::new(),
                 used: self.engine.gpu_use(now, gpus.memory),
             }),
+            farm: None,
         };
         let report = self.keeper.report(now, capacity, facts, &measured);
         Report { gpus: self.devices(), spaces: self.spaces.clone(), ..report }

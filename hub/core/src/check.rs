@@ -33,6 +33,7 @@ pub fn violations(fleet: &Fleet) -> Vec<Violation> {
     names(fleet, &mut say);
     reservations(fleet, &mut say);
     gpus(fleet, &mut say);
+    farm_ports(fleet, &mut say);
     generations(fleet, &mut say);
     current_routes(fleet, &mut say);
     strays(fleet, &mut say);
@@ -113,6 +114,21 @@ fn gpus(fleet: &Fleet, say: &mut Say<'_>) {
     }
     for (gpu, milli) in held.into_iter().filter(|(_, milli)| *milli > 1000) {
         say("S4-gpu", format!("{gpu} is given {milli} thousandths of"));
+    }
+}
+
+/// S4: nobody holds a farm port of a host that another holds there.
+fn farm_ports(fleet: &Fleet, say: &mut Say<'_>) {
+    let mut held = BTreeSet::new();
+    for server in fleet.servers.values() {
+        let (host, ports) = match &server.phase {
+            Phase::Placed(placement) => (&placement.host, &placement.farm_ports),
+            Phase::Waiting { place: Some(place), .. } => (&place.host, &place.farm_ports),
+            _ => continue,
+        };
+        for port in ports.iter().filter(|port| !held.insert((host, **port))) {
+            say("S4-farm-port", format!("port {port} of {host} is given twice"));
+        }
     }
 }
 

@@ -151,7 +151,7 @@ pub async fn server_page(
     let render = move |hub: &Hub| {
         let fleet = hub.fleet.fleet();
         let Some(server) = fleet.servers.get(&id) else { return Part::Gone };
-        Part::of(&ServerPart::of(&fleet, server, &visitor.xsrf, now()), String::new())
+        Part::of(&ServerPart::of(&hub.samples, &fleet, server, &visitor.xsrf, now()), String::new())
     };
     Ok(stream(&hub, &streams, &owner, render))
 }
@@ -220,7 +220,7 @@ pub fn stream_news(
     let Some(seat) = streams.sit(owner) else { return too_many() };
     let (send, events) = mpsc::channel(1);
     let hub = Arc::clone(hub);
-    tokio::spawn(async move {
+    tokio::spawn(Reader::now().served(async move {
         let _seat = seat;
         let end = Instant::now() + LIFE;
         while Instant::now() < end {
@@ -242,7 +242,41 @@ pub fn stream_news(
                 () = tokio::time::sleep(EVERY) => {}
             }
         }
-    });
+    }));
+    events_of(events)
+}
+
+/// Sends a part that is made by asking others, whenever it differs: at once, and then so often.
+pub fn stream_asked<Made>(
+    hub: &Arc<Hub>,
+    streams: &Arc<Streams>,
+    owner: &Username,
+    every: Duration,
+    make: impl Fn(Arc<Hub>) -> Made + Send + Sync + 'static,
+) -> Response
+where
+    Made: Future<Output = Option<String>> + Send + 'static,
+{
+    let Some(seat) = streams.sit(owner) else { return too_many() };
+    let (send, events) = mpsc::channel(1);
+    let hub = Arc::clone(hub);
+    tokio::spawn(Reader::now().served(async move {
+        let _seat = seat;
+        let end = Instant::now() + LIFE;
+        let mut last = String::new();
+        while Instant::now() < end {
+            if let Some(html) = make(Arc::clone(&hub)).await.filter(|html| *html != last) {
+                if send.send(Ok(Event::default().event("part").data(&html))).await.is_err() {
+                    return;
+                }
+                last = html;
+            }
+            tokio::select! {
+                () = send.closed() => return,
+                () = tokio::time::sleep(every) => {}
+            }
+        }
+    }));
     events_of(events)
 }
 

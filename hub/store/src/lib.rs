@@ -5,6 +5,7 @@
 //! failed fsync nobody knows what the disk holds.
 
 mod accounts;
+mod agenda;
 mod audit;
 pub mod backup;
 mod directory;
@@ -24,7 +25,7 @@ use std::path::{Path, PathBuf};
 use berth_common::Epoch;
 use rusqlite::{Connection, OptionalExtension};
 
-pub use accounts::{Session, User};
+pub use accounts::{Session, User, UserKey, UserOrder};
 pub use audit::{Act, Acts, Recorded};
 pub use directory::{Entry, Lapse};
 pub use identities::{Identity, ProviderSession};

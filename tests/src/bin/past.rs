@@ -304,6 +304,7 @@ fn run_spec(server: &Server) -> Option<RunSpec> {
         account: server.account.clone()?,
         pool: String::new(),
         image: server.ask.image.clone(),
+        build: String::new(),
         command: Vec::new(),
         spaces: Vec::new(),
         shown: BTreeMap::new(),
@@ -311,5 +312,6 @@ fn run_spec(server: &Server) -> Option<RunSpec> {
         api_url: String::new(),
         prefix: server.prefix(),
         port: 8888,
+        farm_ports: Vec::new(),
     })
 }

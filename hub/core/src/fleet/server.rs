@@ -94,6 +94,9 @@ pub struct HeldPlace {
     pub host: HostId,
     /// Its GPUs that are kept.
     pub gpus: Vec<GpuPart>,
+    /// Its ports for the compute farm that are kept.
+    #[serde(default)]
+    pub farm_ports: Vec<u16>,
     /// What it will probably use at most.
     pub expected: ByteCount,
     /// Whether that comes from servers before it.
@@ -139,6 +142,9 @@ pub struct Placement {
     /// Its GPUs.
     #[serde(default)]
     pub gpus: Vec<GpuPart>,
+    /// Its ports of the host that the compute farm reaches.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub farm_ports: Vec<u16>,
     /// What it was expected to use at most when it was placed.
     #[serde(default)]
     pub expected: ByteCount,
@@ -150,6 +156,9 @@ pub struct Placement {
     /// The desired set that first said its present order, run or keep; told anew in each reign.
     #[serde(skip)]
     pub said: Revision,
+    /// What it runs. Boxed: it is looked at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<Box<ImagePin>>,
     /// When it first answered.
     pub ready_at: Option<Timestamp>,
     /// The start's milestones, by the agent's clock.
@@ -173,6 +182,15 @@ pub struct Placement {
     pub loan: Option<Box<Loan>>,
     /// Set once it must end; never taken back.
     pub stop: Option<StopOrder>,
+}
+
+/// An image as it was when a server got its place: what its name then stands for is no matter.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImagePin {
+    /// The name, with tag or digest.
+    pub name: String,
+    /// The build, as hosts report it; empty: no host had it.
+    pub build: String,
 }
 
 impl Placement {

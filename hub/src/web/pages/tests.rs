@@ -1,6 +1,7 @@
 //! Every page of a small site, asked as a browser asks: the facts that it must show, hostile names
 //! as text, nothing inline, every form a POST with its token.
 
+mod administration;
 mod browser;
 mod bulk;
 mod drain;
@@ -45,6 +46,14 @@ async fn all_pages(site: &Site, user: &str) -> Vec<(String, String)> {
         "/hub/admin/hosts/wn1",
         "/hub/admin/hosts/wn4",
         "/hub/admin/hosts/wn1/drain?by=7200&hold=yes&reason=why",
+        "/hub/admin/audit",
+        "/hub/admin/health",
+        "/hub/admin/usage",
+        "/hub/admin/usage?by=user",
+        "/hub/admin/people?q=a",
+        "/hub/admin/people/alice",
+        "/hub/admin/people/alice/home",
+        "/hub/admin/config",
         "/hub/error/503",
         "/hub/nowhere",
         "/hub/user/alice/none/",
