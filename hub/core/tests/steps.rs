@@ -874,6 +874,7 @@ fn a_server_that_lives_on_two_hosts_is_found() {
     assert_eq!(found.len(), 1);
     assert_eq!(found[0].invariant, "S1-one-container");
     assert!(found[0].found.ends_with("lives on h1 and h2"), "{}", found[0].found);
+}
 
 /// What a server was given to run: the image's name and its build.
 fn given(bench: &Bench, user: &str) -> (String, String) {

@@ -156,8 +156,11 @@ async fn talk(address: String, traffic: Arc<Traffic>) {
     let mut request = address.as_str().into_client_request().unwrap();
     let origin = format!("http://{}", request.uri().authority().unwrap());
     request.headers_mut().insert("origin", origin.parse().unwrap());
-    let opened = tokio_tungstenite::connect_async(request).await;
-    let (mut socket, _) = opened.unwrap_or_else(|error| panic!("{address}: {error}"));
+    // A busy machine may refuse some of five hundred that are opened at once.
+    let (mut socket, _) = until(&format!("{address} is open"), async || {
+        tokio_tungstenite::connect_async(request.clone()).await.ok()
+    })
+    .await;
     for number in 0_u64.. {
         let text = number.to_string();
         let there_and_back = async {
