@@ -30,7 +30,7 @@ const JOINING: [&str; 7] = [
     "file.after_rename",
 ];
 const RENEWING: [&str; 2] = ["identity.renew.before", "identity.renew.after"];
-const STARTING: [&str; 20] = [
+const STARTING: [&str; 21] = [
     "agent.epoch.before",
     "agent.epoch.after",
     "mounts.home.made",
@@ -47,6 +47,7 @@ const STARTING: [&str; 20] = [
     "tunnel.table.before_rename",
     "tunnel.table.after_rename",
     "tunnel.table.send",
+    "tunnel.table.sent",
     "link.heartbeat.send",
     "link.desired.received",
     "link.desired.taken",
@@ -159,6 +160,11 @@ async fn while_a_server_starts() {
         let server = server_id();
         let home = host.folder.path().join("home/alice");
         hub.say(&server, 1, run(spec(IMAGE, home.to_str().unwrap())));
+        fs::create_dir_all(host.run()).unwrap();
+        let _tunnel = match point {
+            "tunnel.table.sent" => Some(super::tunnel::Tunnel::start(&host).await),
+            _ => None,
+        };
         dies(armed(host.command(&["run"]), point), point).await;
         let _agent = host.agent();
         hub.sees(&server, point, |state| *state == ObservedState::Ready).await;

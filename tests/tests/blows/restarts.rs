@@ -20,6 +20,8 @@ const PEOPLE: usize = 20;
 const SERVERS_EACH: usize = 10;
 const WEBSOCKETS: usize = 500;
 const REQUESTS_A_SECOND: u32 = 50;
+/// So long the proxy surely waits for a hub that is away.
+const PROXY_WAITS: Duration = Duration::from_secs(4);
 /// Each websocket sends something so often.
 const TALK: Duration = Duration::from_secs(1);
 
@@ -78,13 +80,16 @@ async fn restarts_of_the_hub_cost_nobody_anything() {
             rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
             hub.wait().await.unwrap();
         }
-        deaths.push((begun, Instant::now()));
+        let died = Instant::now();
         site.start_hub(None);
         until("the hub answers", async || {
             site.ask(Method::GET, "/hub/api/berth/hosts", None).await
         })
         .await;
         away.push(begun.elapsed());
+        // Requests wait for it in the proxy; a machine that lets them wait too long explains more.
+        let in_time = begun.elapsed() < PROXY_WAITS;
+        deaths.push((begun, if in_time { died } else { Instant::now() }));
         site.all_ready().await;
     }
 
