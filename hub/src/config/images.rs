@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use berth_common::Username;
-use berth_core::settings::{Image, People, Rollout, Stage};
+use berth_core::settings::{Image, Rollout, Stage};
 use serde::Deserialize;
 use toml::Spanned;
 

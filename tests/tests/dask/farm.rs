@@ -49,7 +49,8 @@ pub async fn person<'a>(site: &'a Site, name: &str, uid: u32) -> Person<'a> {
     let person = site.user(name, uid).await;
     let home = person.home.display();
     on_farm(&format!("id {name} 2>/dev/null || useradd -M -u {uid} -d {home} {name}"));
-    on_farm(&format!("scancel -u {name}"));
+    // An earlier test may have failed in the middle.
+    on_farm(&format!("scancel -u {name}; scancel -u root"));
     person
 }
 

@@ -12,8 +12,8 @@ async fn a_farm_that_is_full_or_down_says_so_and_nothing_is_left_behind() {
     let mut kernel = Kernel::start(&ann, "python3").await;
 
     // Full: somebody else has all three nodes.
-    let fill = "sbatch -Q --parsable --array=1-3 -c4 -o /dev/null --wrap 'sleep 600'";
-    let other = on_farm(&format!("cd /tmp; {fill}"));
+    let fill = "sbatch --array=1-3 -c4 -o /dev/null --wrap 'sleep 600'";
+    on_farm(&format!("cd /tmp; {fill}"));
     until("the farm is full", async || (farm::jobs("root", "running") == 3).then_some(())).await;
     let said = kernel
         .run(
@@ -31,7 +31,7 @@ with SLURMCluster() as cluster, Client(cluster) as client:
     assert!(said.contains("waited: Only 0/1 workers arrived"), "{said}");
     assert!(said.contains("PENDING Resources"), "{said}");
     no_jobs("dask-ann").await;
-    on_farm(&format!("scancel {other}"));
+    on_farm("scancel -u root");
     no_jobs("root").await;
 
     // Down.

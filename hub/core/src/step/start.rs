@@ -310,6 +310,7 @@ pub fn put(
         life: Box::default(),
         asked_to_leave: None,
         held_since: None,
+        used: Default::default(),
         resize: None,
         loan: None,
         stop: None,

@@ -404,7 +404,7 @@ impl Site {
                 engine_version: "28.1".into(),
                 images: vec!["nb:py".into(), "nb:root".into()],
                 gpus: GpuFacts { used: uses(host), ..GpuFacts::default() },
-                farm: None,
+                ..HostFacts::default()
             },
         };
         let report = Box::new(report);
