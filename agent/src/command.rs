@@ -117,7 +117,10 @@ pub fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
 /// When the host is not ready for an agent.
 pub fn run(file: &Path) -> Result<(), CommandError> {
     let config = Arc::new(config::read(file)?);
-    let wall = || Wall::new(config.agent.name.as_str(), config.firewall.clone());
+    let wall = || {
+        let (firewall, farm) = (config.firewall.clone(), config.farm.clone());
+        Wall::new(config.agent.name.as_str(), firewall, farm)
+    };
     let docker = Docker::new(config.agent.name.clone(), &config.agent.docker)
         .giving(config.gpus.give)
         .logging_in_with(config.agent.registries.clone())

@@ -11,6 +11,7 @@ pub mod command;
 pub mod config;
 pub mod driver;
 pub mod fake;
+pub mod farm;
 pub mod firewall;
 pub mod gpu;
 pub mod health;

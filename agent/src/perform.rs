@@ -14,6 +14,7 @@ use berth_process::crash_point;
 use crate::account::{self, Resolved};
 use crate::config::{Config, CreateHome};
 use crate::driver::Input;
+use crate::farm;
 use crate::gpu::{self, Gpus};
 use crate::helper::Helper;
 use crate::images;
@@ -149,6 +150,8 @@ async fn create<R: Runtime>(
     };
     policy::check(limits.as_ref(), spec, &resolved.account, &resolved.denied)
         .map_err(|refusal| refused(Reason::FailedPolicy, refusal.to_string()))?;
+    let published = farm::published(work.config.farm.as_ref(), &spec.farm_ports)
+        .map_err(|refusal| refused(Reason::FailedPolicy, refusal.to_string()))?;
     work.gpus.check(&spec.origin.gpus).await.map_err(NotMade::Refused)?;
     let image = image_here(work, operation, spec).await?;
     reached(work, operation, StartStep::Image).await;
@@ -166,6 +169,15 @@ async fn create<R: Runtime>(
     binds.extend(spaces);
     binds.extend(names);
     binds.extend(links);
+    let mut env = environment(spec, work.config.agent.api_url.as_deref(), &gateway);
+    if let Some(farm) = work.config.farm.as_ref().filter(|_| published.is_some()) {
+        farm::tell(&mut env, farm, &spec.farm_ports);
+        let folder = names_folder(&work.config, &operation.server);
+        binds.push(farm::dask_file(&folder, farm, &spec.farm_ports).map_err(|error| {
+            let detail = format!("cannot write below {}: {error}", folder.display());
+            refused(Reason::FailedContainer, detail)
+        })?);
+    }
     let plan = Plan {
         server: operation.server.clone(),
         generation: operation.generation,
@@ -176,7 +188,7 @@ async fn create<R: Runtime>(
         image: image.name,
         image_id: image.id,
         command: spec.command.clone(),
-        env: environment(spec, work.config.agent.api_url.as_deref(), &gateway),
+        env,
         uid: resolved.account.uid,
         gid: resolved.account.gid,
         groups: resolved.account.groups.iter().map(|group| group.gid).collect(),
@@ -186,6 +198,7 @@ async fn create<R: Runtime>(
         network: network.id,
         prefix: spec.prefix.clone(),
         port: spec.port,
+        published,
     };
     let outcome = work.runtime.create(&plan).await;
     if let Outcome::Created { container } = &outcome {

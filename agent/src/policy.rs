@@ -7,7 +7,7 @@ use std::path::{Component, Path};
 
 use berth_common::link::{Account, RunSpec, Space};
 
-use crate::config::Limits;
+use crate::config::{Farm, Limits};
 use crate::images;
 
 /// Docker refuses less.
@@ -48,6 +48,29 @@ pub fn check(
     space(limits, Path::new(&account.home))?;
     spaces(limits, spec, account)?;
     words(spec)
+}
+
+/// Whether the ports that a server is to publish are this host's to give: its own rules name the
+/// range, and one server has each once.
+///
+/// # Errors
+/// The rule that is broken.
+pub fn farm_ports(farm: Option<&Farm>, ports: &[u16]) -> Result<(), Refusal> {
+    if ports.is_empty() {
+        return Ok(());
+    }
+    let farm = farm.ok_or_else(|| {
+        refusal("agent.toml of this host has no section [farm], so no port is published here")
+    })?;
+    let mut seen = BTreeSet::new();
+    let bad = |port: &&u16| !farm.port_range.contains(*port) || !seen.insert(**port);
+    match ports.iter().find(bad) {
+        None => Ok(()),
+        Some(port) => {
+            let (first, last) = (farm.port_range.start(), farm.port_range.end());
+            Err(refusal(format!("port {port} is not one of port_range = \"{first}-{last}\"")))
+        }
+    }
 }
 
 fn person(limits: &Limits, account: &Account, denied: &BTreeSet<u32>) -> Result<(), Refusal> {
@@ -250,6 +273,7 @@ memory_max = "16 GB"
             api_url: "http://hub/hub/api".into(),
             prefix: "/user/alice/".into(),
             port: 8888,
+            farm_ports: Vec::new(),
         }
     }
 
@@ -351,6 +375,25 @@ memory_max = "16 GB"
             assert_eq!(verdict(|s| s.prefix = prefix.into()), odd, "{prefix:?}");
         }
         assert_eq!(verdict(|s| s.port = 0), "the server's port is malformed");
+    }
+
+    #[test]
+    fn farm_ports_are_those_of_the_hosts_own_range() {
+        let farm = Farm {
+            port_range: 20_000..=20_003,
+            address: "10.1.0.1".parse().unwrap(),
+            name: None,
+            networks: vec!["10.1.0.0/16".parse().unwrap()],
+        };
+        let said = |farm, ports: &[u16]| {
+            farm_ports(farm, ports).err().map_or_else(|| "yes".into(), |refusal| refusal.0)
+        };
+        assert_eq!(said(Some(&farm), &[20_000, 20_003]), "yes");
+        assert_eq!(said(None, &[]), "yes");
+        assert!(said(None, &[20_000]).contains("no section [farm]"));
+        let outside = "is not one of port_range = \"20000-20003\"";
+        assert_eq!(said(Some(&farm), &[20_000, 22]), format!("port 22 {outside}"));
+        assert_eq!(said(Some(&farm), &[20_001, 20_001]), format!("port 20001 {outside}"));
     }
 
     #[test]

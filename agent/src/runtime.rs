@@ -58,6 +58,17 @@ pub struct Plan {
     pub prefix: String,
     /// Its port.
     pub port: u16,
+    /// What is published of it; `None`: nothing.
+    pub published: Option<Published>,
+}
+
+/// Ports that the compute farm reaches, the same on the host and inside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Published {
+    /// The host's address on which they are published, and no other.
+    pub address: IpAddr,
+    /// Which.
+    pub ports: Vec<u16>,
 }
 
 /// A folder or file of the host inside the container.

@@ -90,6 +90,24 @@ pub struct HostFacts {
     pub builds: BTreeMap<String, String>,
     /// How its GPUs are.
     pub gpus: GpuFacts,
+    /// Its ports that the compute farm reaches; `None`: it gives none.
+    pub farm: Option<PortRange>,
+}
+
+/// Ports from the first to the last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PortRange {
+    /// The lowest.
+    pub first: u16,
+    /// The highest.
+    pub last: u16,
+}
+
+impl PortRange {
+    /// How many there are.
+    pub fn count(self) -> u32 {
+        u32::from(self.last).saturating_add(1).saturating_sub(self.first.into())
+    }
 }
 
 /// How the GPUs of a host are, for people; what placement needs is in [`GpuDevice`].
@@ -498,6 +516,8 @@ pub struct RunSpec {
     pub prefix: String,
     /// Its port inside the container.
     pub port: u16,
+    /// Ports that the compute farm reaches, the same on the host and inside.
+    pub farm_ports: Vec<u16>,
 }
 
 /// A folder of the host in a container.

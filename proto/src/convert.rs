@@ -4,8 +4,8 @@
 use berth_common::id::BadId;
 use berth_common::link::{
     Account, Capacity, Desired, DesiredSet, Ending, GpuDevice, GpuFacts, GpuProcess, GpuUse, Group,
-    HostFacts, Limit, Observed, ObservedState, Origin, Pending, Report, RunSpec, StartStep,
-    StepDone, Verdict,
+    HostFacts, Limit, Observed, ObservedState, Origin, Pending, PortRange, Report, RunSpec,
+    StartStep, StepDone, Verdict,
 };
 use berth_common::{ByteCount, Epoch, Generation, GpuPart, Incarnation, Revision, Timestamp};
 
@@ -84,6 +84,10 @@ impl From<Report> for wire::Heartbeat {
             builds: report.facts.builds.into_iter().collect(),
             gpus: report.gpus.into_iter().map(Into::into).collect(),
             gpu_facts: Some(report.facts.gpus.into()),
+            farm: report.facts.farm.map(|range| wire::PortRange {
+                first: range.first.into(),
+                last: range.last.into(),
+            }),
             spaces: report.spaces.into_iter().map(Into::into).collect(),
         }
     }
@@ -144,9 +148,15 @@ impl TryFrom<wire::Heartbeat> for Report {
                     .map(|(name, build)| (text(name), text(build)))
                     .collect(),
                 gpus: message.gpu_facts.unwrap_or_default().try_into()?,
+                farm: message.farm.map(port_range).transpose()?,
             },
         })
     }
+}
+
+fn port_range(range: wire::PortRange) -> Result<PortRange, BadMessage> {
+    let port = |port| u16::try_from(port).map_err(|_| BadMessage::Unknown("port"));
+    Ok(PortRange { first: port(range.first)?, last: port(range.last)? })
 }
 
 impl From<GpuDevice> for wire::Gpu {
@@ -454,6 +464,7 @@ impl From<RunSpec> for wire::Run {
             gpus: spec.origin.gpus.into_iter().map(Into::into).collect(),
             prefix: spec.prefix,
             port: spec.port.into(),
+            farm_ports: spec.farm_ports.into_iter().map(Into::into).collect(),
         }
     }
 }
@@ -496,6 +507,11 @@ impl TryFrom<wire::Run> for RunSpec {
             api_url: run.api_url,
             prefix: run.prefix,
             port: u16::try_from(run.port).map_err(|_| BadMessage::Unknown("port"))?,
+            farm_ports: run
+                .farm_ports
+                .into_iter()
+                .map(|port| u16::try_from(port).map_err(|_| BadMessage::Unknown("port")))
+                .collect::<Result<_, _>>()?,
         })
     }
 }

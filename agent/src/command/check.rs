@@ -64,7 +64,8 @@ async fn look(config: &Config, findings: &mut Vec<Finding>) {
     findings.extend(registries(config));
     engine(config, &docker, findings).await;
     limits(config, findings);
-    let wall = Wall::new(config.agent.name.as_str(), config.firewall.clone());
+    let (firewall, farm) = (config.firewall.clone(), config.farm.clone());
+    let wall = Wall::new(config.agent.name.as_str(), firewall, farm);
     findings.push(("firewall".into(), wall.look().await));
     findings.push(("gpus".into(), gpus(config)));
     findings.push(("tunnel".into(), tunnel(config).await));

@@ -124,6 +124,7 @@ impl Site {
             api_url: "http://hub".into(),
             prefix: "/user/alice/".into(),
             port: 8888,
+            farm_ports: Vec::new(),
             spaces: Vec::new(),
             shown: Default::default(),
         };

@@ -80,6 +80,7 @@ fn spec(image: &str) -> RunSpec {
         api_url: String::new(),
         prefix: "/user/alice/".into(),
         port: 8888,
+        farm_ports: Vec::new(),
     }
 }
 

@@ -537,6 +537,7 @@ pub fn spec(image: &str, home: &str) -> RunSpec {
         api_url: "http://{gateway}:8000/hub/api".into(),
         prefix: "/user/alice/".into(),
         port: 8888,
+        farm_ports: Vec::new(),
     }
 }
 

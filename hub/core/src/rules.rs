@@ -222,7 +222,7 @@ fn need_of(
         prefer,
         require,
         stays_until: stays_until(fleet, profile, now),
-        spaces: fleet.settings.mounts.required_of(person.groups),
+        spaces: fleet.settings.mounts.required_of(person.groups, &ask.profile),
         reference: other_version(&fleet.settings, person, ask, now),
         ..bare_need(profile, ask)
     }
@@ -253,6 +253,7 @@ fn bare_need(profile: &Profile, ask: &Ask) -> Need {
         models: gpus.map_or_else(Vec::new, |gpus| gpus.models.clone()),
         gpu_memory: gpus.map_or(ByteCount::ZERO, |gpus| gpus.memory),
         image: ask.image.clone(),
+        farm_ports: profile.farm_ports,
         ..Need::default()
     }
 }

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use berth_common::{ByteCount, HostId, Seconds};
+use berth_common::{ByteCount, HostId, Seconds, Timestamp};
 use serde::{Deserialize, Serialize};
 
 mod access;
@@ -28,6 +28,9 @@ pub use profile::{GpuChoice, Profile};
 pub use quota::{Budget, Merge, Metered, Quota, Quotas, WhenOver};
 pub use rollout::{Rollout, Stage};
 pub use training::{Training, Window};
+
+/// Images of a training are fetched so long before it begins.
+const AHEAD: Seconds = Seconds(86_400);
 
 /// The place in the site's files that gave a rule, so that every answer can cite it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -150,6 +153,21 @@ pub enum Order {
 }
 
 impl Settings {
+    /// The images that a pool's hosts fetch before anybody needs them: those that the files name for
+    /// it, and those of trainings that are on or begin soon.
+    pub fn fetched_ahead(&self, pool: &str, now: Timestamp) -> BTreeSet<String> {
+        let mut images = self.prepull.get(pool).cloned().unwrap_or_default();
+        let soon = |training: &&Training| {
+            let next = training.next_window(now).is_some_and(|it| it.from <= now.plus(AHEAD));
+            next || training.open_window(now).is_some()
+        };
+        for (name, _) in self.trainings.iter().filter(|(_, it)| it.pool == pool && soon(it)) {
+            let named = self.profiles.get(name).into_iter().flat_map(|profile| &profile.images);
+            images.extend(named.filter_map(|name| Some(self.images.get(name)?.reference.clone())));
+        }
+        images
+    }
+
     /// The profile that serves a request which names none: the one marked as default, else the first.
     pub fn default_profile(&self) -> Option<(&String, &Profile)> {
         self.profiles

@@ -156,7 +156,7 @@ async fn run(
 
 /// Sends the host its desired set as of now; false when the agent is gone.
 async fn tell(hub: &Hub, host: &HostId, out: &mpsc::Sender<Result<Desired, Status>>) -> bool {
-    let set = desired_set(&hub.fleet.fleet(), host, &hub.config().hub, &hub.keys);
+    let set = desired_set(&hub.fleet.fleet(), host, &hub.config().hub, &hub.keys, now());
     let Some(set) = set else { return true };
     crash_point!("hub.link.before_send");
     let sent = out.send(Ok(set.into())).await.is_ok();

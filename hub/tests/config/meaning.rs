@@ -84,7 +84,7 @@ fn mounts_are_as_written() {
             ("THRONG_DIR", "/pbs/throng"),
         ]
     );
-    assert_eq!(mounts.required_of(&["atlas"]), ["HOME"]);
+    assert_eq!(mounts.required_of(&["atlas"], "cpu"), ["HOME"]);
 }
 
 #[test]

@@ -656,6 +656,7 @@ fn run_spec(fleet: &Fleet, server: &Server) -> Option<RunSpec> {
         api_url: String::new(),
         prefix: server.prefix(),
         port: 8888,
+        farm_ports: server.placement().map_or_else(Vec::new, |it| it.farm_ports.clone()),
     })
 }
 

@@ -38,6 +38,9 @@ pub struct Need {
     /// The spaces that it cannot do without.
     #[serde(default)]
     pub spaces: Vec<String>,
+    /// Ports that the compute farm reaches.
+    #[serde(default)]
+    pub farm_ports: u32,
     /// Hosts that come first. Not written down: the settings say it, for the person.
     #[serde(skip)]
     pub prefer: Arc<BTreeSet<HostId>>,

@@ -191,6 +191,7 @@ impl Rows {
             gpu_milli: need.gpu_milli,
             models,
             gpu_memory: need.gpu_memory,
+            farm_ports: need.farm_ports,
             spaces: self.settings.mounts.numbers(|name| need.spaces.iter().any(|it| it == name)),
         }
     }
