@@ -154,7 +154,14 @@ async fn a_profile_may_open_a_page_of_its_own() {
     let server = site.server("alice", "");
     let host = "wn1".parse().unwrap();
     let fleet = site.hub.fleet.fleet();
-    let told = desired_set(&fleet, &host, &site.hub.config().hub, &site.hub.keys).unwrap();
+    let told = desired_set(
+        &fleet,
+        &host,
+        &site.hub.config().hub,
+        &site.hub.keys,
+        berth_process::clock::now(),
+    )
+    .unwrap();
     let Verdict::Run(run) = &told.servers[&server.id].what else { panic!("{told:?}") };
     assert_eq!(run.env["JUPYTERHUB_DEFAULT_URL"], page);
 }

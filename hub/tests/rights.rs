@@ -31,6 +31,7 @@ fn filled(path: &str) -> String {
         ("{group}", "lab"),
         ("{host}", "wn1"),
         ("{service}", "nosuch"),
+        ("{training}", "nosuch"),
         ("{id}", "a999"),
     ];
     filled.iter().fold(path.to_owned(), |path, (name, value)| path.replace(name, value))
