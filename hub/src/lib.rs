@@ -3,6 +3,7 @@
 //! Assembly only; each part is a module with one job.
 
 pub mod actions;
+pub mod admin_socket;
 pub mod agenda;
 pub mod audit;
 pub mod auth;

@@ -15,21 +15,37 @@ use crate::site::Hub;
 /// Looks this often; young servers are drawn that fine.
 const EVERY: Seconds = Seconds(10);
 /// A course has at most so many points, and at least half of them once it was full.
-const MOST: usize = 240;
+const MOST: usize = 120;
+/// Memory is kept in mebibytes: there may be thousands of courses.
+const UNIT: u64 = 1 << 20;
 
 /// The highest values of a span of time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Point {
     /// When the span began.
     pub at: Timestamp,
-    /// Memory used.
-    pub memory: ByteCount,
-    /// The limit.
-    pub limit: ByteCount,
+    pub(crate) memory_mib: u32,
+    pub(crate) limit_mib: u32,
     /// Thousandths of a processor.
     pub cpu_milli: u32,
     /// How busy its GPUs were, in percent; `None`: it has none, or that is not known.
-    pub gpu: Option<u32>,
+    pub gpu: Option<u8>,
+}
+
+impl Point {
+    /// Memory used.
+    pub fn memory(&self) -> ByteCount {
+        ByteCount(u64::from(self.memory_mib) * UNIT)
+    }
+
+    /// The limit.
+    pub fn limit(&self) -> ByteCount {
+        ByteCount(u64::from(self.limit_mib) * UNIT)
+    }
+}
+
+fn mebibytes(amount: ByteCount) -> u32 {
+    u32::try_from(amount.0 / UNIT).unwrap_or(u32::MAX)
 }
 
 /// One start of a server, from the moment that this hub saw it.
@@ -69,8 +85,8 @@ impl Course {
         let at = Timestamp(seen.at.0.saturating_sub(seen.at.0.rem_euclid(span)));
         match self.points.last_mut().filter(|last| last.at == at) {
             Some(last) => {
-                last.memory = last.memory.max(seen.memory);
-                last.limit = last.limit.max(seen.limit);
+                last.memory_mib = last.memory_mib.max(seen.memory_mib);
+                last.limit_mib = last.limit_mib.max(seen.limit_mib);
                 last.cpu_milli = last.cpu_milli.max(seen.cpu_milli);
                 last.gpu = last.gpu.max(seen.gpu);
             }
@@ -119,12 +135,12 @@ fn seen(fleet: &Fleet, server: &Server, now: Timestamp) -> Option<Point> {
     let used = &heard.facts.gpus.used;
     let busy = placement.gpus.iter().filter_map(|part| {
         let seen = used.iter().find(|seen| seen.gpu == part.gpu)?;
-        seen.busy
+        seen.busy.map(|busy| u8::try_from(busy).unwrap_or(100))
     });
     Some(Point {
         at: now,
-        memory: seen.memory_used,
-        limit: placement.reservation.memory,
+        memory_mib: mebibytes(seen.memory_used),
+        limit_mib: mebibytes(placement.reservation.memory),
         cpu_milli: seen.usage.cpu_milli,
         gpu: busy.max(),
     })
@@ -143,11 +159,11 @@ pub async fn keep(hub: Arc<Hub>) {
 mod tests {
     use super::*;
 
-    fn point(second: i64, memory: u64) -> Point {
+    fn point(second: i64, memory_mib: u32) -> Point {
         Point {
             at: Timestamp(second * 1_000_000),
-            memory: ByteCount(memory),
-            limit: ByteCount(100),
+            memory_mib,
+            limit_mib: 100,
             cpu_milli: 0,
             gpu: None,
         }
@@ -162,7 +178,7 @@ mod tests {
         }
         assert!(course.points.len() >= MOST / 2, "{}", course.points.len());
         assert_eq!(course.points.first().unwrap().at, Timestamp(0));
-        assert_eq!(course.points.iter().map(|it| it.memory.0).max(), Some(99));
+        assert_eq!(course.points.iter().map(|it| it.memory_mib).max(), Some(99));
         assert!(course.points.windows(2).all(|pair| pair[0].at < pair[1].at));
     }
 }

@@ -7,13 +7,12 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use arc_swap::ArcSwap;
-use axum::Extension;
 use berth_process::{file, signal};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
+use crate::admin_socket;
 use crate::agenda::{self, Agenda};
-use crate::auth::LocalAdmin;
 use crate::auth::oidc::Providers;
 use crate::ca::Ca;
 use crate::config::Config;
@@ -86,11 +85,12 @@ pub async fn run(folder: &Path) -> anyhow::Result<()> {
             addresses.agents_listen
         )
     })?;
-    let admins = admin_socket(&addresses.admin_socket)?;
+    let (admins, own) = admin_socket::listen(&addresses.admin_socket)?;
     let Parts { hub, revoked } = open(config, configuration).await?;
 
     let router = web::router(Arc::clone(&hub));
-    let admin_router = router.clone().layer(Extension(LocalAdmin));
+    let for_admins = admin_socket::guarded(router.clone(), own)
+        .into_make_service_with_connect_info::<admin_socket::Peer>();
     tokio::spawn(routes::keep(Arc::clone(&hub), revoked));
     tokio::spawn(housekeeping::end_tokens(Arc::clone(&hub)));
     tokio::spawn(housekeeping::collect_activity(Arc::clone(&hub)));
@@ -106,26 +106,11 @@ pub async fn run(folder: &Path) -> anyhow::Result<()> {
     tracing::info!(url = addresses.public_url, listen = %addresses.listen, "hub is ready");
     tokio::select! {
         ended = axum::serve(pages, router) => ended.context("pages and API")?,
-        ended = axum::serve(admins, admin_router) => ended.context("admin socket")?,
+        ended = axum::serve(admins, for_admins) => ended.context("admin socket")?,
         ended = link::serve(hub, agents) => ended.context("link port")?,
         asked = signal::asked_to_end() => asked.context("signals")?,
     }
     services.stop().await;
     tracing::info!("hub ends; servers, routes and agents go on without it");
     Ok(())
-}
-
-/// Listens where only root and the hub's own user can connect.
-fn admin_socket(path: &Path) -> anyhow::Result<UnixListener> {
-    use std::os::unix::fs::PermissionsExt;
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder)
-            .with_context(|| format!("cannot make {}", folder.display()))?;
-    }
-    // Left by a hub that was killed. A living one holds the store's lock, so nothing is lost.
-    let _ = std::fs::remove_file(path);
-    let listener =
-        UnixListener::bind(path).with_context(|| format!("cannot listen on {}", path.display()))?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
-    Ok(listener)
 }

@@ -180,8 +180,8 @@ async fn a_check_finds_each_planted_fault_with_its_line() {
     let away = site(|_| {}).await;
     let admin = away.program("root_").await;
     let window = from_now(3600, 5400);
-    let body = json!({ "hosts": ["tr1"], "from": window.from, "to": window.to,
-        "reason": "new disks", "ahead_s": 60 });
+    let body = json!({ "hosts": ["tr1"], "from": window.from.to_string(),
+        "to": window.to.to_string(), "reason": "new disks", "ahead_s": 60 });
     let planned = admin.json("POST", "/hub/api/berth/maintenance", &body.to_string()).await.json();
     assert_eq!(planned["trainings"], json!(["school"]), "{planned}");
     let found = faults(&away).await;
@@ -399,8 +399,8 @@ async fn maintenance_drains_its_hosts_in_time_and_opens_them_afterwards() {
     let admin = site.program("root_").await;
     let path = "/hub/api/berth/maintenance";
     let plan = async |window: Window| {
-        let body = json!({ "hosts": ["tr1", "tr2"], "from": window.from, "to": window.to,
-            "reason": "new kernel", "ahead_s": 600 });
+        let body = json!({ "hosts": ["tr1", "tr2"], "from": window.from.to_string(),
+            "to": window.to.to_string(), "reason": "new kernel", "ahead_s": 600 });
         let reply = admin.json("POST", path, &body.to_string()).await;
         assert_eq!(reply.status, StatusCode::OK, "{reply:?}");
         reply.json()["maintenance"]["id"].as_i64().unwrap()

@@ -717,3 +717,45 @@ work-terminals =
        *[other] { $open } terminals are open, { $working } at work.
     }
 work-moved = { $amount } a second move through its network and to and from storage.
+## Trainings, and what stands above the servers
+
+nav-trainings = Trainings
+board-until = Until
+board-away = The host { $host }, where a server of yours runs, is to be empty:
+trainings-lead = Courses with dates, people and machines of their own.
+trainings-none = There is no training for you.
+training = Training
+training-state = State
+training-days = Dates
+training-pool = Pool
+training-open-until = open until
+training-opens = opens
+training-over = over
+training-connected = { $connected } connected of { $expected } expected
+training-people = Who takes part
+training-nobody = Nobody who takes part is known by name yet.
+training-person = Person
+training-active = Active
+training-act = Server
+training-no-server = no server
+training-never-here = never here
+training-start = Start for { $user }
+training-stop = Stop that of { $user }
+training-do = What you can do
+training-message = A message to all, on their pages and in JupyterLab
+training-message-send = Send
+training-why = Why; it is kept with the order
+training-say-why = Say why: it is kept with the order.
+training-extend = One hour more
+training-open-hour = Open it for an hour
+training-close = Close it for the rest of its hours
+training-check = What would go wrong
+training-checked = Looked at
+training-result = Result
+training-found = Found
+training-fine = fine
+training-wrong = wrong
+training-orders = Ordered beside the file
+training-ordered-open = open
+training-ordered-closed = closed
+training-not-done = That was not done

@@ -859,3 +859,45 @@ work-terminals =
        *[other] { $open } terminaux sont ouverts, { $working } au travail.
     }
 work-moved = { $amount } par seconde passent par son réseau et le stockage.
+## Formations, et ce qui est au-dessus des serveurs
+
+nav-trainings = Formations
+board-until = Jusqu’au
+board-away = La machine { $host }, où tourne un de vos serveurs, doit être vide :
+trainings-lead = Des cours avec leurs dates, leurs participants et leurs machines.
+trainings-none = Il n’y a pas de formation pour vous.
+training = Formation
+training-state = État
+training-days = Dates
+training-pool = Groupe de machines
+training-open-until = ouverte jusqu’au
+training-opens = ouvre le
+training-over = terminée
+training-connected = { $connected } connectés sur { $expected } attendus
+training-people = Participants
+training-nobody = Aucun participant n’est encore connu par son nom.
+training-person = Personne
+training-active = Activité
+training-act = Serveur
+training-no-server = pas de serveur
+training-never-here = jamais venu
+training-start = Démarrer pour { $user }
+training-stop = Arrêter celui de { $user }
+training-do = Ce que vous pouvez faire
+training-message = Un message à tous, sur leurs pages et dans JupyterLab
+training-message-send = Envoyer
+training-why = Pourquoi ; c’est gardé avec l’ordre
+training-say-why = Dites pourquoi : c’est gardé avec l’ordre.
+training-extend = Une heure de plus
+training-open-hour = L’ouvrir pour une heure
+training-close = La fermer pour le reste de ses heures
+training-check = Ce qui n’irait pas
+training-checked = Examiné
+training-result = Résultat
+training-found = Trouvé
+training-fine = bien
+training-wrong = à corriger
+training-orders = Ordonné en plus du fichier
+training-ordered-open = ouverte
+training-ordered-closed = fermée
+training-not-done = Cela n’a pas été fait

@@ -137,7 +137,7 @@ async fn containers_reach_what_is_allowed_and_nothing_else() {
     let (api, other) = (answers("0.0.0.0"), answers("0.0.0.0"));
     let (hub, host) = site("mode = \"off\"").await;
     let wall = Wall::of(&host);
-    let open = host.agent();
+    let mut open = host.agent();
     let server = ready(&hub, &host, "alice").await;
     let address = gateway(&host).to_string();
     // Without it all of this is open: what is refused below is refused by the firewall.
@@ -147,7 +147,7 @@ async fn containers_reach_what_is_allowed_and_nothing_else() {
         assert!(reaches(&host, &server, place, port), "{place}:{port} is closed by something else");
     }
 
-    drop(open);
+    open.kill().await.unwrap();
     let allow = format!(
         "mode = \"required\"\nallow = [{{ to = \"gateway\", ports = \"{api}\" }}, \
          {{ to = \"{}\", ports = \"4000-4001\" }}]",
@@ -255,13 +255,13 @@ async fn version_6_is_no_way_around() {
              ip netns exec $name busybox httpd -p [{machine}]:$port -h /usr/share; done",
         farm.name
     ));
-    let open = host.agent();
+    let mut open = host.agent();
     let server = ready(&hub, &host, "alice").await;
     for (place, port) in [(&gateway, api), (&gateway, other), (&machine, 4001), (&machine, 4002)] {
         assert!(reaches(&host, &server, place, port), "{place}:{port} is closed by something else");
     }
 
-    drop(open);
+    open.kill().await.unwrap();
     let allow = format!(
         "mode = \"required\"\nallow = [{{ to = \"{gateway}\", ports = \"{api}\" }}, \
          {{ to = \"{behind}::/64\", ports = \"4001\" }}]"

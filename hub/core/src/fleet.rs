@@ -34,7 +34,7 @@ pub use restored::Restored;
 pub use rolling::Rolling;
 pub use server::{
     Ask, End, HeldPlace, ImagePin, Loan, Phase, Placement, Resize, ResizeState, Server,
-    ServerState, StopOrder,
+    ServerState, StopOrder, UsedMemory,
 };
 
 use crate::settings::{HostSettings, Settings};

@@ -158,6 +158,7 @@ fn running(host: &HostId, held: &FloorServer) -> Server {
             life: Box::default(),
             asked_to_leave: None,
             held_since: None,
+            used: Default::default(),
             resize: None,
             loan: None,
             stop: None,

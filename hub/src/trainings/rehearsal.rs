@@ -20,6 +20,8 @@ use crate::plan;
 
 /// Processors that one start keeps at work.
 const PROCESSORS_A_START: u64 = 2;
+/// A host begins so many starts at once, unless its own file says otherwise (`starts_at_once`).
+const STARTS_AT_ONCE: u64 = 4;
 /// What a start takes where none was seen yet: what the slowest of common images take.
 const ASSUMED: Seconds = Seconds(10);
 
@@ -118,7 +120,7 @@ pub fn image_of<'a>(fleet: &'a Fleet, profile: &Profile) -> Option<&'a String> {
 
 /// How long so many starts take together on one host.
 fn together(one: Seconds, count: u32, processors: u32) -> Seconds {
-    let at_once = (u64::from(processors) / PROCESSORS_A_START).max(1);
+    let at_once = (u64::from(processors) / PROCESSORS_A_START).clamp(1, STARTS_AT_ONCE);
     Seconds(one.0.saturating_mul(u64::from(count).div_ceil(at_once)))
 }
 
@@ -224,8 +226,9 @@ mod tests {
     fn starts_that_find_no_processor_wait_for_each_other() {
         let takes = |count, processors| together(Seconds(3), count, processors).0;
         assert_eq!(takes(1, 16), 3);
-        assert_eq!(takes(8, 16), 3);
-        assert_eq!(takes(9, 16), 6);
+        assert_eq!(takes(4, 16), 3);
+        assert_eq!(takes(9, 16), 9, "four at once");
+        assert_eq!(takes(4, 4), 6);
         assert_eq!(takes(20, 2), 60);
         assert_eq!(takes(2, 0), 6, "a host that never reported: one after the other");
     }

@@ -5,6 +5,7 @@ pub mod admin;
 mod again;
 mod audit;
 mod bar;
+mod board;
 mod bulk;
 pub mod card;
 mod chart;
@@ -37,6 +38,7 @@ mod stopped;
 pub mod target;
 mod tile;
 mod tokens;
+mod trainings;
 mod usage;
 pub mod visits;
 pub mod words;
@@ -89,6 +91,12 @@ pub fn router() -> Router<Arc<Hub>> {
         .route("/hub/reader", get(reader::choose))
         .route("/hub/token", get(tokens::show).post(tokens::create))
         .route("/hub/token/{id}/revoke", post(tokens::revoke))
+        .route("/hub/trainings", get(trainings::list))
+        .route("/hub/trainings/{name}", get(trainings::show))
+        .route("/hub/trainings/{name}/orders", post(trainings::order))
+        .route("/hub/trainings/{name}/message", post(trainings::message))
+        .route("/hub/trainings/{name}/participants/{user}/start", post(trainings::start))
+        .route("/hub/trainings/{name}/participants/{user}/stop", post(trainings::stop))
         .route("/hub/admin", get(admin::show))
         .route("/hub/admin/hosts", get(hosts::show))
         .route("/hub/admin/hosts/{host}", get(hosts::show_one))

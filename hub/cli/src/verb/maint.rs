@@ -90,7 +90,7 @@ const COLUMNS: &[Column<Maintenance>] = &[
     Column::new("TO", "to", |it: &Maintenance, now| Cell::moment(it.to, now)),
     Column::new("LEFT", "servers", |it: &Maintenance, _| Cell::text(it.servers.to_string()))
         .right(),
-    Column::new("WHO", "who", |it: &Maintenance, _| Cell::text(&it.who)),
+    Column::new("WHO", "who", |it: &Maintenance, _| Cell::text(&it.who)).wide(),
     Column::new("HOSTS", "hosts", |it: &Maintenance, _| {
         Cell::both(it.hosts.join(","), it.hosts.join(" "))
     }),
@@ -130,8 +130,8 @@ async fn add(args: &Add, common: &Common) -> Result<Exit, Problem> {
     let count = hosts.len();
     let mut body = json!({
         "hosts": hosts,
-        "from": args.from.after(now),
-        "to": args.to.after(now),
+        "from": args.from.after(now).to_string(),
+        "to": args.to.after(now).to_string(),
         "reason": args.reason,
         "dry_run": args.dry_run,
     });

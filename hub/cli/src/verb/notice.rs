@@ -134,12 +134,12 @@ async fn add(args: &Add, common: &Common) -> Result<Exit, Problem> {
     let mut body = json!({
         "to": args.to,
         "level": level,
-        "until": args.until.after(now),
+        "until": args.until.after(now).to_string(),
         "en": args.text_en,
         "dry_run": args.dry_run,
     });
     if let Some(from) = &args.from {
-        body["from"] = json!(from.after(now));
+        body["from"] = json!(from.after(now).to_string());
     }
     if let Some(text) = &args.text_fr {
         body["fr"] = json!(text);

@@ -174,6 +174,9 @@ pub struct Placement {
     /// before is booked.
     #[serde(default)]
     pub held_since: Option<Timestamp>,
+    /// The memory that it really used since then.
+    #[serde(default)]
+    pub used: UsedMemory,
     /// The newest order to change its memory limit while it runs. Boxed: most have none.
     #[serde(default)]
     pub resize: Option<Box<Resize>>,
@@ -191,6 +194,38 @@ pub struct ImagePin {
     pub name: String,
     /// The build, as hosts report it; empty: no host had it.
     pub build: String,
+}
+
+/// The memory that a server really used, added up over time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UsedMemory {
+    /// MiB times seconds.
+    pub mib_s: u64,
+    /// Until when it is added up in this reign.
+    #[serde(skip)]
+    pub until: Option<Timestamp>,
+}
+
+impl UsedMemory {
+    /// It is added up this often: a server is not copied for each report.
+    const EVERY: Seconds = Seconds(60);
+    /// Of a longer silence nobody knows what was used in it.
+    const LONGEST: Seconds = Seconds(600);
+
+    /// Whether a report is to be added.
+    pub fn is_due(&self, now: Timestamp) -> bool {
+        self.until.is_none_or(|until| now >= until.plus(Self::EVERY))
+    }
+
+    /// Adds the time until now, with what is used now.
+    pub fn add(&mut self, used: ByteCount, now: Timestamp) {
+        if let Some(until) = self.until.filter(|until| now <= until.plus(Self::LONGEST)) {
+            let seconds = now.millis_since(until) / 1000;
+            let more = used.mebibytes().saturating_mul(seconds);
+            self.mib_s = self.mib_s.saturating_add(more);
+        }
+        self.until = Some(now);
+    }
 }
 
 impl Placement {

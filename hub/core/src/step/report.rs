@@ -196,11 +196,15 @@ fn note_peaks(fleet: &mut Fleet, now: Timestamp, id: &HostId) {
             peaks.record(now, seen.memory_used);
             peaks.record_peak(now, seen.usage.memory_lately);
         }
+        let due = server.placement().is_some_and(|placement| placement.used.is_due(now));
         // Most reports of an idle server change nothing: no copy for those.
-        if server.peaks != peaks
+        if (server.peaks != peaks || due)
             && let Some(server) = fleet.server_mut(&seen.server)
         {
             server.peaks = peaks;
+            if let Some(placement) = server.placement_mut().filter(|_| due) {
+                placement.used.add(seen.memory_used, now);
+            }
         }
     }
 }
@@ -496,6 +500,7 @@ fn placement(host: &HostId, seen: &Observed, now: Timestamp, said: Revision) -> 
         life: Box::default(),
         asked_to_leave: None,
         held_since: None,
+        used: Default::default(),
         resize: None,
         loan: None,
         stop: None,

@@ -30,10 +30,10 @@ pub struct Chart {
 /// The charts of a server; none before there are two points.
 pub fn of_course(course: &Course) -> Vec<Chart> {
     let mut charts = Vec::new();
-    let most = course.points.iter().map(|it| it.memory.max(it.limit)).max().unwrap_or_default();
-    let highest = course.points.iter().map(|it| it.memory).max().unwrap_or_default();
+    let most = course.points.iter().map(|it| it.memory().max(it.limit())).max().unwrap_or_default();
+    let highest = course.points.iter().map(Point::memory).max().unwrap_or_default();
     let said = say::t("chart-memory").with("highest", highest).with("limit", most);
-    let (memory, limit) = (|it: &Point| Some(it.memory.0), |it: &Point| Some(it.limit.0));
+    let (memory, limit) = (|it: &Point| Some(it.memory().0), |it: &Point| Some(it.limit().0));
     charts.extend(draw(course, say::t("memory"), said, most.0, memory, Some(&limit)));
 
     let cpu = |it: &Point| Some(u64::from(it.cpu_milli));
@@ -131,15 +131,8 @@ mod tests {
     fn a_gap_in_time_is_a_gap_in_the_line() {
         let at = |second: i64| Timestamp(second * 1_000_000);
         let frame = Frame { first: at(0), last: at(100), every: Seconds(10), most: 100 };
-        let point = |second| Point {
-            at: at(second),
-            memory: berth_common::ByteCount(50),
-            limit: Default::default(),
-            cpu_milli: 0,
-            gpu: None,
-        };
-        let points = [0, 10, 90, 100].map(point);
-        let (edge, area) = frame.line(&points, |it| Some(it.memory.0));
+        let points = [0, 10, 90, 100].map(|second| Point { at: at(second), ..Point::default() });
+        let (edge, area) = frame.line(&points, |_| Some(50));
         assert_eq!(edge, "M0 60L100 60M900 60L1000 60");
         assert_eq!(area, "M0 120L0 60L100 60L100 120zM900 120L900 60L1000 60L1000 120z");
     }

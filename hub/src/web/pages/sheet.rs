@@ -10,7 +10,7 @@ pub fn answer(name: &str, head: &[&str], rows: impl IntoIterator<Item = Vec<Stri
     // Writing into memory cannot fail.
     let _ = writer.write_record(head);
     for row in rows {
-        let _ = writer.write_record(&row);
+        let _ = writer.write_record(row.into_iter().map(text));
     }
     let body = writer.into_inner().unwrap_or_default();
     let headers = [
@@ -18,6 +18,14 @@ pub fn answer(name: &str, head: &[&str], rows: impl IntoIterator<Item = Vec<Stri
         (CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\"")),
     ];
     (headers, body).into_response()
+}
+
+/// A cell that programs for tables take as text: what begins as a formula would be carried out.
+fn text(cell: String) -> String {
+    match cell.starts_with(['=', '+', '-', '@', '\t', '\r']) {
+        true => format!("'{cell}"),
+        false => cell,
+    }
 }
 
 /// The beginning of a day that a browser's date field names, in UTC; `None`: it names none.
@@ -38,6 +46,13 @@ pub fn next_day(at: Timestamp) -> Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_formula_is_text() {
+        assert_eq!(text("=HYPERLINK(\"x\")".into()), "'=HYPERLINK(\"x\")");
+        assert_eq!(text("alice".into()), "alice");
+        assert_eq!(text("3.5".into()), "3.5");
+    }
 
     #[test]
     fn days_are_those_of_date_fields() {

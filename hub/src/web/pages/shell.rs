@@ -62,6 +62,8 @@ pub enum Here {
     Audit,
     /// Whether all is well.
     Health,
+    /// Trainings.
+    Trainings,
     /// None of them.
     Nowhere,
 }
@@ -99,6 +101,7 @@ impl Shell {
             Here::Configuration => "config",
             Here::Audit => "audit",
             Here::Health => "health",
+            Here::Trainings => "trainings",
             Here::Nowhere => "",
         };
         here == name

@@ -103,6 +103,7 @@ pub async fn list(
             "name": name,
             "server_hours": hours(amount.server_s, 1),
             "gib_hours": hours(amount.mib_s, 1024),
+            "gib_hours_used": hours(amount.used_mib_s, 1024),
             "gpu_hours": hours(amount.gpu_milli_s, 1000),
         });
         match which.by {

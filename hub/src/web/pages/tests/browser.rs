@@ -1,4 +1,4 @@
-//! Chromium, driven from outside: every page for users in both languages, both themes and two
+//! Chromium, driven from outside: every page in both languages, both themes and two
 //! widths. `tests/run pages` runs it; the pictures are in `target/pages/shots`.
 
 mod chromium;
