@@ -33,16 +33,16 @@ pub fn of_course(course: &Course) -> Vec<Chart> {
     let most = course.points.iter().map(|it| it.memory().max(it.limit())).max().unwrap_or_default();
     let highest = course.points.iter().map(Point::memory).max().unwrap_or_default();
     let said = say::t("chart-memory").with("highest", highest).with("limit", most);
-    let (memory, limit) = (|it: &Point| Some(it.memory().0), |it: &Point| Some(it.limit().0));
-    charts.extend(draw(course, say::t("memory"), said, most.0, memory, Some(&limit)));
+    let (memory, limit): (Value, Value) = (|it| Some(it.memory().0), |it| Some(it.limit().0));
+    charts.extend(draw(course, say::t("memory"), said, most.0, memory, Some(limit)));
 
-    let cpu = |it: &Point| Some(u64::from(it.cpu_milli));
+    let cpu: Value = |it| Some(u64::from(it.cpu_milli));
     let most = course.points.iter().filter_map(cpu).max().unwrap_or_default();
     let said = say::t("chart-cpu").with("highest", format!("{:.1}", most as f64 / 1000.0));
     let whole = most.max(1).div_ceil(1000).saturating_mul(1000);
     charts.extend(draw(course, say::t("chart-cpu-title"), said, whole, cpu, None));
 
-    let gpu = |it: &Point| it.gpu.map(u64::from);
+    let gpu: Value = |it| it.gpu.map(u64::from);
     if let Some(most) = course.points.iter().filter_map(gpu).max() {
         let said = say::t("chart-gpu").with("highest", most);
         charts.extend(draw(course, say::t("gpu"), said, 100, gpu, None));
@@ -50,13 +50,16 @@ pub fn of_course(course: &Course) -> Vec<Chart> {
     charts
 }
 
+/// What of a point is drawn, if it was measured.
+type Value = fn(&Point) -> Option<u64>;
+
 fn draw(
     course: &Course,
     title: say::Said,
     words: say::Said,
     most: u64,
-    value: impl Fn(&Point) -> Option<u64>,
-    limit: Option<&dyn Fn(&Point) -> Option<u64>>,
+    value: Value,
+    limit: Option<Value>,
 ) -> Option<Chart> {
     let (first, last) = (course.points.first()?.at, course.points.last()?.at);
     if first == last {
@@ -96,7 +99,7 @@ impl Frame {
     }
 
     /// The edge, and the area below it. Where nothing was heard for two spans there is a gap.
-    fn line(&self, points: &[Point], value: impl Fn(&Point) -> Option<u64>) -> (String, String) {
+    fn line(&self, points: &[Point], value: Value) -> (String, String) {
         use std::fmt::Write as _;
         let (mut edge, mut area) = (String::new(), String::new());
         let mut before: Option<&Point> = None;
