@@ -99,7 +99,8 @@ pub async fn keep(hub: Arc<Hub>) {
 }
 
 fn invariants(fleet: &Fleet) -> Vec<Finding> {
-    let violations = check::violations(fleet);
+    let mut violations = check::violations(fleet);
+    violations.extend(check::doubled(fleet));
     if violations.is_empty() {
         let (hosts, servers) = (fleet.hosts.len(), fleet.servers.len());
         let text = format!("every invariant holds over {hosts} hosts and {servers} servers");

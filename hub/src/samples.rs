@@ -24,8 +24,8 @@ const UNIT: u64 = 1 << 20;
 pub struct Point {
     /// When the span began.
     pub at: Timestamp,
-    memory_mib: u32,
-    limit_mib: u32,
+    pub(crate) memory_mib: u32,
+    pub(crate) limit_mib: u32,
     /// Thousandths of a processor.
     pub cpu_milli: u32,
     /// How busy its GPUs were, in percent; `None`: it has none, or that is not known.

@@ -65,7 +65,10 @@ impl Storage {
     ) -> Result<T, StorageError> {
         let (done, result) = oneshot::channel();
         let job: Job = Box::new(move |database| {
-            let _ = done.send(change(database));
+            berth_process::crash_point!("hub.write.before");
+            let changed = change(database);
+            berth_process::crash_point!("hub.write.after");
+            let _ = done.send(changed);
         });
         self.jobs.send(job).map_err(|_| StorageError::Closed)?;
         Ok(result.await.map_err(|_| StorageError::Closed)??)
@@ -78,7 +81,10 @@ impl Storage {
         change: impl FnOnce(&mut Database) -> Result<(), StoreError> + Send + 'static,
     ) {
         let job: Job = Box::new(move |database| {
-            if let Err(error) = change(database) {
+            berth_process::crash_point!("hub.write_later.before");
+            let changed = change(database);
+            berth_process::crash_point!("hub.write_later.after");
+            if let Err(error) = changed {
                 tracing::error!(%error, "{what} was not saved");
             }
         });

@@ -54,15 +54,24 @@ async fn how_soon_the_hub_knows() {
     let host = Host::joined(&hub).await;
     let _agent = host.agent();
     let home = host.home("alice", 20_001, 30_001);
-    let (mut ends, mut killed) = (Vec::new(), Vec::new());
+    let (mut ends, mut waits_end, mut killed) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         let (server, pid) = started(&hub, &host, &home, "exec httpd -f -p 8888 -h /www").await;
+        // What the engine itself needs to tell it, seen by its own program.
+        let name = format!("berth.{}.{server}", host.name);
+        let mut wait = std::process::Command::new("docker").args(["wait", &name]).spawn().unwrap();
+        // By the second report from now it waits.
+        let sent = hub.heard("a report", |_| true).await.sent;
+        let later = |report: &Report| report.sent.millis_since(sent) > 1000;
+        hub.heard("a later one", later).await;
         let begun = Instant::now();
+        let engine = tokio::task::spawn_blocking(move || wait.wait().map(|_| Instant::now()));
         let sent = std::process::Command::new("kill").args(["-9", &pid.to_string()]).status();
         assert!(sent.unwrap().success());
         let gone = |state: &ObservedState| matches!(state, ObservedState::Exited(_));
         hub.sees(&server, "its end", gone).await;
         ends.push(begun.elapsed());
+        waits_end.push(engine.await.unwrap().unwrap().duration_since(begun));
         hub.say(&server, 1, Verdict::Stop { grace_s: 1 });
         hub.sees_nothing_of(&server).await;
 
@@ -90,6 +99,7 @@ async fn how_soon_the_hub_knows() {
         hub.say(&server, 1, Verdict::Stop { grace_s: 1 });
         hub.sees_nothing_of(&server).await;
     }
+    print("from a container's end to `docker wait`", waits_end);
     print("from a container's end to the hub", ends);
     print("from a process killed for want of memory to the hub", killed);
 }

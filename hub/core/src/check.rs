@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use berth_common::GpuId;
+use berth_common::link::ObservedState;
+use berth_common::{GpuId, HostId, ServerId};
 
 use crate::fleet::{Fleet, Phase};
 use crate::route::routes;
@@ -38,6 +39,26 @@ pub fn violations(fleet: &Fleet) -> Vec<Violation> {
     strays(fleet, &mut say);
     drains(fleet, &mut say);
     found
+}
+
+/// S1: no server lives on two hosts, by what they reported last. Unlike the rest this is no promise
+/// about the fleet alone: somebody who starts a container by hand breaks it too.
+pub fn doubled(fleet: &Fleet) -> Vec<Violation> {
+    let mut lives: BTreeMap<&ServerId, Vec<&HostId>> = BTreeMap::new();
+    for host in fleet.hosts.values() {
+        for (server, seen) in host.heard.iter().flat_map(|heard| &heard.observed) {
+            use ObservedState::{Ready, Running, Stopping};
+            if matches!(seen.state, Running | Ready | Stopping) {
+                lives.entry(server).or_default().push(&host.id);
+            }
+        }
+    }
+    let twice = lives.into_iter().filter(|(_, hosts)| hosts.len() > 1);
+    let told = twice.map(|(server, hosts)| {
+        let hosts: Vec<_> = hosts.into_iter().map(ToString::to_string).collect();
+        format!("{server} lives on {}", hosts.join(" and "))
+    });
+    told.map(|found| Violation { invariant: "S1-one-container", found }).collect()
 }
 
 type Say<'a> = dyn FnMut(&'static str, String) + 'a;

@@ -862,6 +862,20 @@ fn an_adopted_container_that_vanishes_before_it_answers_is_released() {
     ");
 }
 
+#[test]
+fn a_server_that_lives_on_two_hosts_is_found() {
+    let mut bench = Bench::new();
+    bench.asks("alice", 1);
+    bench.hears("h1", &[("alice", 1, ObservedState::Ready)]);
+    bench.hears("h2", &[("alice", 1, ObservedState::Created)]);
+    assert_eq!(check::doubled(&bench.fleet), [], "one that was never started does not live");
+    bench.hears("h2", &[("alice", 1, ObservedState::Running)]);
+    let found = check::doubled(&bench.fleet);
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].invariant, "S1-one-container");
+    assert!(found[0].found.ends_with("lives on h1 and h2"), "{}", found[0].found);
+}
+
 /// What a server was given to run: the image's name and its build.
 fn given(bench: &Bench, user: &str) -> (String, String) {
     let server = &bench.fleet.servers[&bench.id(user)];

@@ -143,9 +143,15 @@ impl Database {
         changes: impl FnOnce(&mut Self) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         self.connection.execute_batch("BEGIN IMMEDIATE")?;
-        let result = changes(self);
-        let end = if result.is_ok() { "COMMIT" } else { "ROLLBACK" };
-        self.connection.execute_batch(end)?;
+        let result = changes(self).and_then(|done| {
+            berth_process::crash_point!("store.together.inside");
+            self.connection.execute_batch("COMMIT")?;
+            Ok(done)
+        });
+        // After some errors, such as a full disk, SQLite has rolled back by itself.
+        if result.is_err() && !self.connection.is_autocommit() {
+            self.connection.execute_batch("ROLLBACK")?;
+        }
         result
     }
 

@@ -216,7 +216,7 @@ impl Machine {
     ) -> anyhow::Result<Self> {
         let folder = hosts.join(name.as_str());
         std::fs::create_dir_all(&folder)?;
-        let boot = berth_agent::fake::host::boot_id(name)?;
+        let boot = berth_agent::fake::host::boot_id(name, has.boots)?;
         let gpus = has.gpus.as_ref().map(|gpus| gpu_ids(name, gpus)).unwrap_or_default();
         let file = berth_agent::fake::engine::file(&folder);
         let engine = Engine::open(inventory.nature.clone(), boot.clone(), gpus, file)?;

@@ -138,12 +138,17 @@ fn repeated(wish: &Wish, last: Option<&Ask>) -> Wish {
         Some(ask) if wish.as_before => Wish {
             profile: wish.profile.clone().or_else(|| Some(ask.profile.clone())),
             memory: wish.memory.or(Some(ask.memory)),
-            image: wish.image.clone().or_else(|| Some(ask.image.clone())),
+            // What was adopted does not tell the image's name: then the profile's own is taken.
+            image: wish.image.clone().or_else(|| named(&ask.image)),
             gpus: wish.gpus.or(Some(ask.gpus)),
             as_before: true,
         },
         _ => wish.clone(),
     }
+}
+
+fn named(image: &str) -> Option<String> {
+    (!image.is_empty()).then(|| image.to_owned())
 }
 
 fn choose_host(

@@ -403,6 +403,7 @@ impl Site {
                 agent_version: "0.1.0".into(),
                 engine_version: "28.1".into(),
                 images: vec!["nb:py".into(), "nb:root".into()],
+                builds: BTreeMap::new(),
                 gpus: GpuFacts { used: uses(host), ..GpuFacts::default() },
                 ..HostFacts::default()
             },
