@@ -50,13 +50,16 @@ pub fn of_course(course: &Course) -> Vec<Chart> {
     charts
 }
 
+/// What is read off a point, if it was measured.
+type Measure<'a> = &'a dyn Fn(&Point) -> Option<u64>;
+
 fn draw(
     course: &Course,
     title: say::Said,
     words: say::Said,
     most: u64,
     value: impl Fn(&Point) -> Option<u64>,
-    limit: Option<&dyn Fn(&Point) -> Option<u64>>,
+    limit: Option<Measure<'_>>,
 ) -> Option<Chart> {
     let (first, last) = (course.points.first()?.at, course.points.last()?.at);
     if first == last {
