@@ -155,18 +155,21 @@ async fn take_over(hub: &Hub) -> Result<(), StorageError> {
 /// After new files: what these say with the orders, in force.
 pub async fn put_in_force(hub: &Hub) {
     let _alone = hub.agenda.one_at_a_time.lock().await;
-    hub.fleet
-        .send(Event::SettingsChanged(Arc::new(hub.agenda.applied(&hub.config().settings))))
-        .await;
+    let settings = hub.agenda.applied(&hub.config().settings);
+    send(hub, settings).await;
 }
 
 /// After new entries: the same, if they change anything.
 async fn settle(hub: &Hub) {
     let settings = hub.agenda.applied(&hub.config().settings);
     if settings != *hub.fleet.fleet().settings {
-        hub.fleet.send(Event::SettingsChanged(Arc::new(settings))).await;
-        // Callers look at the fleet next: an answered event behind it proves that it was taken in.
-        let nobody = berth_common::ServerId::from_random(0);
-        let _ = hub.fleet.ask(Event::Remove { server: nobody, reply: None }).await;
+        send(hub, settings).await;
     }
+}
+
+/// Callers look at the fleet next: an answered event behind it proves that it was taken in.
+async fn send(hub: &Hub, settings: Settings) {
+    hub.fleet.send(Event::SettingsChanged(Arc::new(settings))).await;
+    let nobody = berth_common::ServerId::from_random(0);
+    let _ = hub.fleet.ask(Event::Remove { server: nobody, reply: None }).await;
 }

@@ -103,8 +103,7 @@ fn participants_of(
     let named = people.users.iter().filter(|user| !people.except_users.contains(*user));
     let mut names: BTreeSet<Username> = named.cloned().collect();
     for user in users {
-        let groups = user.account.groups.iter().map(|group| group.name.as_str());
-        let member = groups.into_iter().any(|group| people.groups.contains(group));
+        let member = user.account.groups.iter().any(|it| people.groups.contains(&it.name));
         if member && !people.except_users.contains(&user.account.name) {
             names.insert(user.account.name.clone());
         }
