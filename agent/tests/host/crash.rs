@@ -227,7 +227,7 @@ async fn while_the_tunnel_serves_and_is_replaced() {
         } else {
             let tunnel = super::tunnel::Tunnel::start_with(&site.host, Some(point)).await;
             let answer = super::tunnel::ask(&site, tunnel.address, server.as_str(), 1).await;
-            assert!(answer.is_err());
+            assert!(point != "tunnel.answer.send" || answer.is_err(), "{point}");
             dies(tunnel.process, point).await;
         }
         let tunnel = super::tunnel::Tunnel::start(&site.host).await;

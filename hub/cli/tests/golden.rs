@@ -451,6 +451,7 @@ fn names_are_completed_as_the_hub_knows_them() {
             .env("PATH", format!("{}:/usr/bin:/bin", folder.display()))
             .env("BERTH_URL", &stub.url)
             .env("BERTH_TOKEN_FILE", home.path().join("token"))
+            .env("BERTH_COMPLETE_WITHIN", "60")
             .output()
             .expect("bash");
         let mut names: Vec<_> =

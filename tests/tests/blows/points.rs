@@ -102,11 +102,7 @@ fn passages(life: &[(&'static str, &'static [u32])]) -> Vec<String> {
 }
 
 /// Tries all points of a scenario, shared out over some sites.
-async fn each(
-    points: Vec<String>,
-    more: &str,
-    mut try_one: impl AsyncFnMut(&mut Site, &str) + Clone,
-) {
+async fn each(points: Vec<String>, more: &str, try_one: impl AsyncFnMut(&mut Site, &str) + Clone) {
     let share = points.len().div_ceil(SITES);
     stream::iter(points.chunks(share))
         .map(|points| {
@@ -125,7 +121,6 @@ async fn each(
         .buffer_unordered(SITES)
         .collect::<()>()
         .await;
-    let _ = &mut try_one;
 }
 
 /// The hub is replaced by one that dies at a point while something is done, and comes back.

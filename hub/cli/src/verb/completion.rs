@@ -38,8 +38,8 @@ const NAMES: &[(&str, &[&str], &str)] = &[
     ("whois", &[], "user list"),
 ];
 
-/// A hub that does not answer must not hold the terminal up.
-const ASK: &str = "timeout 2 berth";
+/// A hub that does not answer must not hold the terminal up for longer than these seconds.
+const ASK: &str = "timeout \"${BERTH_COMPLETE_WITHIN:-2}\" berth";
 
 /// Prints it.
 pub fn run(args: &Args) -> Result<Exit, Problem> {
@@ -95,8 +95,10 @@ fn fish() -> String {
         if !verbs.is_empty() {
             let _ = write!(seen, "; and __fish_seen_subcommand_from {}", verbs.join(" "));
         }
-        let _ =
-            writeln!(text, "complete -c berth -f -n '{seen}' -a '({ASK} {list} -q 2>/dev/null)'");
+        let _ = writeln!(
+            text,
+            "complete -c berth -f -n '{seen}' -a '(timeout 2 berth {list} -q 2>/dev/null)'"
+        );
     }
     text
 }
