@@ -27,22 +27,26 @@ pub struct Chart {
     to: Moment,
 }
 
+/// What a chart shows of a point; `None`: nothing is known.
+type Value = fn(&Point) -> Option<u64>;
+
 /// The charts of a server; none before there are two points.
 pub fn of_course(course: &Course) -> Vec<Chart> {
     let mut charts = Vec::new();
     let most = course.points.iter().map(|it| it.memory().max(it.limit())).max().unwrap_or_default();
     let highest = course.points.iter().map(Point::memory).max().unwrap_or_default();
     let said = say::t("chart-memory").with("highest", highest).with("limit", most);
-    let (memory, limit) = (|it: &Point| Some(it.memory().0), |it: &Point| Some(it.limit().0));
-    charts.extend(draw(course, say::t("memory"), said, most.0, memory, Some(&limit)));
+    let memory: Value = |it| Some(it.memory().0);
+    let limit: Value = |it| Some(it.limit().0);
+    charts.extend(draw(course, say::t("memory"), said, most.0, memory, Some(limit)));
 
-    let cpu = |it: &Point| Some(u64::from(it.cpu_milli));
+    let cpu: Value = |it| Some(u64::from(it.cpu_milli));
     let most = course.points.iter().filter_map(cpu).max().unwrap_or_default();
     let said = say::t("chart-cpu").with("highest", format!("{:.1}", most as f64 / 1000.0));
     let whole = most.max(1).div_ceil(1000).saturating_mul(1000);
     charts.extend(draw(course, say::t("chart-cpu-title"), said, whole, cpu, None));
 
-    let gpu = |it: &Point| it.gpu.map(u64::from);
+    let gpu: Value = |it| it.gpu.map(u64::from);
     if let Some(most) = course.points.iter().filter_map(gpu).max() {
         let said = say::t("chart-gpu").with("highest", most);
         charts.extend(draw(course, say::t("gpu"), said, 100, gpu, None));
@@ -55,8 +59,8 @@ fn draw(
     title: say::Said,
     words: say::Said,
     most: u64,
-    value: impl Fn(&Point) -> Option<u64>,
-    limit: Option<&dyn Fn(&Point) -> Option<u64>>,
+    value: Value,
+    limit: Option<Value>,
 ) -> Option<Chart> {
     let (first, last) = (course.points.first()?.at, course.points.last()?.at);
     if first == last {
