@@ -336,9 +336,8 @@ fn stream(
 
 /// A part, whenever it differs, until it is done or its time is up.
 ///
-/// It is rendered when the connection asks for it, so that it is written at once: thousands of
-/// streams that hear the same news hold no copies while they wait for each other, and a reader that
-/// does not keep up gets the newest state, not each one.
+/// It is rendered when the connection asks for it, so that it is written at once, and a
+/// reader that does not keep up gets the newest state, not each one.
 struct Follower<Render> {
     hub: Arc<Hub>,
     _seat: Seat,
