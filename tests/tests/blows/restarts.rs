@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
-use super::site::{Site, until, user};
+use super::site::{PATIENCE, Site, until, user};
 
 const HOSTS: usize = 4;
 const PEOPLE: usize = 20;
@@ -162,10 +162,14 @@ async fn talk(address: String, traffic: Arc<Traffic>) {
     let origin = format!("http://{}", request.uri().authority().unwrap());
     request.headers_mut().insert("origin", origin.parse().unwrap());
     // A busy machine may refuse some of five hundred that are opened at once.
-    let (mut socket, _) = until(&format!("{address} is open"), async || {
-        tokio_tungstenite::connect_async(request.clone()).await.ok()
-    })
-    .await;
+    let end = Instant::now() + PATIENCE;
+    let mut socket = loop {
+        match tokio_tungstenite::connect_async(request.clone()).await {
+            Ok((socket, _)) => break socket,
+            Err(error) => assert!(Instant::now() < end, "{address}: {error}"),
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
     for number in 0_u64.. {
         let text = number.to_string();
         let there_and_back = async {
