@@ -43,6 +43,34 @@ pub struct Reading {
 /// size up to 64 KiB.
 const V1_UNLIMITED: u64 = i64::MAX as u64 / 65_536 * 65_536;
 
+/// Which version this host counts by, in words.
+///
+/// # Errors
+/// When it counts no memory: no limit would hold and nothing could be measured.
+pub fn host() -> Result<String, String> {
+    host_at(Path::new(CGROUPS))
+}
+
+fn host_at(root: &Path) -> Result<String, String> {
+    let trouble = |what: &str| {
+        format!(
+            "{what}; limits of memory would not hold: see the kernel's \
+         command line (cgroup_disable, cgroup_enable=memory) and mount {}",
+            root.display()
+        )
+    };
+    if let Ok(controllers) = fs::read_to_string(root.join("cgroup.controllers")) {
+        return match controllers.split_whitespace().any(|it| it == "memory") {
+            true => Ok("version 2".into()),
+            false => Err(trouble("version 2 without the memory controller")),
+        };
+    }
+    match root.join("memory/memory.limit_in_bytes").exists() {
+        true => Ok("version 1".into()),
+        false => Err(trouble("the kernel counts no memory by cgroup")),
+    }
+}
+
 impl Cgroup {
     /// Finds the cgroup of a process by what the kernel says of it: right for every driver and
     /// every parent. Asked once, while the process is known to be the container's.

@@ -29,6 +29,7 @@ use crate::status;
 use crate::tunnel::{self, TunnelError};
 
 pub mod check;
+pub mod drain_me;
 pub mod gpu;
 
 /// Threads that run tasks: the agent waits nearly always.
@@ -75,6 +76,9 @@ pub enum CommandError {
         /// The system's reason.
         source: std::io::Error,
     },
+    /// The hub does not do what this host asks for.
+    #[error("the hub refuses: {0}")]
+    Refused(String),
     /// No such GPU is remembered.
     #[error(
         "nothing is remembered of {gpu} in {folder}: {source}; see berth-agent status for the ids"
@@ -113,9 +117,13 @@ pub fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
 /// When the host is not ready for an agent.
 pub fn run(file: &Path) -> Result<(), CommandError> {
     let config = Arc::new(config::read(file)?);
-    let wall = || Wall::new(config.agent.name.as_str(), config.firewall.clone());
+    let wall = || {
+        let (firewall, farm) = (config.firewall.clone(), config.farm.clone());
+        Wall::new(config.agent.name.as_str(), firewall, farm)
+    };
     let docker = Docker::new(config.agent.name.clone(), &config.agent.docker)
         .giving(config.gpus.give)
+        .logging_in_with(config.agent.registries.clone())
         .walled(wall());
     let (old, kept) = (wall(), docker.clone());
     runtime()?.block_on(async {

@@ -1,11 +1,12 @@
 //! `agent.toml`: what a host's own administrators decide. Every mistake is told with file, line
 //! and what to do; an unknown key is a mistake.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use berth_common::link::PortRange;
 use berth_common::{ByteCount, GpuId, HostId};
 use berth_process::file::{self, FileError};
 use serde::de::DeserializeOwned;
@@ -36,6 +37,36 @@ pub struct Config {
     /// What containers cannot reach.
     #[serde(default)]
     pub firewall: Firewall,
+    /// Ports of servers that the compute farm reaches. Without it no server has any.
+    pub farm: Option<Farm>,
+}
+
+/// Ports of servers that the compute farm reaches: section `[farm]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Farm {
+    /// The ports that servers may have.
+    #[serde(deserialize_with = "ports")]
+    pub port_range: RangeInclusive<u16>,
+    /// The host's own address in the farm's network: they are published there and nowhere else.
+    pub address: IpAddr,
+    /// The name under which the farm finds this host; the address where there is none.
+    pub name: Option<String>,
+    /// The farm: who may reach them.
+    #[serde(deserialize_with = "networks")]
+    pub networks: Vec<Prefix>,
+}
+
+impl Farm {
+    /// The ports, as the hub hears of them.
+    pub fn range(&self) -> PortRange {
+        PortRange { first: *self.port_range.start(), last: *self.port_range.end() }
+    }
+
+    /// How the farm calls this host.
+    pub fn host(&self) -> String {
+        self.name.clone().unwrap_or_else(|| self.address.to_string())
+    }
 }
 
 /// What containers cannot reach: section `[firewall]`.
@@ -147,6 +178,9 @@ pub struct Agent {
     /// Memory that servers may have; what the kernel says by default.
     #[serde(default, deserialize_with = "amount")]
     pub memory: Option<ByteCount>,
+    /// Logins to registries of images: a file that only root can read.
+    #[serde(default, deserialize_with = "some_path")]
+    pub registries: Option<PathBuf>,
     /// Servers that may be starting at the same time.
     #[serde(default = "default_starts", deserialize_with = "at_least_one")]
     pub starts_at_once: usize,
@@ -235,6 +269,14 @@ fn ports<'de, D: Deserializer<'de>>(from: D) -> Result<RangeInclusive<u16>, D::E
     }
 }
 
+fn networks<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Prefix>, D::Error> {
+    let texts = Vec::<String>::deserialize(from)?;
+    if texts.is_empty() {
+        return Err(serde::de::Error::custom("name the farm's networks, e.g. [\"10.1.0.0/16\"]"));
+    }
+    texts.iter().map(|text| text.parse().map_err(serde::de::Error::custom)).collect()
+}
+
 fn default_loans() -> bool {
     true
 }
@@ -318,7 +360,19 @@ pub fn read(path: &Path) -> Result<Config, ConfigError> {
 /// # Errors
 /// Says file, line and what to do.
 pub fn parse(file: &str, text: &str) -> Result<Config, ConfigError> {
-    parse_as(file, text)
+    let config: Config = parse_as(file, text)?;
+    if config.farm.is_some() && config.firewall.mode != Mode::Required {
+        let begins = |line: &str| line.trim_start().trim_start_matches('[').starts_with("farm");
+        let before = text.lines().position(begins).unwrap_or_default();
+        return Err(ConfigError::Wrong {
+            file: file.to_owned(),
+            line: before.saturating_add(1),
+            what: "farm ports need mode = \"required\" in [firewall]: only the firewall keeps \
+                   other people's servers from them"
+                .into(),
+        });
+    }
+    Ok(config)
 }
 
 /// The same for any file of the agent.
@@ -645,6 +699,28 @@ memory_max = "16 GB"
         ] {
             let error = read(&format!("[firewall]\nallow = [{wrong}]\n")).unwrap_err().to_string();
             assert!(error.starts_with("a:5: ") && error.contains(message), "{error}");
+        }
+    }
+
+    #[test]
+    fn farm_ports_need_the_firewall() {
+        let begin = "version = 1\n[agent]\nhub = \"hub:1\"\n";
+        let farm = "[farm]\nport_range = \"20000-20003\"\naddress = \"10.1.0.1\"\n\
+                    networks = [\"10.1.0.0/16\"]\n";
+        let wall = "[firewall]\nmode = \"required\"\n";
+        let read = |text: &str| parse("a", &format!("{begin}{text}"));
+        let range = read(&format!("{farm}{wall}")).unwrap().farm.unwrap().range();
+        assert_eq!((range.first, range.last, range.count()), (20_000, 20_003, 4));
+        let error = read(farm).unwrap_err().to_string();
+        assert!(error.starts_with("a:4: farm ports need mode"), "{error}");
+        for (right, wrong, told) in [
+            ("20000-20003", "0-3", "a:5: write a port or several"),
+            ("[\"10.1.0.0/16\"]", "[]", "a:7: name the farm's networks"),
+            ("10.1.0.0/16", "farm", "a:7: \"farm\" is no address"),
+        ] {
+            let text = format!("{farm}{wall}").replacen(right, wrong, 1);
+            let error = read(&text).unwrap_err().to_string();
+            assert!(error.starts_with(told), "{error}");
         }
     }
 

@@ -195,6 +195,7 @@ impl<R: Runtime> Driver<R> {
             Input::Facts(Ok(facts)) => {
                 self.facts.engine_version = facts.version;
                 self.facts.images = facts.images;
+                self.facts.builds = facts.builds;
             }
             Input::Facts(Err(_)) => self.facts.engine_version.clear(),
             Input::Measured(look, measured) => {
@@ -407,7 +408,8 @@ impl<R: Runtime> Driver<R> {
     fn report(&self) -> Report {
         let claimed = self.work.config.agent.memory;
         let capacity = report::capacity(claimed, &self.meters);
-        let facts = HostFacts { gpus: self.work.gpus.facts(), ..self.facts.clone() };
+        let farm = self.work.config.farm.as_ref().map(crate::config::Farm::range);
+        let facts = HostFacts { gpus: self.work.gpus.facts(), farm, ..self.facts.clone() };
         let report = self.keeper.report(clock::steady(), capacity, facts, &self.meters.servers);
         Report { gpus: self.work.gpus.devices(), spaces: self.spaces.clone(), ..report }
     }
@@ -556,6 +558,7 @@ mod tests {
             },
             pool: "cpu".into(),
             image: "berth/notebook:6".into(),
+            build: String::new(),
             command: Vec::new(),
             spaces: Vec::new(),
             shown: BTreeMap::new(),
@@ -563,6 +566,7 @@ mod tests {
             api_url: "http://hub:8081/hub/api/".into(),
             prefix: "/user/alice/".into(),
             port: 8888,
+            farm_ports: Vec::new(),
         }))
     }
 

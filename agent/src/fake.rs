@@ -134,8 +134,9 @@ impl Runtime for FakeEngine {
         }
     }
 
-    async fn has_image(&self, image: &str) -> Result<bool, String> {
-        Ok(self.lock().images.iter().any(|known| known == image))
+    async fn image_id(&self, image: &str) -> Result<Option<String>, String> {
+        let state = self.lock();
+        Ok(state.images.iter().find(|known| *known == image).cloned())
     }
 
     async fn network(&self) -> Result<Network, String> {
@@ -218,7 +219,11 @@ impl Runtime for FakeEngine {
 
     async fn facts(&self) -> Result<EngineFacts, String> {
         let state = self.lock();
-        Ok(EngineFacts { version: "fake".into(), images: state.images.clone() })
+        Ok(EngineFacts {
+            version: "fake".into(),
+            images: state.images.clone(),
+            builds: BTreeMap::new(),
+        })
     }
 
     async fn changes(&self, wake: impl Fn() + Send + Sync) {

@@ -4,7 +4,8 @@
 //!
 //! From the containers' bridge nothing goes to the host and to private ranges, but for what is
 //! allowed; nothing goes out under another address than a container's own; nobody but the host opens
-//! a connection into the bridge. The public Internet stays open. Docker's own tables are not touched:
+//! a connection into the bridge, but the compute farm to the ports that are given for it. The public
+//! Internet stays open. Docker's own tables are not touched:
 //! a packet has to get through both.
 
 use std::net::IpAddr;
@@ -13,7 +14,7 @@ use std::path::Path;
 use serde_json::Value;
 use tokio::sync::Mutex;
 
-use crate::config::{Firewall, Mode};
+use crate::config::{Farm, Firewall, Mode};
 
 mod nft;
 mod rules;
@@ -38,18 +39,20 @@ pub struct Wall {
     table: String,
     nft: Nft,
     config: Firewall,
+    farm: Option<Farm>,
     /// What the table is for, and how the kernel showed it when it was made.
     made: Mutex<Option<(Bridge, Value)>>,
 }
 
 impl Wall {
     /// The wall of the host with this name.
-    pub fn new(host: &str, config: Firewall) -> Self {
+    pub fn new(host: &str, config: Firewall, farm: Option<Farm>) -> Self {
         let nft = Nft(config.nft.clone());
         Self {
             nft,
             table: format!("berth_{}", host.replace('-', "_")),
             config,
+            farm,
             made: Mutex::default(),
         }
     }
@@ -78,7 +81,9 @@ impl Wall {
         let again = made.take().is_some();
         // Containers' questions about names come from their own network.
         let names = rules::name_servers(Path::new("/etc/resolv.conf"));
-        self.nft.apply(&rules::table(&self.table, bridge, &self.config.allow, &names)).await?;
+        let farm = self.farm.as_ref();
+        let table = rules::table(&self.table, bridge, &self.config.allow, &names, farm);
+        self.nft.apply(&table).await?;
         *made = Some((bridge.clone(), self.nft.list(&self.table).await?));
         if again {
             tracing::warn!("the table {} was changed by somebody else: made anew", self.table);

@@ -23,6 +23,27 @@ pub fn has_registry(image: &str) -> bool {
     first.is_some_and(|first| first.contains(['.', ':']) || first == "localhost")
 }
 
+/// What a name stands for on an engine that knows this image by these digests and this id: the
+/// digest in the name's own repository, which any host can fetch, else the id.
+pub fn build_of(name: &str, digests: &[String], id: &str) -> String {
+    let of_name = |digest: &&String| digest.split('@').next() == Some(repository(name));
+    digests.iter().find(of_name).map_or(id, String::as_str).to_owned()
+}
+
+/// A name without its tag or digest. A colon before a slash belongs to the registry's address.
+pub fn repository(name: &str) -> &str {
+    let name = name.split('@').next().unwrap_or_default();
+    match name.rsplit_once(':') {
+        Some((repository, tag)) if !tag.contains('/') => repository,
+        _ => name,
+    }
+}
+
+/// Whether a build is one that only the engine that has it knows.
+pub fn is_local(build: &str) -> bool {
+    build.starts_with("sha256:")
+}
+
 /// Fetches what is wanted and missing, one after the other, for ever.
 pub async fn keep<R: Runtime>(work: Arc<Workplace<R>>, mut watch: Receiver<Watch>) {
     loop {
@@ -32,7 +53,7 @@ pub async fn keep<R: Runtime>(work: Arc<Workplace<R>>, mut watch: Receiver<Watch
             has_registry(image) && limits.is_some_and(|it| policy::allows_image(it, image))
         };
         for image in wanted.iter().filter(allowed) {
-            if !matches!(work.runtime.has_image(image).await, Ok(false)) {
+            if !matches!(work.runtime.image_id(image).await, Ok(None)) {
                 continue;
             }
             tracing::info!("fetching {image}");
@@ -55,6 +76,16 @@ pub async fn keep<R: Runtime>(work: Arc<Workplace<R>>, mut watch: Receiver<Watch
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_build_is_a_digest_of_the_names_own_repository_or_the_id() {
+        let digests = ["other/nb@sha256:1".to_owned(), "r.example.org:5000/nb@sha256:2".to_owned()];
+        let build = |name| build_of(name, &digests, "sha256:3");
+        assert_eq!(build("r.example.org:5000/nb:6"), "r.example.org:5000/nb@sha256:2");
+        assert_eq!(build("berth/nb:6"), "sha256:3");
+        assert_eq!(repository("r.example.org:5000/nb"), "r.example.org:5000/nb");
+        assert_eq!(repository("nb:6@sha256:1"), "nb");
+    }
 
     #[test]
     fn a_name_without_a_registry_is_an_image_of_this_host() {

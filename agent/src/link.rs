@@ -132,6 +132,7 @@ async fn session(
         }
         let set = DesiredSet::try_from(message)?;
         driver.send(Input::Desired(set)).await.map_err(|_| LinkError::Ending)?;
+        crash_point!("link.desired.taken");
     }
 }
 

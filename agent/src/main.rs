@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
+use berth_agent::command::drain_me::{self, Wish};
 use berth_agent::command::{self, CommandError};
 use berth_agent::config::{DEFAULT_FILE, HubAddress};
 use berth_agent::fake::swarm;
@@ -79,6 +81,19 @@ enum Command {
         #[arg(long)]
         file_only: bool,
     },
+    /// Ask the hub to empty this host, as an administrator there could: nothing new comes, people
+    /// are told, idle servers stop at their time. Only root of this host can, and only for it.
+    DrainMe {
+        /// Why; people whose servers are here read it.
+        #[arg(long, value_name = "TEXT", required_unless_present = "cancel")]
+        reason: Option<String>,
+        /// Stop what still runs after this time, e.g. 2h; without it, nothing is made to stop.
+        #[arg(long, value_name = "TIME", value_parser = drain_me::span)]
+        within: Option<Duration>,
+        /// Take servers again.
+        #[arg(long, conflicts_with_all = ["reason", "within"])]
+        cancel: bool,
+    },
     /// Say what this host's NVIDIA driver answers to all that the agent asks. Changes nothing.
     GpuCheck {
         /// Tell changes of use, memory and processes for so many seconds instead.
@@ -119,6 +134,11 @@ fn main() -> ExitCode {
         Command::Status { json } => command::show_status(file, json),
         Command::Check { file_only: true } => command::check_file(file),
         Command::Check { file_only: false } => return command::check::check(file),
+        Command::DrainMe { cancel: true, .. } => drain_me::drain_me(file, Wish::Open),
+        Command::DrainMe { reason, within, .. } => {
+            let reason = reason.unwrap_or_default();
+            drain_me::drain_me(file, Wish::Drained { reason, within })
+        }
         Command::GpuCheck { watch } => command::gpu::check(watch),
         Command::GpuClear { gpu } => command::gpu::clear(file, &gpu),
         Command::Version => {

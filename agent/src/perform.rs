@@ -14,6 +14,7 @@ use berth_process::crash_point;
 use crate::account::{self, Resolved};
 use crate::config::{Config, CreateHome};
 use crate::driver::Input;
+use crate::farm;
 use crate::gpu::{self, Gpus};
 use crate::helper::Helper;
 use crate::images;
@@ -82,21 +83,53 @@ enum NotMade {
     Unknown(String),
 }
 
-/// Fetches an image that is not here. Its name was allowed before.
-async fn fetch<R: Runtime>(
+/// An image as it is to be run, and the engine's id of it.
+struct Image {
+    name: String,
+    id: String,
+}
+
+/// The image exactly as it was decided; fetched if it is not here. Its name was allowed before.
+async fn image_here<R: Runtime>(
     work: &Workplace<R>,
     operation: &Operation,
-    image: &str,
-) -> Result<(), NotMade> {
-    let refused = |why: String| {
-        let detail = format!("the image {image} is not on this host{why}");
-        refused(Reason::FailedImage, detail)
-    };
-    if !images::has_registry(image) {
-        return Err(refused(String::new()));
+    spec: &RunSpec,
+) -> Result<Image, NotMade> {
+    let RunSpec { image, build, .. } = spec;
+    if images::is_local(build) {
+        // By the name: only that was allowed, and an id could be that of anything here.
+        let id = work.runtime.image_id(image).await.map_err(NotMade::Unknown)?;
+        return match id {
+            Some(id) if id == *build => Ok(Image { name: build.clone(), id }),
+            Some(other) => {
+                let detail = format!(
+                    "the image {image} of this host is another one now than when the host was \
+                     chosen ({other}, not {build}): start again"
+                );
+                Err(refused(Reason::FailedImage, detail))
+            }
+            None => Err(absent(image, "")),
+        };
+    }
+    let wanted = if build.is_empty() { image } else { build };
+    let here = || async { work.runtime.image_id(wanted).await.map_err(NotMade::Unknown) };
+    if let Some(id) = here().await? {
+        return Ok(Image { name: wanted.clone(), id });
+    }
+    if !images::has_registry(wanted) {
+        return Err(absent(wanted, ""));
     }
     reached(work, operation, StartStep::Fetch).await;
-    work.runtime.pull(image).await.map_err(|why| refused(format!(", and was not fetched: {why}")))
+    let fetched = work.runtime.pull(wanted).await;
+    fetched.map_err(|why| absent(wanted, &format!(", and was not fetched: {why}")))?;
+    match here().await? {
+        Some(id) => Ok(Image { name: wanted.clone(), id }),
+        None => Err(absent(wanted, " any more")),
+    }
+}
+
+fn absent(image: &str, why: &str) -> NotMade {
+    refused(Reason::FailedImage, format!("the image {image} is not on this host{why}"))
 }
 
 async fn create<R: Runtime>(
@@ -117,10 +150,10 @@ async fn create<R: Runtime>(
     };
     policy::check(limits.as_ref(), spec, &resolved.account, &resolved.denied)
         .map_err(|refusal| refused(Reason::FailedPolicy, refusal.to_string()))?;
+    let published = farm::published(work.config.farm.as_ref(), &spec.farm_ports)
+        .map_err(|refusal| refused(Reason::FailedPolicy, refusal.to_string()))?;
     work.gpus.check(&spec.origin.gpus).await.map_err(NotMade::Refused)?;
-    if !work.runtime.has_image(&spec.image).await.map_err(NotMade::Unknown)? {
-        fetch(work, operation, &spec.image).await?;
-    }
+    let image = image_here(work, operation, spec).await?;
     reached(work, operation, StartStep::Image).await;
     let roots = limits.map(|limits| limits.mount_sources).unwrap_or_default();
     let home = home_here(work, resolved.account.clone(), roots.clone()).await?;
@@ -136,6 +169,15 @@ async fn create<R: Runtime>(
     binds.extend(spaces);
     binds.extend(names);
     binds.extend(links);
+    let mut env = environment(spec, work.config.agent.api_url.as_deref(), &gateway);
+    if let Some(farm) = work.config.farm.as_ref().filter(|_| published.is_some()) {
+        farm::tell(&mut env, farm, &spec.farm_ports);
+        let folder = names_folder(&work.config, &operation.server);
+        binds.push(farm::dask_file(&folder, farm, &spec.farm_ports).map_err(|error| {
+            let detail = format!("cannot write below {}: {error}", folder.display());
+            refused(Reason::FailedContainer, detail)
+        })?);
+    }
     let plan = Plan {
         server: operation.server.clone(),
         generation: operation.generation,
@@ -143,9 +185,10 @@ async fn create<R: Runtime>(
         boot: work.boot.clone(),
         origin: spec.origin.clone(),
         pool: spec.pool.clone(),
-        image: spec.image.clone(),
+        image: image.name,
+        image_id: image.id,
         command: spec.command.clone(),
-        env: environment(spec, work.config.agent.api_url.as_deref(), &gateway),
+        env,
         uid: resolved.account.uid,
         gid: resolved.account.gid,
         groups: resolved.account.groups.iter().map(|group| group.gid).collect(),
@@ -155,6 +198,7 @@ async fn create<R: Runtime>(
         network: network.id,
         prefix: spec.prefix.clone(),
         port: spec.port,
+        published,
     };
     let outcome = work.runtime.create(&plan).await;
     if let Outcome::Created { container } = &outcome {

@@ -7,7 +7,8 @@ use std::path::{Component, Path};
 
 use berth_common::link::{Account, RunSpec, Space};
 
-use crate::config::Limits;
+use crate::config::{Farm, Limits};
+use crate::images;
 
 /// Docker refuses less.
 const MEMORY_MIN_MIB: u64 = 6;
@@ -36,6 +37,7 @@ pub fn check(
     })?;
     person(limits, account, denied)?;
     image(limits, &spec.image)?;
+    build(&spec.image, &spec.build)?;
     let memory = spec.origin.memory;
     if memory.mebibytes() < MEMORY_MIN_MIB {
         return Err(refusal(format!("memory {memory} is less than a container can have")));
@@ -46,6 +48,29 @@ pub fn check(
     space(limits, Path::new(&account.home))?;
     spaces(limits, spec, account)?;
     words(spec)
+}
+
+/// Whether the ports that a server is to publish are this host's to give: its own rules name the
+/// range, and one server has each once.
+///
+/// # Errors
+/// The rule that is broken.
+pub fn farm_ports(farm: Option<&Farm>, ports: &[u16]) -> Result<(), Refusal> {
+    if ports.is_empty() {
+        return Ok(());
+    }
+    let farm = farm.ok_or_else(|| {
+        refusal("agent.toml of this host has no section [farm], so no port is published here")
+    })?;
+    let mut seen = BTreeSet::new();
+    let bad = |port: &&u16| !farm.port_range.contains(*port) || !seen.insert(**port);
+    match ports.iter().find(bad) {
+        None => Ok(()),
+        Some(port) => {
+            let (first, last) = (farm.port_range.start(), farm.port_range.end());
+            Err(refusal(format!("port {port} is not one of port_range = \"{first}-{last}\"")))
+        }
+    }
 }
 
 fn person(limits: &Limits, account: &Account, denied: &BTreeSet<u32>) -> Result<(), Refusal> {
@@ -72,6 +97,24 @@ fn image(limits: &Limits, image: &str) -> Result<(), Refusal> {
         Ok(())
     } else {
         Err(refusal(format!("image {image} begins with none of images = {:?}", limits.images)))
+    }
+}
+
+/// A build is the engine's own id, which is compared with what the name stands for before it is
+/// run, or a digest in the repository of the name: whoever may not name an image cannot have it by
+/// its digest either.
+fn build(image: &str, build: &str) -> Result<(), Refusal> {
+    let digest = match build.split_once('@') {
+        Some((repository, digest)) if repository == images::repository(image) => digest,
+        Some(_) => return Err(refusal(format!("the build {build} is none of image {image}"))),
+        None if build.is_empty() => return Ok(()),
+        None => build,
+    };
+    let hex = digest.strip_prefix("sha256:").unwrap_or_default();
+    if hex.len() == 64 && hex.chars().all(|c| c.is_ascii_hexdigit()) {
+        Ok(())
+    } else {
+        Err(refusal("the image's build is malformed"))
     }
 }
 
@@ -222,6 +265,7 @@ memory_max = "16 GB"
             },
             pool: "cpu".into(),
             image: "berth/notebook:6".into(),
+            build: String::new(),
             command: Vec::new(),
             spaces: Vec::new(),
             shown: Default::default(),
@@ -229,6 +273,7 @@ memory_max = "16 GB"
             api_url: "http://hub/hub/api".into(),
             prefix: "/user/alice/".into(),
             port: 8888,
+            farm_ports: Vec::new(),
         }
     }
 
@@ -330,6 +375,25 @@ memory_max = "16 GB"
             assert_eq!(verdict(|s| s.prefix = prefix.into()), odd, "{prefix:?}");
         }
         assert_eq!(verdict(|s| s.port = 0), "the server's port is malformed");
+    }
+
+    #[test]
+    fn farm_ports_are_those_of_the_hosts_own_range() {
+        let farm = Farm {
+            port_range: 20_000..=20_003,
+            address: "10.1.0.1".parse().unwrap(),
+            name: None,
+            networks: vec!["10.1.0.0/16".parse().unwrap()],
+        };
+        let said = |farm, ports: &[u16]| {
+            farm_ports(farm, ports).err().map_or_else(|| "yes".into(), |refusal| refusal.0)
+        };
+        assert_eq!(said(Some(&farm), &[20_000, 20_003]), "yes");
+        assert_eq!(said(None, &[]), "yes");
+        assert!(said(None, &[20_000]).contains("no section [farm]"));
+        let outside = "is not one of port_range = \"20000-20003\"";
+        assert_eq!(said(Some(&farm), &[20_000, 22]), format!("port 22 {outside}"));
+        assert_eq!(said(Some(&farm), &[20_001, 20_001]), format!("port 20001 {outside}"));
     }
 
     #[test]

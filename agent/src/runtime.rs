@@ -32,8 +32,10 @@ pub struct Plan {
     pub origin: Origin,
     /// The pool it was placed in.
     pub pool: String,
-    /// Image name.
+    /// The image: a name, `repository@sha256:…`, or an engine's id.
     pub image: String,
+    /// The engine's id of exactly that.
+    pub image_id: String,
     /// Command line; empty means the image's own.
     pub command: Vec<String>,
     /// The whole environment.
@@ -56,6 +58,17 @@ pub struct Plan {
     pub prefix: String,
     /// Its port.
     pub port: u16,
+    /// What is published of it; `None`: nothing.
+    pub published: Option<Published>,
+}
+
+/// Ports that the compute farm reaches, the same on the host and inside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Published {
+    /// The host's address on which they are published, and no other.
+    pub address: IpAddr,
+    /// Which.
+    pub ports: Vec<u16>,
 }
 
 /// A folder or file of the host inside the container.
@@ -94,6 +107,8 @@ pub struct EngineFacts {
     pub version: String,
     /// Names of the images it has.
     pub images: Vec<String>,
+    /// What each name with a tag stands for, as [`berth_common::link::HostFacts`] says.
+    pub builds: BTreeMap<String, String>,
 }
 
 /// A container engine, seen by one host: of several agents on one engine each sees only its own
@@ -101,8 +116,8 @@ pub struct EngineFacts {
 pub trait Runtime: Clone + Send + Sync + 'static {
     /// All containers of this host in every state.
     fn list(&self) -> impl Future<Output = Result<Vec<Container>, String>> + Send;
-    /// Whether the engine has an image.
-    fn has_image(&self, image: &str) -> impl Future<Output = Result<bool, String>> + Send;
+    /// The engine's id of an image; `None`: it has none of this name, digest or id.
+    fn image_id(&self, image: &str) -> impl Future<Output = Result<Option<String>, String>> + Send;
     /// Fetches an image from its registry.
     fn pull(&self, image: &str) -> impl Future<Output = Result<(), String>> + Send {
         std::future::ready(Err(format!("{image} cannot be fetched by this engine")))

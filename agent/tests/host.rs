@@ -14,7 +14,9 @@ mod host {
     pub mod memory;
     pub mod nvml;
     pub mod site;
+    pub mod soon;
     pub mod spaces;
     pub mod status;
+    pub mod troubles;
     pub mod tunnel;
 }

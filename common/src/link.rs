@@ -85,8 +85,29 @@ pub struct HostFacts {
     pub engine_version: String,
     /// Names of the images on the host.
     pub images: Vec<String>,
+    /// What each name with a tag stands for here: `repository@sha256:…` where a registry knows it
+    /// so, and any host can fetch it, else the engine's own id, `sha256:…`.
+    pub builds: BTreeMap<String, String>,
     /// How its GPUs are.
     pub gpus: GpuFacts,
+    /// Its ports that the compute farm reaches; `None`: it gives none.
+    pub farm: Option<PortRange>,
+}
+
+/// Ports from the first to the last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PortRange {
+    /// The lowest.
+    pub first: u16,
+    /// The highest.
+    pub last: u16,
+}
+
+impl PortRange {
+    /// How many there are.
+    pub fn count(self) -> u32 {
+        u32::from(self.last).saturating_add(1).saturating_sub(self.first.into())
+    }
 }
 
 /// How the GPUs of a host are, for people; what placement needs is in [`GpuDevice`].
@@ -477,6 +498,9 @@ pub struct RunSpec {
     pub pool: String,
     /// Image name with tag or digest.
     pub image: String,
+    /// Exactly what the name stood for when the host was chosen, as in [`HostFacts::builds`]. Empty:
+    /// no host had it, so it is what the name stands for when the server starts.
+    pub build: String,
     /// Command line; empty means the image's own.
     pub command: Vec<String>,
     /// Environment, complete but for the two addresses of the hub's API.
@@ -492,6 +516,8 @@ pub struct RunSpec {
     pub prefix: String,
     /// Its port inside the container.
     pub port: u16,
+    /// Ports that the compute farm reaches, the same on the host and inside.
+    pub farm_ports: Vec<u16>,
 }
 
 /// A folder of the host in a container.

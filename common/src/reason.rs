@@ -73,6 +73,7 @@ reasons! {
     WaitMemoryGrowth "wait.memory.growth" "The servers there could not all grow any more." "It starts by itself as soon as memory becomes free.";
     WaitKeptForGpus "wait.memory.kept_for_gpus" "What is left there is kept for servers with a GPU." "It starts by itself as soon as somebody stops.";
     WaitCpu "wait.cpu" "All processors are promised to running servers." "It starts by itself as soon as somebody stops.";
+    WaitFarmPorts "wait.farm_ports" "All ports that the compute farm reaches are in use." "It starts by itself as soon as somebody stops.";
     WaitGpuBusy "wait.gpu.busy" "All suitable GPUs are in use." "It starts by itself as soon as one is given back.";
     WaitNoHost "wait.host.none_ready" "No host is ready." "The administrators see this too; it starts by itself when a host is back.";
     WaitOrder "wait.order" "Others asked first." "It starts by itself in its turn.";
@@ -87,6 +88,7 @@ reasons! {
     HostClosed "host.closed" "The host is for trainings, and none is on." "";
     HostNotAllowed "host.not_allowed" "A rule sends this person's servers elsewhere." "";
     HostNoGpu "host.no_gpu" "The host has no suitable GPU." "";
+    HostNoFarm "host.no_farm" "The host gives no ports to the compute farm." "";
     HostForGpus "host.for_gpus" "The host is for servers with a GPU." "";
     GpuBroken "gpu.broken" "A GPU of the host is set aside." "Look at that GPU: it is sick, or used by something else.";
     GpuUnused "gpu.unused" "Its GPU is held and not used." "Ask its owner; the rules of this site do not stop it by themselves.";
@@ -108,11 +110,13 @@ reasons! {
 
     StoppedUser "stopped.user" "Stopped by its owner." "";
     StoppedAdmin "stopped.admin" "Stopped by an administrator." "";
+    StoppedInstructor "stopped.instructor" "Stopped by an instructor of the training." "Start it again; nothing in your spaces is lost.";
     StoppedAccount "stopped.account" "Stopped because its owner's account is no longer valid." "Ask the people who manage accounts at your site.";
     StoppedIdle "stopped.idle" "Stopped: nothing was going on in it." "Start it again; nothing in your spaces is lost.";
     StoppedAge "stopped.age" "Stopped: it has run as long as its profile allows." "Start it again; nothing in your spaces is lost.";
     StoppedGpuUnused "stopped.gpu_unused" "Stopped: its GPU was held and not used." "Start it again without a GPU, or when you need one.";
     StoppedDrain "stopped.drain" "Stopped because its host is being emptied." "Start it again; it will run on another host.";
+    StoppedTraining "stopped.training_end" "Stopped: its training is over." "Nothing in your spaces is lost; start another profile to go on.";
     StoppedMemory "stopped.memory" "Stopped: it was idle, and the memory of its host was running out." "Start it again; it will run where there is room. Nothing in your spaces is lost.";
     FailedHomeFull "failed.home.full" "HOME is full, or its quota is used up." "Delete or move files there, then start again.";
     FailedAgent "failed.agent" "The agent on the host could not do it." "Try again; if it fails again, tell the administrators.";

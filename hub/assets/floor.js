@@ -48,7 +48,7 @@
       });
       source.onerror = () => {
         if (leaving) return;
-        if (lost) lost.textContent = "The hub is restarting or the network is away. Reconnecting…";
+        if (lost) lost.textContent = lost.dataset.lost;
         if (source.readyState === EventSource.CLOSED) {
           window.setTimeout(connect, wait);
           wait = Math.min(wait * 2, LONGEST_WAIT_MS);
@@ -140,8 +140,8 @@
     slider.addEventListener("input", () => {
       const minutes = Number(slider.value);
       const moment = new Date(Date.now() - minutes * 60000);
-      says.textContent = minutes === 0 ? "now" :
-        moment.toLocaleString(undefined, { weekday: "short", hour: "2-digit", minute: "2-digit" });
+      says.textContent = minutes === 0 ? slider.dataset.now :
+        moment.toLocaleString(document.documentElement.lang, { weekday: "short", hour: "2-digit", minute: "2-digit" });
     });
     slider.addEventListener("change", () => slider.form.requestSubmit());
   }

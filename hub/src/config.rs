@@ -42,6 +42,7 @@ use draft::Draft;
 pub use files::{Files, Kept};
 pub use mail::{MailConfig, MailTls};
 use sources::Sources;
+pub use version::number as version_of;
 
 /// Everything the files say.
 #[derive(Debug, Clone)]

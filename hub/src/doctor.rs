@@ -99,7 +99,8 @@ pub async fn keep(hub: Arc<Hub>) {
 }
 
 fn invariants(fleet: &Fleet) -> Vec<Finding> {
-    let violations = check::violations(fleet);
+    let mut violations = check::violations(fleet);
+    violations.extend(check::doubled(fleet));
     if violations.is_empty() {
         let (hosts, servers) = (fleet.hosts.len(), fleet.servers.len());
         let text = format!("every invariant holds over {hosts} hosts and {servers} servers");
@@ -123,6 +124,7 @@ fn hosts(fleet: &Fleet, now: Timestamp) -> Vec<Finding> {
     let mut well = 0;
     for host in fleet.hosts.values() {
         found.extend(spaces(host));
+        found.extend(images(fleet, host));
         let state = fleet.host_state(host, now);
         let verdict = match state {
             HostState::Lost | HostState::EngineDown | HostState::Doubled => Verdict::Failed,
@@ -149,6 +151,21 @@ fn spaces(host: &berth_core::Host) -> impl Iterator<Item = Finding> + '_ {
         let text = format!("{}: {}: {}", host.id, space.name, trouble.detail);
         Some(Finding::of("spaces", Verdict::Warning, text, Reason::MountSick.remedy()))
     })
+}
+
+/// Images whose names stand for something else here than on most hosts.
+fn images<'a>(fleet: &'a Fleet, host: &'a berth_core::Host) -> impl Iterator<Item = Finding> + 'a {
+    const REMEDY: &str = "Servers run what most hosts have, fetched by its digest; an image \
+                          without a registry is run as it is there. Load or pull the right one on \
+                          the host, or remove its name there: docker rmi.";
+    let facts = host.heard.iter().map(|heard| &heard.facts);
+    facts.flat_map(|facts| fleet.settings.references().map(move |name| (name, facts))).filter_map(
+        |(name, facts)| {
+            let (own, usual) = fleet.builds.other(name, facts)?;
+            let text = format!("{}: {name} is {own}, and {usual} on most hosts", host.id);
+            Some(Finding::of("images", Verdict::Warning, text, REMEDY))
+        },
+    )
 }
 
 fn configuration(hub: &Hub) -> Finding {

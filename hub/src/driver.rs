@@ -267,6 +267,10 @@ fn with_reply(event: Event, to: Option<ReplyTo>) -> Event {
             request.reply = to;
             Event::Start(request)
         }
+        Event::LayDown(mut wanted) => {
+            wanted.reply = to;
+            Event::LayDown(wanted)
+        }
         Event::Stop { server, reason, .. } => Event::Stop { server, reason, reply: to },
         Event::Resize { server, memory, .. } => Event::Resize { server, memory, reply: to },
         Event::Remove { server, .. } => Event::Remove { server, reply: to },

@@ -106,5 +106,8 @@ fn forget(hub: &Hub) {
     let day = before(used).0.div_euclid(86_400 * 1_000_000);
     hub.storage.write_later("retention", move |database| database.forget(before(keep), day));
     let acts = before(hub.config().hub.keep_audit);
-    hub.storage.write_later("retention", move |database| database.forget_acts(acts));
+    hub.storage.write_later("retention", move |database| {
+        database.forget_acts(acts)?;
+        database.forget_agenda(acts)
+    });
 }

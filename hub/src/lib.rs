@@ -3,6 +3,8 @@
 //! Assembly only; each part is a module with one job.
 
 pub mod actions;
+pub mod admin_socket;
+pub mod agenda;
 pub mod audit;
 pub mod auth;
 pub mod backup;
@@ -21,10 +23,12 @@ pub mod outgoing;
 pub mod plan;
 pub mod reload;
 pub mod routes;
+pub mod samples;
 pub mod serve;
 pub mod services;
 pub mod site;
 pub mod spec;
 pub mod storage;
+pub mod trainings;
 pub mod visits;
 pub mod web;

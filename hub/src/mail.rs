@@ -61,6 +61,7 @@ pub async fn keep(hub: Arc<Hub>) {
             if sent.contains(&letter.warning) {
                 continue;
             }
+            crash_point!("hub.mail.before_send");
             match send(&hub, &config, &letter).await {
                 Ok(()) => {
                     crash_point!("hub.mail.after_send");

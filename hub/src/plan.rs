@@ -209,6 +209,7 @@ pub fn held_by(need: &Need, server: &Server) -> FloorServer {
         memory: Member { young: !need.peak_known, ..Member::newcomer(need.peak, need.limit) },
         cpu_milli: need.cpu_milli,
         gpus: Vec::new(),
+        farm_ports: Vec::new(),
     }
 }
 

@@ -3,16 +3,17 @@
 //!
 //! All files are checked together; if one is wrong nothing is applied.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use berth_common::Timestamp;
-use berth_core::Event;
 use berth_process::clock::now;
+use berth_store::Act;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::agenda;
 use crate::config::{self, Config, Diagnostics, Files, HubConfig, Kept};
 use crate::site::Hub;
 
@@ -30,6 +31,9 @@ pub enum Origin {
     /// The state folder: somebody went back to them.
     RolledBack,
 }
+
+/// What the audit calls it when other files come into force.
+pub const IN_FORCE: &str = "config-in-force";
 
 /// What is in force, and what was last found on disk.
 #[derive(Debug, Clone, Default)]
@@ -205,11 +209,25 @@ pub async fn roll_back(hub: &Hub) -> Result<Diagnostics, Refused> {
 async fn put_in_force(hub: &Hub, fresh: Config, files: Files, origin: Origin, said: &Diagnostics) {
     let keep = hub.config().hub.clone();
     warn_of_restart(&keep, &fresh.hub);
-    let settings = Arc::new(fresh.settings.clone());
     hub.config.store(Arc::new(Config { hub: keep, ..fresh }));
-    hub.fleet.send(Event::SettingsChanged(settings)).await;
+    agenda::put_in_force(hub).await;
+    record(hub, &files, origin);
     *hub.configuration.lock() = InForce { files, origin, since: now(), said: said.clone() };
     note(hub);
+}
+
+/// Notes which files have changed, whoever changed them: on disk that is nobody the hub knows.
+fn record(hub: &Hub, files: &Files, origin: Origin) {
+    let before = hub.configuration.in_force().files.0;
+    let names: BTreeSet<&String> = before.keys().chain(files.0.keys()).collect();
+    let changed = names.into_iter().filter(|name| before.get(*name) != files.0.get(*name));
+    let changed = changed.map(String::as_str).collect::<Vec<_>>().join(", ");
+    if changed.is_empty() {
+        return;
+    }
+    let why = if origin == Origin::RolledBack { "back to the files before" } else { "" };
+    let act = Act::new(now(), "files", IN_FORCE, "disk").on(&changed).because(why);
+    hub.storage.write_later("a change of the files", move |database| database.record(&act));
 }
 
 /// Keeps what is in force, and counts it.

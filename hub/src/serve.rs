@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use arc_swap::ArcSwap;
-use axum::Extension;
 use berth_process::{file, signal};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
-use crate::auth::LocalAdmin;
+use crate::admin_socket;
+use crate::agenda::{self, Agenda};
 use crate::auth::oidc::Providers;
 use crate::ca::Ca;
 use crate::config::Config;
@@ -22,7 +22,9 @@ use crate::metrics::Metrics;
 use crate::reload::Configuration;
 use crate::site::Hub;
 use crate::storage::Storage;
-use crate::{doctor, driver, housekeeping, link, mail, reload, routes, services, visits, web};
+use crate::{
+    doctor, driver, housekeeping, link, mail, reload, routes, samples, services, visits, web,
+};
 
 /// What a hub is made of, before anything listens.
 pub struct Parts {
@@ -44,13 +46,15 @@ pub async fn open(config: Config, configuration: Configuration) -> anyhow::Resul
     let ca = Ca::open(&state.join("ca"))?;
     ca.refresh_proxy(&state.join("proxy"))?;
     let metrics = Arc::new(Metrics::new()?);
-    let settings = Arc::new(config.settings.clone());
+    let agenda = Agenda::open(&storage)?;
+    let settings = Arc::new(agenda.applied(&config.settings));
     let fleet = driver::start(storage.clone(), settings, Arc::clone(&metrics)).await?;
     let (revoked_in, revoked) = mpsc::unbounded_channel();
     let hub = Hub {
         config: ArcSwap::from_pointee(config),
         configuration,
         fleet,
+        agenda,
         storage,
         keys,
         providers: Providers::default(),
@@ -59,6 +63,7 @@ pub async fn open(config: Config, configuration: Configuration) -> anyhow::Resul
         revoked: revoked_in,
         metrics,
         services: services::Shared::default(),
+        samples: Default::default(),
         routed: watch::Sender::new(BTreeMap::new()),
     };
     Ok(Parts { hub: Arc::new(hub), revoked })
@@ -80,11 +85,12 @@ pub async fn run(folder: &Path) -> anyhow::Result<()> {
             addresses.agents_listen
         )
     })?;
-    let admins = admin_socket(&addresses.admin_socket)?;
+    let (admins, own) = admin_socket::listen(&addresses.admin_socket)?;
     let Parts { hub, revoked } = open(config, configuration).await?;
 
     let router = web::router(Arc::clone(&hub));
-    let admin_router = router.clone().layer(Extension(LocalAdmin));
+    let for_admins = admin_socket::guarded(router.clone(), own)
+        .into_make_service_with_connect_info::<admin_socket::Peer>();
     tokio::spawn(routes::keep(Arc::clone(&hub), revoked));
     tokio::spawn(housekeeping::end_tokens(Arc::clone(&hub)));
     tokio::spawn(housekeeping::collect_activity(Arc::clone(&hub)));
@@ -92,32 +98,19 @@ pub async fn run(folder: &Path) -> anyhow::Result<()> {
     tokio::spawn(directory::watch::watch(Arc::clone(&hub)));
     let services = services::Keeper::start(Arc::clone(&hub));
     tokio::spawn(visits::close(Arc::clone(&hub)));
+    tokio::spawn(agenda::keeper::keep(Arc::clone(&hub)));
     tokio::spawn(mail::keep(Arc::clone(&hub)));
     tokio::spawn(doctor::keep(Arc::clone(&hub)));
+    tokio::spawn(samples::keep(Arc::clone(&hub)));
     tokio::spawn(reload::follow(Arc::clone(&hub), folder.to_owned()));
     tracing::info!(url = addresses.public_url, listen = %addresses.listen, "hub is ready");
     tokio::select! {
         ended = axum::serve(pages, router) => ended.context("pages and API")?,
-        ended = axum::serve(admins, admin_router) => ended.context("admin socket")?,
+        ended = axum::serve(admins, for_admins) => ended.context("admin socket")?,
         ended = link::serve(hub, agents) => ended.context("link port")?,
         asked = signal::asked_to_end() => asked.context("signals")?,
     }
     services.stop().await;
     tracing::info!("hub ends; servers, routes and agents go on without it");
     Ok(())
-}
-
-/// Listens where only root and the hub's own user can connect.
-fn admin_socket(path: &Path) -> anyhow::Result<UnixListener> {
-    use std::os::unix::fs::PermissionsExt;
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder)
-            .with_context(|| format!("cannot make {}", folder.display()))?;
-    }
-    // Left by a hub that was killed. A living one holds the store's lock, so nothing is lost.
-    let _ = std::fs::remove_file(path);
-    let listener =
-        UnixListener::bind(path).with_context(|| format!("cannot listen on {}", path.display()))?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
-    Ok(listener)
 }

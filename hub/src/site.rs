@@ -9,6 +9,7 @@ use berth_core::Server;
 use berth_store::User;
 use tokio::sync::{mpsc, watch};
 
+use crate::agenda::Agenda;
 use crate::auth::oidc::Providers;
 use crate::ca::Ca;
 use crate::config::Config;
@@ -17,6 +18,7 @@ use crate::driver::FleetHandle;
 use crate::keys::Keys;
 use crate::metrics;
 use crate::reload::Configuration;
+use crate::samples;
 use crate::services;
 use crate::storage::Storage;
 
@@ -29,6 +31,8 @@ pub struct Hub {
     pub configuration: Configuration,
     /// The fleet: snapshots to read, events to send.
     pub fleet: FleetHandle,
+    /// The calendar that people keep beside the files.
+    pub agenda: Agenda,
     /// People, sessions, tokens, decisions.
     pub storage: Storage,
     /// Secret keys outside the store.
@@ -45,6 +49,8 @@ pub struct Hub {
     pub metrics: metrics::Shared,
     /// The services that run here, and where the proxy finds all of them.
     pub services: services::Shared,
+    /// What running servers used over their life.
+    pub samples: samples::Samples,
     /// The routes that the proxy has confirmed, by path.
     pub routed: watch::Sender<BTreeMap<String, Generation>>,
 }

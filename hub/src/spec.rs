@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use berth_common::link::{Desired, DesiredSet, Origin, RunSpec, Verdict, Watch};
-use berth_common::{HostId, Revision, ServerId};
+use berth_common::{HostId, Revision, ServerId, Timestamp};
 use berth_core::reconcile::{Order, What, orders};
 use berth_core::settings::Health;
 use berth_core::{Fleet, Server};
@@ -28,6 +28,7 @@ pub fn desired_set(
     host: &HostId,
     config: &HubConfig,
     keys: &Keys,
+    now: Timestamp,
 ) -> Option<DesiredSet> {
     let record = fleet.hosts.get(host)?;
     let heard = record.heard.as_ref()?;
@@ -39,17 +40,17 @@ pub fn desired_set(
         incarnation: heard.incarnation,
         echo: heard.sent,
         servers: servers.collect(),
-        watch: watch(fleet, host),
+        watch: watch(fleet, host, now),
     })
 }
 
-/// The spaces that each host looks at, and the images of its pool.
-fn watch(fleet: &Fleet, host: &HostId) -> Watch {
+/// The spaces that each host looks at, and the images that it fetches before they are needed.
+fn watch(fleet: &Fleet, host: &HostId, now: Timestamp) -> Watch {
     let pool = fleet.settings.hosts.get(host).map(|declared| &declared.pool);
-    let images = pool.and_then(|pool| fleet.settings.prepull.get(pool)).cloned();
+    let images = pool.map(|pool| fleet.settings.fetched_ahead(pool, now)).unwrap_or_default();
+    let images = images.iter().map(|name| fleet.builds.to_fetch(name).to_owned()).collect();
     let mounts = &fleet.settings.mounts;
     let Health { every_s, timeout_s, sick_after } = mounts.health;
-    let images = images.unwrap_or_default();
     Watch { every_s, timeout_s, sick_after, paths: mounts.watched(), images }
 }
 
@@ -72,12 +73,16 @@ fn run_spec(fleet: &Fleet, server: &Server, config: &HubConfig, keys: &Keys) -> 
     let mut account = server.account.clone()?;
     // What has no number is no group on the hosts.
     account.groups.retain(|group| group.gid != 0);
-    let image = fleet.settings.images.get(&server.ask.image)?.reference.clone();
+    let (image, build) = match server.placement().and_then(|placement| placement.image.as_deref()) {
+        Some(pin) => (pin.name.clone(), pin.build.clone()),
+        // Placed by a hub that did not note it.
+        None => (fleet.settings.images.get(&server.ask.image)?.reference.clone(), String::new()),
+    };
     let profile = fleet.settings.profiles.get(&server.ask.profile)?;
     let token = keys.server_token(&server.id, server.generation);
     let mut env = environment(server, &account.home, &image, &token, config);
-    let given = fleet.settings.mounts.given(&account);
-    for (name, value) in given.env {
+    let given = fleet.settings.mounts.given(&account, &server.ask.profile);
+    for (name, value) in profile.environment.clone().into_iter().chain(given.env) {
         env.entry(name).or_insert(value);
     }
     if !given.shown.is_empty() {
@@ -94,7 +99,7 @@ fn run_spec(fleet: &Fleet, server: &Server, config: &HubConfig, keys: &Keys) -> 
             server_name: server.name.clone(),
             profile: server.ask.profile.clone(),
             memory: server.ask.memory,
-            gpus: Vec::new(),
+            gpus: server.placement().map_or_else(Vec::new, |it| it.gpus.clone()),
             decision: server.decision.clone(),
         },
         pool: profile.pool.clone(),
@@ -102,11 +107,13 @@ fn run_spec(fleet: &Fleet, server: &Server, config: &HubConfig, keys: &Keys) -> 
         spaces: given.spaces,
         shown: given.shown,
         image,
+        build,
         // The single-user server's own command: an image with another default still serves.
         command: vec!["jupyterhub-singleuser".into()],
         api_url: config.api_url.clone(),
         prefix: server.prefix(),
         port: PORT,
+        farm_ports: server.placement().map_or_else(Vec::new, |it| it.farm_ports.clone()),
         account,
     })
 }

@@ -3,11 +3,13 @@
 //! Everything that changes the database runs on one thread in the order in which it was asked;
 //! reads go beside it and never wait for an fsync.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
+use berth_common::{Timestamp, Username};
 use berth_store::{Database, Reader, StoreError};
 use tokio::sync::oneshot;
 
@@ -18,6 +20,9 @@ type Job = Box<dyn FnOnce(&mut Database) + Send>;
 pub struct Storage {
     jobs: mpsc::Sender<Job>,
     reader: Arc<Mutex<Reader>>,
+    /// Signs of people that are not written yet. While the writer is at work they gather here, so
+    /// that a thousand reports a second are as few transactions as the disk can do.
+    seen: Arc<Mutex<BTreeMap<Username, Timestamp>>>,
 }
 
 /// The writer thread has ended: the hub is going down.
@@ -47,7 +52,7 @@ impl Storage {
             }
         });
         spawned.map_err(|_| StorageError::Closed)?;
-        Ok(Self { jobs, reader })
+        Ok(Self { jobs, reader, seen: Arc::default() })
     }
 
     /// Runs a change on the writer thread; done when it is durable.
@@ -60,7 +65,10 @@ impl Storage {
     ) -> Result<T, StorageError> {
         let (done, result) = oneshot::channel();
         let job: Job = Box::new(move |database| {
-            let _ = done.send(change(database));
+            berth_process::crash_point!("hub.write.before");
+            let changed = change(database);
+            berth_process::crash_point!("hub.write.after");
+            let _ = done.send(changed);
         });
         self.jobs.send(job).map_err(|_| StorageError::Closed)?;
         Ok(result.await.map_err(|_| StorageError::Closed)??)
@@ -73,11 +81,30 @@ impl Storage {
         change: impl FnOnce(&mut Database) -> Result<(), StoreError> + Send + 'static,
     ) {
         let job: Job = Box::new(move |database| {
-            if let Err(error) = change(database) {
+            berth_process::crash_point!("hub.write_later.before");
+            let changed = change(database);
+            berth_process::crash_point!("hub.write_later.after");
+            if let Err(error) = changed {
                 tracing::error!(%error, "{what} was not saved");
             }
         });
         let _ = self.jobs.send(job);
+    }
+
+    /// Notes a sign of a person, with all others that come until the writer gets to it.
+    pub fn note_seen(&self, user: Username, at: Timestamp) {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_first = seen.is_empty();
+        let newest = seen.entry(user).or_insert(at);
+        *newest = at.max(*newest);
+        if is_first {
+            let seen = Arc::clone(&self.seen);
+            self.write_later("signs of people", move |database| {
+                // Whoever comes while these are written begins the next lot.
+                let lot = std::mem::take(&mut *seen.lock().unwrap_or_else(PoisonError::into_inner));
+                database.touch_users(&lot.into_iter().collect::<Vec<_>>())
+            });
+        }
     }
 
     /// Reads beside the writer. Reads take microseconds, so they are not sent to another thread.

@@ -14,7 +14,7 @@ mod table;
 use std::sync::Arc;
 
 use axum::extract::DefaultBodyLimit;
-use axum::routing::{any, get, post, put};
+use axum::routing::{any, delete, get, post, put};
 use axum::{Extension, Router, middleware};
 
 use crate::auth::Gate;
@@ -130,6 +130,22 @@ fn berth() -> Table {
         .route(
             "/hub/api/berth/reboots",
             get(berth::reboots::show).post(berth::reboots::begin).delete(berth::reboots::end),
+        )
+        .route(
+            "/hub/api/berth/maintenance",
+            get(berth::maintenance::list).post(berth::maintenance::add),
+        )
+        .route("/hub/api/berth/maintenance/{id}", delete(berth::maintenance::cancel))
+        .route("/hub/api/berth/site-notices", get(berth::notices::list).post(berth::notices::add))
+        .route("/hub/api/berth/site-notices/{id}", delete(berth::notices::end))
+        .route("/hub/api/berth/trainings", get(berth::trainings::list))
+        .route("/hub/api/berth/trainings/{training}", get(berth::trainings::show))
+        .route("/hub/api/berth/trainings/{training}/check", get(berth::trainings::check))
+        .route("/hub/api/berth/trainings/{training}/rehearsal", post(berth::trainings::rehearsal))
+        .route("/hub/api/berth/trainings/{training}/orders", post(berth::trainings::order))
+        .route(
+            "/hub/api/berth/trainings/{training}/participants/{user}/server",
+            post(berth::trainings::start).delete(berth::trainings::stop),
         )
         .route("/hub/api/berth/consolidation", get(berth::reboots::consolidation))
         .route("/hub/api/berth/servers", get(berth::servers::list))

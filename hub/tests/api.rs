@@ -10,8 +10,8 @@ use berth_common::Reason;
 use berth_common::link::{Ending, ObservedState, Verdict};
 use berth_core::Event;
 use berth_hub::spec::desired_set;
-use serde_json::json;
-use site::Site;
+use serde_json::{Value, json};
+use site::{Site, host};
 
 #[tokio::test]
 async fn every_answer_says_which_hub_it_is() {
@@ -154,7 +154,14 @@ async fn a_profile_may_open_a_page_of_its_own() {
     let server = site.server("alice", "");
     let host = "wn1".parse().unwrap();
     let fleet = site.hub.fleet.fleet();
-    let told = desired_set(&fleet, &host, &site.hub.config().hub, &site.hub.keys).unwrap();
+    let told = desired_set(
+        &fleet,
+        &host,
+        &site.hub.config().hub,
+        &site.hub.keys,
+        berth_process::clock::now(),
+    )
+    .unwrap();
     let Verdict::Run(run) = &told.servers[&server.id].what else { panic!("{told:?}") };
     assert_eq!(run.env["JUPYTERHUB_DEFAULT_URL"], page);
 }
@@ -586,4 +593,54 @@ async fn the_administrators_socket_needs_no_account() {
     let response = tower::ServiceExt::oneshot(local, request).await.unwrap();
     assert_eq!(response.status(), StatusCode::OK);
     assert_eq!(site.get("/hub/api/berth/users").await.status, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn a_server_is_laid_down_before_anybody_starts_it() {
+    let site = Site::new().await;
+    let (alice, bob) = (site.program("alice").await, site.program("bob").await);
+    let path = "/hub/api/users/alice/servers/big";
+    let body = r#"{"user_options": {"memory": "16G"}}"#;
+    assert_eq!(bob.json("PUT", path, body).await.status, StatusCode::NOT_FOUND);
+    let made = alice.json("PUT", path, body).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
+    let model = made.json();
+    let said = (&model["stopped"], &model["pending"], &model["user_options"]["memory"]);
+    assert_eq!(said, (&json!(true), &Value::Null, &json!("16G")));
+    assert!(!site.server("alice", "big").is_active(), "nothing has started");
+    assert_eq!(alice.json("PUT", path, body).await.status, StatusCode::CONFLICT);
+    let default = alice.json("PUT", "/hub/api/users/alice/server", "").await;
+    assert_eq!(default.status, StatusCode::CONFLICT);
+
+    let change = r#"{"user_options": {"memory": "4G"}}"#;
+    assert_eq!(bob.json("PATCH", path, change).await.status, StatusCode::NOT_FOUND);
+    let changed = alice.json("PATCH", path, change).await;
+    assert_eq!(changed.json()["user_options"]["memory"], "4G", "{}", changed.text);
+    for bad in ["{}", r#"{"name": "other"}"#, r#"{"user_options": 7}"#, r#"{"colour": "red"}"#] {
+        assert_eq!(alice.json("PATCH", path, bad).await.status, StatusCode::BAD_REQUEST, "{bad}");
+    }
+    let nobodys = alice.json("PATCH", "/hub/api/users/alice/servers/none", change).await;
+    assert_eq!(nobodys.status, StatusCode::NOT_FOUND);
+
+    // A start that says nothing takes what was laid down.
+    let started = tokio::select! {
+        reply = alice.json("POST", path, "") => reply,
+        () = host::work(&site) => unreachable!("the host works for ever"),
+    };
+    assert_eq!(started.status, StatusCode::CREATED, "{}", started.text);
+    assert_eq!(site.server("alice", "big").ask.memory.0, 4 << 30);
+    assert_eq!(alice.json("PATCH", path, change).await.status, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn nobody_fills_the_store_with_servers_that_never_run() {
+    let site = Site::new().await;
+    let alice = site.program("alice").await;
+    for number in 0..200 {
+        let path = format!("/hub/api/users/alice/servers/n{number}");
+        assert_eq!(alice.json("PUT", &path, "").await.status, StatusCode::CREATED, "{number}");
+    }
+    let more = alice.json("PUT", "/hub/api/users/alice/servers/more", "").await;
+    assert_eq!(more.status, StatusCode::BAD_REQUEST);
+    assert!(more.message().contains("too many servers"), "{}", more.message());
 }

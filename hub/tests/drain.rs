@@ -25,7 +25,7 @@ async fn told(site: &Site) {
     let server = site.server("alice", "");
     let mut fleet = site.hub.fleet.watch();
     let told = fleet.wait_for(|fleet| fleet.leaving(&fleet.servers[&server.id]).is_some());
-    tokio::time::timeout(Duration::from_secs(60), told).await.expect("told").unwrap();
+    tokio::time::timeout(Duration::from_secs(180), told).await.expect("told").unwrap();
 }
 
 #[tokio::test]

@@ -33,7 +33,14 @@ async fn a_limit_is_changed_by_its_owner_and_told_to_the_host() {
     let set = |site: &Site| {
         let fleet = site.hub.fleet.fleet();
         let config = site.hub.config();
-        desired_set(&fleet, &"wn1".parse().unwrap(), &config.hub, &site.hub.keys).unwrap()
+        desired_set(
+            &fleet,
+            &"wn1".parse().unwrap(),
+            &config.hub,
+            &site.hub.keys,
+            berth_process::clock::now(),
+        )
+        .unwrap()
     };
     let told = set(&site).servers[&server.id].limit.unwrap();
     assert_eq!((told.memory, told.number), (gb(8), 1));

@@ -1,8 +1,12 @@
-//! Other people's programs, unchanged from PyPI, against the hub: JupyterHub's idle culler, and a
-//! mail server that takes the hub's mail.
+//! Other people's programs, unchanged from PyPI, against the hub: JupyterHub's idle culler, Dask's
+//! gateway, and a mail server that takes the hub's mail. And the calls of one that runs in an editor.
 
+#[path = "programs/dask.rs"]
+mod dask;
 mod site;
 mod venv;
+#[path = "programs/vscode.rs"]
+mod vscode;
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// A hub's process with a configuration folder of its own.
 struct Hub {
@@ -57,6 +57,7 @@ impl Hub {
         std::fs::create_dir_all(self.etc()).unwrap();
         let text = format!("version = 1\n{text}");
         let path = self.etc().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         berth_process::file::replace(&path, text.as_bytes(), 0o644).unwrap();
     }
 
@@ -85,6 +86,10 @@ impl Hub {
     }
 
     async fn ask(&self, method: &str, path: &str) -> Option<Value> {
+        self.send(method, path, Value::Null).await
+    }
+
+    async fn send(&self, method: &str, path: &str, body: Value) -> Option<Value> {
         let stream = tokio::net::UnixStream::connect(self.folder.path().join("admin.sock"));
         let stream = TokioIo::new(stream.await.ok()?);
         let (mut sender, connection) = hyper::client::conn::http1::handshake(stream).await.ok()?;
@@ -93,7 +98,12 @@ impl Hub {
             .method(method)
             .uri(format!("/hub/api/berth/{path}"))
             .header("host", "localhost")
-            .body(Empty::<bytes::Bytes>::new())
+            .header("content-type", "application/json")
+            .body(Full::new(bytes::Bytes::from(if body.is_null() {
+                String::new()
+            } else {
+                body.to_string()
+            })))
             .unwrap();
         let answer = sender.send_request(request).await.ok()?.into_body().collect().await.ok()?;
         serde_json::from_slice(&answer.to_bytes()).ok()
@@ -181,4 +191,45 @@ async fn a_signal_takes_files_over_and_a_rollback_goes_back() {
     hub.write("quotas.toml", "[default]\nmemory = \"64 GB\"\n");
     hub.until("new files end it", |now| now["from"] == "disk").await;
     assert!(hub.in_force().contains("64 GB"));
+}
+
+const SCHOOL: &str = "[training.school]\npool = \"training\"\nfrom = 2020-01-01T08:00:00Z\n\
+    to = 2020-01-01T18:00:00Z\nparticipants = { users = [\"alice\"], expected = 1 }\n\
+    profile = { memory = \"4 GB\", image = \"base\" }\n";
+
+#[tokio::test]
+async fn the_calendar_survives_a_hub_that_is_killed() {
+    let mut hub = Hub::start().await;
+    hub.write("pools.toml", "[pool.cpu]\n[pool.training]\nopen = \"trainings\"\n");
+    hub.write("hosts.d/20.toml", "host = [ { names = \"tr1\", pool = \"training\" } ]\n");
+    hub.write("trainings.d/school.toml", SCHOOL);
+    let told = hub.ask("POST", "config/reload").await.unwrap()["config"].clone();
+    assert_eq!(told["applied"], true, "{told}");
+    let order = json!({ "order": "open", "for_s": 3600, "reason": "visitors" });
+    let given = hub.send("POST", "trainings/school/orders", order).await.unwrap();
+    assert_eq!(given["training"]["state"], "open", "{given}");
+    let now = berth_process::clock::now();
+    let after = |hours: u64| now.plus(berth_common::Seconds(hours * 3600)).to_string();
+    let body = json!({ "hosts": ["wn1"], "from": after(1), "to": after(2), "reason": "disks" });
+    let planned = hub.send("POST", "maintenance", body).await.unwrap();
+    assert_eq!(planned["maintenance"]["state"], "begun", "a day ahead is now: {planned}");
+
+    hub.kill();
+    hub.run().await;
+    let school = hub.ask("GET", "trainings/school").await.unwrap()["training"].clone();
+    assert_eq!(school["state"], "open", "{school}");
+    let order = &school["orders"][0];
+    assert_eq!((&order["who"], &order["reason"]), (&json!("local-admin"), &json!("visitors")));
+    let planned = hub.ask("GET", "maintenance").await.unwrap()["maintenance"].clone();
+    assert_eq!(planned[0]["state"], "begun", "{planned}");
+    let drains = hub.ask("GET", "drains").await.unwrap()["drains"].clone();
+    assert_eq!(
+        (&drains[0]["host"], &drains[0]["intent"]["reason"]),
+        (&json!("wn1"), &json!("disks"))
+    );
+    // Taken back, its host takes servers again.
+    let id = &planned[0]["id"];
+    hub.ask("DELETE", &format!("maintenance/{id}")).await;
+    let drains = hub.ask("GET", "drains").await.unwrap()["drains"].clone();
+    assert_eq!(drains, json!([]));
 }

@@ -6,6 +6,7 @@ mod site;
 use std::collections::BTreeSet;
 
 use axum::body::Body;
+use axum::http::header::CONTENT_TYPE;
 use axum::http::{Request, StatusCode};
 use berth_hub::web::api_paths;
 use berth_hub::web::spec::{BERTH, JUPYTERHUB, Operation, Rights};
@@ -30,6 +31,7 @@ fn filled(path: &str) -> String {
         ("{group}", "lab"),
         ("{host}", "wn1"),
         ("{service}", "nosuch"),
+        ("{training}", "nosuch"),
         ("{id}", "a999"),
     ];
     filled.iter().fold(path.to_owned(), |path, (name, value)| path.replace(name, value))
@@ -125,6 +127,30 @@ async fn every_operation_is_refused_without_its_rights_and_done_with_them() {
             assert!(!missing, "{shown} with {scopes:?}: {reply:?}");
             let status = reply.status.as_u16();
             assert!(row.statuses().contains(&status), "{shown} with {scopes:?}: {reply:?}");
+        }
+    }
+}
+
+/// A browser sends its cookies along whoever made it ask: with them alone nothing is changed.
+#[tokio::test]
+async fn no_operation_changes_anything_by_an_administrators_cookies_alone() {
+    let site = Site::new().await;
+    let root = site.browser("root_").await;
+    let token = ("x-xsrftoken", root.xsrf.as_str());
+    let json = (CONTENT_TYPE.as_str(), "application/json");
+    let changing = JUPYTERHUB.iter().chain(BERTH).filter(|row| row.method != "get");
+    for row in changing.filter(|row| row.rights != Rights::Open) {
+        let (method, path) = (row.method.to_uppercase(), filled(row.path));
+        for extra in [
+            vec![json],
+            vec![json, ("x-xsrftoken", "another")],
+            vec![json, token, ("origin", "https://evil.example")],
+            vec![json, token, ("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "no-cors")],
+            vec![json, token, ("sec-fetch-site", "same-site"), ("sec-fetch-mode", "navigate")],
+            vec![token, (CONTENT_TYPE.as_str(), "text/plain")],
+        ] {
+            let reply = root.send(&method, &path, &extra, "{}").await;
+            assert_eq!(reply.status, StatusCode::FORBIDDEN, "{method} {path} {extra:?}: {reply:?}");
         }
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
+use berth_core::Event;
 use berth_core::settings::People;
 use berth_hub::config::roles::{Role, Roles};
 use serde_json::json;
@@ -203,4 +204,26 @@ async fn a_token_of_the_page_has_the_scopes_that_were_asked_for() {
     for bad in ["nonsense", "read:servers%21user%3Dbob", "admin:users", "servers"] {
         assert_eq!(make(bad).await.status, StatusCode::BAD_REQUEST, "{bad}");
     }
+}
+
+#[tokio::test]
+async fn a_servers_token_may_do_what_its_profile_says_as_far_as_its_owner_may() {
+    let site = site().await;
+    let gateway = "access:services!service=dask-gateway";
+    let mut settings = site.hub.config().settings.clone();
+    let profile = settings.profiles.get_mut("cpu").unwrap();
+    profile.server_scopes = vec![gateway.into(), "admin:users".into()];
+    site.hub.fleet.send(Event::SettingsChanged(Arc::new(settings))).await;
+    let server = site.running("alice", "").await;
+    let client = site.by_token(&site.server_token(&server));
+    let holds = async |scope: &str| {
+        let user = client.get("/hub/api/user").await.json();
+        user["scopes"].as_array().unwrap().contains(&json!(scope))
+    };
+    assert!(!holds(gateway).await, "alice may not herself");
+    configure(&site, &[("dask", role(&[gateway], &["alice"], &[]))]);
+    assert!(holds(gateway).await);
+    assert!(!holds("admin:users").await);
+    configure(&site, &[]);
+    assert!(!holds(gateway).await, "what is taken away is gone at once");
 }

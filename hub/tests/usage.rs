@@ -17,8 +17,12 @@ async fn hours_are_added_up_by_person_and_by_group() {
     let day = |days_ago: i64| u32::try_from(now().0 / 86_400_000_000 - days_ago).unwrap();
     let booked = |user: &str, group: &str, day: u32, hours: u64| {
         let seconds = hours * 3_600;
-        let amount =
-            Amount { gpu_milli_s: 500 * seconds, mib_s: 4_096 * seconds, server_s: seconds };
+        let amount = Amount {
+            gpu_milli_s: 500 * seconds,
+            mib_s: 4_096 * seconds,
+            used_mib_s: 1_024 * seconds,
+            server_s: seconds,
+        };
         Row::Usage(UsageDay { user: user.parse().unwrap(), day, group: group.into(), amount })
     };
     let rows = [
@@ -36,8 +40,10 @@ async fn hours_are_added_up_by_person_and_by_group() {
     assert_eq!(
         usage["rows"],
         json!([
-            { "name": "euclid", "server_hours": 1.0, "gib_hours": 4.0, "gpu_hours": 0.5, "users": 1 },
-            { "name": "lsst", "server_hours": 30.0, "gib_hours": 120.0, "gpu_hours": 15.0, "users": 2 },
+            { "name": "euclid", "server_hours": 1.0, "gib_hours": 4.0,
+              "gib_hours_used": 1.0, "gpu_hours": 0.5, "users": 1 },
+            { "name": "lsst", "server_hours": 30.0, "gib_hours": 120.0,
+              "gib_hours_used": 30.0, "gpu_hours": 15.0, "users": 2 },
         ])
     );
     // People see their own, and what runs counts as it runs.

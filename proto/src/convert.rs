@@ -4,8 +4,8 @@
 use berth_common::id::BadId;
 use berth_common::link::{
     Account, Capacity, Desired, DesiredSet, Ending, GpuDevice, GpuFacts, GpuProcess, GpuUse, Group,
-    HostFacts, Limit, Observed, ObservedState, Origin, Pending, Report, RunSpec, StartStep,
-    StepDone, Verdict,
+    HostFacts, Limit, Observed, ObservedState, Origin, Pending, PortRange, Report, RunSpec,
+    StartStep, StepDone, Verdict,
 };
 use berth_common::{ByteCount, Epoch, Generation, GpuPart, Incarnation, Revision, Timestamp};
 
@@ -81,8 +81,13 @@ impl From<Report> for wire::Heartbeat {
             agent_version: report.facts.agent_version,
             engine_version: report.facts.engine_version,
             images: report.facts.images,
+            builds: report.facts.builds.into_iter().collect(),
             gpus: report.gpus.into_iter().map(Into::into).collect(),
             gpu_facts: Some(report.facts.gpus.into()),
+            farm: report.facts.farm.map(|range| wire::PortRange {
+                first: range.first.into(),
+                last: range.last.into(),
+            }),
             spaces: report.spaces.into_iter().map(Into::into).collect(),
         }
     }
@@ -137,10 +142,21 @@ impl TryFrom<wire::Heartbeat> for Report {
                 agent_version: text(message.agent_version),
                 engine_version: text(message.engine_version),
                 images: message.images.into_iter().map(text).collect(),
+                builds: message
+                    .builds
+                    .into_iter()
+                    .map(|(name, build)| (text(name), text(build)))
+                    .collect(),
                 gpus: message.gpu_facts.unwrap_or_default().try_into()?,
+                farm: message.farm.map(port_range).transpose()?,
             },
         })
     }
+}
+
+fn port_range(range: wire::PortRange) -> Result<PortRange, BadMessage> {
+    let port = |port| u16::try_from(port).map_err(|_| BadMessage::Unknown("port"));
+    Ok(PortRange { first: port(range.first)?, last: port(range.last)? })
 }
 
 impl From<GpuDevice> for wire::Gpu {
@@ -435,6 +451,7 @@ impl From<RunSpec> for wire::Run {
             groups: groups.map(|group| wire::Group { name: group.name, gid: group.gid }).collect(),
             home: spec.account.home,
             image: spec.image,
+            build: spec.build,
             spaces: spec.spaces.into_iter().map(Into::into).collect(),
             shown: spec.shown.into_iter().collect(),
             command: spec.command,
@@ -447,6 +464,7 @@ impl From<RunSpec> for wire::Run {
             gpus: spec.origin.gpus.into_iter().map(Into::into).collect(),
             prefix: spec.prefix,
             port: spec.port.into(),
+            farm_ports: spec.farm_ports.into_iter().map(Into::into).collect(),
         }
     }
 }
@@ -481,6 +499,7 @@ impl TryFrom<wire::Run> for RunSpec {
             },
             pool: run.pool,
             image: run.image,
+            build: run.build,
             spaces: run.spaces.into_iter().map(Into::into).collect(),
             shown: run.shown.into_iter().collect(),
             command: run.command,
@@ -488,6 +507,11 @@ impl TryFrom<wire::Run> for RunSpec {
             api_url: run.api_url,
             prefix: run.prefix,
             port: u16::try_from(run.port).map_err(|_| BadMessage::Unknown("port"))?,
+            farm_ports: run
+                .farm_ports
+                .into_iter()
+                .map(|port| u16::try_from(port).map_err(|_| BadMessage::Unknown("port")))
+                .collect::<Result<_, _>>()?,
         })
     }
 }

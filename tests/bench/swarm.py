@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import os
 import re
 import statistics
 import sys
@@ -14,7 +15,7 @@ address = urlsplit(base).netloc
 with open(token_file) as file:
     token = file.read().strip()
 headers = {"Authorization": "token " + token}
-PER_USER = 20
+PER_USER = int(os.environ.get("BERTH_PER_USER", "20"))
 # A start is answered when the server is: many have to be asked for at a time.
 AT_ONCE = 96
 

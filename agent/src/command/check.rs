@@ -1,5 +1,6 @@
 //! `berth-agent check`: is this host ready? Exit code 0, or a list with what to do.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -8,6 +9,7 @@ use berth_process::clock;
 use berth_proto::identity::Identity;
 use berth_proto::tls::{self, Credential};
 
+use crate::cgroup;
 use crate::config::{self, Config};
 use crate::firewall::Wall;
 use crate::gpu::nvml::Library;
@@ -15,6 +17,7 @@ use crate::gpu::reading::{Absence, Source};
 use crate::identity::{self, ALPN, Folder};
 use crate::link::dial;
 use crate::mem;
+use crate::registries::{self, Login};
 use crate::runtime::Runtime;
 use crate::runtime::docker::Docker;
 
@@ -53,15 +56,36 @@ pub fn check(file: &Path) -> ExitCode {
 
 async fn look(config: &Config, findings: &mut Vec<Finding>) {
     findings.push(("memory".into(), memory(config)));
+    findings.push(("cgroups".into(), cgroup::host()));
+    findings.push(("pressure".into(), Ok(pressure())));
     certificates(config, findings);
     findings.push(("hub".into(), hub(config).await));
     let docker = Docker::new(config.agent.name.clone(), &config.agent.docker);
+    findings.extend(registries(config));
     engine(config, &docker, findings).await;
     limits(config, findings);
-    let wall = Wall::new(config.agent.name.as_str(), config.firewall.clone());
+    let (firewall, farm) = (config.firewall.clone(), config.farm.clone());
+    let wall = Wall::new(config.agent.name.as_str(), firewall, farm);
     findings.push(("firewall".into(), wall.look().await));
     findings.push(("gpus".into(), gpus(config)));
     findings.push(("tunnel".into(), tunnel(config).await));
+}
+
+/// What is missing here hurts nobody: a card says less.
+fn pressure() -> String {
+    match mem::pressure() {
+        Some(_) => "the kernel tells how much stands still for want of memory".into(),
+        None => "the kernel does not tell; psi=1 on its command line would make it".into(),
+    }
+}
+
+fn registries(config: &Config) -> Option<Finding> {
+    let found = registries::read(config.agent.registries.as_deref()?);
+    let words = |known: BTreeMap<String, Login>| {
+        let names: Vec<_> = known.into_keys().collect();
+        format!("logins for {}", names.join(", "))
+    };
+    Some(("registries".into(), found.map(words)))
 }
 
 fn memory(config: &Config) -> Result<String, String> {
@@ -147,6 +171,7 @@ async fn engine(config: &Config, docker: &Docker, findings: &mut Vec<Finding>) {
             ));
             Ok(format!("Docker {}", facts.version))
         }
+        Err(trouble) if trouble.contains("Podman") => Err(format!("{trouble}; see [agent] docker")),
         Err(trouble) => Err(format!("{trouble}; is dockerd running? see [agent] docker")),
     };
     let answers = found.is_ok();

@@ -15,8 +15,8 @@ use serde::{Deserialize, Serialize};
 use crate::fake::nature::{Life, Nature};
 use crate::reconcile::{Act, Container, ContainerState, Measured, Operation, Outcome, Remains};
 
-/// Nobody listens there: users are not led to fake servers.
-const ADDRESS: std::net::SocketAddr =
+/// Nobody listens there: users are not led to fake servers, unless the inventory says where.
+const NOWHERE: std::net::SocketAddr =
     std::net::SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9);
 
 /// One host's containers.
@@ -26,6 +26,7 @@ pub struct Engine {
     boot: BootId,
     gpus: Vec<GpuId>,
     file: PathBuf,
+    address: std::net::SocketAddr,
     made: u64,
     containers: BTreeMap<String, Made>,
 }
@@ -54,6 +55,9 @@ struct Kept {
     decision: Option<DecisionId>,
     prefix: String,
     started: Option<Timestamp>,
+    /// The boot that it was made in.
+    #[serde(default)]
+    boot: Option<BootId>,
     /// The exit code, and whether memory ran out.
     ended: Option<(i64, bool)>,
 }
@@ -82,11 +86,27 @@ impl Engine {
         let text = file::read_if_there(&file)?.unwrap_or_else(|| "[]".into());
         let kept: Vec<Kept> = serde_json::from_str(&text)
             .map_err(|error| FileError::new("read", &file, error.into()))?;
-        let mut engine = Self { nature, boot, gpus, file, made: 0, containers: BTreeMap::new() };
-        for kept in kept {
+        let mut engine = Self {
+            nature,
+            boot,
+            gpus,
+            file,
+            address: NOWHERE,
+            made: 0,
+            containers: BTreeMap::new(),
+        };
+        for mut kept in kept {
+            if kept.runs() && kept.boot.as_ref().is_some_and(|boot| *boot != engine.boot) {
+                kept.ended = Some((137, false));
+            }
             engine.insert(kept);
         }
         Ok(engine)
+    }
+
+    /// Its servers listen there.
+    pub fn listen_at(&mut self, address: std::net::SocketAddr) {
+        self.address = address;
     }
 
     fn insert(&mut self, kept: Kept) {
@@ -108,7 +128,7 @@ impl Engine {
 
     /// All containers, as an engine lists them.
     pub fn list(&self) -> Vec<Container> {
-        self.containers.values().map(|made| made.kept.container(&self.boot)).collect()
+        self.containers.values().map(|made| made.kept.container(&self.boot, self.address)).collect()
     }
 
     /// Seconds from this moment until a running container answers.
@@ -159,15 +179,19 @@ impl Engine {
                     decision: origin.decision.clone(),
                     prefix: spec.prefix.clone(),
                     started: None,
+                    boot: Some(self.boot.clone()),
                     ended: None,
                 });
                 Outcome::Created { container: id }
             }
-            Act::Start { container } => self.change(container, |made| {
-                made.kept.started = Some(now);
-                made.looked = now;
-                Outcome::Started { address: Some(ADDRESS) }
-            }),
+            Act::Start { container } => {
+                let address = Some(self.address);
+                self.change(container, |made| {
+                    made.kept.started = Some(now);
+                    made.looked = now;
+                    Outcome::Started { address }
+                })
+            }
             Act::Resize { container, limit } => self.change(container, |made| {
                 let used = made.life.used(made.age(now), made.kept.memory);
                 let least = Limit::least(used);
@@ -246,10 +270,10 @@ impl Kept {
         self.started.is_some() && self.ended.is_none()
     }
 
-    fn container(&self, boot: &BootId) -> Container {
+    fn container(&self, boot: &BootId, address: std::net::SocketAddr) -> Container {
         let state = match (self.started, self.ended) {
             (_, Some((code, _))) => ContainerState::Exited { code },
-            (Some(_), None) => ContainerState::Running { address: Some(ADDRESS) },
+            (Some(_), None) => ContainerState::Running { address: Some(address) },
             (None, None) => ContainerState::Created,
         };
         Container {
@@ -257,7 +281,7 @@ impl Kept {
             server: self.server.clone(),
             generation: self.generation,
             epoch: self.epoch,
-            boot: boot.clone(),
+            boot: self.boot.as_ref().unwrap_or(boot).clone(),
             origin: Origin {
                 user: self.user.clone(),
                 server_name: self.name.clone(),
@@ -349,6 +373,7 @@ mod tests {
             decision: None,
             prefix: "/user/alice/".into(),
             started: None,
+            boot: None,
             ended: None,
         };
         engine.insert(kept);

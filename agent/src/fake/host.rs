@@ -1,7 +1,7 @@
 //! One fake host: the real keeper on a fake engine, behind the real link. It is one task, so that
 //! hundreds of them live in one process.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +23,7 @@ use crate::identity::{self, Folder};
 use crate::link::{self, LinkState};
 use crate::reconcile::{Act, Keeper, Step};
 use crate::report;
+use crate::tunnel::{self, feed::Feed};
 
 /// What is shown wherever versions are: nobody is to take such a host for a real one.
 const ENGINE: &str = "fake";
@@ -47,6 +48,8 @@ struct FakeHost {
     has: Hosts,
     gpus: Vec<GpuId>,
     engine: Engine,
+    /// The tunnel's table, where something answers for the servers.
+    feed: Option<Feed>,
     keeper: Keeper,
     spaces: Vec<SpaceHealth>,
     asked: BTreeSet<String>,
@@ -56,12 +59,13 @@ struct FakeHost {
     publish_at: Option<Instant>,
 }
 
-/// The boot of a fake host: always the same, since its containers outlive the process.
+/// The boot of a fake host, by how often it was booted: its containers outlive the process.
 ///
 /// # Errors
 /// When its name cannot be part of one.
-pub fn boot_id(name: &HostId) -> std::io::Result<BootId> {
-    format!("fake-{name}").parse().map_err(std::io::Error::other)
+pub fn boot_id(name: &HostId, boots: u32) -> std::io::Result<BootId> {
+    let id = if boots == 0 { format!("fake-{name}") } else { format!("fake-{name}-{boots}") };
+    id.parse().map_err(std::io::Error::other)
 }
 
 /// Lives until the process ends.
@@ -71,10 +75,16 @@ pub fn boot_id(name: &HostId) -> std::io::Result<BootId> {
 pub async fn live(config: Arc<Config>, has: Hosts, nature: Nature) -> Result<(), CommandError> {
     let credential = identity::link_credential(&config)?;
     let name = &config.agent.name;
-    let boot = boot_id(name)?;
+    let boot = boot_id(name, has.boots)?;
     let gpus = has.gpus.as_ref().map(|gpus| inventory::gpu_ids(name, gpus)).unwrap_or_default();
     let containers = engine::file(&config.agent.state);
-    let engine = Engine::open(nature, boot.clone(), gpus.clone(), containers)?;
+    let mut engine = Engine::open(nature, boot.clone(), gpus.clone(), containers)?;
+    let feed = has.answers.map(|address| {
+        engine.listen_at(address);
+        let (feed, fed) = Feed::new(&config.agent.run);
+        tokio::spawn(tunnel::feed::keep(tunnel::table::socket(&config.agent.run), fed));
+        feed
+    });
     let incarnation = Incarnation(rand::random());
     let epoch = command::saved_epoch(&config)?;
     let keeper = Keeper::new(incarnation, boot, config.agent.starts_at_once, epoch);
@@ -87,6 +97,7 @@ pub async fn live(config: Arc<Config>, has: Hosts, nature: Nature) -> Result<(),
         has,
         gpus,
         engine,
+        feed,
         keeper,
         spaces: Vec::new(),
         asked: BTreeSet::new(),
@@ -189,7 +200,11 @@ impl FakeHost {
         let now = clock::steady();
         let look = self.keeper.looking();
         self.keeper.observe(look, Ok(self.engine.list()), now);
-        for step in self.keeper.steps(now) {
+        let steps = self.keeper.steps(now);
+        if let Some(feed) = &mut self.feed {
+            feed.publish(self.keeper.tunnel_table());
+        }
+        for step in steps {
             self.later(takes(&step.act), Done::Step(step));
         }
         for silent in self.keeper.unanswered() {
@@ -227,11 +242,13 @@ impl FakeHost {
             agent_version: format!("{} (fake host)", env!("CARGO_PKG_VERSION")),
             engine_version: ENGINE.into(),
             images: self.has.images.clone(),
+            builds: BTreeMap::new(),
             gpus: self.has.gpus.as_ref().map_or_else(GpuFacts::default, |gpus| GpuFacts {
                 driver: ENGINE.into(),
                 trouble: String::new(),
                 used: self.engine.gpu_use(now, gpus.memory),
             }),
+            farm: None,
         };
         let report = self.keeper.report(now, capacity, facts, &measured);
         Report { gpus: self.devices(), spaces: self.spaces.clone(), ..report }

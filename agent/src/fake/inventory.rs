@@ -1,5 +1,6 @@
 //! The file that says which hosts are fake, what they have, and how the people on them behave.
 
+use std::net::SocketAddr;
 use std::path::Path;
 
 use berth_common::{ByteCount, GpuId, HostId};
@@ -41,6 +42,13 @@ pub struct Hosts {
     /// The GPUs of each.
     #[serde(default)]
     pub gpus: Option<Gpus>,
+    /// Where something answers for all their servers, so that users are led there through a real
+    /// tunnel; without it nobody is.
+    #[serde(default)]
+    pub answers: Option<SocketAddr>,
+    /// How often they were booted: whatever ran at a boot before has ended.
+    #[serde(default)]
+    pub boots: u32,
 }
 
 /// GPUs of one model.

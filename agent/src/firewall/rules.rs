@@ -9,7 +9,7 @@ use std::str::FromStr;
 use serde_json::{Value, json};
 
 use super::Bridge;
-use crate::config::{Allow, Place};
+use crate::config::{Allow, Farm, Place};
 
 /// Addresses that are no public ones: private, shared, local, documentation and benchmarks, several
 /// receivers; the cloud's metadata is among the link-local ones.
@@ -94,7 +94,13 @@ pub fn removal(table: &str) -> Value {
 }
 
 /// The document that makes the table, in place of one that may be there.
-pub fn table(name: &str, bridge: &Bridge, allow: &[Allow], names: &[IpAddr]) -> Value {
+pub fn table(
+    name: &str,
+    bridge: &Bridge,
+    allow: &[Allow],
+    names: &[IpAddr],
+    farm: Option<&Farm>,
+) -> Value {
     let it = json!({ "table": { "family": "inet", "name": name } });
     let mut document = vec![json!({ "add": it }), json!({ "delete": it }), json!({ "add": it })];
     for (chain, hook) in [("to_host", "input"), ("through", "forward")] {
@@ -103,7 +109,7 @@ pub fn table(name: &str, bridge: &Bridge, allow: &[Allow], names: &[IpAddr]) -> 
             "family": "inet", "table": name, "name": chain,
             "type": "filter", "hook": hook, "prio": -10, "policy": "accept",
         } } }));
-        for rule in chain_rules(chain, bridge, allow, names) {
+        for rule in chain_rules(chain, bridge, allow, names, farm) {
             document.push(json!({ "add": { "rule": {
                 "family": "inet", "table": name, "chain": chain, "expr": rule,
             } } }));
@@ -113,7 +119,13 @@ pub fn table(name: &str, bridge: &Bridge, allow: &[Allow], names: &[IpAddr]) -> 
 }
 
 /// The rules of a chain, in their order. Those about the bridge begin with its name.
-fn chain_rules(chain: &str, bridge: &Bridge, allow: &[Allow], names: &[IpAddr]) -> Vec<Vec<Value>> {
+fn chain_rules(
+    chain: &str,
+    bridge: &Bridge,
+    allow: &[Allow],
+    names: &[IpAddr],
+    farm: Option<&Farm>,
+) -> Vec<Vec<Value>> {
     let from = meta("iifname", json!(bridge.interface));
     let mut rules: Vec<Vec<Value>> = Vec::new();
     let mut rule = |parts: Vec<Value>, verdict: Value| {
@@ -141,6 +153,13 @@ fn chain_rules(chain: &str, bridge: &Bridge, allow: &[Allow], names: &[IpAddr]) 
         "op": "in", "left": { "ct": { "key": "state" } }, "right": ["established", "related"],
     } });
     rule(vec![known], accept());
+    // The farm's ports are the farm's: whatever is allowed, no container reaches another by them.
+    if let Some(farm) = farm {
+        rule(
+            vec![to_address(Prefix::from(farm.address)), ports("tcp", &farm.port_range)],
+            reject(),
+        );
+    }
     for entry in allow {
         let Some(to) = place(&entry.to, bridge) else { continue };
         rule(vec![to_address(to), ports("tcp", &entry.ports)], accept());
@@ -158,6 +177,14 @@ fn chain_rules(chain: &str, bridge: &Bridge, allow: &[Allow], names: &[IpAddr]) 
         let ranges: Vec<_> =
             ranges.iter().filter_map(|it| Some(it.parse::<Prefix>().ok()?.json())).collect();
         rule(vec![payload(protocol, "daddr", json!({ "set": ranges }))], reject());
+    }
+    // What is published for the farm has the same port here, behind the address translation.
+    if let Some(farm) = farm {
+        for network in &farm.networks {
+            let from = payload(network.protocol(), "saddr", network.json());
+            let into = meta("oifname", json!(bridge.interface));
+            rules.push(vec![into, from, ports("tcp", &farm.port_range), accept()]);
+        }
     }
     // A neighbour of the host could send packets to containers, though no port is published.
     let into = meta("oifname", json!(bridge.interface));

@@ -118,11 +118,13 @@ impl Site {
             },
             pool: "gpu".into(),
             image: "berth/x".into(),
+            build: String::new(),
             command: Vec::new(),
             env: Default::default(),
             api_url: "http://hub".into(),
             prefix: "/user/alice/".into(),
             port: 8888,
+            farm_ports: Vec::new(),
             spaces: Vec::new(),
             shown: Default::default(),
         };

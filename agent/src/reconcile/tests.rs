@@ -72,6 +72,7 @@ fn spec(image: &str) -> RunSpec {
         },
         pool: "cpu".into(),
         image: image.into(),
+        build: String::new(),
         command: Vec::new(),
         spaces: Vec::new(),
         shown: BTreeMap::new(),
@@ -79,6 +80,7 @@ fn spec(image: &str) -> RunSpec {
         api_url: String::new(),
         prefix: "/user/alice/".into(),
         port: 8888,
+        farm_ports: Vec::new(),
     }
 }
 

@@ -3,7 +3,7 @@
 //! Every call has its own limit. Only an answer of the engine itself counts as one: a broken
 //! connection or a passed limit leaves the call unsettled, since the engine may go on with it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -31,6 +31,7 @@ use crate::reconcile::{Container, Outcome, Remains};
 
 mod gpus;
 mod make;
+mod podman;
 mod pull;
 mod read;
 mod trouble;
@@ -81,6 +82,8 @@ pub struct Docker {
     /// Held while the network is looked up or made: the engine would make two of one name.
     network: Arc<tokio::sync::Mutex<()>>,
     give: Give,
+    /// Where logins to registries stand.
+    registries: Option<PathBuf>,
     /// What containers cannot reach, and the bridge it is for, once that is known.
     wall: Option<Arc<Wall>>,
     bridge: Arc<Mutex<Option<Bridge>>>,
@@ -95,9 +98,16 @@ impl Docker {
             client: Arc::default(),
             network: Arc::default(),
             give: Give::Auto,
+            registries: None,
             wall: None,
             bridge: Arc::default(),
         }
+    }
+
+    /// Logs in to registries as this file says.
+    #[must_use]
+    pub fn logging_in_with(self, registries: Option<PathBuf>) -> Self {
+        Self { registries, ..self }
     }
 
     /// Puts a wall around the containers.
@@ -227,6 +237,10 @@ impl Docker {
         let id = match ids.into_iter().next() {
             Some(id) => id,
             None => {
+                let version = within(QUESTION, client.version()).await?;
+                if let Some(podman) = podman::of(&version) {
+                    return Err(Trouble::Unknown(podman));
+                }
                 crash_point!("engine.network.before");
                 let request = NetworkCreateRequest {
                     name: name.clone(),
@@ -341,11 +355,11 @@ impl Runtime for Docker {
         })
     }
 
-    async fn has_image(&self, image: &str) -> Result<bool, String> {
+    async fn image_id(&self, image: &str) -> Result<Option<String>, String> {
         let client = self.client().await.map_err(|trouble| trouble.to_string())?;
         match within(QUESTION, client.inspect_image(image)).await {
-            Ok(_) => Ok(true),
-            Err(Trouble::Refused(404, _)) => Ok(false),
+            Ok(found) => Ok(found.id),
+            Err(Trouble::Refused(404, _)) => Ok(None),
             Err(trouble) => Err(trouble.to_string()),
         }
     }
@@ -429,14 +443,22 @@ impl Runtime for Docker {
         let words = |trouble: Trouble| trouble.to_string();
         let client = self.client().await.map_err(words)?;
         let version = within(QUESTION, client.version()).await.map_err(words)?;
+        if let Some(podman) = podman::of(&version) {
+            return Err(podman);
+        }
         let images = within(QUESTION, client.list_images(None::<ListImagesOptions>)).await;
-        let names = images
-            .map_err(words)?
-            .into_iter()
-            .flat_map(|image| image.repo_tags.into_iter().chain(image.repo_digests));
-        let mut images: Vec<_> = names.filter(|name| !name.contains("<none>")).collect();
-        images.sort();
-        Ok(EngineFacts { version: version.version.unwrap_or_default(), images })
+        let (mut names, mut builds) = (Vec::new(), BTreeMap::new());
+        for image in images.map_err(words)? {
+            let is_name = |name: &&String| !name.contains("<none>");
+            for name in image.repo_tags.iter().filter(is_name) {
+                let build = crate::images::build_of(name, &image.repo_digests, &image.id);
+                builds.insert(name.clone(), build);
+            }
+            names
+                .extend(image.repo_tags.iter().chain(&image.repo_digests).filter(is_name).cloned());
+        }
+        names.sort();
+        Ok(EngineFacts { version: version.version.unwrap_or_default(), images: names, builds })
     }
 
     async fn changes(&self, wake: impl Fn() + Send + Sync) {

@@ -88,6 +88,7 @@ async fn feed(
         if let Some(entries) = known {
             let entries = entries.iter().map(entry).collect();
             frame::write(&mut write, &Table { entries }).await?;
+            crash_point!("tunnel.table.sent");
             let _: TableApplied = frame::read(&mut read, frame::PREAMBLE_MAX).await?;
         }
         tokio::select! {

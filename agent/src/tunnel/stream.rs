@@ -93,6 +93,7 @@ async fn serve(stream: TcpStream, from: SocketAddr, shared: &Shared) {
     if frame::write(&mut stream, &Answer { status: status.into() }).await.is_err() {
         return;
     }
+    crash_point!("tunnel.answer.sent");
     let Ok(mut upstream) = upstream else { return };
     // The end of one direction ends only that one; the other goes on until it ends itself.
     let ended = copy_bidirectional_with_sizes(&mut stream, &mut upstream, BUFFER, BUFFER).await;

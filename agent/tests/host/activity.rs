@@ -14,6 +14,10 @@ use super::site::{Ca, Host, Hub, run, server_id, spec};
 /// JupyterLab, as `examples/image/build` makes it.
 const NOTEBOOK: &str = "berth/notebook:6";
 
+/// Thousandths of a processor that a loop gets even where many others want it, and an idle server
+/// never uses.
+const BUSY: u32 = 50;
+
 async fn site() -> (Hub, Host) {
     image();
     let hub = Hub::start(Arc::new(Ca::new())).await;
@@ -101,7 +105,7 @@ async fn terminals_processors_and_data_are_seen_from_outside() {
     let works = |usage: Usage| usage.terminals == Some(Terminals { open: 1, working: 1 });
     hub.heard("wget at work", does(4, works)).await;
     hub.heard("a compiler at work", does(5, works)).await;
-    hub.heard("a busy processor", does(6, |usage| usage.cpu_milli >= 200)).await;
+    hub.heard("a busy processor", does(6, |usage| usage.cpu_milli >= BUSY)).await;
     let copies = |usage: Usage| usage.network_bytes_s.is_some_and(|bytes| bytes > 1 << 20);
     hub.heard("a copy", does(8, copies)).await;
     let measured = |report: &Report| {
@@ -114,12 +118,12 @@ async fn terminals_processors_and_data_are_seen_from_outside() {
     for idle in [13, 14, 15] {
         let usage = usage(idle);
         assert_eq!(usage.terminals, terminals(1, 0), "{idle}");
-        assert!(usage.cpu_milli < 200 && usage.network_bytes_s.unwrap() < 1 << 20, "{idle}");
+        assert!(usage.cpu_milli < BUSY && usage.network_bytes_s.unwrap() < 1 << 20, "{idle}");
     }
     for without in [6, 8, 16] {
         assert_eq!(usage(without).terminals, terminals(0, 0), "{without}");
     }
-    assert!(usage(16).cpu_milli < 200, "{:?}", usage(16));
+    assert!(usage(16).cpu_milli < BUSY, "{:?}", usage(16));
 }
 
 /// Starts a kernel and has it run a cell, as a browser would; it goes on when the browser is gone.

@@ -14,7 +14,7 @@ use serde_json::Value;
 const NEEDED: &str = "a second engine did not start: this test needs root and dockerd";
 
 /// It was seen to be up after one second, five on a slow disk.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 const IMAGE: &str = "berth/test-tiny:1";
 const GREEDY: &str = "berth/test-greedy:1";
@@ -50,28 +50,82 @@ impl Engine {
                  exec runc \"$@\""
             ),
         );
+        // Kept in a file, so that the engine's next process has the same network.
+        fs::write(root.join("net"), "").unwrap();
+        let made = Command::new("unshare").arg(format!("--net={at}/net")).arg("true").status();
+        assert!(made.unwrap().success(), "{NEEDED}");
+        let mut engine = Self { daemon: Self::spawn(root), folder };
+        engine.answers();
+        engine.make_images();
+        engine
+    }
+
+    fn spawn(root: &Path) -> Child {
+        let at = root.display();
         let system = std::env::var("PATH").unwrap_or_default();
-        let daemon = Command::new("unshare")
-            .args(["--net", "dockerd", "--bridge=none", "--iptables=false", "--ip6tables=false"])
-            .args(["--storage-driver=vfs", "--log-level=warn"])
+        let log = fs::File::options().create(true).append(true).open(root.join("log")).unwrap();
+        Command::new("nsenter")
+            .arg(format!("--net={at}/net"))
+            .args(["dockerd", "--bridge=none", "--iptables=false", "--ip6tables=false"])
+            .args(["--storage-driver=vfs", "--log-level=warn", "--live-restore"])
             .args(["--data-root", &format!("{at}/data"), "--exec-root", &format!("{at}/exec")])
             .args(["--pidfile", &format!("{at}/pid"), "-H", &format!("unix://{at}/sock")])
             .args(["--add-runtime", &format!("nvidia={at}/bin/nvidia")])
             .env("PATH", format!("{at}/bin:{system}:/usr/sbin:/sbin"))
             .stdout(Stdio::null())
-            .stderr(fs::File::create(root.join("log")).unwrap())
+            .stderr(log)
             .spawn()
-            .expect(NEEDED);
-        let mut engine = Self { folder, daemon };
+            .expect(NEEDED)
+    }
+
+    /// Waits until it answers.
+    fn answers(&mut self) {
         let end = Instant::now() + PATIENCE;
-        while engine.try_docker(&["version"]).is_err() {
-            let ended = engine.daemon.try_wait().unwrap();
-            let log = fs::read_to_string(engine.folder.path().join("log")).unwrap_or_default();
+        while self.try_docker(&["version"]).is_err() {
+            let ended = self.daemon.try_wait().unwrap();
+            let log = fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
             assert!(ended.is_none() && Instant::now() < end, "{NEEDED}\n{log}");
             std::thread::sleep(Duration::from_millis(50));
         }
-        engine.make_images();
-        engine
+    }
+
+    fn signal(&self, name: &str) {
+        let pid = self.daemon.id().to_string();
+        let sent = Command::new("kill").args(["-s", name, &pid]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// Ends the engine, as `systemctl stop docker` does. Its containers run on.
+    pub fn stop(&mut self) {
+        self.signal("TERM");
+        self.daemon.wait().unwrap();
+    }
+
+    /// Starts it again.
+    pub fn start_again(&mut self) {
+        self.daemon = Self::spawn(self.folder.path());
+        self.answers();
+    }
+
+    /// From now on it accepts connections and says nothing.
+    pub fn hangs(&self) {
+        self.signal("STOP");
+    }
+
+    /// It goes on with all that it was asked meanwhile.
+    pub fn goes_on(&self) {
+        self.signal("CONT");
+    }
+
+    /// Keeps the files of a container from being removed, or no longer.
+    pub fn holds_files(&self, container: &str, held: bool) {
+        let id = self.docker(&["inspect", "-f", "{{.Id}}", container]);
+        let data = self.folder.path().join("data");
+        let layer = data.join("image/vfs/layerdb/mounts").join(id).join("mount-id");
+        let files = data.join("vfs/dir").join(fs::read_to_string(layer).unwrap());
+        let flag = if held { "+i" } else { "-i" };
+        let changed = Command::new("chattr").arg(flag).arg(files).status().unwrap();
+        assert!(changed.success(), "this file system knows no immutable files");
     }
 
     /// A small image, and one that asks for every GPU there is. Not copied from the first engine:
@@ -110,7 +164,7 @@ impl Engine {
         if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
     }
 
-    fn docker(&self, arguments: &[&str]) -> String {
+    pub fn docker(&self, arguments: &[&str]) -> String {
         self.try_docker(arguments).unwrap_or_else(|error| panic!("docker {arguments:?}: {error}"))
     }
 
@@ -168,6 +222,7 @@ impl Engine {
 
 impl Drop for Engine {
     fn drop(&mut self) {
+        let _ = Command::new("kill").args(["-s", "CONT", &self.daemon.id().to_string()]).status();
         // Containers outlive their engine, and so would what they have mounted.
         if let Ok(ids) = self.try_docker(&["ps", "-aq"]) {
             for id in ids.split_whitespace() {
@@ -181,6 +236,7 @@ impl Drop for Engine {
         for space in fs::read_dir(spaces).into_iter().flatten().flatten() {
             let _ = Command::new("umount").arg(space.path()).output();
         }
+        let _ = Command::new("umount").arg(self.folder.path().join("net")).output();
     }
 }
 

@@ -137,7 +137,7 @@ async fn containers_reach_what_is_allowed_and_nothing_else() {
     let (api, other) = (answers("0.0.0.0"), answers("0.0.0.0"));
     let (hub, host) = site("mode = \"off\"").await;
     let wall = Wall::of(&host);
-    let open = host.agent();
+    let mut open = host.agent();
     let server = ready(&hub, &host, "alice").await;
     let address = gateway(&host).to_string();
     // Without it all of this is open: what is refused below is refused by the firewall.
@@ -147,7 +147,7 @@ async fn containers_reach_what_is_allowed_and_nothing_else() {
         assert!(reaches(&host, &server, place, port), "{place}:{port} is closed by something else");
     }
 
-    drop(open);
+    open.kill().await.unwrap();
     let allow = format!(
         "mode = \"required\"\nallow = [{{ to = \"gateway\", ports = \"{api}\" }}, \
          {{ to = \"{}\", ports = \"4000-4001\" }}]",
@@ -224,4 +224,72 @@ async fn without_a_firewall_that_is_required_nothing_starts() {
     let said = super::site::text(&host.output(&["check"]).await);
     assert!(said.contains("WRONG firewall: nft cannot be run"), "{said}");
     assert!(said.contains("no server is started without it"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn version_6_is_no_way_around() {
+    let (api, other) = (answers("::"), answers("::"));
+    let (hub, host) = site("mode = \"off\"").await;
+    let wall = Wall::of(&host);
+    // A network as the agent makes it, with version 6 as well: an administrator may have done so.
+    let net = format!("fd{:02x}:{:x}", rand::random::<u8>(), rand::random::<u16>());
+    let (gateway, label) = (format!("{net}::1"), format!("berth.host={}", host.name));
+    let (network, subnet) = (format!("berth-{}", host.name), format!("{net}::/64"));
+    let closed = "com.docker.network.bridge.enable_icc=false";
+    docker(
+        &[
+            ["network", "create", "--ipv6", "--subnet", &subnet].as_slice(),
+            &["--label", &label, "-o", closed, &network],
+        ]
+        .concat(),
+    );
+    let farm = Farm::new();
+    let behind = format!("fd{:02x}:{:x}", rand::random::<u8>(), rand::random::<u16>());
+    let machine = format!("{behind}::2");
+    sh(&format!(
+        "export PATH=$PATH:/sbin:/usr/sbin; name={}
+         ip -6 addr add {behind}::1/64 dev $name nodad
+         ip -n $name -6 addr add {machine}/64 dev inside nodad
+         ip -n $name -6 route add default via {behind}::1
+         for port in 4001 4002; do
+             ip netns exec $name busybox httpd -p [{machine}]:$port -h /usr/share; done",
+        farm.name
+    ));
+    let mut open = host.agent();
+    let server = ready(&hub, &host, "alice").await;
+    for (place, port) in [(&gateway, api), (&gateway, other), (&machine, 4001), (&machine, 4002)] {
+        assert!(reaches(&host, &server, place, port), "{place}:{port} is closed by something else");
+    }
+
+    open.kill().await.unwrap();
+    let allow = format!(
+        "mode = \"required\"\nallow = [{{ to = \"{gateway}\", ports = \"{api}\" }}, \
+         {{ to = \"{behind}::/64\", ports = \"4001\" }}]"
+    );
+    let text = std::fs::read_to_string(&host.config).unwrap();
+    std::fs::write(&host.config, text.replace("mode = \"off\"", &allow)).unwrap();
+    let _agent = host.agent();
+    ready(&hub, &host, "bob").await;
+    assert!(reaches(&host, &server, &gateway, api), "the API");
+    assert!(reaches(&host, &server, &machine, 4001), "the farm");
+    for (place, port) in [
+        (gateway.as_str(), other),
+        (&format!("{behind}::1"), api),
+        (&machine, 4002),
+        ("fd00:ec2::254", 80),
+    ] {
+        assert!(!reaches(&host, &server, place, port), "{place}:{port}");
+    }
+
+    // Under a false address. The first packet, under its own, learns the gateway's neighbour.
+    let send = format!(
+        "nc -w 2 {machine} 4001 </dev/null
+         busybox ip -6 addr add fd99::99/128 dev eth0
+         busybox ip -6 route change default via {gateway} dev eth0 src fd99::99
+         nc -w 2 {machine} 4001 </dev/null; true"
+    );
+    let before = wall.false_packets();
+    let root = ["run", "--rm", "--network", &network, "--cap-add", "NET_ADMIN"];
+    docker(&[root.as_slice(), &["--entrypoint", "sh", IMAGE, "-c", &send]].concat());
+    assert!(wall.false_packets() > before, "a packet under a false address got through");
 }

@@ -6,8 +6,8 @@ use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
-use berth_common::Reason;
-use berth_common::link::{ObservedState, StartStep};
+use berth_common::link::{ObservedState, RunSpec, StartStep};
+use berth_common::{Reason, ServerId};
 
 use super::docker::{IMAGE, docker, image};
 use super::site::{Ca, Host, Hub, file, run, server_id, spec};
@@ -15,11 +15,19 @@ use super::site::{Ca, Host, Hub, file, run, server_id, spec};
 struct Registry {
     process: Child,
     address: String,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
+
+/// The name and password that the registry with a login asks for, and the password's hash.
+const LOGIN: (&str, &str, &str) =
+    ("berth", "correct horse", "$2b$05$abcdefghijklmnopqrstuuHNbAKRhpaujgo33bRWs.NLUTJO3lOy2");
 
 impl Registry {
     async fn start() -> Self {
+        Self::asking(false).await
+    }
+
+    async fn asking(login: bool) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let address = format!("127.0.0.1:{port}");
@@ -29,6 +37,12 @@ impl Registry {
             "version: 0.1\nstorage:\n  filesystem:\n    rootdirectory: {root}/images\n\
              http:\n  addr: {address}\n"
         );
+        let text = match login {
+            true => format!("{text}auth:\n  htpasswd:\n    realm: berth\n    path: {root}/users\n"),
+            false => text,
+        };
+        let users = folder.path().join("users");
+        std::fs::write(users, format!("{}:{}\n", LOGIN.0, LOGIN.2)).unwrap();
         std::fs::write(&config, text).unwrap();
         let log = folder.path().join("log");
         let process = Command::new("docker-registry")
@@ -38,7 +52,7 @@ impl Registry {
             .stderr(std::fs::File::create(&log).unwrap())
             .spawn()
             .expect("the package docker-registry is missing");
-        let registry = Self { process, address, _folder: folder };
+        let registry = Self { process, address, folder };
         file(&log, |text| text.contains("listening on")).await;
         registry
     }
@@ -46,10 +60,26 @@ impl Registry {
     /// Puts a small image there, as nothing that this engine has; its name.
     fn has(&self, name: &str) -> String {
         let reference = format!("{}/{name}:1", self.address);
-        docker(&["tag", IMAGE, &reference]);
-        docker(&["push", "-q", &reference]);
-        docker(&["rmi", &reference]);
+        self.pushed(IMAGE, &reference);
         reference
+    }
+
+    /// Puts an image there under a name; its digest.
+    fn pushed(&self, image: &str, reference: &str) -> String {
+        // Where the client keeps its logins.
+        let folder = self.folder.path().join("client");
+        let folder = folder.to_str().unwrap();
+        docker(&["tag", image, reference]);
+        let login = ["--config", folder, "login", "-u", LOGIN.0, "-p", LOGIN.1, &self.address];
+        // One that asks for no login takes any.
+        docker(&login);
+        docker(&["--config", folder, "push", "-q", reference]);
+        let all = docker(&["image", "inspect", "-f", "{{json .RepoDigests}}", reference]);
+        let all: Vec<String> = serde_json::from_str(&all).unwrap();
+        let repository = reference.rsplit_once(':').unwrap().0;
+        docker(&["rmi", reference]);
+        let mut own = all.into_iter().filter(|it| it.starts_with(&format!("{repository}@")));
+        own.next().unwrap()
     }
 }
 
@@ -135,4 +165,127 @@ async fn images_of_the_pool_are_there_before_anybody_needs_them() {
     hub.prepare(&["127.0.0.1:1/evil/nb:1", &missing, &name]);
     let _agent = host.agent();
     hub.heard("the image", |report| report.facts.images.contains(&name)).await;
+}
+
+/// Another build of the small image, under a name of this test's own; gone with it.
+struct Variant(String);
+
+impl Variant {
+    fn new() -> Self {
+        let name = format!("berth/test-variant:{:08x}", rand::random::<u32>());
+        let container = docker(&["create", IMAGE, "true"]);
+        docker(&["commit", "--change", "LABEL variant=1", &container, &name]);
+        docker(&["rm", &container]);
+        Self(name)
+    }
+
+    fn id(name: &str) -> String {
+        docker(&["image", "inspect", "-f", "{{.Id}}", name])
+    }
+}
+
+impl Drop for Variant {
+    fn drop(&mut self) {
+        let _ = Command::new("docker").args(["rmi", &self.0]).output();
+    }
+}
+
+/// The engine's id of what a server runs.
+fn runs(host: &Host, server: &ServerId) -> String {
+    docker(&["inspect", "-f", "{{.Image}}", &format!("berth.{}.{server}", host.name)])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_runs_the_build_that_was_decided_whatever_its_name_stands_for_now() {
+    image();
+    let registry = Registry::start().await;
+    let variant = Variant::new();
+    let name = format!("{}/pin:1", registry.address);
+    let decided = registry.pushed(IMAGE, &name);
+    let newer = registry.pushed(&variant.0, &name);
+    assert_ne!(decided, newer);
+    let (hub, host) = site(&registry).await;
+    hub.prepare(&[&name]);
+    let _agent = host.agent();
+    let report = hub.heard("the newer one", |report| report.facts.builds.contains_key(&name)).await;
+    assert_eq!(report.facts.builds[&name], newer, "the host says what the name stands for");
+
+    let (server, home) = (server_id(), host.home("alice", 20_001, 30_001));
+    let wanted = |image: &str, build: &str| RunSpec { build: build.into(), ..spec(image, &home) };
+    hub.say(&server, 1, run(wanted(&name, &decided)));
+    let seen = hub.sees(&server, "ready", |state| *state == ObservedState::Ready).await;
+    assert_eq!(seen.steps[0].step, StartStep::Fetch, "this host had only the newer one");
+    assert_eq!(runs(&host, &server), Variant::id(IMAGE));
+    let now = server_id();
+    hub.say(&now, 1, run(wanted(&name, &newer)));
+    hub.sees(&now, "ready", |state| *state == ObservedState::Ready).await;
+    assert_eq!(runs(&host, &now), Variant::id(&variant.0));
+
+    // An image of the host alone, which becomes another one after the decision.
+    let local = format!("berth/test-local:{:08x}", rand::random::<u32>());
+    docker(&["tag", IMAGE, &local]);
+    let id = Variant::id(IMAGE);
+    let before = server_id();
+    hub.say(&before, 1, run(wanted(&local, &id)));
+    hub.sees(&before, "ready", |state| *state == ObservedState::Ready).await;
+    docker(&["tag", &variant.0, &local]);
+    let foreign = decided.replace("/pin@", "/other@");
+    for (image, build, reason, why) in [
+        (&local, id.as_str(), Reason::FailedImage, "is another one now than when the host"),
+        (&name, foreign.as_str(), Reason::FailedPolicy, "is none of image"),
+        (&name, "sha256:short", Reason::FailedPolicy, "malformed"),
+    ] {
+        let server = server_id();
+        hub.say(&server, 1, run(wanted(image, build)));
+        let failed = |state: &ObservedState| matches!(state, ObservedState::Failed(_));
+        let seen = hub.sees(&server, "a failure", failed).await;
+        let ObservedState::Failed(ending) = seen.state else { unreachable!() };
+        assert_eq!(ending.reason, reason);
+        assert!(ending.detail.contains(why), "{}", ending.detail);
+    }
+    docker(&["rmi", &local]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registry_that_wants_a_login_gets_the_one_of_the_hosts_file() {
+    image();
+    let registry = Registry::asking(true).await;
+    let name = registry.has("closed");
+    let (hub, host) = site(&registry).await;
+    let logins = host.folder.path().join("registries.toml");
+    let text = std::fs::read_to_string(&host.config).unwrap();
+    let line = format!("registries = \"{}\"\nreport_every", logins.display());
+    std::fs::write(&host.config, text.replace("report_every", &line)).unwrap();
+    let write = |password: &str, mode: u32| {
+        let text = format!(
+            "version = 1\n[registry.\"{}\"]\nuser = \"{}\"\npassword = \"{password}\"\n",
+            registry.address, LOGIN.0
+        );
+        std::fs::write(&logins, text).unwrap();
+        std::fs::set_permissions(&logins, std::os::unix::fs::PermissionsExt::from_mode(mode))
+            .unwrap();
+    };
+    let log = host.folder.path().join("log");
+    let to_log = std::fs::File::create(&log).unwrap();
+    let _agent = host.command(&["run"]).stderr(to_log).spawn().unwrap();
+    let home = host.home("alice", 20_001, 30_001);
+    for (password, mode, why) in
+        [("wrong battery", 0o600, "and was not fetched: "), (LOGIN.1, 0o644, "others can read ")]
+    {
+        write(password, mode);
+        let server = server_id();
+        hub.say(&server, 1, run(spec(&name, &home)));
+        let failed = |state: &ObservedState| matches!(state, ObservedState::Failed(_));
+        let seen = hub.sees(&server, "a failure", failed).await;
+        let ObservedState::Failed(ending) = seen.state else { unreachable!() };
+        assert_eq!(ending.reason, Reason::FailedImage);
+        assert!(ending.detail.contains(why), "{}", ending.detail);
+        assert!(!ending.detail.contains(password), "{}", ending.detail);
+    }
+    write(LOGIN.1, 0o600);
+    let server = server_id();
+    hub.say(&server, 1, run(spec(&name, &home)));
+    hub.sees(&server, "ready", |state| *state == ObservedState::Ready).await;
+    let log = std::fs::read_to_string(log).unwrap();
+    assert!(!log.contains(LOGIN.1) && !log.contains("wrong battery"), "{log}");
 }

@@ -162,3 +162,56 @@ async fn a_limit_grows_and_shrinks_while_the_server_runs() {
     hub.say(&server, 1, Verdict::Stop { grace_s: 1 });
     hub.sees_nothing_of(&server).await;
 }
+
+/// Holds as many bytes as the file `want` in HOME says.
+const HOLDER: &str = r#"httpd -p 8888 -h /www
+while :; do
+  want=$(cat want 2>/dev/null)
+  test "$want" != "$has" && head -c "$want" /dev/zero >/dev/shm/held && has=$want
+  sleep 0.05
+done"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn memory_is_lent_at_the_limit_and_given_back_and_refused_where_the_host_says_so() {
+    let (hub, host) = site().await;
+    let mut agent = host.agent();
+    let (server, home) = (server_id(), host.home("alice", 20_001, 30_001));
+    let mut wanted = spec(IMAGE, &home);
+    wanted.origin.memory = ByteCount(48 * MB);
+    wanted.command = ["sh", "-c", HOLDER].map(str::to_owned).to_vec();
+    hub.say(&server, 1, run(wanted));
+    hub.sees(&server, "ready", |state| *state == ObservedState::Ready).await;
+    let holds = |bytes: u64| std::fs::write(format!("{home}/want"), bytes.to_string()).unwrap();
+    let order = |memory: u64, number, lent| {
+        let limit = Limit { number, lent, ..Limit::of(ByteCount(memory * MB)) };
+        hub.say_limit(&server, 1, Verdict::Keep, Some(limit));
+    };
+
+    // What the hub lends at is told.
+    holds(46 * MB);
+    let short = |one: &Observed| one.memory_used.0 * 20 >= 48 * MB * 19;
+    hears(&hub, &server, "that it is short", short).await;
+    order(64, 1, true);
+    hears(&hub, &server, "the loan", |one| one.limit == Some(ByteCount(64 * MB))).await;
+    // More than its own limit, and nobody is killed.
+    holds(58 * MB);
+    let seen = hears(&hub, &server, "its use", |one| one.memory_used.0 > 56 * MB).await;
+    assert_eq!((seen.state, seen.kills.len()), (ObservedState::Ready, 0));
+    holds(8 * MB);
+    hears(&hub, &server, "less", |one| one.memory_used.0 < 16 * MB).await;
+    order(48, 2, false);
+    hears(&hub, &server, "its own limit", |one| one.limit == Some(ByteCount(48 * MB))).await;
+    assert_eq!(host_config(&host, &server)["Memory"], 48 * MB);
+
+    // A host that lends nothing.
+    agent.kill().await.unwrap();
+    let text = std::fs::read_to_string(&host.config).unwrap();
+    std::fs::write(&host.config, text + "loans = false\n").unwrap();
+    let _agent = host.agent();
+    order(64, 3, true);
+    let refused = |one: &Observed| one.resize_refused.as_ref().is_some_and(|it| it.number == 3);
+    let seen = hears(&hub, &server, "a refusal", refused).await;
+    let why = seen.resize_refused.unwrap().ending.detail;
+    assert!(why.contains("lend"), "{why}");
+    assert_eq!(host_config(&host, &server)["Memory"], 48 * MB);
+}

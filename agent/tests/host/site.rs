@@ -17,7 +17,7 @@ use berth_common::{ByteCount, Epoch, Generation, Revision, ServerId, Timestamp};
 use berth_proto::identity::{Identity, Peer, public_key_hash};
 use berth_proto::link::enrolment_server::{Enrolment, EnrolmentServer};
 use berth_proto::link::link_server::{Link, LinkServer};
-use berth_proto::link::{Certificates, Heartbeat, JoinRequest, RenewRequest};
+use berth_proto::link::{Certificates, Heartbeat, HostIntent, HostWish, JoinRequest, RenewRequest};
 use berth_proto::tls::{self, Admit, Credential};
 use futures::{Stream, StreamExt, stream};
 use rcgen::{
@@ -31,7 +31,7 @@ use tokio_rustls::TlsAcceptor;
 use tonic::{Request, Response, Status, Streaming};
 
 /// Waiting longer than this is a failure.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(180);
 
 /// What a leaf may be used for.
 #[derive(Clone, Copy)]
@@ -394,6 +394,12 @@ impl Link for Service {
         });
         Ok(Response::new(Box::pin(out)))
     }
+
+    async fn intend(&self, request: Request<HostWish>) -> Result<Response<HostIntent>, Status> {
+        let wish = request.into_inner();
+        let words = format!("open {}, {} s: {}", wish.open, wish.within_s, wish.reason);
+        Ok(Response::new(HostIntent { words }))
+    }
 }
 
 /// One host: its folders, its configuration, and its name, under which nothing else exists on
@@ -523,6 +529,7 @@ pub fn spec(image: &str, home: &str) -> RunSpec {
         },
         pool: "cpu".into(),
         image: image.into(),
+        build: String::new(),
         command: command.map(str::to_owned).to_vec(),
         spaces: Vec::new(),
         shown: BTreeMap::new(),
@@ -530,6 +537,7 @@ pub fn spec(image: &str, home: &str) -> RunSpec {
         api_url: "http://{gateway}:8000/hub/api".into(),
         prefix: "/user/alice/".into(),
         port: 8888,
+        farm_ports: Vec::new(),
     }
 }
 

@@ -134,6 +134,13 @@ impl Cell {
         self
     }
 
+    /// With another text for people.
+    #[must_use]
+    pub fn with_text(mut self, text: &str) -> Self {
+        text.clone_into(&mut self.text);
+        self
+    }
+
     /// With more text for people.
     #[must_use]
     pub fn followed_by(mut self, more: &str) -> Self {

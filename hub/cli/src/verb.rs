@@ -18,13 +18,16 @@ mod host;
 mod import;
 mod login;
 mod logout;
+mod maint;
 mod man;
+mod notice;
 mod plan;
 mod profile;
 mod queue;
 mod server;
 mod simulate;
 mod token;
+mod training;
 mod usage;
 mod user;
 mod whoami;
@@ -90,6 +93,15 @@ enum Noun {
     Doctor(doctor::Args),
     /// Hosts that are emptied or take nothing new (administrators)
     Drain(drain::Args),
+    /// Hosts that are to be empty for a while, drained by themselves (administrators)
+    #[command(subcommand)]
+    Maint(maint::Verb),
+    /// What people should know for a while (administrators, instructors)
+    #[command(subcommand)]
+    Notice(notice::Verb),
+    /// Courses with dates, people and hosts of their own
+    #[command(subcommand)]
+    Training(training::Verb),
     /// Accounts (administrators)
     #[command(subcommand)]
     User(user::Verb),
@@ -135,6 +147,9 @@ pub async fn run(line: &CommandLine) -> Result<Exit, Problem> {
         Noun::Config(verb) => config::run(verb, common).await,
         Noun::Doctor(args) => doctor::run(args, common).await,
         Noun::Drain(args) => drain::run(args, common).await,
+        Noun::Maint(verb) => maint::run(verb, common).await,
+        Noun::Notice(verb) => notice::run(verb, common).await,
+        Noun::Training(verb) => training::run(verb, common).await,
         Noun::User(verb) => user::run(verb, common).await,
         Noun::Enter(args) => enter::run(args, common).await,
         Noun::Audit(args) => audit::run(args, common).await,

@@ -6,6 +6,8 @@
 //! administrators' socket), `down` (nothing listens there). `BERTH_BLESS=1` writes the files anew;
 //! then read them as a tired administrator would.
 
+#[path = "golden/calendar.rs"]
+mod calendar;
 #[path = "golden/decisions.rs"]
 mod decisions;
 #[path = "golden/fleet.rs"]
@@ -180,6 +182,26 @@ fn doctor() {
 #[test]
 fn usage() {
     check("usage");
+}
+
+#[test]
+fn trainings() {
+    check("trainings");
+}
+
+#[test]
+fn reboots() {
+    check("reboots");
+}
+
+#[test]
+fn notices() {
+    check("notices");
+}
+
+#[test]
+fn maintenance() {
+    check("maintenance");
 }
 
 #[test]
@@ -403,4 +425,43 @@ fn shells_get_their_completion() {
         let script = String::from_utf8(output.stdout).unwrap();
         assert!(output.status.success() && script.contains("why-not"), "{shell}: {script}");
     }
+}
+
+/// The script in a real shell: after `host drain` come hosts, as the hub knows them now.
+#[test]
+fn names_are_completed_as_the_hub_knows_them() {
+    let stub = Stub::start();
+    let home = tempfile::tempdir().unwrap();
+    std::fs::write(home.path().join("token"), "admin").unwrap();
+    let folder = Path::new(env!("CARGO_BIN_EXE_berth")).parent().unwrap();
+    let completed = |line: &str| {
+        let words: Vec<_> = line.split(' ').collect();
+        let script = format!(
+            "source <(berth completion bash); COMP_WORDS=({}); COMP_CWORD={}; COMPREPLY=(); \
+             _berth_with_names berth \"{}\" \"{}\"; printf '%s\\n' \"${{COMPREPLY[@]}}\"",
+            words.iter().map(|word| format!("'{word}'")).collect::<Vec<_>>().join(" "),
+            words.len() - 1,
+            words[words.len() - 1],
+            words[words.len() - 2],
+        );
+        let output = Command::new("bash")
+            .args(["--norc", "-c", &script])
+            .env_clear()
+            .env("HOME", home.path())
+            .env("PATH", format!("{}:/usr/bin:/bin", folder.display()))
+            .env("BERTH_URL", &stub.url)
+            .env("BERTH_TOKEN_FILE", home.path().join("token"))
+            .env("BERTH_COMPLETE_WITHIN", "60")
+            .output()
+            .expect("bash");
+        let mut names: Vec<_> =
+            String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect();
+        names.sort();
+        names
+    };
+    assert_eq!(completed("berth host drain ccjn0"), ["ccjn01", "ccjn02", "ccjn03", "ccjn08"]);
+    assert_eq!(completed("berth training check roo"), ["root-school"]);
+    assert_eq!(completed("berth whois ali"), ["alice"]);
+    let verbs = completed("berth training e");
+    assert!(verbs.contains(&"extend".to_owned()), "{verbs:?}");
 }

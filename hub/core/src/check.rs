@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use berth_common::GpuId;
+use berth_common::link::ObservedState;
+use berth_common::{GpuId, HostId, ServerId};
 
 use crate::fleet::{Fleet, Phase};
 use crate::route::routes;
@@ -32,11 +33,32 @@ pub fn violations(fleet: &Fleet) -> Vec<Violation> {
     names(fleet, &mut say);
     reservations(fleet, &mut say);
     gpus(fleet, &mut say);
+    farm_ports(fleet, &mut say);
     generations(fleet, &mut say);
     current_routes(fleet, &mut say);
     strays(fleet, &mut say);
     drains(fleet, &mut say);
     found
+}
+
+/// S1: no server lives on two hosts, by what they reported last. Unlike the rest this is no promise
+/// about the fleet alone: somebody who starts a container by hand breaks it too.
+pub fn doubled(fleet: &Fleet) -> Vec<Violation> {
+    let mut lives: BTreeMap<&ServerId, Vec<&HostId>> = BTreeMap::new();
+    for host in fleet.hosts.values() {
+        for (server, seen) in host.heard.iter().flat_map(|heard| &heard.observed) {
+            use ObservedState::{Ready, Running, Stopping};
+            if matches!(seen.state, Running | Ready | Stopping) {
+                lives.entry(server).or_default().push(&host.id);
+            }
+        }
+    }
+    let twice = lives.into_iter().filter(|(_, hosts)| hosts.len() > 1);
+    let told = twice.map(|(server, hosts)| {
+        let hosts: Vec<_> = hosts.into_iter().map(ToString::to_string).collect();
+        format!("{server} lives on {}", hosts.join(" and "))
+    });
+    told.map(|found| Violation { invariant: "S1-one-container", found }).collect()
 }
 
 type Say<'a> = dyn FnMut(&'static str, String) + 'a;
@@ -92,6 +114,21 @@ fn gpus(fleet: &Fleet, say: &mut Say<'_>) {
     }
     for (gpu, milli) in held.into_iter().filter(|(_, milli)| *milli > 1000) {
         say("S4-gpu", format!("{gpu} is given {milli} thousandths of"));
+    }
+}
+
+/// S4: nobody holds a farm port of a host that another holds there.
+fn farm_ports(fleet: &Fleet, say: &mut Say<'_>) {
+    let mut held = BTreeSet::new();
+    for server in fleet.servers.values() {
+        let (host, ports) = match &server.phase {
+            Phase::Placed(placement) => (&placement.host, &placement.farm_ports),
+            Phase::Waiting { place: Some(place), .. } => (&place.host, &place.farm_ports),
+            _ => continue,
+        };
+        for port in ports.iter().filter(|port| !held.insert((host, **port))) {
+            say("S4-farm-port", format!("port {port} of {host} is given twice"));
+        }
     }
 }
 

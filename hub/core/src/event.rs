@@ -37,6 +37,8 @@ pub enum Event {
     },
     /// Somebody asks for a server.
     Start(Box<StartRequest>),
+    /// Somebody lays down what a server will start with.
+    LayDown(Box<LayDown>),
     /// Somebody wants a server to end, or a waiting one to leave the queue.
     Stop {
         /// Which.
@@ -154,6 +156,25 @@ pub struct StartRequest {
     pub reply: Option<ReplyTo>,
 }
 
+/// What a server will start with, laid down while it does not run.
+#[derive(Debug, Clone)]
+pub struct LayDown {
+    /// The id if the server is new.
+    pub server: ServerId,
+    /// The owner's identity on the hosts.
+    pub account: Account,
+    /// The server's name.
+    pub name: ServerName,
+    /// Whether the server must be new; else it must exist.
+    pub new: bool,
+    /// What is wished for. Whether it is allowed is looked at when the server starts.
+    pub wish: Wish,
+    /// The client's options, a JSON object; `None` keeps what was there, the wish too.
+    pub user_options: Option<String>,
+    /// Who waits for the answer.
+    pub reply: Option<ReplyTo>,
+}
+
 /// The choices of a request.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Wish {
@@ -190,6 +211,12 @@ pub enum Answer {
     ResizeRefused(Box<ResizeRefusal>),
     /// Nothing runs.
     NotRunning,
+    /// What it will start with is saved.
+    LaidDown,
+    /// There is such a server already.
+    Exists,
+    /// The person has as many servers that do not run as anybody may have.
+    TooMany,
     /// Forgotten.
     Removed,
     /// The stop is put off.

@@ -18,6 +18,7 @@ use crate::placement::{Demand, Rows};
 use crate::queue::{Curve, KeptFor, Lives, Waits};
 use crate::usage::Usage;
 
+pub mod builds;
 pub mod calendar;
 pub mod host;
 pub mod leaving;
@@ -25,14 +26,15 @@ pub mod restored;
 pub mod rolling;
 pub mod server;
 
+pub use builds::Builds;
 pub use calendar::Closed;
 pub use host::{Heard, Host, HostState, Intent, Order};
 pub use leaving::Leaving;
 pub use restored::Restored;
 pub use rolling::Rolling;
 pub use server::{
-    Ask, End, HeldPlace, Loan, Phase, Placement, Resize, ResizeState, Server, ServerState,
-    StopOrder,
+    Ask, End, HeldPlace, ImagePin, Loan, Phase, Placement, Resize, ResizeState, Server,
+    ServerState, StopOrder, UsedMemory,
 };
 
 use crate::settings::{HostSettings, Settings};
@@ -57,6 +59,8 @@ pub struct Fleet {
     pub rolling: Option<Arc<Rolling>>,
     /// The restore from a backup that the store has been through last.
     pub restored: Option<Arc<Restored>>,
+    /// What the hosts hold under the names of images.
+    pub builds: Arc<Builds>,
     /// What people used over time.
     pub usage: Usage,
     /// The peaks of servers that have ended: what to expect of the next ones.

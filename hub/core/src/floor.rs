@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use berth_common::link::{Ending, GpuDevice};
+use berth_common::link::{Ending, GpuDevice, PortRange};
 use berth_common::{ByteCount, Epoch, GpuPart, HostId, Seconds, ServerId, Timestamp, Username};
 use serde::{Deserialize, Serialize};
 
@@ -60,11 +60,14 @@ pub struct FloorHost {
     pub cpu_milli: u32,
     /// Its GPUs.
     pub gpus: Arc<Vec<GpuDevice>>,
-    /// Names of the images on it.
+    /// Names of the images on it that are the site's builds of them.
     pub images: Arc<BTreeSet<String>>,
     /// Its spaces that do not answer: by name, why.
     #[serde(default)]
     pub sick: BTreeMap<String, Ending>,
+    /// Its ports that the compute farm reaches.
+    #[serde(default)]
+    pub farm: Option<PortRange>,
     /// What holds room on it, in the order of ids.
     pub servers: Vec<FloorServer>,
 }
@@ -95,6 +98,9 @@ pub struct FloorServer {
     pub cpu_milli: u32,
     /// Its GPUs.
     pub gpus: Vec<GpuPart>,
+    /// Its ports that the compute farm reaches.
+    #[serde(default)]
+    pub farm_ports: Vec<u16>,
 }
 
 impl Floor {
@@ -155,6 +161,7 @@ impl FloorHost {
             gpus: heard.map_or_else(Arc::default, |heard| Arc::clone(&heard.gpus)),
             images: heard.map_or_else(Arc::default, |heard| Arc::clone(&heard.images)),
             sick: heard.map(sick).unwrap_or_default(),
+            farm: heard.and_then(|heard| heard.facts.farm),
             servers,
         }
     }
@@ -171,15 +178,17 @@ impl FloorHost {
 
 impl FloorServer {
     fn of(server: &Server, now: Timestamp) -> Self {
-        let (limit, cpu_milli, gpus) = match &server.phase {
+        let (limit, cpu_milli, gpus, farm_ports) = match &server.phase {
             Phase::Placed(placement) => {
                 let reserved = placement.reservation;
-                (reserved.memory, reserved.cpu_milli, placement.gpus.clone())
+                let ports = placement.farm_ports.clone();
+                (reserved.memory, reserved.cpu_milli, placement.gpus.clone(), ports)
             }
             Phase::Waiting { place: Some(place), .. } => {
-                (server.ask.memory, server.ask.cpu_milli, place.gpus.clone())
+                let ports = place.farm_ports.clone();
+                (server.ask.memory, server.ask.cpu_milli, place.gpus.clone(), ports)
             }
-            Phase::Waiting { .. } | Phase::Idle => (ByteCount::ZERO, 0, Vec::new()),
+            Phase::Waiting { .. } | Phase::Idle => (ByteCount::ZERO, 0, Vec::new(), Vec::new()),
         };
         Self {
             server: server.id.clone(),
@@ -188,6 +197,7 @@ impl FloorServer {
             memory: coarse(server.member(now, limit)),
             cpu_milli,
             gpus,
+            farm_ports,
         }
     }
 }

@@ -4,10 +4,12 @@
 //! in with the events, so the same events give the same fleet, bit for bit, in production and in
 //! simulation.
 
+pub mod agenda;
 pub mod check;
 pub mod decision;
 pub mod drain;
 pub mod event;
+pub mod farm;
 pub mod fleet;
 pub mod floor;
 pub mod largest;

@@ -222,9 +222,22 @@ fn need_of(
         prefer,
         require,
         stays_until: stays_until(fleet, profile, now),
-        spaces: fleet.settings.mounts.required_of(person.groups),
+        spaces: fleet.settings.mounts.required_of(person.groups, &ask.profile),
+        reference: other_version(&fleet.settings, person, ask, now),
         ..bare_need(profile, ask)
     }
+}
+
+/// The version of the image that this person gets, where it is not the one of today.
+fn other_version(
+    settings: &Settings,
+    person: Person<'_>,
+    ask: &Ask,
+    now: Timestamp,
+) -> Option<String> {
+    let given = settings.reference(&ask.image, person.name, person.groups, now)?;
+    let today = settings.images.get(&ask.image).map(|image| image.reference.as_str());
+    (today != Some(given)).then(|| given.to_owned())
 }
 
 /// What a request needs, whoever asks.
@@ -240,6 +253,7 @@ fn bare_need(profile: &Profile, ask: &Ask) -> Need {
         models: gpus.map_or_else(Vec::new, |gpus| gpus.models.clone()),
         gpu_memory: gpus.map_or(ByteCount::ZERO, |gpus| gpus.memory),
         image: ask.image.clone(),
+        farm_ports: profile.farm_ports,
         ..Need::default()
     }
 }

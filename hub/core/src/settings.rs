@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use berth_common::{ByteCount, HostId, Seconds};
+use berth_common::{ByteCount, HostId, Seconds, Timestamp};
 use serde::{Deserialize, Serialize};
 
 mod access;
@@ -14,6 +14,7 @@ mod mount;
 mod pool;
 mod profile;
 mod quota;
+mod rollout;
 mod training;
 
 pub use access::{Access, Allow, Deny, Named, People, Place};
@@ -25,7 +26,11 @@ pub use mount::{Given, HOME, Health, Mount, Mounts};
 pub use pool::{CpuServers, GpuSharing, MemoryRule, Pool, Relief, Strategy};
 pub use profile::{GpuChoice, Profile};
 pub use quota::{Budget, Merge, Metered, Quota, Quotas, WhenOver};
+pub use rollout::{Rollout, Stage};
 pub use training::{Training, Window};
+
+/// Images of a training are fetched so long before it begins.
+const AHEAD: Seconds = Seconds(86_400);
 
 /// The place in the site's files that gave a rule, so that every answer can cite it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -55,6 +60,9 @@ pub struct Settings {
     pub profiles: BTreeMap<String, Profile>,
     /// Images by name.
     pub images: BTreeMap<String, Image>,
+    /// New versions of images that have not come to everybody, or still know the one before.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub rollouts: BTreeMap<String, Rollout>,
     /// By pool: what its hosts fetch before anybody needs it, as the engine knows it.
     #[serde(default)]
     pub prepull: BTreeMap<String, BTreeSet<String>>,
@@ -145,6 +153,21 @@ pub enum Order {
 }
 
 impl Settings {
+    /// The images that a pool's hosts fetch before anybody needs them: those that the files name for
+    /// it, and those of trainings that are on or begin soon.
+    pub fn fetched_ahead(&self, pool: &str, now: Timestamp) -> BTreeSet<String> {
+        let mut images = self.prepull.get(pool).cloned().unwrap_or_default();
+        let soon = |training: &&Training| {
+            let next = training.next_window(now).is_some_and(|it| it.from <= now.plus(AHEAD));
+            next || training.open_window(now).is_some()
+        };
+        for (name, _) in self.trainings.iter().filter(|(_, it)| it.pool == pool && soon(it)) {
+            let named = self.profiles.get(name).into_iter().flat_map(|profile| &profile.images);
+            images.extend(named.filter_map(|name| Some(self.images.get(name)?.reference.clone())));
+        }
+        images
+    }
+
     /// The profile that serves a request which names none: the one marked as default, else the first.
     pub fn default_profile(&self) -> Option<(&String, &Profile)> {
         self.profiles

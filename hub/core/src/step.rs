@@ -18,6 +18,7 @@ mod admit;
 mod claim;
 mod drain;
 mod intend;
+mod lay_down;
 mod life;
 mod loan;
 mod relief;
@@ -58,6 +59,7 @@ pub fn step(fleet: &mut Fleet, now: Timestamp, event: Event) -> Vec<Effect> {
             rolling::roll(fleet, rolling.map(|it| *it), reply, &mut out)
         }
         Event::Start(request) => start::start(fleet, now, *request, &mut out),
+        Event::LayDown(wanted) => lay_down::lay_down(fleet, now, *wanted, &mut out),
         Event::Stop { server, reason, reply } => {
             stop::stop(fleet, now, &server, reason, reply, &mut out)
         }

@@ -19,6 +19,9 @@ pub struct Amount {
     pub gpu_milli_s: u64,
     /// MiB of memory limit times seconds.
     pub mib_s: u64,
+    /// MiB of memory really used times seconds.
+    #[serde(default)]
+    pub used_mib_s: u64,
     /// Servers times seconds.
     #[serde(default)]
     pub server_s: u64,
@@ -30,6 +33,7 @@ impl Amount {
         self.server_s = self.server_s.saturating_add(other.server_s);
         self.gpu_milli_s = self.gpu_milli_s.saturating_add(other.gpu_milli_s);
         self.mib_s = self.mib_s.saturating_add(other.mib_s);
+        self.used_mib_s = self.used_mib_s.saturating_add(other.used_mib_s);
     }
 
     /// Whole hours of a resource, rounded down.
@@ -183,7 +187,8 @@ fn day_of(moment: Timestamp) -> u32 {
     u32::try_from(second / DAY_S).unwrap_or(u32::MAX)
 }
 
-/// What a placement holds between two moments, day by day.
+/// What a placement holds between two moments, day by day. What it used is spread evenly over the
+/// time for which it was added up.
 fn by_day(
     placement: &Placement,
     from: Timestamp,
@@ -193,11 +198,17 @@ fn by_day(
     let (from, to) = (second(from), second(to));
     let milli: u64 = placement.gpus.iter().map(|part| u64::from(part.milli)).sum();
     let mib = placement.reservation.memory.mebibytes();
+    let used = placement.used.mib_s;
+    let held = to.saturating_sub(second(held_since(placement))).max(1);
     let days = from / DAY_S..=to.max(from) / DAY_S;
     days.filter_map(move |day| {
         let seconds = to.min((day + 1) * DAY_S).saturating_sub(from.max(day * DAY_S));
-        let amount =
-            Amount { gpu_milli_s: milli * seconds, mib_s: mib * seconds, server_s: seconds };
+        let amount = Amount {
+            gpu_milli_s: milli * seconds,
+            mib_s: mib * seconds,
+            used_mib_s: used.saturating_mul(seconds) / held,
+            server_s: seconds,
+        };
         (seconds > 0).then_some((u32::try_from(day).unwrap_or(u32::MAX), amount))
     })
 }

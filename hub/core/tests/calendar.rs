@@ -18,6 +18,7 @@ fn training(pool: &str, windows: &[(i64, i64)]) -> Training {
         instructors: Default::default(),
         quota: Default::default(),
         stop_after: Seconds(0),
+        start_within: Training::START_WITHIN,
         cite: Default::default(),
     }
 }

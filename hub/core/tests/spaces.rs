@@ -29,6 +29,7 @@ fn mount(name: &str, required: bool) -> Mount {
         for_each_group: false,
         env: BTreeMap::new(),
         shown: None,
+        profiles: Vec::new(),
         probe: Some("/x".into()),
         cite: Default::default(),
     }

@@ -17,7 +17,9 @@ use berth_core::drain::single::AtDeadline;
 use berth_core::event::{Row, StartRequest, Wish};
 use berth_core::fleet::{Intent, Order};
 use berth_core::reconcile::orders;
-use berth_core::settings::{Cite, HostSettings, Image, Pool, Profile, Quota, Quotas, Settings};
+use berth_core::settings::{
+    Cite, HostSettings, Image, People, Pool, Profile, Quota, Quotas, Rollout, Settings, Stage,
+};
 use berth_core::{Answer, Effect, Event, Fleet, Outcome, check, step};
 
 const GB: u64 = 1 << 30;
@@ -30,6 +32,8 @@ struct Bench {
     log: String,
     applied: BTreeMap<&'static str, Revision>,
     boot: BTreeMap<&'static str, &'static str>,
+    /// What names of images stand for there.
+    builds: BTreeMap<&'static str, BTreeMap<String, String>>,
 }
 
 fn settings() -> Settings {
@@ -92,6 +96,7 @@ impl Bench {
             log: String::new(),
             applied: BTreeMap::new(),
             boot,
+            builds: BTreeMap::new(),
         }
     }
 
@@ -243,7 +248,11 @@ impl Bench {
                 cpus: 2,
                 memory_pressure: None,
             },
-            facts: HostFacts { images: vec!["img:1".into()], ..HostFacts::default() },
+            facts: HostFacts {
+                images: vec!["img:1".into()],
+                builds: self.builds.get(host).cloned().unwrap_or_default(),
+                ..HostFacts::default()
+            },
         };
         self.take(Event::Reported {
             host: host.parse().unwrap(),
@@ -851,4 +860,85 @@ fn an_adopted_container_that_vanishes_before_it_answers_is_released() {
         h1 reports []:  tell-h1 routes save-server tell-h1
           zoe#3 ended last: stopped.crash
     ");
+}
+
+#[test]
+fn a_server_that_lives_on_two_hosts_is_found() {
+    let mut bench = Bench::new();
+    bench.asks("alice", 1);
+    bench.hears("h1", &[("alice", 1, ObservedState::Ready)]);
+    bench.hears("h2", &[("alice", 1, ObservedState::Created)]);
+    assert_eq!(check::doubled(&bench.fleet), [], "one that was never started does not live");
+    bench.hears("h2", &[("alice", 1, ObservedState::Running)]);
+    let found = check::doubled(&bench.fleet);
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].invariant, "S1-one-container");
+    assert!(found[0].found.ends_with("lives on h1 and h2"), "{}", found[0].found);
+}
+
+/// What a server was given to run: the image's name and its build.
+fn given(bench: &Bench, user: &str) -> (String, String) {
+    let server = &bench.fleet.servers[&bench.id(user)];
+    let pin = server.placement().unwrap().image.clone().unwrap();
+    (pin.name, pin.build)
+}
+
+#[test]
+fn a_server_keeps_the_build_that_it_was_placed_with() {
+    let (old, new) = ("img@sha256:01".to_owned(), "img@sha256:02".to_owned());
+    let mut bench = Bench::new();
+    let holds = |bench: &mut Bench, host: &'static str, build: &String| {
+        bench.builds.insert(host, BTreeMap::from([("img:1".to_owned(), build.clone())]));
+        bench.hears(host, &[]);
+    };
+    bench.asks("early", 1);
+    assert_eq!(given(&bench, "early"), ("img:1".into(), String::new()), "nobody knew it");
+    bench.stops("early");
+    holds(&mut bench, "h1", &old);
+    holds(&mut bench, "h2", &old);
+    bench.asks("alice", 1);
+    assert_eq!(given(&bench, "alice"), ("img:1".into(), old.clone()));
+
+    // The name stands for something else from now on: for whom starts now.
+    let present = |bench: &Bench, host: &str| {
+        let host = &bench.fleet.hosts[&host.parse::<HostId>().unwrap()];
+        host.heard.as_ref().unwrap().images.contains("img:1")
+    };
+    bench.builds.insert("h3", BTreeMap::from([("img:1".to_owned(), new.clone())]));
+    bench.boot.insert("h3", "boot-c");
+    for host in ["h1", "h2", "h3"] {
+        bench.hears(host, &[]);
+    }
+    assert!(present(&bench, "h1") && !present(&bench, "h3"), "most hosts have the old one");
+    holds(&mut bench, "h1", &new);
+    bench.hears("h2", &[]);
+    assert!(present(&bench, "h1") && !present(&bench, "h2"), "now the new one");
+    bench.asks("bob", 1);
+    assert_eq!(given(&bench, "bob"), ("img:1".into(), new));
+    assert_eq!(given(&bench, "alice"), ("img:1".into(), old.clone()));
+    bench.reborn();
+    assert_eq!(given(&bench, "alice"), ("img:1".into(), old), "it is saved with the server");
+}
+
+#[test]
+fn a_canary_gets_the_new_image_and_the_others_the_one_before() {
+    let mut settings = settings();
+    let people = People { groups: ["support".to_owned()].into(), ..People::default() };
+    let until = Some(Timestamp(0).plus(Seconds(3600)));
+    let stage = Stage::Canary { people, until };
+    let rollout = Rollout { previous: "img:0".into(), stage };
+    settings.rollouts.insert("default".into(), rollout);
+    let mut bench = Bench::silent();
+    bench.fleet = Fleet::restore(Epoch(1), Arc::new(settings), [], []);
+    bench.hears("h1", &[]);
+    bench.hears("h2", &[]);
+    bench.asks("support-ann", 1);
+    bench.asks("atlas-bob", 1);
+    assert_eq!(given(&bench, "support-ann").0, "img:1");
+    assert_eq!(given(&bench, "atlas-bob").0, "img:0");
+    bench.waits(3600);
+    bench.hears("h1", &[]);
+    bench.hears("h2", &[]);
+    bench.asks("atlas-eve", 1);
+    assert_eq!(given(&bench, "atlas-eve").0, "img:1", "its time is over");
 }

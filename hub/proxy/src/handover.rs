@@ -199,6 +199,7 @@ pub async fn start_successor(
         .kill_on_drop(false);
     berth_process::crash_point!("proxy.handover.before");
     let mut child = command.spawn()?;
+    berth_process::crash_point!("proxy.handover.after");
     // Else our end of theirs stays open and its death goes unnoticed.
     drop(command);
     let sockets = listeners.to_vec();
@@ -249,6 +250,7 @@ pub async fn keep_before(
 ) {
     let (read_half, mut write_half) = before.into_split();
     let mut reader = BufReader::new(read_half).lines();
+    berth_process::crash_point!("proxy.handover.ready");
     if write(&mut write_half, &Line::Ready).await.is_err() {
         return;
     }

@@ -33,6 +33,9 @@ struct OwnArguments {
     /// Only read the file and say whether it can be used.
     #[arg(long, requires = "config")]
     check: bool,
+    /// List the places where tests let this program die.
+    #[arg(long, hide = true)]
+    crash_points: bool,
 }
 
 fn main() -> ExitCode {
@@ -44,6 +47,12 @@ fn main() -> ExitCode {
         return as_configurable_http_proxy();
     }
     let arguments = OwnArguments::parse();
+    if arguments.crash_points {
+        for point in berth_process::crash::list() {
+            println!("{point}");
+        }
+        return ExitCode::SUCCESS;
+    }
     if arguments.check {
         return check(&arguments.config);
     }

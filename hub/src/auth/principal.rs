@@ -191,7 +191,8 @@ pub fn is_current(hub: &Hub, server: &ServerId, generation: Generation) -> bool 
     })
 }
 
-/// A server speaks for its owner, but only about itself and its owner's activity.
+/// A server speaks for its owner, but only about itself, its owner's activity, and what its profile
+/// allows beside, as far as the owner may do that.
 fn by_server(
     hub: &Hub,
     id: &ServerId,
@@ -205,10 +206,13 @@ fn by_server(
     let Some(user) = hub.storage.read(|reader| reader.user(&server.owner))? else {
         return Ok(None);
     };
-    let list = [
+    let mut list = vec![
         "users:activity!user".to_owned(),
         format!("access:servers!server={}/{}", server.owner, server.name),
     ];
+    // As the files say now: what a site takes back is gone at once.
+    let profile = fleet.settings.profiles.get(&server.ask.profile);
+    list.extend(profile.into_iter().flat_map(|profile| profile.server_scopes.iter().cloned()));
     let config = hub.config();
     let scopes = own_part(&list, &user, &config.people.roles);
     Ok(Some(caller(Some(user), scopes, Via::Server(id.clone()))))
@@ -263,9 +267,7 @@ fn has_other_content(headers: &HeaderMap) -> bool {
 
 fn note_activity(hub: &Hub, user: &User, at: Timestamp) {
     if at >= user.last_activity.plus(ACTIVE_EVERY) {
-        let name = user.account.name.clone();
-        hub.storage
-            .write_later("a sign of a person", move |database| database.touch_users(&[(name, at)]));
+        hub.storage.note_seen(user.account.name.clone(), at);
     }
 }
 

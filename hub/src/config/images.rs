@@ -1,14 +1,15 @@
 //! `images.toml`: what people can run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use berth_core::settings::Image;
+use berth_common::Username;
+use berth_core::settings::{Image, Rollout, Stage};
 use serde::Deserialize;
 use toml::Spanned;
 
 use super::draft::Draft;
-use super::sources::Version;
-use super::value::Text;
+use super::sources::{File, Version};
+use super::value::{Moment, Text};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -28,26 +29,78 @@ struct ImageToml {
     /// Pools whose hosts fetch it before anybody needs it.
     #[serde(default)]
     prepull: Vec<Spanned<String>>,
+    /// The version before, for who does not get this one yet, or for everybody once it is taken
+    /// back.
+    previous: Option<Spanned<String>>,
+    /// Who gets this one first.
+    canary: Option<Spanned<CanaryToml>>,
+    /// Whether everybody gets the version before again.
+    #[serde(default)]
+    taken_back: Option<Spanned<bool>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CanaryToml {
+    #[serde(default)]
+    users: BTreeSet<Username>,
+    #[serde(default)]
+    groups: BTreeSet<String>,
+    /// The last day on which only they do.
+    until: Option<Spanned<Moment>>,
 }
 
 /// Reads all images.
 pub fn take(draft: &mut Draft) {
     for (file, toml) in draft.sources.all::<ImagesToml>("images") {
-        for (name, ImageToml { reference, title, prepull }) in toml.image {
+        for (name, image) in toml.image {
             let place = file.at(&name);
             let name = name.into_inner();
             if let Some(first) = draft.settings.images.get(&name) {
                 draft.sources.duplicate(&place, &format!("image \"{name}\""), &first.cite);
                 continue;
             }
+            let rollout = rollout(draft, file, &image);
+            let ImageToml { reference, title, prepull, .. } = image;
             for pool in prepull {
                 draft.sources.expect_name("pool", pool.get_ref(), file.at(&pool));
                 let of_pool = draft.settings.prepull.entry(pool.into_inner()).or_default();
                 of_pool.insert(reference.clone());
+                of_pool.extend(rollout.iter().map(|rollout| rollout.previous.clone()));
             }
             let title = title.map_or_else(|| name.clone(), |title| title.0);
             let image = Image { reference, title, cite: draft.sources.cite(&place) };
+            draft.settings.rollouts.extend(rollout.map(|rollout| (name.clone(), rollout)));
             draft.settings.images.insert(name, image);
         }
     }
+}
+
+/// How a new version comes to people, if the version before is named.
+fn rollout(draft: &mut Draft, file: File, image: &ImageToml) -> Option<Rollout> {
+    let taken_back = image.taken_back.as_ref().filter(|it| *it.get_ref());
+    let Some(previous) = &image.previous else {
+        let places = image.canary.as_ref().map(|it| file.at(it));
+        if let Some(place) = places.or_else(|| taken_back.map(|it| file.at(it))) {
+            draft.sources.bad_value(&place, "add previous = \"...\", the version before".into());
+        }
+        return None;
+    };
+    let stage = match (&image.canary, taken_back) {
+        (Some(_), Some(both)) => {
+            let message = "nobody gets a version that is taken back: remove canary, or this";
+            draft.sources.bad_value(&file.at(both), message.into());
+            Stage::TakenBack
+        }
+        (None, Some(_)) => Stage::TakenBack,
+        (None, None) => Stage::Everybody,
+        (Some(canary), None) => {
+            let CanaryToml { users, groups, until } = canary.get_ref();
+            let (users, groups) = (users.clone(), groups.clone());
+            let people = draft.people(&file.at(canary), users, groups, BTreeSet::new());
+            let until = draft.until(file, until.as_ref());
+            Stage::Canary { people, until }
+        }
+    };
+    Some(Rollout { previous: previous.get_ref().clone(), stage })
 }

@@ -15,7 +15,7 @@ use super::value::Written;
 const NAMES: [&str; 4] = ["user", "home", "group", "main_group"];
 
 /// What the hub and the agent put into the environment.
-const RESERVED: [&str; 9] = [
+const RESERVED: [&str; 11] = [
     "HOME",
     "USER",
     "LOGNAME",
@@ -24,6 +24,8 @@ const RESERVED: [&str; 9] = [
     "MEM_LIMIT",
     "MEM_GUARANTEE",
     "JPY_API_TOKEN",
+    "BERTH_FARM_ADDRESS",
+    "BERTH_FARM_PORTS",
     "NVIDIA_VISIBLE_DEVICES",
 ];
 
@@ -64,6 +66,8 @@ struct MountToml {
     env: BTreeMap<Spanned<String>, Spanned<String>>,
     show_in_file_browser: Option<Spanned<String>>,
     probe: Option<Spanned<String>>,
+    #[serde(default)]
+    profiles: Vec<Spanned<String>>,
 }
 
 #[derive(Deserialize, Default, Clone, Copy, PartialEq, Eq)]
@@ -160,6 +164,9 @@ fn take_mount(draft: &mut Draft, file: File, place: &Place, toml: MountToml) {
     if let Some(shown) = &toml.show_in_file_browser {
         shown_name(draft, file, shown, each);
     }
+    for profile in &toml.profiles {
+        draft.sources.expect_name("profile", profile.get_ref(), file.at(profile));
+    }
     let probe = match &toml.probe {
         Some(probe) => {
             if probe.get_ref().contains(['{', '}']) || !is_plain(probe.get_ref()) {
@@ -193,6 +200,7 @@ fn take_mount(draft: &mut Draft, file: File, place: &Place, toml: MountToml) {
             .collect(),
         shown: toml.show_in_file_browser.map(Spanned::into_inner),
         probe,
+        profiles: toml.profiles.into_iter().map(Spanned::into_inner).collect(),
         cite: draft.sources.cite(place),
         name,
     };
@@ -264,6 +272,11 @@ fn variables(
     each: bool,
 ) {
     names(draft, &file.at(value), value.get_ref(), each, false);
+    variable(draft, file, name);
+}
+
+/// The name of something in the environment that Berth does not set itself.
+pub(super) fn variable(draft: &mut Draft, file: File, name: &Spanned<String>) {
     let text = name.get_ref();
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let place = file.at(name);

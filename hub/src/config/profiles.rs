@@ -7,7 +7,10 @@ use berth_core::settings::{GpuChoice, Profile};
 use serde::Deserialize;
 use toml::Spanned;
 
+use crate::auth::scopes;
+
 use super::draft::{Draft, Offer};
+use super::mounts;
 use super::sources::{File, Version};
 use super::value::{Text, Thousandths, Written};
 
@@ -34,6 +37,11 @@ struct ProfileToml {
     #[serde(default)]
     default: bool,
     ask_access: Option<String>,
+    #[serde(default)]
+    server_scopes: Vec<Spanned<String>>,
+    #[serde(default)]
+    environment: BTreeMap<Spanned<String>, String>,
+    farm_ports: Option<Spanned<u32>>,
 }
 
 #[derive(Deserialize)]
@@ -55,6 +63,9 @@ struct GpusToml {
     models: Vec<String>,
     memory: Option<Spanned<Written>>,
 }
+
+/// A scheduler and its dashboard take two; nobody needs many.
+const FARM_PORTS_MAX: u32 = 16;
 
 /// What a profile says of its memory.
 struct Memory {
@@ -96,6 +107,14 @@ fn take_profile(
     let gpus = toml.gpus.as_ref().and_then(|gpus| take_gpus(draft, file, gpus));
     let memory = take_memory(draft, file, &toml.memory)?;
     offer(draft, file, name.get_ref(), &toml, &memory, gpus.as_ref());
+    take_rights(draft, file, &toml);
+    for variable in toml.environment.keys() {
+        mounts::variable(draft, file, variable);
+    }
+    if let Some(ports) = toml.farm_ports.as_ref().filter(|it| *it.get_ref() > FARM_PORTS_MAX) {
+        let message = format!("a server has at most {FARM_PORTS_MAX} farm ports");
+        draft.sources.bad_value(&file.at(ports), message);
+    }
     Some(Profile {
         title: toml.title.map_or_else(|| name.get_ref().clone(), |title| title.0),
         use_case: toml.use_case.map_or_else(String::new, |text| text.0),
@@ -108,9 +127,28 @@ fn take_profile(
         images: toml.images.into_inner().into_iter().map(Spanned::into_inner).collect(),
         default: toml.default,
         ask_access: toml.ask_access,
+        server_scopes: toml.server_scopes.into_iter().map(Spanned::into_inner).collect(),
+        environment: toml
+            .environment
+            .into_iter()
+            .map(|(name, value)| (name.into_inner(), value))
+            .collect(),
+        farm_ports: toml.farm_ports.map_or(0, Spanned::into_inner),
         cite: draft.sources.cite(&file.at(name)),
         ..Profile::default()
     })
+}
+
+/// What its servers may do: known scopes, and services that exist.
+fn take_rights(draft: &mut Draft, file: File, toml: &ProfileToml) {
+    for scope in &toml.server_scopes {
+        let (place, text) = (file.at(scope), scope.get_ref());
+        if let Err(error) = scopes::check_text(text) {
+            draft.sources.bad_value(&place, error.to_string());
+        } else if let Some((_, service)) = text.split_once("!service=") {
+            draft.sources.expect_name("service", service, place);
+        }
+    }
 }
 
 fn take_memory(draft: &mut Draft, file: File, toml: &MemoryToml) -> Option<Memory> {

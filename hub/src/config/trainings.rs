@@ -45,6 +45,7 @@ struct TrainingToml {
     #[serde(default)]
     after: AfterToml,
     overflow: Option<Spanned<String>>,
+    start_within: Option<Spanned<Written>>,
 }
 
 #[derive(Deserialize)]
@@ -169,6 +170,10 @@ fn take_training(
         Some(text) => draft.sources.duration(file, text)?,
         None => STOP_AFTER,
     };
+    let start_within = match &toml.start_within {
+        Some(text) => draft.sources.duration(file, text)?,
+        None => Training::START_WITHIN,
+    };
     let windows = take_windows(draft, file, &toml)?;
     let title = title(name, &toml);
     let people = file.at(&toml.participants);
@@ -182,6 +187,7 @@ fn take_training(
         instructors: toml.instructors,
         quota,
         stop_after,
+        start_within,
         cite: draft.sources.cite(place),
     })
 }

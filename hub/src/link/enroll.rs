@@ -102,6 +102,7 @@ impl Enrolment for Service {
             ));
         };
         let (id, hash) = (id.to_owned(), hash(secret));
+        crash_point!("hub.join.before_use");
         let used =
             self.hub.storage.write(move |database| database.use_join_token(&id, &hash)).await;
         crash_point!("hub.join.after_use");
@@ -119,7 +120,9 @@ impl Enrolment for Service {
             )));
         }
         tracing::info!(host = %token.host, ?address, "host joined");
-        self.certificates(&token.host, &request.link_csr, &request.tunnel_csr)
+        let answer = self.certificates(&token.host, &request.link_csr, &request.tunnel_csr);
+        crash_point!("hub.join.before_answer");
+        answer
     }
 
     async fn renew(
@@ -140,6 +143,8 @@ impl Enrolment for Service {
         }
         let request = request.into_inner();
         tracing::info!(%host, "certificates renewed");
-        self.certificates(&host, &request.link_csr, &request.tunnel_csr)
+        let answer = self.certificates(&host, &request.link_csr, &request.tunnel_csr);
+        crash_point!("hub.renew.before_answer");
+        answer
     }
 }

@@ -3,18 +3,24 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
-use berth_common::HostId;
 use berth_common::link::Report;
-use berth_core::Event;
+use berth_common::{HostId, Seconds};
+use berth_core::drain::intent::Intent as Plan;
+use berth_core::fleet::{Intent, Order};
+use berth_core::{Answer, Event, step};
+use berth_process::clock::now;
 use berth_process::crash_point;
 use berth_proto::link::link_server::Link;
-use berth_proto::link::{Desired, Heartbeat};
+use berth_proto::link::{Desired, Heartbeat, HostIntent, HostWish};
 use tokio::sync::{broadcast, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_stream::{Stream, StreamExt};
 use tonic::{Request, Response, Status, Streaming};
 
-use super::valid_host;
+use berth_store::Act;
+
+use super::{Who, valid_host};
+use crate::audit;
 use crate::site::Hub;
 use crate::spec::desired_set;
 
@@ -41,6 +47,65 @@ impl Link for Service {
         let hub = Arc::clone(&self.hub);
         tokio::spawn(run(hub, host, request.into_inner(), out));
         Ok(Response::new(Box::pin(ReceiverStream::new(desired))))
+    }
+
+    async fn intend(&self, request: Request<HostWish>) -> Result<Response<HostIntent>, Status> {
+        let host = valid_host(&request)?;
+        let from = request.extensions().get::<Who>().map(|who| who.address.to_string());
+        let words =
+            intend(&self.hub, &host, request.into_inner(), &from.unwrap_or_default()).await?;
+        Ok(Response::new(HostIntent { words }))
+    }
+}
+
+/// Longest reason that is kept, in characters.
+const REASON_MAX: usize = 300;
+
+/// Carries a host's wish about itself out. What an administrator has ordered it cannot take back:
+/// whoever holds a host's root need not hold the site's.
+async fn intend(hub: &Hub, host: &HostId, wish: HostWish, from: &str) -> Result<String, Status> {
+    let who = format!("host:{host}");
+    let fleet = hub.fleet.fleet();
+    let known = fleet.hosts.get(host);
+    let known = known.ok_or_else(|| Status::not_found(format!("the hub knows no host {host}")))?;
+    if let Some(order) = known.intent.order().filter(|order| order.who != who) {
+        return Err(Status::failed_precondition(format!(
+            "{} has ordered this already ({}): ask there, or see `berth host show {host}`",
+            order.who, order.reason
+        )));
+    }
+    let reason: String = wish.reason.trim().chars().take(REASON_MAX).collect();
+    let (intent, words) = if wish.open {
+        (Intent::Open, format!("{host} takes servers"))
+    } else if reason.is_empty() {
+        return Err(Status::invalid_argument(
+            "say why: people whose servers are there read it (--reason)",
+        ));
+    } else {
+        let by = (wish.within_s > 0).then(|| now().plus(Seconds(wish.within_s)));
+        let notice = &fleet.settings.lifecycle.drain;
+        let plan = step::drain_plan(host, by, notice.at_deadline);
+        let plan = Plan { leads: notice.leads.clone(), ..plan };
+        let left = fleet.placed_on(host).count();
+        let order = Order { reason: reason.clone(), who: who.clone(), at: now() };
+        let until = by.map(|_| format!(", within {} at most", Seconds(wish.within_s)));
+        let until = until.unwrap_or_default();
+        let words =
+            format!("{host} takes nothing new and is being emptied of {left} servers{until}");
+        (Intent::Draining { order, by, plan }, words)
+    };
+    let action = if wish.open { "host-open" } else { "host-drain" };
+    let act = Act::new(now(), &who, action, from).on(host.as_str()).because(&reason);
+    let unsaved = || Status::unavailable("nothing was changed: it could not be saved");
+    audit::record(hub, act).await.map_err(|_| unsaved())?;
+    let event = Event::Intend { host: host.clone(), intent, reply: None };
+    match hub.fleet.ask(event).await {
+        Ok(Answer::Intended) => {
+            tracing::info!(%host, reason, open = wish.open, "a host's wish about itself");
+            Ok(words)
+        }
+        Ok(_) => Err(Status::not_found(format!("the hub knows no host {host}"))),
+        Err(_) => Err(unsaved()),
     }
 }
 
@@ -91,7 +156,7 @@ async fn run(
 
 /// Sends the host its desired set as of now; false when the agent is gone.
 async fn tell(hub: &Hub, host: &HostId, out: &mpsc::Sender<Result<Desired, Status>>) -> bool {
-    let set = desired_set(&hub.fleet.fleet(), host, &hub.config().hub, &hub.keys);
+    let set = desired_set(&hub.fleet.fleet(), host, &hub.config().hub, &hub.keys, now());
     let Some(set) = set else { return true };
     crash_point!("hub.link.before_send");
     let sent = out.send(Ok(set.into())).await.is_ok();

@@ -15,6 +15,7 @@ pub mod berth;
 pub mod body;
 pub mod groups;
 pub mod hub;
+pub mod lay_down;
 pub mod model;
 pub mod new_users;
 pub mod oauth;

@@ -4,7 +4,7 @@
 //! A stream begins with the present state, so a browser that comes back, also after a restart of
 //! the hub, has missed nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -16,6 +16,8 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use berth_common::{ServerId, Username};
 use berth_process::clock::now;
+use futures::Stream;
+use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
@@ -151,7 +153,7 @@ pub async fn server_page(
     let render = move |hub: &Hub| {
         let fleet = hub.fleet.fleet();
         let Some(server) = fleet.servers.get(&id) else { return Part::Gone };
-        Part::of(&ServerPart::of(&fleet, server, &visitor.xsrf, now()), String::new())
+        Part::of(&ServerPart::of(&hub.samples, &fleet, server, &visitor.xsrf, now()), String::new())
     };
     Ok(stream(&hub, &streams, &owner, render))
 }
@@ -220,7 +222,7 @@ pub fn stream_news(
     let Some(seat) = streams.sit(owner) else { return too_many() };
     let (send, events) = mpsc::channel(1);
     let hub = Arc::clone(hub);
-    tokio::spawn(async move {
+    tokio::spawn(Reader::now().served(async move {
         let _seat = seat;
         let end = Instant::now() + LIFE;
         while Instant::now() < end {
@@ -242,7 +244,41 @@ pub fn stream_news(
                 () = tokio::time::sleep(EVERY) => {}
             }
         }
-    });
+    }));
+    events_of(events)
+}
+
+/// Sends a part that is made by asking others, whenever it differs: at once, and then so often.
+pub fn stream_asked<Made>(
+    hub: &Arc<Hub>,
+    streams: &Arc<Streams>,
+    owner: &Username,
+    every: Duration,
+    make: impl Fn(Arc<Hub>) -> Made + Send + Sync + 'static,
+) -> Response
+where
+    Made: Future<Output = Option<String>> + Send + 'static,
+{
+    let Some(seat) = streams.sit(owner) else { return too_many() };
+    let (send, events) = mpsc::channel(1);
+    let hub = Arc::clone(hub);
+    tokio::spawn(Reader::now().served(async move {
+        let _seat = seat;
+        let end = Instant::now() + LIFE;
+        let mut last = String::new();
+        while Instant::now() < end {
+            if let Some(html) = make(Arc::clone(&hub)).await.filter(|html| *html != last) {
+                if send.send(Ok(Event::default().event("part").data(&html))).await.is_err() {
+                    return;
+                }
+                last = html;
+            }
+            tokio::select! {
+                () = send.closed() => return,
+                () = tokio::time::sleep(every) => {}
+            }
+        }
+    }));
     events_of(events)
 }
 
@@ -252,8 +288,12 @@ fn too_many() -> Response {
 }
 
 fn events_of(events: mpsc::Receiver<Result<Event, Infallible>>) -> Response {
+    sse(ReceiverStream::new(events))
+}
+
+fn sse(events: impl Stream<Item = Result<Event, Infallible>> + Send + 'static) -> Response {
     let keep_alive = KeepAlive::new().interval(KEEP_ALIVE);
-    let mut response = Sse::new(ReceiverStream::new(events)).keep_alive(keep_alive).into_response();
+    let mut response = Sse::new(events).keep_alive(keep_alive).into_response();
     // A proxy before ours must not collect what is sent.
     let no = axum::http::HeaderValue::from_static("no");
     response.headers_mut().insert("x-accel-buffering", no);
@@ -279,48 +319,76 @@ fn stream(
     render: impl Fn(&Hub) -> Part + Send + 'static,
 ) -> Response {
     let Some(seat) = streams.sit(owner) else { return too_many() };
-    // A reader that does not keep up is waited for; it gets the newest state, not each one.
-    let (send, events) = mpsc::channel(1);
-    tokio::spawn(Reader::now().served(follow(Arc::clone(hub), seat, render, send)));
-    events_of(events)
+    let follower = Follower {
+        hub: Arc::clone(hub),
+        _seat: seat,
+        reader: Reader::now(),
+        render,
+        changes: hub.fleet.changes(),
+        end: Instant::now() + LIFE,
+        has: None,
+        spoken: String::new(),
+        next: VecDeque::new(),
+        number: 0,
+    };
+    sse(futures::stream::unfold(follower, Follower::next))
 }
 
-type Sending = mpsc::Sender<Result<Event, Infallible>>;
+/// A part, whenever it differs, until it is done or its time is up.
+///
+/// It is rendered when the connection asks for it, so that it is written at once: thousands of
+/// streams that hear the same news hold no copies while they wait for each other, and a reader that
+/// does not keep up gets the newest state, not each one.
+struct Follower<Render> {
+    hub: Arc<Hub>,
+    _seat: Seat,
+    reader: Reader,
+    render: Render,
+    changes: tokio::sync::broadcast::Receiver<ServerId>,
+    end: Instant,
+    /// The hash of what the browser has; nothing yet at first.
+    has: Option<[u8; 32]>,
+    spoken: String,
+    next: VecDeque<Event>,
+    number: u64,
+}
 
-/// Sends a part whenever it differs, until it is done, the browser is gone, or its time is up.
-async fn follow(hub: Arc<Hub>, _seat: Seat, render: impl Fn(&Hub) -> Part, send: Sending) {
-    let end = Instant::now() + LIFE;
-    let mut changes = hub.fleet.changes();
-    let (mut last_html, mut last_spoken) = (String::new(), String::new());
-    let mut number = 0_u64;
-    while Instant::now() < end {
-        let events = match render(&hub) {
-            Part::Ready => {
-                let _ = send.send(Ok(Event::default().event("ready").data("ready"))).await;
-                return;
+impl<Render: Fn(&Hub) -> Part> Follower<Render> {
+    async fn next(mut self) -> Option<(Result<Event, Infallible>, Self)> {
+        loop {
+            if let Some(event) = self.next.pop_front() {
+                self.number = self.number.wrapping_add(1);
+                return Some((Ok(event.id(self.number.to_string())), self));
             }
-            Part::Gone => {
-                let _ = send.send(Ok(Event::default().event("gone").data("gone"))).await;
-                return;
+            if Instant::now() >= self.end {
+                return None;
             }
+            if self.has.is_some() {
+                pause(&mut self.changes).await;
+            }
+            self.look();
+        }
+    }
+
+    fn look(&mut self) {
+        let (word, has) = match self.reader.shown(|| (self.render)(&self.hub)) {
+            Part::Ready => ("ready", [0; 32]),
+            Part::Gone => ("gone", [0; 32]),
             Part::Shown { html, spoken } => {
-                let part = (html != last_html).then(|| Event::default().event("part").data(&html));
-                let said = (spoken != last_spoken && !spoken.is_empty())
-                    .then(|| Event::default().event("said").data(&spoken));
-                (last_html, last_spoken) = (html, spoken);
-                [part, said]
+                let has = Sha256::digest(&html).into();
+                if self.has != Some(has) {
+                    self.next.push_back(Event::default().event("part").data(&html));
+                }
+                if spoken != self.spoken && !spoken.is_empty() {
+                    self.next.push_back(Event::default().event("said").data(&spoken));
+                }
+                self.spoken = spoken;
+                self.has = Some(has);
+                return;
             }
         };
-        for event in events.into_iter().flatten() {
-            number = number.wrapping_add(1);
-            if send.send(Ok(event.id(number.to_string()))).await.is_err() {
-                return;
-            }
-        }
-        tokio::select! {
-            () = send.closed() => return,
-            () = pause(&mut changes) => {}
-        }
+        self.next.push_back(Event::default().event(word).data(word));
+        (self.has, self.end) = (Some(has), Instant::now());
     }
 }
 

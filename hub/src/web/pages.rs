@@ -2,33 +2,43 @@
 //! templates and in [`words`].
 
 pub mod admin;
+mod again;
+mod audit;
 mod bar;
+mod board;
 mod bulk;
 pub mod card;
+mod chart;
+mod configuration;
 pub mod consent;
 mod decision;
 mod ending;
 pub mod error;
+mod everybody;
 mod filter;
 pub mod floor;
 mod forecast;
+mod health;
 mod help;
 pub mod home;
 pub mod hosts;
 pub mod life;
 mod login;
 pub mod pending;
+mod people;
 pub mod progress;
 mod provider;
 mod queue;
 pub mod server;
 mod servers;
+mod sheet;
 mod shell;
 mod spawn;
 mod stopped;
 pub mod target;
 mod tile;
 mod tokens;
+mod trainings;
 mod usage;
 pub mod visits;
 pub mod words;
@@ -81,6 +91,12 @@ pub fn router() -> Router<Arc<Hub>> {
         .route("/hub/reader", get(reader::choose))
         .route("/hub/token", get(tokens::show).post(tokens::create))
         .route("/hub/token/{id}/revoke", post(tokens::revoke))
+        .route("/hub/trainings", get(trainings::list))
+        .route("/hub/trainings/{name}", get(trainings::show))
+        .route("/hub/trainings/{name}/orders", post(trainings::order))
+        .route("/hub/trainings/{name}/message", post(trainings::message))
+        .route("/hub/trainings/{name}/participants/{user}/start", post(trainings::start))
+        .route("/hub/trainings/{name}/participants/{user}/stop", post(trainings::stop))
         .route("/hub/admin", get(admin::show))
         .route("/hub/admin/hosts", get(hosts::show))
         .route("/hub/admin/hosts/{host}", get(hosts::show_one))
@@ -91,6 +107,19 @@ pub fn router() -> Router<Arc<Hub>> {
         .route("/hub/admin/floor/hosts/{host}", get(floor::show_host))
         .route("/hub/live/floor", get(floor::live::follow))
         .route("/hub/admin/queue", get(queue::show))
+        .route("/hub/admin/audit", get(audit::show))
+        .route("/hub/admin/audit.csv", get(audit::table))
+        .route("/hub/admin/health", get(health::show))
+        .route("/hub/live/health", get(health::follow))
+        .route("/hub/admin/usage", get(everybody::show))
+        .route("/hub/admin/usage.csv", get(everybody::table))
+        .route("/hub/admin/people", get(people::show))
+        .route("/hub/admin/people/{user}", get(people::one::show))
+        .route("/hub/admin/people/{user}/home", get(people::view_as::show))
+        .route("/hub/admin/config", get(configuration::show))
+        .route("/hub/admin/config/files/{*name}", get(configuration::file))
+        .route("/hub/admin/config/reload", post(configuration::take_over))
+        .route("/hub/admin/config/rollback", post(configuration::go_back))
         .route("/hub/live/home", get(live::home))
         .route("/hub/live/servers/{id}", get(live::server))
         .route("/hub/live/server/{id}", get(live::server_page))

@@ -60,6 +60,9 @@ pub async fn finish(State(hub): State<Arc<Hub>>, request: Request, next: Next) -
     let route = request.extensions().get::<MatchedPath>().cloned();
     let reader = Reader::of(request.headers());
     let mut response = reader.served(next.run(request)).await;
+    if !method.is_safe() {
+        berth_process::crash_point!("hub.web.before_answer");
+    }
     let https = hub.config().hub.is_https();
     complete(response.headers_mut(), is_api, https, &hub);
     let route = route.as_ref().map_or("no route", MatchedPath::as_str);

@@ -23,6 +23,39 @@ pub struct User {
     pub last_activity: Timestamp,
 }
 
+/// In which order users are listed. Users who are the same in it are in the order of creation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UserOrder {
+    /// By what.
+    pub by: UserKey,
+    /// Whether the last comes first.
+    pub down: bool,
+}
+
+/// What users can be ordered by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UserKey {
+    /// Creation.
+    Id,
+    /// Their names.
+    Name,
+    /// The newest signs of them.
+    LastActivity,
+}
+
+impl UserOrder {
+    fn sql(self) -> &'static str {
+        match (self.by, self.down) {
+            (UserKey::Id, false) => "rowid",
+            (UserKey::Id, true) => "rowid DESC",
+            (UserKey::Name, false) => "name",
+            (UserKey::Name, true) => "name DESC",
+            (UserKey::LastActivity, false) => "last_activity, rowid",
+            (UserKey::LastActivity, true) => "last_activity DESC, rowid DESC",
+        }
+    }
+}
+
 /// A browser session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Session {
@@ -143,10 +176,11 @@ impl Database {
     pub fn touch_users(&mut self, seen: &[(Username, Timestamp)]) -> Result<(), StoreError> {
         let transaction = self.connection.transaction()?;
         for (name, at) in seen {
-            transaction.execute(
-                "UPDATE users SET last_activity = max(last_activity, ?2) WHERE name = ?1",
-                params![name.as_str(), at.0],
-            )?;
+            transaction
+                .prepare_cached(
+                    "UPDATE users SET last_activity = max(last_activity, ?2) WHERE name = ?1",
+                )?
+                .execute(params![name.as_str(), at.0])?;
         }
         Ok(transaction.commit()?)
     }
@@ -252,6 +286,32 @@ impl Reader {
         let mut statement = self.connection.prepare_cached(&sql)?;
         let rows = statement.query_map([], user)?;
         rows.map(|row| row?).collect()
+    }
+
+    /// A part of all users whose names contain a text, in an order, and how many such users there
+    /// are.
+    ///
+    /// # Errors
+    /// When a row cannot be read.
+    pub fn users_between(
+        &self,
+        name_part: &str,
+        order: UserOrder,
+        (offset, limit): (usize, usize),
+    ) -> Result<(Vec<User>, usize), StoreError> {
+        let contains = if name_part.is_empty() { "?1 = ''" } else { "instr(name, ?1) > 0" };
+        let count = format!("SELECT count(*) FROM users WHERE {contains}");
+        let total: i64 =
+            self.connection.prepare_cached(&count)?.query_row([name_part], |row| row.get(0))?;
+        let order = order.sql();
+        let sql = format!(
+            "SELECT {USER_COLUMNS} FROM users WHERE {contains} ORDER BY {order} LIMIT ?2 OFFSET ?3"
+        );
+        let mut statement = self.connection.prepare_cached(&sql)?;
+        let most = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+        let rows = statement.query_map(params![name_part, most(limit), most(offset)], user)?;
+        let users = rows.map(|row| row?).collect::<Result<_, StoreError>>()?;
+        Ok((users, usize::try_from(total).unwrap_or_default()))
     }
 
     /// The session of this cookie hash, expired or not.

@@ -73,12 +73,16 @@ pub struct Recorded {
 pub struct Acts {
     /// About this person.
     pub user: Option<String>,
+    /// About this person, or on this server, host or other thing.
+    pub about: Option<String>,
     /// By this actor.
     pub actor: Option<String>,
     /// Of this kind.
     pub action: Option<String>,
     /// Not earlier than this.
     pub since: Option<Timestamp>,
+    /// Earlier than this.
+    pub until: Option<Timestamp>,
     /// With a smaller number than this: the page after that one.
     pub before: Option<i64>,
     /// At most so many.
@@ -141,14 +145,16 @@ impl Reader {
             "SELECT id, at, actor, action, user, body FROM audit
              WHERE (?1 IS NULL OR user = ?1) AND (?2 IS NULL OR actor = ?2)
                AND (?3 IS NULL OR action = ?3) AND (?4 IS NULL OR at >= ?4)
-               AND (?5 IS NULL OR id < ?5)
+               AND (?5 IS NULL OR id < ?5) AND (?7 IS NULL OR at < ?7)
+               AND (?8 IS NULL OR user = ?8 OR json_extract(body, '$.subject') = ?8)
              ORDER BY id DESC LIMIT ?6",
         )?;
         let limit = i64::try_from(which.limit).unwrap_or(i64::MAX);
         let since = which.since.map(|at| at.0);
-        let Acts { user, actor, action, before, .. } = which;
-        let rows =
-            statement.query_map(params![user, actor, action, since, before, limit], recorded)?;
+        let until = which.until.map(|at| at.0);
+        let Acts { user, about, actor, action, before, .. } = which;
+        let values = params![user, actor, action, since, before, limit, until, about];
+        let rows = statement.query_map(values, recorded)?;
         rows.map(|row| row?).collect()
     }
 }

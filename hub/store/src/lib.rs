@@ -5,6 +5,7 @@
 //! failed fsync nobody knows what the disk holds.
 
 mod accounts;
+mod agenda;
 mod audit;
 pub mod backup;
 mod directory;
@@ -24,7 +25,7 @@ use std::path::{Path, PathBuf};
 use berth_common::Epoch;
 use rusqlite::{Connection, OptionalExtension};
 
-pub use accounts::{Session, User};
+pub use accounts::{Session, User, UserKey, UserOrder};
 pub use audit::{Act, Acts, Recorded};
 pub use directory::{Entry, Lapse};
 pub use identities::{Identity, ProviderSession};
@@ -142,9 +143,15 @@ impl Database {
         changes: impl FnOnce(&mut Self) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         self.connection.execute_batch("BEGIN IMMEDIATE")?;
-        let result = changes(self);
-        let end = if result.is_ok() { "COMMIT" } else { "ROLLBACK" };
-        self.connection.execute_batch(end)?;
+        let result = changes(self).and_then(|done| {
+            berth_process::crash_point!("store.together.inside");
+            self.connection.execute_batch("COMMIT")?;
+            Ok(done)
+        });
+        // After some errors, such as a full disk, SQLite has rolled back by itself.
+        if result.is_err() && !self.connection.is_autocommit() {
+            self.connection.execute_batch("ROLLBACK")?;
+        }
         result
     }
 

@@ -251,6 +251,15 @@ CREATE TABLE imported_tokens (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX imported_tokens_by_prefix ON imported_tokens (prefix);
 ",
+    "
+-- What people put into the calendar beside the site's files: orders about trainings, notices,
+-- maintenance.
+CREATE TABLE agenda (
+    id   INTEGER PRIMARY KEY AUTOINCREMENT,
+    ends INTEGER NOT NULL,              -- microseconds since 1970
+    body TEXT NOT NULL
+) STRICT;
+",
 ];
 
 /// Brings the schema to this version.

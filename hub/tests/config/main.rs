@@ -1,6 +1,7 @@
 //! The configuration's loader from outside: a site's files in, rules or messages out.
 
 mod candidate;
+mod farm;
 mod folder;
 mod meaning;
 mod mistakes;

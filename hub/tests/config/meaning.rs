@@ -84,7 +84,7 @@ fn mounts_are_as_written() {
             ("THRONG_DIR", "/pbs/throng"),
         ]
     );
-    assert_eq!(mounts.required_of(&["atlas"]), ["HOME"]);
+    assert_eq!(mounts.required_of(&["atlas"], "cpu"), ["HOME"]);
 }
 
 #[test]
@@ -378,4 +378,48 @@ fn a_person_whose_group_may_hold_enough_is_not_warned_of() {
     let told = text_of(folder.load().unwrap().1);
     assert!(told.contains("erin may use profile \"gpu\", which takes at least 1 GPU"), "{told}");
     assert!(told.contains("the quota is 0 (quotas.toml:3)"), "{told}");
+}
+
+/// A new version of an image comes to some people first, then to everybody, and can be taken back.
+#[test]
+fn a_new_image_comes_by_canary_and_goes_back() {
+    let folder = Folder::sample();
+    let title = "title = \"Python 3.12, ROOT, R, Julia, Go\"";
+    let previous = "previous = \"images.example.org/berth/notebook:2025.11\"";
+    let with = |more: &str| {
+        folder.write("images.toml", &crate::folder::sample("images.toml"));
+        folder.change("images.toml", title, &format!("{title}\n{previous}\n{more}"));
+        folder.load().unwrap().0
+    };
+    let (new, old) = ("notebook:2026.05", "notebook:2025.11");
+    let gets = |settings: &Settings, groups: &[&str], at: &str| {
+        let (user, at) = ("alice".parse().unwrap(), at.parse().unwrap());
+        let name = settings.reference("default", &user, groups, at).unwrap();
+        name.rsplit_once('/').unwrap().1.to_owned()
+    };
+    let canary = "canary = { groups = [\"support\"], until = 2026-06-04 }";
+    let settings = with(canary);
+    let (on_the_day, after) = ("2026-06-04T20:00:00Z", "2026-06-05T20:00:00Z");
+    assert_eq!(gets(&settings, &["support"], on_the_day), new);
+    assert_eq!(gets(&settings, &["atlas"], on_the_day), old);
+    assert_eq!(gets(&settings, &["atlas"], after), new, "the canary is over");
+    assert_eq!(settings.references().count(), 4, "both versions are known to placement");
+    let settings = with("taken_back = true\nprepull = [\"cpu\"]");
+    assert_eq!(gets(&settings, &["support"], after), old);
+    assert!(settings.prepull["cpu"].iter().any(|name| name.ends_with(old)));
+    assert_eq!(gets(&with(""), &["atlas"], on_the_day), new, "kept at hand, given to nobody");
+
+    let told = |more: &str, without: bool| {
+        folder.write("images.toml", &crate::folder::sample("images.toml"));
+        let previous = if without { "" } else { previous };
+        folder.change("images.toml", title, &format!("{title}\n{previous}\n{more}"));
+        folder.told().to_string()
+    };
+    let lines = told(canary, true);
+    assert!(lines.contains("add previous = \"...\", the version before"), "{lines}");
+    assert!(lines.contains("images.toml:6"), "{lines}");
+    let lines = told(&format!("{canary}\ntaken_back = true"), false);
+    assert!(lines.contains("nobody gets a version that is taken back"), "{lines}");
+    let lines = told("canary = { until = 2026-06-04 }", false);
+    assert!(lines.contains("names nobody"), "{lines}");
 }

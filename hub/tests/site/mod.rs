@@ -107,12 +107,14 @@ impl Site {
             storage,
             keys: Keys::open(&state.join("ca")).unwrap(),
             configuration: Default::default(),
+            agenda: Default::default(),
             providers: Providers::default(),
             directory: Directory::default(),
             ca: Ca::open(&state.join("ca")).unwrap(),
             revoked: revoked_in,
             metrics,
             services: berth_hub::services::Shared::default(),
+            samples: Default::default(),
             routed: watch::Sender::new(BTreeMap::new()),
         });
         Self { router: web::router(Arc::clone(&hub)), hub, revoked, _folder: folder }

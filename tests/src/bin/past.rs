@@ -216,7 +216,7 @@ impl Machine {
     ) -> anyhow::Result<Self> {
         let folder = hosts.join(name.as_str());
         std::fs::create_dir_all(&folder)?;
-        let boot = berth_agent::fake::host::boot_id(name)?;
+        let boot = berth_agent::fake::host::boot_id(name, has.boots)?;
         let gpus = has.gpus.as_ref().map(|gpus| gpu_ids(name, gpus)).unwrap_or_default();
         let file = berth_agent::fake::engine::file(&folder);
         let engine = Engine::open(inventory.nature.clone(), boot.clone(), gpus, file)?;
@@ -304,6 +304,7 @@ fn run_spec(server: &Server) -> Option<RunSpec> {
         account: server.account.clone()?,
         pool: String::new(),
         image: server.ask.image.clone(),
+        build: String::new(),
         command: Vec::new(),
         spaces: Vec::new(),
         shown: BTreeMap::new(),
@@ -311,5 +312,6 @@ fn run_spec(server: &Server) -> Option<RunSpec> {
         api_url: String::new(),
         prefix: server.prefix(),
         port: 8888,
+        farm_ports: Vec::new(),
     })
 }

@@ -555,6 +555,7 @@ fn run_spec(fleet: &Fleet, server: &Server) -> Option<RunSpec> {
         account,
         pool,
         image,
+        build: String::new(),
         command: Vec::new(),
         spaces: Vec::new(),
         shown: BTreeMap::new(),
@@ -562,6 +563,7 @@ fn run_spec(fleet: &Fleet, server: &Server) -> Option<RunSpec> {
         api_url: String::new(),
         prefix: server.prefix(),
         port: 8888,
+        farm_ports: server.placement().map_or_else(Vec::new, |it| it.farm_ports.clone()),
     })
 }
 

@@ -5,13 +5,13 @@ use std::collections::HashMap;
 use berth_common::HostId;
 use bollard::models::{
     ContainerCreateBody, ContainerInspectResponse, HostConfig, HostConfigLogConfig, Mount,
-    MountBindOptions, MountBindOptionsPropagationEnum as Propagation, MountType, ResourcesUlimits,
-    RestartPolicy, RestartPolicyNameEnum,
+    MountBindOptions, MountBindOptionsPropagationEnum as Propagation, MountType, PortBinding,
+    PortMap, ResourcesUlimits, RestartPolicy, RestartPolicyNameEnum,
 };
 
 use super::gpus::{self, Form};
 use super::{HOST, LEFT_OUT};
-use crate::runtime::{Bind, PIDS_LIMIT, Plan};
+use crate::runtime::{Bind, PIDS_LIMIT, Plan, Published};
 
 /// Size of a container's log on the host, and how many old ones are kept.
 const LOG_FILE: (&str, &str) = ("10m", "2");
@@ -61,6 +61,7 @@ pub(super) fn body(host: &HostId, plan: &Plan, form: Form, recursive: bool) -> C
         }]),
         init: Some(true),
         network_mode: Some(plan.network.clone()),
+        port_bindings: plan.published.as_ref().map(port_bindings),
         restart_policy: Some(RestartPolicy {
             name: Some(RestartPolicyNameEnum::NO),
             maximum_retry_count: None,
@@ -80,6 +81,7 @@ pub(super) fn body(host: &HostId, plan: &Plan, form: Form, recursive: bool) -> C
         ..HostConfig::default()
     };
     let env = gpus::environment(form, &plan.origin.gpus, plan.env.clone());
+    let exposed = plan.published.as_ref().map(|it| it.ports.iter().map(in_words).collect());
     let command = (!plan.command.is_empty()).then(|| plan.command.clone());
     ContainerCreateBody {
         user: Some(format!("{}:{}", plan.uid, plan.gid)),
@@ -90,9 +92,22 @@ pub(super) fn body(host: &HostId, plan: &Plan, form: Form, recursive: bool) -> C
         labels: Some(labels(host, plan)),
         stop_signal: Some("SIGTERM".into()),
         stop_timeout: Some(30),
+        exposed_ports: exposed,
         host_config: Some(host_config),
         ..ContainerCreateBody::default()
     }
+}
+
+fn in_words(port: &u16) -> String {
+    format!("{port}/tcp")
+}
+
+fn port_bindings(published: &Published) -> PortMap {
+    let binding = |port: &u16| PortBinding {
+        host_ip: Some(published.address.to_string()),
+        host_port: Some(port.to_string()),
+    };
+    published.ports.iter().map(|port| (in_words(port), Some(vec![binding(port)]))).collect()
 }
 
 fn mount(bind: &Bind, recursive: bool) -> Mount {
@@ -142,6 +157,7 @@ pub(super) fn differs(
         })
         .collect();
     got.sort();
+    let bindings = plan.published.as_ref().map(port_bindings).unwrap_or_default();
     let groups: Vec<String> = plan.groups.iter().map(ToString::to_string).collect();
     let has =
         |list: &Option<Vec<String>>, word: &str| list.iter().flatten().any(|found| found == word);
@@ -150,7 +166,7 @@ pub(super) fn differs(
         |mode: &Option<String>| mode.as_deref().is_none_or(|mode| matches!(mode, "" | "private"));
     let rules = [
         (config.user.as_deref() == Some(&format!("{}:{}", plan.uid, plan.gid)), "user"),
-        (config.image.as_deref() == Some(&plan.image), "image"),
+        (found.image.as_deref() == Some(&plan.image_id), "image"),
         (host.group_add.clone().unwrap_or_default() == groups, "groups"),
         (host.privileged != Some(true), "privileges"),
         (has(&host.cap_drop, "ALL") && empty(&host.cap_add), "capabilities"),
@@ -159,7 +175,7 @@ pub(super) fn differs(
         (host.devices.as_ref().is_none_or(Vec::is_empty), "devices"),
         (gpus::are_as_asked(form, &plan.origin.gpus, config, host), "GPUs"),
         (host.network_mode.as_deref() == Some(&plan.network), "network"),
-        (host.port_bindings.as_ref().is_none_or(HashMap::is_empty), "published ports"),
+        (host.port_bindings.clone().unwrap_or_default() == bindings, "published ports"),
         (own(&host.ipc_mode) && own(&host.pid_mode) && own(&host.uts_mode), "namespaces"),
         (own(&host.userns_mode), "namespaces"),
         (host.memory == memory && host.memory_swap == memory, "memory"),

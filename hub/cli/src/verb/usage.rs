@@ -50,6 +50,7 @@ struct Row {
     name: String,
     server_hours: f64,
     gib_hours: f64,
+    gib_hours_used: f64,
     gpu_hours: f64,
     group: Option<String>,
     users: Option<u64>,
@@ -59,6 +60,8 @@ const SERVERS: Column<Row> =
     Column::new("SERVER HOURS", "server_hours", |it: &Row, _| hours(it.server_hours)).right();
 const MEMORY: Column<Row> =
     Column::new("GB HOURS", "gib_hours", |it: &Row, _| hours(it.gib_hours)).right();
+const USED: Column<Row> =
+    Column::new("GB USED", "gib_hours_used", |it: &Row, _| hours(it.gib_hours_used)).right();
 const GPUS: Column<Row> =
     Column::new("GPU HOURS", "gpu_hours", |it: &Row, _| hours(it.gpu_hours)).right();
 
@@ -67,6 +70,7 @@ const BY_USER: &[Column<Row>] = &[
     Column::new("GROUP", "group", |it: &Row, _| Cell::maybe(it.group.as_ref())),
     SERVERS,
     MEMORY,
+    USED,
     GPUS,
 ];
 
@@ -76,6 +80,7 @@ const BY_GROUP: &[Column<Row>] = &[
         .right(),
     SERVERS,
     MEMORY,
+    USED,
     GPUS,
 ];
 

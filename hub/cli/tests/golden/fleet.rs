@@ -235,6 +235,7 @@ fn usage() -> Value {
         let [server, gib, gpu] = hours;
         json!({
             "name": name, "group": group, "users": 2, "server_hours": server, "gib_hours": gib,
+            "gib_hours_used": gib / 4.0,
             "gpu_hours": gpu,
         })
     };

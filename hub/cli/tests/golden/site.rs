@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::decisions::{decision_of, explain, placed, refused, seen_by, waits};
-use crate::fleet;
+use crate::{calendar, fleet};
 
 /// Bytes.
 pub const GB: u64 = 1 << 30;
@@ -48,6 +48,9 @@ pub fn answer(who: &str, call: &str, sent: &Value, before: usize) -> Answer {
     let admin = matches!(who, "admin" | "socket");
     if !admin && matches!(parts.as_slice(), ["berth", "hosts" | "users", ..]) {
         return because_of(if parts[1] == "hosts" { "admin-ui" } else { "admin:users" });
+    }
+    if let Some(answer) = calendar::answer(who, method, &parts, sent) {
+        return answer;
     }
     if let Some(answer) = fleet::answer(who, method, &parts, sent) {
         return answer;
@@ -147,7 +150,7 @@ fn created(body: Value) -> Answer {
     Answer { status: 201, ..ok(body) }
 }
 
-fn empty(status: u16) -> Answer {
+pub fn empty(status: u16) -> Answer {
     Answer { status, headers: vec![("content-type", "text/plain".into())], body: String::new() }
 }
 
@@ -317,7 +320,7 @@ fn extend(id: &str, sent: &Value) -> Answer {
     ok(part("server", server))
 }
 
-fn servers() -> Vec<Value> {
+pub fn servers() -> Vec<Value> {
     let server = |id: &str, user: &str, name: &str, state: &str, host: Value, limit: u64| {
         let url = if name.is_empty() {
             format!("/user/{user}/")

@@ -114,7 +114,8 @@ pub struct Heard {
     pub gpus: Arc<Vec<GpuDevice>>,
     /// Its watched spaces.
     pub spaces: Vec<SpaceHealth>,
-    /// Names of the images on it, shared with the former heartbeat while they are the same.
+    /// Names of the images on it that are the site's builds of them, shared with the former
+    /// heartbeat while they are the same. All names are among the facts.
     pub images: Arc<BTreeSet<String>>,
     /// Versions.
     pub facts: HostFacts,

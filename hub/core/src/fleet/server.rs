@@ -94,6 +94,9 @@ pub struct HeldPlace {
     pub host: HostId,
     /// Its GPUs that are kept.
     pub gpus: Vec<GpuPart>,
+    /// Its ports for the compute farm that are kept.
+    #[serde(default)]
+    pub farm_ports: Vec<u16>,
     /// What it will probably use at most.
     pub expected: ByteCount,
     /// Whether that comes from servers before it.
@@ -139,6 +142,9 @@ pub struct Placement {
     /// Its GPUs.
     #[serde(default)]
     pub gpus: Vec<GpuPart>,
+    /// Its ports of the host that the compute farm reaches.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub farm_ports: Vec<u16>,
     /// What it was expected to use at most when it was placed.
     #[serde(default)]
     pub expected: ByteCount,
@@ -150,6 +156,9 @@ pub struct Placement {
     /// The desired set that first said its present order, run or keep; told anew in each reign.
     #[serde(skip)]
     pub said: Revision,
+    /// What it runs. Boxed: it is looked at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<Box<ImagePin>>,
     /// When it first answered.
     pub ready_at: Option<Timestamp>,
     /// The start's milestones, by the agent's clock.
@@ -165,6 +174,9 @@ pub struct Placement {
     /// before is booked.
     #[serde(default)]
     pub held_since: Option<Timestamp>,
+    /// The memory that it really used since then.
+    #[serde(default)]
+    pub used: UsedMemory,
     /// The newest order to change its memory limit while it runs. Boxed: most have none.
     #[serde(default)]
     pub resize: Option<Box<Resize>>,
@@ -173,6 +185,47 @@ pub struct Placement {
     pub loan: Option<Box<Loan>>,
     /// Set once it must end; never taken back.
     pub stop: Option<StopOrder>,
+}
+
+/// An image as it was when a server got its place: what its name then stands for is no matter.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImagePin {
+    /// The name, with tag or digest.
+    pub name: String,
+    /// The build, as hosts report it; empty: no host had it.
+    pub build: String,
+}
+
+/// The memory that a server really used, added up over time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UsedMemory {
+    /// MiB times seconds.
+    pub mib_s: u64,
+    /// Until when it is added up in this reign.
+    #[serde(skip)]
+    pub until: Option<Timestamp>,
+}
+
+impl UsedMemory {
+    /// It is added up this often: a server is not copied for each report.
+    const EVERY: Seconds = Seconds(60);
+    /// Of a longer silence nobody knows what was used in it.
+    const LONGEST: Seconds = Seconds(600);
+
+    /// Whether a report is to be added.
+    pub fn is_due(&self, now: Timestamp) -> bool {
+        self.until.is_none_or(|until| now >= until.plus(Self::EVERY))
+    }
+
+    /// Adds the time until now, with what is used now.
+    pub fn add(&mut self, used: ByteCount, now: Timestamp) {
+        if let Some(until) = self.until.filter(|until| now <= until.plus(Self::LONGEST)) {
+            let seconds = now.millis_since(until) / 1000;
+            let more = used.mebibytes().saturating_mul(seconds);
+            self.mib_s = self.mib_s.saturating_add(more);
+        }
+        self.until = Some(now);
+    }
 }
 
 impl Placement {

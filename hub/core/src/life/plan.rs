@@ -58,7 +58,8 @@ pub fn plan(
     let rules = &settings.lifecycle;
     let life = &placement.life;
     let gpu = limits(settings, server).gpu.and_then(|rule| gpu_stop(rule, life, now));
-    let natural = [idle_stop(rules, life), age_stop(placement), gpu].into_iter().flatten();
+    let over = training_stop(settings, server);
+    let natural = [idle_stop(rules, life), age_stop(placement), gpu, over].into_iter().flatten();
     let (natural, reason, limit) = natural.min_by_key(|(at, ..)| *at)?;
     let target = life.kept_until.map_or(natural, |kept| natural.max(kept));
     let schedule = schedule(target, limit, life.told_of(target), &rules.warn, now);
@@ -76,6 +77,14 @@ fn idle_stop(rules: &Lifecycle, life: &Life) -> Option<Natural> {
 fn age_stop(placement: &Placement) -> Option<Natural> {
     let clock = placement.life.age?;
     Some((clock.since.plus(clock.limit), Reason::StoppedAge, clock.limit))
+}
+
+/// A training's servers go on for a while after its last hour.
+fn training_stop(settings: &Settings, server: &Server) -> Option<Natural> {
+    let profile = settings.profiles.get(&server.ask.profile)?;
+    let training = settings.trainings.get(profile.training.as_deref()?)?;
+    let after = training.stop_after;
+    Some((training.ends()?.plus(after), Reason::StoppedTraining, after))
 }
 
 /// The end of the time in which an owner may answer the question about a GPU. A kernel that is

@@ -84,6 +84,12 @@ pub(crate) fn detail(
         Fail::Cpu { asked, left } => {
             format!("{} of a processor asked, {} left", milli(asked), milli(left))
         }
+        Fail::FarmPorts { asked, all: 0, .. } => {
+            format!("{asked} farm ports asked, and it gives none")
+        }
+        Fail::FarmPorts { asked, left, all } => {
+            format!("{left} of its {all} farm ports are free; {asked} asked")
+        }
         Fail::NoGpu { suitable, asked } => format!("{suitable} of {asked} suitable GPUs"),
         Fail::GpuAside { aside } => {
             let trouble =

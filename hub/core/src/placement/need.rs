@@ -30,11 +30,17 @@ pub struct Need {
     pub models: Vec<String>,
     /// The least memory of a device.
     pub gpu_memory: ByteCount,
-    /// The image's name on the hosts.
+    /// The image's name in the files.
     pub image: String,
+    /// Its name on the hosts, where this is not what the files' name stands for today.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
     /// The spaces that it cannot do without.
     #[serde(default)]
     pub spaces: Vec<String>,
+    /// Ports that the compute farm reaches.
+    #[serde(default)]
+    pub farm_ports: u32,
     /// Hosts that come first. Not written down: the settings say it, for the person.
     #[serde(skip)]
     pub prefer: Arc<BTreeSet<HostId>>,

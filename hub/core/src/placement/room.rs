@@ -30,6 +30,8 @@ pub struct Ask {
     pub models: Vec<u16>,
     /// The least memory of a device.
     pub gpu_memory: ByteCount,
+    /// Ports that the compute farm reaches.
+    pub farm_ports: u32,
     /// The spaces that it cannot do without, as bits by number.
     pub spaces: u64,
 }
@@ -68,6 +70,15 @@ pub enum Fail {
         asked: u32,
         /// Left.
         left: u32,
+    },
+    /// Ports that the compute farm reaches.
+    FarmPorts {
+        /// Asked for.
+        asked: u32,
+        /// Those that nobody holds.
+        left: u32,
+        /// All of the host.
+        all: u32,
     },
     /// No device there would ever do.
     NoGpu {
@@ -111,6 +122,8 @@ impl Fail {
             Self::KeptForGpus { .. } => Reason::WaitKeptForGpus,
             Self::Memory(refusal) => memory_reason(refusal),
             Self::Cpu { .. } => Reason::WaitCpu,
+            Self::FarmPorts { asked, all, .. } if all < asked => Reason::HostNoFarm,
+            Self::FarmPorts { .. } => Reason::WaitFarmPorts,
             Self::NoGpu { .. } => Reason::HostNoGpu,
             Self::GpuAside { .. } => Reason::GpuBroken,
             Self::GpuBusy { .. } => Reason::WaitGpuBusy,
@@ -191,6 +204,9 @@ fn check(row: &Row, ask: &Ask, allowed: bool, on: &mut On<'_>) -> ControlFlow<Fa
     if ask.cpu_milli > row.cpu_left {
         on(Fail::Cpu { asked: ask.cpu_milli, left: row.cpu_left })?;
     }
+    if ask.farm_ports > row.farm_left {
+        on(Fail::FarmPorts { asked: ask.farm_ports, left: row.farm_left, all: row.farm_all })?;
+    }
     if ask.gpus > 0 { gpus(row, ask, on) } else { ControlFlow::Continue(()) }
 }
 
@@ -266,6 +282,7 @@ fn fits_empty(row: &Row, ask: &Ask) -> bool {
     // What does not answer may do so again.
     empty.sick = 0;
     empty.cpu_left = row.cpu_all;
+    empty.farm_left = row.farm_all;
     empty.cpu_server_limits = ByteCount::ZERO;
     empty.memory = Arc::new(row.memory.empty());
     for gpu in &mut empty.gpus {

@@ -3,14 +3,14 @@
 
 use std::sync::Arc;
 
+use berth_common::link::PortRange;
 use berth_common::{ByteCount, Reason, Seconds, Timestamp};
 
+use crate::farm;
 use crate::floor::FloorHost;
 use crate::memory::{Alarm, Bound, HostMemory, Kind, Report, Rule, Sums, Thousandths, alarm};
 use crate::packing::{Devices, Group, Shape};
-use crate::settings::{
-    CpuServers, GpuSharing, HostSettings, Image, MemoryRule, Pool, Settings, Strategy,
-};
+use crate::settings::{CpuServers, GpuSharing, HostSettings, MemoryRule, Pool, Settings, Strategy};
 
 /// A host, ready to be decided about.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,6 +41,10 @@ pub struct Row {
     pub cpu_servers: CpuServers,
     /// Limits of the servers without a GPU.
     pub cpu_server_limits: ByteCount,
+    /// Its ports that the compute farm reaches and nobody holds.
+    pub farm_left: u32,
+    /// All of them.
+    pub farm_all: u32,
     /// Which of the site's first 64 images are there, by number.
     pub images: u64,
     /// Which of the site's first 64 spaces do not answer there, by number.
@@ -83,10 +87,8 @@ impl Row {
         let gpus = gpus(host, model);
         let cpu = host.servers.iter().map(|server| server.cpu_milli);
         let without_gpu = host.servers.iter().filter(|server| server.gpus.is_empty());
-        let image = |(number, image): (usize, &Image)| {
-            u64::from(host.images.contains(&image.reference)) << number
-        };
-        let images = settings.images.values().take(64).enumerate().map(image);
+        let image = |(number, name): (usize, &str)| u64::from(host.images.contains(name)) << number;
+        let images = settings.references().take(64).enumerate().map(image);
         Self {
             pool: number,
             obstacle: host.state.obstacle(),
@@ -104,6 +106,8 @@ impl Row {
             cpu_server_limits: without_gpu
                 .map(|server| server.memory.limit)
                 .fold(ByteCount::ZERO, ByteCount::plus),
+            farm_left: u32::try_from(farm::free(host).count()).unwrap_or(u32::MAX),
+            farm_all: host.farm.map_or(0, PortRange::count),
             images: images.fold(0, |all, one| all | one),
             sick: settings.mounts.numbers(|name| host.sick.contains_key(name)),
         }
@@ -115,7 +119,9 @@ impl Row {
             let host = &row.memory.host;
             (host.declared, host.keep_free, host.report.map(|report| report.total))
         };
-        let facts = |row: &Self| (row.pool, row.cpu_all, row.gpus_aside, row.has_gpus, row.sharing);
+        let facts = |row: &Self| {
+            (row.pool, row.cpu_all, row.gpus_aside, row.has_gpus, row.sharing, row.farm_all)
+        };
         let same_gpu = |(a, b): (&Gpu, &Gpu)| (a.model, a.memory) == (b.model, b.memory);
         facts(self) == facts(other)
             && size(self) == size(other)

@@ -191,13 +191,16 @@ impl Rows {
             gpu_milli: need.gpu_milli,
             models,
             gpu_memory: need.gpu_memory,
+            farm_ports: need.farm_ports,
             spaces: self.settings.mounts.numbers(|name| need.spaces.iter().any(|it| it == name)),
         }
     }
 
     /// The number of a need's image among those that rows know.
     pub fn image(&self, need: &Need) -> Option<usize> {
-        self.settings.images.keys().take(64).position(|name| *name == need.image)
+        let today = || Some(self.settings.images.get(&need.image)?.reference.as_str());
+        let wanted = need.reference.as_deref().or_else(today)?;
+        self.settings.references().take(64).position(|name| name == wanted)
     }
 
     /// Whether no rule of placement keeps a need from a host.

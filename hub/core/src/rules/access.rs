@@ -113,7 +113,7 @@ fn takes_part(training: &Training, person: Person<'_>, notes: &mut Notes) {
 }
 
 fn is_on(training: &Training, now: Timestamp, notes: &mut Notes) {
-    if let Some(window) = training.open_window(now) {
+    if let Some(window) = training.open_span(now) {
         return notes.add(
             format!("{} is on until {}", training.title, window.to),
             None,

@@ -59,6 +59,9 @@ pub struct Mount {
     pub shown: Option<String>,
     /// What each host looks at; `None`: nothing is the same for everybody, and nothing is said.
     pub probe: Option<String>,
+    /// The profiles whose servers get it; empty: all.
+    #[serde(default)]
+    pub profiles: Vec<String>,
     /// Where it is defined.
     pub cite: Cite,
 }
@@ -82,13 +85,18 @@ impl Mount {
     pub fn is_home(&self) -> bool {
         self.source == HOME
     }
+
+    /// Whether servers of this profile get it.
+    pub fn is_for(&self, profile: &str) -> bool {
+        self.profiles.is_empty() || self.profiles.iter().any(|name| name == profile)
+    }
 }
 
 impl Mounts {
-    /// What this person's servers get.
-    pub fn given(&self, account: &Account) -> Given {
+    /// What this person's servers of a profile get.
+    pub fn given(&self, account: &Account, profile: &str) -> Given {
         let mut given = Given::default();
-        for mount in &self.mounts {
+        for mount in self.mounts.iter().filter(|mount| mount.is_for(profile)) {
             let groups: Vec<Option<&str>> = if mount.for_each_group {
                 groups_of(account).into_iter().map(Some).collect()
             } else {
@@ -115,9 +123,10 @@ impl Mounts {
         given
     }
 
-    /// The names of the spaces that this person's servers cannot do without.
-    pub fn required_of(&self, groups: &[&str]) -> Vec<String> {
-        let given = |mount: &&Mount| !mount.for_each_group || !groups.is_empty();
+    /// The names of the spaces that this person's servers of a profile cannot do without.
+    pub fn required_of(&self, groups: &[&str], profile: &str) -> Vec<String> {
+        let given =
+            |mount: &&Mount| mount.is_for(profile) && (!mount.for_each_group || !groups.is_empty());
         let required = self.mounts.iter().filter(|mount| mount.required).filter(given);
         required.map(|mount| mount.name.clone()).collect()
     }
@@ -172,6 +181,7 @@ mod tests {
             env: BTreeMap::new(),
             shown: None,
             probe: None,
+            profiles: Vec::new(),
             cite: Cite::default(),
         }
     }
@@ -201,7 +211,7 @@ mod tests {
             mounts: vec![mount("HOME", HOME), sps, throng, own],
             health: Health::default(),
         };
-        let given = all.given(&alice());
+        let given = all.given(&alice(), "cpu");
         let paths: Vec<_> =
             given.spaces.iter().map(|it| (it.source.as_str(), it.target.as_str())).collect();
         assert_eq!(
@@ -223,7 +233,20 @@ mod tests {
         let sps = Mount { for_each_group: true, required: true, ..mount("SPS", "/sps/{group}") };
         let soft = Mount { required: true, ..mount("SOFTWARE", "/pbs/software") };
         let all = Mounts { mounts: vec![sps, soft], health: Health::default() };
-        assert_eq!(all.required_of(&[]), ["SOFTWARE"]);
-        assert_eq!(all.required_of(&["atlas"]), ["SPS", "SOFTWARE"]);
+        assert_eq!(all.required_of(&[], "cpu"), ["SOFTWARE"]);
+        assert_eq!(all.required_of(&["atlas"], "cpu"), ["SPS", "SOFTWARE"]);
+    }
+
+    #[test]
+    fn a_profiles_spaces_are_its_servers_alone() {
+        let env = BTreeMap::from([("SLURM_CONF".into(), "/opt/slurm/etc/slurm.conf".into())]);
+        let profiles = vec!["farm".into()];
+        let slurm = Mount { profiles, required: true, env, ..mount("SLURM", "/opt/slurm") };
+        let all = Mounts { mounts: vec![slurm], health: Health::default() };
+        assert_eq!(all.given(&alice(), "cpu"), Given::default());
+        assert!(all.required_of(&[], "cpu").is_empty());
+        let given = all.given(&alice(), "farm");
+        assert_eq!((given.spaces.len(), given.env.len()), (1, 1));
+        assert_eq!(all.required_of(&[], "farm"), ["SLURM"]);
     }
 }

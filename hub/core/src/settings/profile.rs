@@ -1,5 +1,7 @@
 //! Profiles: what people can pick.
 
+use std::collections::BTreeMap;
+
 use berth_common::{ByteCount, Seconds};
 use serde::{Deserialize, Serialize};
 
@@ -46,6 +48,16 @@ pub struct Profile {
     /// The pool that helps out when a host of the first one is down.
     #[serde(default)]
     pub overflow: Option<String>,
+    /// What its servers' own tokens may do beside what every server's may, as far as the owner may
+    /// do it: JupyterHub's scopes.
+    #[serde(default)]
+    pub server_scopes: Vec<String>,
+    /// What its servers find in their environment besides.
+    #[serde(default)]
+    pub environment: BTreeMap<String, String>,
+    /// Ports of the host that the compute farm reaches.
+    #[serde(default)]
+    pub farm_ports: u32,
     /// Where it is defined.
     pub cite: Cite,
 }

@@ -189,6 +189,7 @@ fn why(fleet: &Fleet, id: &ServerId, plan: &Plan) -> String {
         Reason::StoppedAge => {
             format!("It ran since {}, and may run for {}.", minute(placement.placed_at), plan.limit)
         }
+        Reason::StoppedTraining => format!("Servers go on for {} after it.", plan.limit),
         Reason::StoppedGpuUnused => {
             let since = unused_since(life).unwrap_or(placement.placed_at);
             let asked = life.gpu.asked.map_or(since, |told| told.at);

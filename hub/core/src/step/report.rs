@@ -1,7 +1,7 @@
 //! A heartbeat: what a host says is compared with what should be. The only place where a server
 //! becomes ready, is found ended, or is released.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use berth_common::link::{GpuUse, Kill, Observed, ObservedState, Report};
@@ -141,10 +141,16 @@ fn fetching_on(fleet: &Fleet, host: &HostId) -> BTreeSet<ServerId> {
 /// Notes the report. While the engine is in trouble the last known containers stay: unknown is
 /// not absent.
 fn hear(fleet: &mut Fleet, now: Timestamp, id: &HostId, report: Report) {
+    let Some(host) = fleet.hosts.get(id) else { return };
+    let none = BTreeMap::new();
+    let held = host.heard.as_ref().map_or(&none, |heard| &heard.facts.builds);
+    if *held != report.facts.builds {
+        Arc::make_mut(&mut fleet.builds).change(held, &report.facts.builds);
+    }
+    let images = fleet.builds.present(&fleet.settings, &report.facts);
     let Some(host) = fleet.hosts.get_mut(id) else { return };
     let host = Arc::make_mut(host);
     let before = host.heard.take();
-    let images: BTreeSet<String> = report.facts.images.iter().cloned().collect();
     let images = match &before {
         Some(heard) if *heard.images == images => Arc::clone(&heard.images),
         _ => Arc::new(images),
@@ -190,11 +196,15 @@ fn note_peaks(fleet: &mut Fleet, now: Timestamp, id: &HostId) {
             peaks.record(now, seen.memory_used);
             peaks.record_peak(now, seen.usage.memory_lately);
         }
+        let due = server.placement().is_some_and(|placement| placement.used.is_due(now));
         // Most reports of an idle server change nothing: no copy for those.
-        if server.peaks != peaks
+        if (server.peaks != peaks || due)
             && let Some(server) = fleet.server_mut(&seen.server)
         {
             server.peaks = peaks;
+            if let Some(placement) = server.placement_mut().filter(|_| due) {
+                placement.used.add(seen.memory_used, now);
+            }
         }
     }
 }
@@ -484,15 +494,18 @@ fn placement(host: &HostId, seen: &Observed, now: Timestamp, said: Revision) -> 
         host: host.clone(),
         reservation: Resources { memory, cpu_milli: 0 },
         gpus: origin.gpus.clone(),
+        farm_ports: Vec::new(),
         expected: ByteCount::ZERO,
         expected_known: false,
         placed_at: now,
         said,
+        image: None,
         ready_at: None,
         steps: Vec::new(),
         life: Box::default(),
         asked_to_leave: None,
         held_since: None,
+        used: Default::default(),
         resize: None,
         loan: None,
         stop: None,

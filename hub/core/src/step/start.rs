@@ -9,7 +9,8 @@ use berth_common::{
 
 use crate::decision::{Decision, Inputs, Outcome, Rule};
 use crate::event::{Answer, Effect, Row, StartRequest, Wish};
-use crate::fleet::{Ask, End, Fleet, HeldPlace, Phase, Placement, Server};
+use crate::farm;
+use crate::fleet::{Ask, End, Fleet, HeldPlace, ImagePin, Phase, Placement, Server};
 use crate::memory::Peaks;
 use crate::nearest::{self, Stuck, kept_in};
 use crate::placement::{Chosen, Look, Need, NoHost, Verdict, parts, place};
@@ -137,12 +138,17 @@ fn repeated(wish: &Wish, last: Option<&Ask>) -> Wish {
         Some(ask) if wish.as_before => Wish {
             profile: wish.profile.clone().or_else(|| Some(ask.profile.clone())),
             memory: wish.memory.or(Some(ask.memory)),
-            image: wish.image.clone().or_else(|| Some(ask.image.clone())),
+            // What was adopted does not tell the image's name: then the profile's own is taken.
+            image: wish.image.clone().or_else(|| named(&ask.image)),
             gpus: wish.gpus.or(Some(ask.gpus)),
             as_before: true,
         },
         _ => wish.clone(),
     }
+}
+
+fn named(image: &str) -> Option<String> {
+    (!image.is_empty()).then(|| image.to_owned())
 }
 
 fn choose_host(
@@ -217,6 +223,9 @@ fn never(need: &Need) -> Outcome {
     if need.gpus > 0 {
         what = format!("{what} and {} GPU{}", need.gpus, if need.gpus == 1 { "" } else { "s" });
     }
+    if need.farm_ports > 0 {
+        what = format!("{what} and {} ports for the farm", need.farm_ports);
+    }
     let detail = format!("No host of the pool {} can ever give {what} to one server.", need.pool);
     Outcome::Refused { reason: Reason::RefusedNeverFits, detail }
 }
@@ -249,13 +258,11 @@ fn accept(
             let expected_known = need.is_some_and(|need| need.peak_known);
             let milli = decision.ask.gpu_milli;
             let gpus = gpus.iter().map(|gpu| GpuPart { gpu: gpu.clone(), milli }).collect();
-            put(
-                fleet,
-                now,
-                &id,
-                HeldPlace { host: host.clone(), gpus, expected, expected_known, until: now },
-                out,
-            );
+            let entry = fleet.floor.host(host).map(AsRef::as_ref);
+            let farm_ports = farm::take(entry, need.map_or(0, |need| need.farm_ports));
+            let host = host.clone();
+            let place = HeldPlace { host, gpus, farm_ports, expected, expected_known, until: now };
+            put(fleet, now, &id, place, out);
         }
         Outcome::Waits { reason, estimate, .. } => {
             let watched = request.watched.then_some(now);
@@ -287,6 +294,7 @@ pub fn put(
         fleet.bump(&other);
         out.push(Effect::Tell(other));
     }
+    let image = pinned(fleet, now, id, &host);
     let Some(server) = fleet.server_mut(id) else { return };
     server.generation = above.next();
     server.peaks = Some(Peaks::begin(now, window));
@@ -296,15 +304,18 @@ pub fn put(
         host: host.clone(),
         reservation,
         gpus: place.gpus,
+        farm_ports: place.farm_ports,
         expected: place.expected,
         expected_known: place.expected_known,
         placed_at: now,
         said,
+        image,
         ready_at: None,
         steps: Vec::new(),
         life: Box::default(),
         asked_to_leave: None,
         held_since: None,
+        used: Default::default(),
         resize: None,
         loan: None,
         stop: None,
@@ -313,6 +324,17 @@ pub fn put(
     save_and_show(fleet, id, out);
     life::takes_its_turn(fleet, id, out);
     out.push(Effect::Tell(host));
+}
+
+/// What the server is to run on its host: decided with its place, and not looked up again.
+fn pinned(fleet: &Fleet, now: Timestamp, id: &ServerId, host: &HostId) -> Option<Box<ImagePin>> {
+    let server = fleet.servers.get(id)?;
+    let account = server.account.as_ref()?;
+    let groups: Vec<&str> = account.groups.iter().map(|group| group.name.as_str()).collect();
+    let name = fleet.settings.reference(&server.ask.image, &account.name, &groups, now)?;
+    let heard = fleet.hosts.get(host).and_then(|host| host.heard.as_ref());
+    let build = fleet.builds.pinned(name, heard.map(|heard| &heard.facts));
+    Some(Box::new(ImagePin { name: name.to_owned(), build }))
 }
 
 fn new_server(now: Timestamp, request: &StartRequest, decision: &Decision) -> Server {
@@ -356,10 +378,13 @@ pub fn decision_from_queue(
 ) -> Option<(HeldPlace, Decision)> {
     let chosen = verdict.choice.as_ref().ok()?;
     let host = chosen.scored.host.clone();
-    let gpus = parts(fleet.floor.host(&host)?, &chosen.gpus, need.gpu_milli);
+    let entry = fleet.floor.host(&host)?;
+    let gpus = parts(entry, &chosen.gpus, need.gpu_milli);
+    let farm_ports = farm::take(Some(entry), need.farm_ports);
     let place = HeldPlace {
         host,
         gpus,
+        farm_ports,
         expected: need.peak,
         expected_known: need.peak_known,
         until: now.plus(fleet.settings.queue.hold),

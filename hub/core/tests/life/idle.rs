@@ -175,6 +175,33 @@ fn a_server_becomes_as_old_as_its_profile_allows() {
 }
 
 #[test]
+fn a_server_that_is_used_lives_for_months() {
+    let rules = days(3);
+    let mut bench = Bench::new(rules.clone());
+    let id = bench.runs("alice", "cpu");
+    let size = |bench: &Bench| serde_json::to_string(&bench.servers[&id]).unwrap().len();
+    let mut after_a_month = 0;
+    for round in 1..=120 {
+        // Warned each time, and never stopped.
+        bench.passes(3 * DAY - HOUR);
+        assert!(bench.outlook(&id).warned.is_some(), "round {round}");
+        bench.sign(&id, Evidence::Browser);
+        if round % 30 == 0 {
+            bench.reborn(rules.clone());
+        }
+        if round == 10 {
+            after_a_month = size(&bench);
+        }
+    }
+    assert!(bench.now > after(350 * DAY));
+    assert!(bench.server(&id).is_ready() && bench.end(&id).is_none());
+    assert_eq!(bench.server(&id).generation.0, 1, "it is the same start");
+    assert_eq!(size(&bench), after_a_month, "its record does not grow with its age");
+    bench.passes(3 * DAY);
+    assert_eq!(bench.end(&id).unwrap().0, Reason::StoppedIdle);
+}
+
+#[test]
 fn nothing_is_stopped_at_night_or_without_a_warning_by_day() {
     let warn = Warn { quiet: Some(nights()), ..Warn::default() };
     let rules = |idle| Lifecycle { idle: vec![idle_after(idle)], warn: warn.clone(), ..days(1) };

@@ -647,6 +647,7 @@ fn settings() -> Settings {
         instructors: BTreeSet::new(),
         quota: Quota { servers: Some(1), ..Quota::default() },
         stop_after: Seconds(3600),
+        start_within: Training::START_WITHIN,
         cite: cite.clone(),
     };
     let image = Image { reference: "img:1".into(), title: "Image".into(), cite: cite.clone() };

@@ -33,7 +33,7 @@ pub fn run<F: Future<Output = ()>>(test: F) {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
-        tokio::time::timeout(Duration::from_secs(30), test).await.expect("the test hangs");
+        tokio::time::timeout(Duration::from_secs(120), test).await.expect("the test hangs");
     });
 }
 

@@ -47,10 +47,8 @@ pub async fn report(
         let kind = Evidence::Notebook;
         hub.fleet.send(Event::Activity { server, kind, at }).await;
     }
-    // The store keeps the newest only, but a report a minute from each server is enough to save.
     if let Some(at) = newest.filter(|at| *at > user.last_activity) {
-        let seen = [(owner.clone(), at.min(now()))];
-        hub.storage.write_later("a sign of a person", move |database| database.touch_users(&seen));
+        hub.storage.note_seen(owner.clone(), at.min(now()));
     }
     Ok(StatusCode::OK)
 }

@@ -19,17 +19,25 @@ use crate::auth::Caller;
 use crate::site::Hub;
 use crate::web::api::body::JsonBody;
 use crate::web::api::path::Names;
-use crate::web::api::{SLOW, find_user, model, options, server_name, until};
+use crate::web::api::{SLOW, find_user, lay_down, model, options, server_name, until};
 use crate::web::error::ApiError;
 
 /// The default server's endpoints.
 pub fn default_server() -> MethodRouter<Arc<Hub>> {
-    get(show_default).post(start_default).delete(stop_default)
+    get(show_default)
+        .post(start_default)
+        .put(lay_down::make_default)
+        .patch(lay_down::change_default)
+        .delete(stop_default)
 }
 
 /// A named server's endpoints.
 pub fn named_server() -> MethodRouter<Arc<Hub>> {
-    get(show_named).post(start_named).delete(stop_named)
+    get(show_named)
+        .post(start_named)
+        .put(lay_down::make_named)
+        .patch(lay_down::change_named)
+        .delete(stop_named)
 }
 
 async fn show_default(
@@ -126,6 +134,9 @@ async fn start(
         | Answer::NotRunning
         | Answer::Resizing
         | Answer::ResizeRefused(_)
+        | Answer::LaidDown
+        | Answer::Exists
+        | Answer::TooMany
         | Answer::Removed
         | Answer::NoSuchServer
         | Answer::Extended { .. }
@@ -242,7 +253,7 @@ async fn remove_later(hub: Arc<Hub>, id: ServerId) {
     }
 }
 
-fn no_server(user: &User, name: &ServerName) -> ApiError {
+pub(super) fn no_server(user: &User, name: &ServerName) -> ApiError {
     ApiError::not_found(format!("{} has no server named '{name}'", user.account.name))
 }
 

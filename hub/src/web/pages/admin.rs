@@ -19,6 +19,7 @@ use crate::web::pages::card::{self, Used};
 use crate::web::pages::filter::Filter;
 use crate::web::pages::shell::{Here, Shell, page};
 use crate::web::pages::words;
+use crate::web::say;
 
 /// A table of more rows than this is no help to anybody: the filter is.
 const MOST_ROWS: usize = 500;
@@ -60,7 +61,7 @@ pub struct ServerRow {
     pub(super) memory: ByteCount,
     pub(super) used: Option<Used>,
     pub(super) activity: String,
-    pub(super) reason: Option<(&'static str, &'static str)>,
+    pub(super) reason: Option<(String, &'static str)>,
     pub(super) decision: Option<String>,
     pub(super) can_stop: bool,
 }
@@ -76,14 +77,14 @@ impl ServerRow {
             id: server.id.to_string(),
             owner: server.owner.to_string(),
             title: words::server_title(&server.name),
-            state: state.to_string(),
+            state: words::state(state),
             class: words::state_class(state),
             host: placement.map(|placement| placement.host.to_string()).unwrap_or_default(),
             profile: card::profile_title(fleet, &server.ask.profile),
             memory: placement.map_or(server.ask.memory, |placement| placement.reservation.memory),
             used: card::used(fleet, server, now),
             activity: words::ago(server.last_activity, now),
-            reason: reason.map(|reason| (reason.text(), reason.code())),
+            reason: reason.map(|reason| (say::reason(reason), reason.code())),
             decision: server.decision.as_ref().map(ToString::to_string),
             can_stop: server.is_active() && stop.is_none(),
         }
@@ -145,7 +146,7 @@ pub async fn show(
     let filter = filter(&uri);
     let table = ServerTable::of(&hub.fleet.fleet(), &filter, &visitor.xsrf, now());
     let live = format!("/hub/live/admin?q={}", escape(&filter));
-    let shell = Shell::of(&visitor, "All servers", Here::Servers);
+    let shell = Shell::of(&visitor, say::t("nav-servers").to_string(), Here::Servers);
     let query = escape(&filter);
     page(StatusCode::OK, &AdminPage { shell, filter, live, query, table })
 }

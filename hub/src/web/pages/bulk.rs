@@ -19,6 +19,7 @@ use crate::web::pages::admin::{self, ServerRow};
 use crate::web::pages::error::PageError;
 use crate::web::pages::filter::Filter;
 use crate::web::pages::shell::{Here, Shell, page};
+use crate::web::say;
 
 /// So many at a time: nobody looks through more before pressing the button.
 const MOST: usize = 200;
@@ -46,17 +47,17 @@ impl Act {
         }
     }
 
-    fn title(self) -> &'static str {
+    fn title(self) -> say::Said {
         match self {
-            Self::Stop => "Stop servers",
-            Self::Extend => "Let servers stop later",
+            Self::Stop => say::t("bulk-stop-title"),
+            Self::Extend => say::t("bulk-extend-title"),
         }
     }
 
-    fn button(self) -> &'static str {
+    fn button(self) -> say::Said {
         match self {
-            Self::Stop => "Stop them",
-            Self::Extend => "Put their stops off by one step",
+            Self::Stop => say::t("bulk-stop-button"),
+            Self::Extend => say::t("bulk-extend-button"),
         }
     }
 }
@@ -103,7 +104,7 @@ pub async fn show(
     Ok(page(
         StatusCode::OK,
         &BulkPage {
-            shell: Shell::of(&visitor, act.title(), Here::Servers),
+            shell: Shell::of(&visitor, act.title().to_string(), Here::Servers),
             xsrf: visitor.xsrf.clone(),
             act,
             back: format!("/hub/admin?q={}", escape(&text)),
@@ -137,13 +138,13 @@ pub async fn act(
             Act::Extend => actions::extend(&hub, &id, 1, true).await?,
         };
         tracing::info!(server = %id, user = %server.owner, act = act.word(), by, "one of many");
-        done.push((format!("{} {}", server.owner, server.name), words(&answer).to_owned()));
+        done.push((format!("{} {}", server.owner, server.name), words(&answer).to_string()));
     }
     let filter = fields(&form, "q").next().unwrap_or_default().to_owned();
     Ok(page(
         StatusCode::OK,
         &BulkPage {
-            shell: Shell::of(&visitor, act.title(), Here::Servers),
+            shell: Shell::of(&visitor, act.title().to_string(), Here::Servers),
             xsrf: visitor.xsrf.clone(),
             act,
             back: format!("/hub/admin?q={}", escape(&filter)),
@@ -160,12 +161,12 @@ fn fields<'a>(form: &'a [(String, String)], wanted: &'a str) -> impl Iterator<It
     form.iter().filter(move |(name, _)| name == wanted).map(|(_, value)| value.as_str())
 }
 
-fn words(answer: &Answer) -> &'static str {
+fn words(answer: &Answer) -> say::Said {
     match answer {
-        Answer::StopUnderWay => "is being stopped",
-        Answer::NotRunning | Answer::NoSuchServer => "did not run any more",
-        Answer::Extended { .. } => "stops later",
-        Answer::StopsForNothing => "is not going to be stopped",
-        _ => "stays as it is",
+        Answer::StopUnderWay => say::t("bulk-stopping"),
+        Answer::NotRunning | Answer::NoSuchServer => say::t("bulk-not-running"),
+        Answer::Extended { .. } => say::t("bulk-later"),
+        Answer::StopsForNothing => say::t("bulk-no-stop"),
+        _ => say::t("bulk-stays"),
     }
 }

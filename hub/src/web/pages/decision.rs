@@ -4,15 +4,18 @@ use std::sync::Arc;
 
 use askama::Template;
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
+use axum::http::{StatusCode, Uri};
 use axum::response::Response;
 use berth_common::{ByteCount, DecisionId, Reason};
 use berth_core::decision::{Excluded, HostLine, HostVerdict, Nearest, Obstacle, Rule, Term};
 use berth_core::{Decision, Outcome};
 
 use crate::auth::Visitor;
+use crate::auth::form::query_value;
 use crate::explanation;
+use crate::plan::replay;
 use crate::site::Hub;
+use crate::web::pages::again::Again;
 use crate::web::pages::card::profile_title;
 use crate::web::pages::error::PageError;
 use crate::web::pages::shell::{Here, Shell, page};
@@ -46,6 +49,9 @@ struct DecisionPage {
     /// Hosts by the first rule that excludes them.
     excluded: Vec<Excluded>,
     hosts: Vec<Line>,
+    /// For administrators who ask: what would come of it under the files of now.
+    again: Option<Again>,
+    may_ask_again: bool,
 }
 
 /// Something with which it would have started.
@@ -71,6 +77,7 @@ pub async fn show(
     State(hub): State<Arc<Hub>>,
     visitor: Visitor,
     Path(id): Path<String>,
+    uri: Uri,
 ) -> Result<Response, PageError> {
     let id: DecisionId = id.parse().map_err(|_| PageError::NotFound)?;
     let decision = hub.storage.read(|reader| reader.decision(&id))?;
@@ -79,7 +86,11 @@ pub async fn show(
     let profile = profile_title(&hub.fleet.fleet(), &decision.ask.profile);
     let lines = explanation::lines(&hub, &decision)?;
     let shell = Shell::of(&visitor, say::t("why").to_string(), Here::Nowhere);
-    Ok(page(StatusCode::OK, &view(shell, decision, lines, profile)))
+    let asked = visitor.admin && query_value(&uri, "again").is_some();
+    let again = asked.then(|| Again::of(&hub, &decision)).transpose()?;
+    let may_ask_again = visitor.admin && !asked && replay::is_request(&decision);
+    let view = view(shell, decision, lines, profile);
+    Ok(page(StatusCode::OK, &DecisionPage { again, may_ask_again, ..view }))
 }
 
 fn view(shell: Shell, decision: Decision, lines: Vec<HostLine>, profile: String) -> DecisionPage {
@@ -112,6 +123,8 @@ fn view(shell: Shell, decision: Decision, lines: Vec<HostLine>, profile: String)
         rules: decision.rules,
         possible: decision.possible,
         excluded: decision.excluded,
+        again: None,
+        may_ask_again: false,
     }
 }
 

@@ -18,6 +18,7 @@ use crate::auth::form::query_value;
 use crate::site::Hub;
 use crate::web::pages::error::PageError;
 use crate::web::pages::shell::{Here, Shell, page};
+use crate::web::say;
 
 mod draw;
 pub mod live;
@@ -98,7 +99,7 @@ struct FloorPage {
     scene: Scene,
     panel: Panel,
     /// The ways to colour: title, address, whether it is this one.
-    ways: Vec<(&'static str, String, bool)>,
+    ways: Vec<(say::Said, String, bool)>,
     by: &'static str,
     /// The moment that is shown, if it is not now.
     past: Option<words::Past>,
@@ -122,7 +123,7 @@ pub async fn show(
         Some(at) => hub.storage.read(|reader| reader.floor_at(at))?,
         None => fleet.floor.clone(),
     };
-    let shell = Shell::of(&visitor, words::TITLE, Here::Floor);
+    let shell = Shell::of(&visitor, say::t("nav-floor").to_string(), Here::Floor);
     Ok(page(StatusCode::OK, &made(&fleet, &floor, &view, shell, now)))
 }
 

@@ -13,6 +13,7 @@ use berth_process::clock::now;
 use crate::auth::Visitor;
 use crate::auth::scopes::Scopes;
 use crate::site::Hub;
+use crate::web::pages::board::Board;
 use crate::web::pages::card::Card;
 use crate::web::pages::error::PageError;
 use crate::web::pages::shell::{Here, Shell, page};
@@ -27,6 +28,8 @@ struct HomePage {
     cards: Cards,
     /// What the owner should know about the account itself.
     notice: Option<String>,
+    /// What stands above the servers.
+    board: Board,
     /// Who entered the owner's servers.
     visits: Vec<Line>,
     /// Name and path of the services that the person may use.
@@ -73,7 +76,9 @@ pub async fn show(
     let notice = lapse.map(|lapse| say::t("account-lapsed").with("why", &lapse.why).to_string());
     let visits = visits::lines(&hub, &fleet, owner)?.into_iter().map(|(_, line)| line).collect();
     let services = services(&hub, &visitor);
-    Ok(page(StatusCode::OK, &HomePage { shell, cards, notice, visits, services }))
+    let board = Board::of(&hub, &fleet, &visitor.user, now());
+    let view = HomePage { shell, cards, notice, board, visits, services };
+    Ok(page(StatusCode::OK, &view))
 }
 
 /// The services that are to be shown and that the person may use.

@@ -17,6 +17,7 @@ use crate::web::pages::bar::Bar;
 use crate::web::pages::error::PageError;
 use crate::web::pages::shell::{Here, Shell, page};
 use crate::web::pages::words;
+use crate::web::say;
 
 pub mod drain;
 mod gpus;
@@ -56,7 +57,7 @@ pub struct HostRow {
     state: String,
     class: &'static str,
     /// Why it takes nothing new, and what to do.
-    reason: Option<(&'static str, &'static str, &'static str)>,
+    reason: Option<(String, String, &'static str)>,
     /// The engine's own words, when it is in trouble.
     trouble: String,
     joining: bool,
@@ -114,9 +115,13 @@ impl HostRow {
         let shut = closed.as_ref().map(|_| Reason::HostClosed);
         Self {
             name: host.id.to_string(),
-            state: shut.map_or_else(|| state.to_string(), |_| "closed".to_owned()),
+            state: shut
+                .map_or_else(|| words::host_state(state), |_| say::t("host-closed").to_string()),
             class: if shut.is_some() { "" } else { words::host_class(state) },
-            reason: state.obstacle().or(shut).map(|it| (it.text(), it.remedy(), it.code())),
+            reason: state
+                .obstacle()
+                .or(shut)
+                .map(|it| (say::reason(it), say::remedy(it), it.code())),
             trouble: trouble.or_else(|| closed.as_ref().map(words::opens)).unwrap_or_default(),
             joining: state == HostState::Joining && host.boot_id.is_none(),
             pool: settings.map(|settings| settings.pool.clone()).unwrap_or_default(),
@@ -136,8 +141,8 @@ impl HostRow {
 /// A report comes every few seconds: the age says more than a clock time.
 fn heard_ago(at: Timestamp, now: Timestamp) -> String {
     match now.millis_since(at) / 1000 {
-        0..10 => "just now".to_owned(),
-        seconds @ 10..60 => format!("{seconds} s ago"),
+        0..10 => say::t("just-now").to_string(),
+        seconds @ 10..60 => say::t("seconds-ago").with("count", seconds).to_string(),
         _ => words::ago(at, now),
     }
 }
@@ -145,7 +150,13 @@ fn heard_ago(at: Timestamp, now: Timestamp) -> String {
 /// `GET /hub/admin/hosts`
 pub async fn show(State(hub): State<Arc<Hub>>, AdminVisitor(visitor): AdminVisitor) -> Response {
     let table = HostTable::of(&hub.fleet.fleet(), now());
-    page(StatusCode::OK, &HostsPage { shell: Shell::of(&visitor, "Hosts", Here::Hosts), table })
+    page(
+        StatusCode::OK,
+        &HostsPage {
+            shell: Shell::of(&visitor, say::t("nav-hosts").to_string(), Here::Hosts),
+            table,
+        },
+    )
 }
 
 #[derive(Template)]
@@ -207,7 +218,7 @@ fn one(fleet: &Fleet, host: &Host, shell: Shell, now: Timestamp) -> HostPage {
             .map(|space| (space.name.clone(), space.trouble.as_ref().map(|it| it.detail.clone())))
             .collect(),
         pending: pending.iter().map(|it| format!("{} {}", it.operation, it.server)).collect(),
-        images: heard.map(|heard| heard.images.iter().cloned().collect()).unwrap_or_default(),
+        images: heard.map(|heard| heard.facts.images.clone()).unwrap_or_default(),
         gpu_driver: heard.map(|heard| heard.facts.gpus.driver.clone()).unwrap_or_default(),
         gpu_trouble: heard.map(|heard| heard.facts.gpus.trouble.clone()).unwrap_or_default(),
         gpus: heard.map(gpus::rows).unwrap_or_default(),

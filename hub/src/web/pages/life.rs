@@ -99,6 +99,7 @@ fn why_soon(reason: Reason) -> String {
     let said = match reason {
         Reason::StoppedAge => say::t("stop-soon-age"),
         Reason::StoppedGpuUnused => say::t("stop-soon-gpu"),
+        Reason::StoppedTraining => say::t("stop-soon-training"),
         _ => say::t("stop-soon-idle"),
     };
     said.to_string()

@@ -20,6 +20,7 @@ use crate::site::Hub;
 use crate::web::pages::error::PageError;
 use crate::web::pages::shell::{Here, Shell, page};
 use crate::web::pages::words::{self, Moment};
+use crate::web::say;
 
 /// Decisions that are looked at, and shown, at most: newest first.
 const LOOKED_AT: u32 = 2_000;
@@ -47,7 +48,7 @@ struct Waiting {
     /// Its place among those of its pool, or the host that is held for it.
     place: String,
     ask: String,
-    reason: (&'static str, &'static str),
+    reason: (String, &'static str),
     since: String,
     /// When it may start, as a span.
     expected: String,
@@ -62,7 +63,7 @@ struct Row {
     ask: String,
     host: String,
     class: &'static str,
-    text: &'static str,
+    text: String,
     code: &'static str,
 }
 
@@ -89,7 +90,7 @@ pub async fn show(
     };
     let rows = decisions.iter().map(Row::of).filter(|row| row.code.contains(&code));
     let decisions = rows.take(SHOWN).collect();
-    let shell = Shell::of(&visitor, "Queue and decisions", Here::Queue);
+    let shell = Shell::of(&visitor, say::t("queue-title").to_string(), Here::Queue);
     let waiting = waiting(&fleet, now);
     Ok(page(StatusCode::OK, &QueuePage { shell, user, code, waiting, decisions }))
 }
@@ -106,7 +107,10 @@ fn waiting(fleet: &Fleet, now: Timestamp) -> Vec<Waiting> {
             let foreseen = estimate(fleet, fleet.rows(), need, *ahead, now);
             one.pool.clone_from(&need.pool);
             one.expected = foreseen
-                .map(|it| format!("{} to {}", whole_minutes(it.from), whole_minutes(it.to)))
+                .map(|it| {
+                    let said = say::t("span-to").with("from", whole_minutes(it.from));
+                    said.with("to", whole_minutes(it.to)).to_string()
+                })
                 .unwrap_or_default();
             *ahead = ahead.saturating_add(1);
             one.place = ahead.to_string();
@@ -117,7 +121,7 @@ fn waiting(fleet: &Fleet, now: Timestamp) -> Vec<Waiting> {
 }
 
 fn whole_minutes(span: Seconds) -> String {
-    Seconds(span.0.div_ceil(60).saturating_mul(60)).to_string()
+    words::long(Seconds(span.0.div_ceil(60).saturating_mul(60)))
 }
 
 impl Waiting {
@@ -131,9 +135,11 @@ impl Waiting {
             owner: server.owner.to_string(),
             title: words::server_title(&server.name).to_owned(),
             pool: String::new(),
-            place: held.map(|place| format!("{} is held", place.host)).unwrap_or_default(),
+            place: held
+                .map(|place| say::t("place-held").with("host", place.host.as_str()).to_string())
+                .unwrap_or_default(),
             ask: asked(&server.ask),
-            reason: reason.map(|reason| (reason.text(), reason.code())).unwrap_or_default(),
+            reason: reason.map(|reason| (say::reason(reason), reason.code())).unwrap_or_default(),
             since: server.waiting_since().map(|at| words::ago(at, now)).unwrap_or_default(),
             expected: String::new(),
             decision: server.decision.as_ref().map(ToString::to_string),
@@ -160,7 +166,7 @@ impl Row {
             ask: asked(&decision.ask),
             host,
             class,
-            text: reason.text(),
+            text: say::reason(*reason),
             code: reason.code(),
         }
     }

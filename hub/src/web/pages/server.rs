@@ -6,14 +6,16 @@ use askama::Template;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use berth_common::Timestamp;
 use berth_common::link::Space;
+use berth_common::{ByteCount, Timestamp};
 use berth_core::{Decision, Fleet, Server};
 use berth_process::clock::now;
 
 use crate::auth::Visitor;
+use crate::samples::Samples;
 use crate::site::Hub;
 use crate::web::pages::card::Card;
+use crate::web::pages::chart::{self, Chart};
 use crate::web::pages::error::PageError;
 use crate::web::pages::shell::{Here, Shell, page};
 use crate::web::pages::target;
@@ -53,6 +55,10 @@ pub struct ServerPart {
     starts: u64,
     timeline: Vec<Happened>,
     spaces: Vec<SpaceLine>,
+    /// What its host sees at work in it, a line each.
+    work: Vec<String>,
+    /// What it used since its start, or since this hub's.
+    charts: Vec<Chart>,
     /// Where its buttons come back to.
     here: String,
 }
@@ -65,7 +71,14 @@ struct Happened {
 
 impl ServerPart {
     /// A server at this moment.
-    pub fn of(fleet: &Fleet, server: &Server, xsrf: &str, now: Timestamp) -> Self {
+    pub fn of(
+        samples: &Samples,
+        fleet: &Fleet,
+        server: &Server,
+        xsrf: &str,
+        now: Timestamp,
+    ) -> Self {
+        let course = samples.course(server);
         let image = fleet.settings.images.get(&server.ask.image);
         Self {
             xsrf: xsrf.to_owned(),
@@ -75,6 +88,8 @@ impl ServerPart {
             starts: server.generation.0,
             timeline: timeline(server),
             spaces: spaces(fleet, server),
+            work: work(fleet, server),
+            charts: course.map(|course| chart::of_course(&course)).unwrap_or_default(),
             here: format!("/hub/servers/{}", server.id),
         }
     }
@@ -101,7 +116,7 @@ fn spaces(fleet: &Fleet, server: &Server) -> Vec<SpaceLine> {
         let space = watched?.iter().find(|space| space.name == name)?;
         space.trouble.as_ref().map(|ending| say::reason(ending.reason))
     };
-    let given = fleet.settings.mounts.given(account).spaces.into_iter();
+    let given = fleet.settings.mounts.given(account, &server.ask.profile).spaces.into_iter();
     let line = |space: Space| SpaceLine {
         trouble: trouble(&space.name),
         target: space.target,
@@ -109,6 +124,36 @@ fn spaces(fleet: &Fleet, server: &Server) -> Vec<SpaceLine> {
         read_only: space.read_only,
     };
     given.map(line).collect()
+}
+
+/// Kernels, terminals and what moves, as its host last saw them.
+fn work(fleet: &Fleet, server: &Server) -> Vec<String> {
+    let heard =
+        server.placement().and_then(|placement| fleet.hosts.get(&placement.host)?.heard.as_ref());
+    let seen = heard.and_then(|heard| heard.observed.get(&server.id));
+    let Some(seen) = seen.filter(|seen| seen.generation == server.generation && server.is_ready())
+    else {
+        return Vec::new();
+    };
+    let kernels = seen.usage.kernels.map(|kernels| match kernels.quiet_ms {
+        None => say::t("work-no-kernels"),
+        Some(quiet) => {
+            say::t("work-kernels").with("busy", kernels.busy).with("quiet", quiet_span(quiet))
+        }
+    });
+    let terminals = seen.usage.terminals.filter(|terminals| terminals.open > 0);
+    let terminals = terminals.map(|terminals| {
+        say::t("work-terminals").with("open", terminals.open).with("working", terminals.working)
+    });
+    let moved = seen.usage.network_bytes_s.filter(|moved| *moved > 0);
+    let moved = moved.map(|moved| say::t("work-moved").with("amount", ByteCount(moved)));
+    [kernels, terminals, moved].into_iter().flatten().map(|said| said.to_string()).collect()
+}
+
+/// To the minute: the page stays quiet.
+fn quiet_span(milliseconds: u64) -> String {
+    let micros = i64::try_from(milliseconds.saturating_mul(1000)).unwrap_or(i64::MAX);
+    words::span(Timestamp(0), Timestamp(micros))
 }
 
 /// The newest start from the request to the end, as far as it came.
@@ -146,7 +191,7 @@ pub async fn show(
     let of_it = all.filter(|(visit, _)| visit.server == server.id);
     let view = ServerPage {
         shell: Shell::of(&visitor, say::t("server").to_string(), Here::Home),
-        part: ServerPart::of(&fleet, server, &visitor.xsrf, now()),
+        part: ServerPart::of(&hub.samples, &fleet, server, &visitor.xsrf, now()),
         decisions: decisions.iter().map(line).collect(),
         visits: of_it.map(|(_, line)| line).collect(),
     };

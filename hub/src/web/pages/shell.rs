@@ -52,6 +52,18 @@ pub enum Here {
     Hosts,
     /// Who waits, and what was decided.
     Queue,
+    /// Everybody's usage.
+    AllUsage,
+    /// Everybody's accounts.
+    People,
+    /// The site's files.
+    Configuration,
+    /// Who did what.
+    Audit,
+    /// Whether all is well.
+    Health,
+    /// Trainings.
+    Trainings,
     /// None of them.
     Nowhere,
 }
@@ -84,6 +96,12 @@ impl Shell {
             Here::Floor => "floor",
             Here::Hosts => "hosts",
             Here::Queue => "queue",
+            Here::AllUsage => "everybody",
+            Here::People => "people",
+            Here::Configuration => "config",
+            Here::Audit => "audit",
+            Here::Health => "health",
+            Here::Trainings => "trainings",
             Here::Nowhere => "",
         };
         here == name

@@ -10,6 +10,7 @@ use axum::response::Response;
 use berth_common::ByteCount;
 use berth_core::event::Wish;
 use berth_core::{Answer, Decision, Fleet, Outcome};
+use berth_process::clock::now;
 use serde::Deserialize;
 
 use crate::actions;
@@ -18,6 +19,7 @@ use crate::auth::form::query_pairs;
 use crate::auth::visitor::found;
 use crate::auth::{CheckedForm, Next, Visitor};
 use crate::site::Hub;
+use crate::web::pages::board::Board;
 use crate::web::pages::error::PageError;
 use crate::web::pages::servers::after_start;
 use crate::web::pages::shell::{Here, Shell, page};
@@ -43,6 +45,8 @@ struct SpawnPage {
     other: Option<String>,
     /// Whether this is the person's first one.
     first: bool,
+    /// What stands above the choices.
+    board: Board,
 }
 
 /// What the form says about the new server's name.
@@ -241,6 +245,7 @@ fn show_form(
         next: next.map(|next| next.to_string()).unwrap_or_default(),
         alert,
         other: (!own).then(|| target.owner.to_string()),
+        board: Board::of(hub, &fleet, &visitor.user, now()),
         first: own && fleet.servers_of(&target.owner).next().is_none(),
     };
     Ok(page(status, &view))

@@ -1,6 +1,7 @@
 //! Every page of a small site, asked as a browser asks: the facts that it must show, hostile names
 //! as text, nothing inline, every form a POST with its token.
 
+mod administration;
 mod browser;
 mod bulk;
 mod drain;
@@ -9,6 +10,7 @@ mod look;
 mod queue;
 mod scene;
 mod site;
+mod trainings;
 
 use axum::http::StatusCode;
 use axum::http::header::LOCATION;
@@ -28,6 +30,7 @@ async fn all_pages(site: &Site, user: &str) -> Vec<(String, String)> {
         "/hub/token",
         "/hub/usage",
         "/hub/help",
+        "/hub/trainings",
         "/hub/help/stopped.oom",
         "/hub/admin",
         "/hub/admin?q=ended",
@@ -45,6 +48,14 @@ async fn all_pages(site: &Site, user: &str) -> Vec<(String, String)> {
         "/hub/admin/hosts/wn1",
         "/hub/admin/hosts/wn4",
         "/hub/admin/hosts/wn1/drain?by=7200&hold=yes&reason=why",
+        "/hub/admin/audit",
+        "/hub/admin/health",
+        "/hub/admin/usage",
+        "/hub/admin/usage?by=user",
+        "/hub/admin/people?q=a",
+        "/hub/admin/people/alice",
+        "/hub/admin/people/alice/home",
+        "/hub/admin/config",
         "/hub/error/503",
         "/hub/nowhere",
         "/hub/user/alice/none/",
@@ -71,37 +82,34 @@ async fn pages_hold_nothing_inline_and_every_form_carries_its_token() {
     let site = Site::busy().await;
     for user in ["alice", "erin"] {
         for (path, html) in all_pages(&site, user).await {
-            for bad in [
-                "<script>",
-                "<style",
-                " style=",
-                "onclick",
-                "onload",
-                "javascript:",
-                "http://",
-                "https://",
-            ] {
-                let html = html.replace(site::PUBLIC_URL, "");
-                assert!(!html.contains(bad), "{path} as {user} holds {bad}:\n{html}");
-            }
-            for form in html.split("<form").skip(1) {
-                let form = form.split("</form>").next().unwrap();
-                let posts = form.contains("method=\"post\"");
-                let search = form.contains("role=\"search\"");
-                assert_eq!(posts, form.contains("name=\"_xsrf\" value=\""), "{path}: {form}");
-                assert!(posts || search, "{path}: a form that is no POST: {form}");
-                assert!(form.contains("type=\"submit\""), "{path}: {form}");
-            }
-            let ids: Vec<_> =
-                html.split(" id=\"").skip(1).filter_map(|it| it.split('"').next()).collect();
-            let mut unique = ids.clone();
-            unique.sort_unstable();
-            unique.dedup();
-            assert_eq!(unique.len(), ids.len(), "{path}: an id stands twice: {ids:?}");
-            for label in html.split(" for=\"").skip(1).filter_map(|it| it.split('"').next()) {
-                assert!(ids.contains(&label), "{path}: a label for nothing: {label}");
-            }
+            holds_nothing_inline(&path, user, &html);
         }
+    }
+}
+
+/// No script or style in the page, every form a POST with its token, every id once.
+fn holds_nothing_inline(path: &str, user: &str, html: &str) {
+    for bad in
+        ["<script>", "<style", " style=", "onclick", "onload", "javascript:", "http://", "https://"]
+    {
+        let html = html.replace(site::PUBLIC_URL, "");
+        assert!(!html.contains(bad), "{path} as {user} holds {bad}:\n{html}");
+    }
+    for form in html.split("<form").skip(1) {
+        let form = form.split("</form>").next().unwrap();
+        let posts = form.contains("method=\"post\"");
+        let search = form.contains("role=\"search\"");
+        assert_eq!(posts, form.contains("name=\"_xsrf\" value=\""), "{path}: {form}");
+        assert!(posts || search, "{path}: a form that is no POST: {form}");
+        assert!(form.contains("type=\"submit\""), "{path}: {form}");
+    }
+    let ids: Vec<_> = html.split(" id=\"").skip(1).filter_map(|it| it.split('"').next()).collect();
+    let mut unique = ids.clone();
+    unique.sort_unstable();
+    unique.dedup();
+    assert_eq!(unique.len(), ids.len(), "{path}: an id stands twice: {ids:?}");
+    for label in html.split(" for=\"").skip(1).filter_map(|it| it.split('"').next()) {
+        assert!(ids.contains(&label), "{path}: a label for nothing: {label}");
     }
 }
 

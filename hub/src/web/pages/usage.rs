@@ -6,8 +6,8 @@ use std::sync::Arc;
 use askama::Template;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
+use berth_common::link::Account;
 use berth_common::{ByteCount, Seconds, Timestamp};
 use berth_core::rules::{Person, quota_of};
 use berth_core::settings::{Cite, Metered};
@@ -19,6 +19,7 @@ use crate::auth::Visitor;
 use crate::site::Hub;
 use crate::web::pages::bar::Bar;
 use crate::web::pages::error::PageError;
+use crate::web::pages::sheet;
 use crate::web::pages::shell::{Here, Shell, page};
 use crate::web::pages::words::{self, Moment};
 use crate::web::say;
@@ -43,12 +44,12 @@ struct UsagePage {
 }
 
 /// Something that is held, of a limit.
-struct Amount {
-    name: String,
-    words: String,
-    bar: Option<Bar>,
+pub struct Amount {
+    pub(super) name: String,
+    pub(super) words: String,
+    pub(super) bar: Option<Bar>,
     /// The line that gave the limit.
-    cite: Option<String>,
+    pub(super) cite: Option<String>,
 }
 
 /// A request of the past.
@@ -70,7 +71,7 @@ pub async fn show(State(hub): State<Arc<Hub>>, visitor: Visitor) -> Result<Respo
     let used = Usage::of_person(&fleet, &visitor.user.account.name, WINDOW, at);
     let view = UsagePage {
         shell: Shell::of(&visitor, say::t("usage-title").to_string(), Here::Usage),
-        amounts: amounts(&fleet, &visitor, at),
+        amounts: amounts(&fleet, &visitor.user.account, at),
         gpu_hours: used.hours(Metered::GpuHours),
         gib_hours: used.hours(Metered::GibHours),
         past: past(&hub, &visitor, MOST_ROWS, at)?,
@@ -80,22 +81,14 @@ pub async fn show(State(hub): State<Arc<Hub>>, visitor: Visitor) -> Result<Respo
 
 /// `GET /hub/usage.csv`: the same rows, for programs.
 pub async fn table(State(hub): State<Arc<Hub>>, visitor: Visitor) -> Result<Response, PageError> {
-    let mut writer = csv::Writer::from_writer(Vec::new());
     let head = ["at", "server", "profile", "memory_bytes", "gpus", "host", "reason", "decision"];
-    // Writing into memory cannot fail.
-    let _ = writer.write_record(head);
-    for row in past(&hub, &visitor, MOST_LINES, now())? {
+    let line = |row: Past| {
         let (memory, gpus) = (row.memory.0.to_string(), row.gpus.to_string());
-        let fields =
-            [&row.at.iso, &row.server, &row.profile, &memory, &gpus, &row.host, row.code, &row.id];
-        let _ = writer.write_record(fields);
-    }
-    let body = writer.into_inner().unwrap_or_default();
-    let headers = [
-        (CONTENT_TYPE, "text/csv; charset=utf-8"),
-        (CONTENT_DISPOSITION, "attachment; filename=\"usage.csv\""),
-    ];
-    Ok((headers, body).into_response())
+        let code = row.code.to_owned();
+        vec![row.at.iso, row.server, row.profile, memory, gpus, row.host, code, row.id]
+    };
+    let rows = past(&hub, &visitor, MOST_LINES, now())?;
+    Ok(sheet::answer("usage.csv", &head, rows.into_iter().map(line)))
 }
 
 fn past(hub: &Hub, visitor: &Visitor, most: u32, at: Timestamp) -> Result<Vec<Past>, PageError> {
@@ -118,8 +111,8 @@ fn row(decision: &Decision) -> Past {
     }
 }
 
-fn amounts(fleet: &Fleet, visitor: &Visitor, at: Timestamp) -> Vec<Amount> {
-    let account = &visitor.user.account;
+/// What somebody holds of each limit.
+pub fn amounts(fleet: &Fleet, account: &Account, at: Timestamp) -> Vec<Amount> {
     let groups: Vec<_> = account.groups.iter().map(|group| group.name.as_str()).collect();
     let limits =
         quota_of(&fleet.settings.quotas, Person { name: &account.name, groups: &groups }, at);

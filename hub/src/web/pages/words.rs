@@ -133,6 +133,22 @@ pub fn state_class(state: ServerState) -> &'static str {
     }
 }
 
+/// A host's state as a word.
+pub fn host_state(state: HostState) -> String {
+    let said = match state {
+        HostState::Ready => say::t("host-ready"),
+        HostState::Joining => say::t("host-joining"),
+        HostState::Lost => say::t("host-lost"),
+        HostState::EngineDown => say::t("host-engine-down"),
+        HostState::Undeclared => say::t("host-undeclared"),
+        HostState::Doubled => say::t("host-doubled"),
+        HostState::Cordoned => say::t("host-cordoned"),
+        HostState::Draining => say::t("host-draining"),
+        HostState::Drained => say::t("host-drained"),
+    };
+    said.to_string()
+}
+
 /// The colour of a host's state.
 pub fn host_class(state: HostState) -> &'static str {
     match state {

@@ -14,6 +14,8 @@ const START: &[(&str, super::Kind)] = &[
     ("image", Text),
     ("gpus", Number),
 ];
+const CHANGE: &[(&str, super::Kind)] =
+    &[("name", Text), ("display_name", Text), ("user_options", Object)];
 const REMOVE: &[(&str, super::Kind)] = &[("remove", Flag)];
 const TOKEN: &[(&str, super::Kind)] = &[
     ("note", Text),
@@ -162,6 +164,22 @@ pub const OPERATIONS: &[Operation] = &[
         "Stops the default server",
     )
     .body(REMOVE),
+    Operation::new(
+        "put",
+        "/hub/api/users/{user}/server",
+        STARTS,
+        &[409],
+        "Everybody has a default server",
+    ),
+    Operation::new(
+        "patch",
+        "/hub/api/users/{user}/server",
+        STARTS,
+        &[200],
+        "What the default server will start with",
+    )
+    .body(CHANGE)
+    .gives("Server"),
     Operation::new("get", "/hub/api/users/{user}/servers/", READS, &[200], "The default server")
         .gives("Server"),
     Operation::new(
@@ -180,6 +198,22 @@ pub const OPERATIONS: &[Operation] = &[
         "Stops the default server",
     )
     .body(REMOVE),
+    Operation::new(
+        "put",
+        "/hub/api/users/{user}/servers/",
+        STARTS,
+        &[409],
+        "Everybody has a default server",
+    ),
+    Operation::new(
+        "patch",
+        "/hub/api/users/{user}/servers/",
+        STARTS,
+        &[200],
+        "What the default server will start with",
+    )
+    .body(CHANGE)
+    .gives("Server"),
     Operation::new(
         "get",
         "/hub/api/users/{user}/server/progress",
@@ -205,6 +239,24 @@ pub const OPERATIONS: &[Operation] = &[
         "Stops a server; with `remove` it is forgotten",
     )
     .body(REMOVE),
+    Operation::new(
+        "put",
+        "/hub/api/users/{user}/servers/{server}",
+        STARTS,
+        &[201, 409],
+        "Makes a server without starting it",
+    )
+    .body(START)
+    .gives("Server"),
+    Operation::new(
+        "patch",
+        "/hub/api/users/{user}/servers/{server}",
+        STARTS,
+        &[200],
+        "What a server that does not run will start with",
+    )
+    .body(CHANGE)
+    .gives("Server"),
     Operation::new(
         "get",
         "/hub/api/users/{user}/servers/{server}/progress",

@@ -28,8 +28,9 @@ struct Move {
 
 const COLUMNS: &[Column<Proposal>] = &[
     Column::new("HOST", "host", |it: &Proposal, _| Cell::text(&it.host)),
-    Column::new("FREES", "frees_bytes", |it: &Proposal, _| Cell::bytes(Some(it.frees))),
-    Column::new("RESTARTS", "restarts", |it: &Proposal, _| Cell::text(it.moves.len().to_string())),
+    Column::new("FREES", "frees_bytes", |it: &Proposal, _| Cell::bytes(Some(it.frees))).right(),
+    Column::new("RESTARTS", "restarts", |it: &Proposal, _| Cell::text(it.moves.len().to_string()))
+        .right(),
     Column::new("IDLE SERVERS GO TO", "moves", |it: &Proposal, _| Cell::text(it.targets())),
 ];
 

@@ -62,7 +62,7 @@ struct Forecast {
 const COLUMNS: &[Column<Turn>] = &[
     Column::new("HOST", "host", |it: &Turn, _| Cell::text(&it.host)),
     Column::new("STATE", "state", |it: &Turn, _| Cell::text(&it.state)),
-    Column::new("SERVERS", "servers", |it: &Turn, _| Cell::text(it.servers.to_string())),
+    Column::new("SERVERS", "servers", |it: &Turn, _| Cell::text(it.servers.to_string())).right(),
     Column::new("EMPTY BY", "by", |it: &Turn, now| Cell::moment(it.by, now)),
 ];
 

@@ -43,24 +43,26 @@ pub async fn run(args: &Args, common: &Common) -> Result<Exit, Problem> {
     let changed = read(&answer.body, what)?;
     let title = server.title();
     if args.dry_run {
-        say("DRY RUN - nothing is changed")?;
-        tell(common, &format!("{title} would be given {}.", args.memory))?;
+        if !common.style().is_for_programs() {
+            say("DRY RUN - nothing is changed")?;
+        }
+        tell(common, &answer.body, &format!("{title} would be given {}.", args.memory))?;
         return Ok(Exit::Done);
     }
-    follow(&hub, &title, changed, common).await
+    follow(&hub, &title, (changed, answer.body), common).await
 }
 
 async fn follow(
     hub: &Connection,
     title: &str,
-    mut server: Server,
+    (mut server, mut body): (Server, Value),
     common: &Common,
 ) -> Result<Exit, Problem> {
     let what = "see how the change goes";
     let path = api::path(&["berth", "servers", &server.id]);
     for look in 0..LOOKS {
         let Some(resize) = &server.resize else {
-            tell(common, &format!("{title} has {} already.", server.memory.limit))?;
+            tell(common, &body, &format!("{title} has {} already.", server.memory.limit))?;
             return Ok(Exit::Done);
         };
         match resize.state.as_str() {
@@ -77,7 +79,7 @@ async fn follow(
                 ));
             }
             _ => {
-                tell(common, &format!("{title}: {}.", sentence(resize)))?;
+                tell(common, &body, &format!("{title}: {}.", sentence(resize)))?;
                 return Ok(Exit::Done);
             }
         }
@@ -88,7 +90,8 @@ async fn follow(
             () = tokio::time::sleep(BETWEEN.min(Duration::from_millis(200 + 200 * look as u64))) => {}
             _ = tokio::signal::ctrl_c() => break,
         }
-        server = read(&api::get(hub, what, &path).await?.body, what)?;
+        body = api::get(hub, what, &path).await?.body;
+        server = read(&body, what)?;
     }
     note(&format!("{title} has not got it yet; the change goes on: berth server show {title}"));
     Ok(Exit::Continues)
@@ -111,6 +114,11 @@ fn read(body: &Value, what: &str) -> Result<Server, Problem> {
     api::read(what, body.get("server").unwrap_or(&Value::Null))
 }
 
-fn tell(common: &Common, line: &str) -> Result<(), Problem> {
-    if common.quiet { Ok(()) } else { say(line) }
+/// What came of it: a line for people, the hub's answer for programs.
+fn tell(common: &Common, body: &Value, line: &str) -> Result<(), Problem> {
+    match common.style().is_for_programs() {
+        true if common.quiet => Ok(()),
+        true => common.style().value(body),
+        false => say(line),
+    }
 }

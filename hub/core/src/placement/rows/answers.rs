@@ -151,6 +151,7 @@ impl Rows {
             Reason::WaitKeptForGpus,
             Reason::WaitGpuBusy,
             Reason::WaitCpu,
+            Reason::WaitFarmPorts,
             Reason::WaitMemoryUsed,
             Reason::WaitMemoryGrowth,
             Reason::MountSick,

@@ -50,6 +50,7 @@ pub async fn list(
         since: which.since.map(|text| moment("since", &text)).transpose()?,
         before: which.before,
         limit: limit.saturating_add(1),
+        ..Acts::default()
     };
     let mut acts = hub.storage.read(|reader| reader.acts(&wanted))?;
     let more = acts.len() > limit;

@@ -86,7 +86,7 @@ pub fn describe(fleet: &Fleet, host: &Host) -> Value {
         "servers": servers,
         "agent_version": heard.map(|heard| heard.facts.agent_version.as_str()),
         "engine_version": heard.map(|heard| heard.facts.engine_version.as_str()),
-        "images": heard.map(|heard| &*heard.images),
+        "images": heard.map(|heard| &heard.facts.images),
         "last_report": heard.map(|heard| heard.at.to_string()),
         "last_report_age_s": heard.map(|heard| now().millis_since(heard.at) / 1000),
         "boot_id": host.boot_id,

@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use berth_common::{Seconds, Timestamp};
+use berth_core::agenda::Notice;
 use berth_core::fleet::leaving::WHAT_TO_DO;
 use berth_core::life::{Outlook, outlook};
 use berth_core::{Answer, Fleet, Reason, Server};
@@ -118,7 +119,13 @@ pub async fn notices(State(hub): State<Arc<Hub>>, caller: Caller) -> Result<Json
         }
         (_, None) => Vec::new(),
     };
-    let notices: Vec<_> = own.into_iter().flat_map(|it| notices_of(&fleet, it, now())).collect();
+    let mut notices: Vec<_> = own.iter().flat_map(|it| notices_of(&fleet, it, now())).collect();
+    let reader = caller.user.as_ref().map(|user| user.account.clone());
+    let reader = reader.or_else(|| own.first().and_then(|server| server.account.clone()));
+    if let Some(account) = reader {
+        let said = hub.agenda.notices_for(&fleet, &account, now());
+        notices.extend(said.iter().map(|(id, notice)| said_by_site(*id, notice)));
+    }
     Ok(answer("notices", json!(notices)))
 }
 
@@ -160,6 +167,19 @@ fn notices_of(fleet: &Fleet, server: &Server, now: Timestamp) -> Vec<Value> {
     notices
 }
 
+/// What the administrators say, beside what is to be said of a server.
+fn said_by_site(id: i64, notice: &Notice) -> Value {
+    json!({
+        "kind": "site",
+        "id": id,
+        "level": notice.level,
+        "since": notice.window.from.to_string(),
+        "until": notice.window.to.to_string(),
+        "text": notice.en,
+        "text_fr": notice.fr,
+    })
+}
+
 /// A host that is emptied under a server, as its owner was told; null for others.
 pub fn leaving(fleet: &Fleet, server: &Server) -> Value {
     let Some(leaving) = fleet.leaving(server) else { return Value::Null };
@@ -181,6 +201,7 @@ fn minute(at: Timestamp) -> String {
 pub fn why_soon(reason: Reason) -> &'static str {
     match reason {
         Reason::StoppedAge => "The server will stop: it has run as long as its profile allows.",
+        Reason::StoppedTraining => "The server will stop: its training is over.",
         Reason::StoppedGpuUnused => "The server will stop: its GPU is held and not used.",
         _ => "The server will stop: nothing is going on in it.",
     }

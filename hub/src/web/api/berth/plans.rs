@@ -94,7 +94,7 @@ pub async fn config(
         ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, format!("cannot check: {error}"))
     })?;
     let settings = match checked {
-        Ok(settings) => Arc::new(settings),
+        Ok(settings) => Arc::new(hub.agenda.applied(&settings)),
         Err(Diagnostics(found)) => {
             let found = found.iter().map(|it| {
                 json!({ "file": it.file, "line": it.line, "code": it.code, "message": it.message })
@@ -232,6 +232,7 @@ fn entry(
         gpus: Arc::new((0..count).filter_map(device).collect()),
         images: like.map_or_else(Arc::default, |like| Arc::clone(&like.images)),
         sick: Default::default(),
+        farm: like.and_then(|like| like.farm),
         servers: Vec::new(),
     }
 }

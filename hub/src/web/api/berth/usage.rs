@@ -1,13 +1,14 @@
 //! What people and groups used over time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use berth_common::Timestamp;
-use berth_core::usage::{self, Amount};
+use berth_core::Fleet;
+use berth_core::usage::{self, Amount, UsageDay};
 use berth_process::clock::now;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -23,10 +24,45 @@ const MONTH_MICROS: i64 = 30 * 86_400 * 1_000_000;
 /// What the amounts are added up by.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum By {
+pub enum By {
+    /// Each person.
     #[default]
     User,
+    /// The group that the servers were made for.
     Group,
+}
+
+/// What one person or group used.
+#[derive(Debug, Clone)]
+pub struct Sum {
+    /// The person or group.
+    pub name: String,
+    /// What of it.
+    pub amount: Amount,
+    /// The person's groups, or the group's people.
+    pub others: BTreeSet<String>,
+}
+
+/// The sums over whole days, in the order of names, of the days that count.
+pub fn sums(
+    fleet: &Fleet,
+    by: By,
+    from: Timestamp,
+    to: Timestamp,
+    now: Timestamp,
+    counts: impl Fn(&UsageDay) -> bool,
+) -> Vec<Sum> {
+    let mut sums: BTreeMap<String, (Amount, BTreeSet<String>)> = BTreeMap::new();
+    for day in usage::days(fleet, from, to, now).into_iter().filter(counts) {
+        let (name, other) = match by {
+            By::User => (day.user.to_string(), day.group),
+            By::Group => (day.group, day.user.to_string()),
+        };
+        let (sum, others) = sums.entry(name).or_default();
+        sum.add(day.amount);
+        others.insert(other);
+    }
+    sums.into_iter().map(|(name, (amount, others))| Sum { name, amount, others }).collect()
 }
 
 /// Which days, and whose.
@@ -60,24 +96,14 @@ pub async fn list(
     if !all && which.by == By::Group {
         return Err(ApiError::no_scope(&["read:servers"]));
     }
-    let mut sums: BTreeMap<String, (Amount, std::collections::BTreeSet<String>)> = BTreeMap::new();
-    for day in usage::days(&hub.fleet.fleet(), from, to, now) {
-        if !all && own != Some(&day.user) {
-            continue;
-        }
-        let (name, other) = match which.by {
-            By::User => (day.user.to_string(), day.group),
-            By::Group => (day.group, day.user.to_string()),
-        };
-        let (sum, others) = sums.entry(name).or_default();
-        sum.add(day.amount);
-        others.insert(other);
-    }
-    let rows = sums.into_iter().map(|(name, (amount, others))| {
+    let counts = |day: &UsageDay| all || own == Some(&day.user);
+    let sums = sums(&hub.fleet.fleet(), which.by, from, to, now, counts);
+    let rows = sums.into_iter().map(|Sum { name, amount, others }| {
         let mut row = json!({
             "name": name,
             "server_hours": hours(amount.server_s, 1),
             "gib_hours": hours(amount.mib_s, 1024),
+            "gib_hours_used": hours(amount.used_mib_s, 1024),
             "gpu_hours": hours(amount.gpu_milli_s, 1000),
         });
         match which.by {
@@ -91,6 +117,6 @@ pub async fn list(
 }
 
 /// Hours with one decimal.
-fn hours(seconds: u64, parts: u64) -> f64 {
+pub fn hours(seconds: u64, parts: u64) -> f64 {
     (seconds as f64 / parts as f64 / 360.0).round() / 10.0
 }

@@ -10,6 +10,7 @@ use berth_core::Phase;
 use berth_core::floor::{FloorHost, FloorServer};
 
 use super::{Sight, words};
+use crate::web::say;
 
 /// The unit of a bar's length: a tenth of a GB.
 const UNIT: u64 = (1 << 30) / 10;
@@ -200,11 +201,11 @@ fn gpu(
     let busy = used.and_then(|used| used.busy).unwrap_or_default().min(100);
     let who = holder.map(|held| held.owner.to_string()).unwrap_or_default();
     let (class, title) = match (&device.trouble, holder) {
-        (Some(trouble), _) => ("broken", format!("set aside: {trouble}")),
-        (None, None) => ("free", "free".to_owned()),
-        (None, Some(_)) if used.is_none() => ("held", format!("held by {who}")),
-        (None, Some(_)) if busy == 0 => ("idle", format!("held by {who}, idle")),
-        (None, Some(_)) => ("busy", format!("held by {who}, {busy} % busy")),
+        (Some(trouble), _) => ("broken", say::t("gpu-set-aside").with("why", trouble)),
+        (None, None) => ("free", say::t("gpu-is-free")),
+        (None, Some(_)) if used.is_none() => ("held", say::t("gpu-held-by").with("who", who)),
+        (None, Some(_)) if busy == 0 => ("idle", say::t("gpu-held-idle").with("who", who)),
+        (None, Some(_)) => ("busy", say::t("gpu-held-busy").with("who", who).with("busy", busy)),
     };
     let fill = if class == "busy" { (busy * 16).div_ceil(100) } else { 0 };
     GpuSquare { class, fill, title: format!("{}: {title}", device.model), left: left * 22 }

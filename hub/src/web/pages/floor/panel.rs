@@ -17,6 +17,7 @@ use crate::site::Hub;
 use crate::web::pages::error::PageError;
 use crate::web::pages::shell::page;
 use crate::web::pages::words as common;
+use crate::web::say;
 
 /// What stands beside the picture.
 #[derive(Template)]
@@ -79,7 +80,7 @@ impl HostPanel {
         let without = View { without: Some(host.host.clone()), host: None, ..sight.view.clone() };
         Self {
             name: host.host.to_string(),
-            state: host.state.to_string(),
+            state: common::host_state(host.state),
             note: host.note.clone(),
             sum: words::sum(sum(|held| held.memory.limit), sum(|held| held.memory.used), total),
             free: host.memory.map(|memory| words::short(memory.free)).unwrap_or_default(),
@@ -105,11 +106,10 @@ impl Row {
             class: sight.shades.class(place.number),
             shade: sight.shades.name(sight.fleet, held).to_owned(),
             profile: held.profile.clone(),
-            memory: format!(
-                "{} of {}",
-                words::short(held.memory.used),
-                words::short(held.memory.limit)
-            ),
+            memory: say::t("some-of")
+                .with("some", held.memory.used)
+                .with("all", held.memory.limit)
+                .to_string(),
             highest: words::short(held.memory.peak),
             idle: idle
                 .map(|server| common::ago(server.last_activity, sight.now))

@@ -13,6 +13,8 @@ use berth_core::placement::Need;
 
 use super::draw::{self, HostBar};
 use super::{Sight, words};
+use crate::web::pages::words as common;
+use crate::web::say;
 
 /// Everything but the side panel.
 pub struct Scene {
@@ -60,7 +62,11 @@ impl Scene {
     /// The picture of what is in sight.
     pub fn of(sight: &Sight) -> Self {
         let pools = by_pool(sight).into_iter().map(|(name, hosts)| PoolBox {
-            name: if name.is_empty() { words::NO_POOL.to_owned() } else { name.to_owned() },
+            name: if name.is_empty() {
+                say::t(words::NO_POOL).to_string()
+            } else {
+                name.to_owned()
+            },
             sum: pool_sum(&hosts),
             hosts: hosts.iter().map(|host| HostBar::of(sight, host, longest(&hosts))).collect(),
         });
@@ -114,8 +120,8 @@ fn pool_sum(hosts: &[&Arc<FloorHost>]) -> String {
     });
     format!(
         "{}, {}; {}",
-        words::count(hosts.len(), "host", "hosts"),
-        words::count(servers, "server", "servers"),
+        say::t("hosts-count").with("count", hosts.len()),
+        common::servers(servers),
         words::sum(reserved, used, total)
     )
 }
@@ -159,7 +165,7 @@ impl Totals {
             gpus_free,
             gpus,
             waiting: sight.is_now().then(|| fleet.waiting().count()),
-            servers: words::count(servers, "server", "servers"),
+            servers: common::servers(servers),
         }
     }
 }

@@ -8,6 +8,7 @@ use berth_core::floor::{Floor, FloorServer};
 use berth_core::{Fleet, Server};
 
 use super::words;
+use crate::web::say;
 
 /// So many names have a colour of their own; more nobody could tell apart.
 const OWN: usize = 8;
@@ -46,12 +47,12 @@ impl By {
     }
 
     /// For people.
-    pub fn title(self) -> &'static str {
+    pub fn title(self) -> say::Said {
         match self {
-            Self::Group => "Group",
-            Self::Idle => "Idle time",
-            Self::Age => "Age",
-            Self::Image => "Image",
+            Self::Group => say::t("by-group"),
+            Self::Idle => say::t("by-idle"),
+            Self::Age => say::t("by-age"),
+            Self::Image => say::t("by-image"),
         }
     }
 }
@@ -71,14 +72,14 @@ impl Shades {
     /// The colours of a floor. Names with most reserved come first.
     pub fn of(fleet: &Fleet, floor: &Floor, by: By, at: Timestamp) -> Self {
         let names = match by {
-            By::Idle => words::IDLE.map(|(name, _)| name.to_owned()).into(),
-            By::Age => words::AGE.map(|(name, _)| name.to_owned()).into(),
+            By::Idle => words::IDLE.map(|(key, _)| say::t(key).to_string()).into(),
+            By::Age => words::AGE.map(|(key, _)| say::t(key).to_string()).into(),
             By::Group | By::Image => ranked(fleet, floor, by),
         };
         let mut shades = Self { by, at, names, sums: Vec::new() };
         shades.names.push(match by {
-            By::Group | By::Image => words::OTHERS.to_owned(),
-            By::Idle | By::Age => words::UNKNOWN.to_owned(),
+            By::Group | By::Image => say::t(words::OTHERS).to_string(),
+            By::Idle | By::Age => say::t(words::UNKNOWN).to_string(),
         });
         shades.sums = vec![(0, ByteCount::ZERO); shades.names.len()];
         for held in floor.hosts.iter().flat_map(|host| &host.servers) {

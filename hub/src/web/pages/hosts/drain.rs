@@ -22,15 +22,16 @@ use crate::web::error::cut;
 use crate::web::pages::error::PageError;
 use crate::web::pages::shell::{Here, Shell, page};
 use crate::web::pages::words::{self, Moment};
+use crate::web::say;
 
-/// The deadlines that are offered: seconds, and what they are called. None: no deadline.
+/// The deadlines that are offered: seconds, and the texts that name them. None: no deadline.
 const DEADLINES: [(u64, &str); 6] = [
-    (600, "in 10 minutes"),
-    (7_200, "in 2 hours"),
-    (28_800, "in 8 hours"),
-    (86_400, "in a day"),
-    (259_200, "in 3 days"),
-    (0, "when its servers have ended by themselves"),
+    (600, "in-10-minutes"),
+    (7_200, "in-2-hours"),
+    (28_800, "in-8-hours"),
+    (86_400, "in-a-day"),
+    (259_200, "in-3-days"),
+    (0, "when-all-ended"),
 ];
 
 /// The deadline that is preset.
@@ -43,7 +44,7 @@ struct DrainPage {
     host: String,
     xsrf: String,
     /// Seconds, words, whether it is chosen.
-    deadlines: Vec<(u64, &'static str, bool)>,
+    deadlines: Vec<(u64, String, bool)>,
     by: u64,
     hold: bool,
     reason: String,
@@ -59,7 +60,7 @@ struct Fate {
     title: String,
     memory: String,
     activity: String,
-    what: &'static str,
+    what: String,
     class: &'static str,
     at: Option<Moment>,
     /// Where its next start would have room; empty: nowhere.
@@ -83,14 +84,20 @@ pub async fn show(
     let hold = query_value(&uri, "hold").is_some_and(|text| text == "yes");
     let now = now();
     let preview = preview(&fleet, &id, by, hold, now);
-    let shell = Shell::of(&visitor, format!("Drain {id}"), Here::Hosts);
+    let shell = Shell::of(
+        &visitor,
+        say::t("drain-host").with("host", id.as_str()).to_string(),
+        Here::Hosts,
+    );
     Ok(page(
         StatusCode::OK,
         &DrainPage {
             shell,
             host: id.to_string(),
             xsrf: visitor.xsrf.clone(),
-            deadlines: DEADLINES.map(|(seconds, words)| (seconds, words, seconds == by)).into(),
+            deadlines: DEADLINES
+                .map(|(seconds, key)| (seconds, say::t(key).to_string(), seconds == by))
+                .into(),
             by,
             hold,
             reason: cut(&query_value(&uri, "reason").unwrap_or_default()),
@@ -126,19 +133,19 @@ fn preview(fleet: &Fleet, host: &HostId, by: u64, hold: bool, now: Timestamp) ->
         });
         let used = held.map_or(ByteCount::ZERO, |memory| memory.used);
         let (what, class, at) = match fate.end {
-            End::Idle(at) => ("stops by itself, being idle", "is-good", Some(at)),
-            End::Restarted(at) => ("is restarted elsewhere", "is-good", Some(at)),
-            End::Stopped(at) => ("is stopped, idle", "is-warn", Some(at)),
-            End::Interrupted(at) => ("is stopped at work", "is-bad", Some(at)),
-            End::Held => ("stays", "is-busy", None),
+            End::Idle(at) => (say::t("fate-idle"), "is-good", Some(at)),
+            End::Restarted(at) => (say::t("fate-restarted"), "is-good", Some(at)),
+            End::Stopped(at) => (say::t("fate-stopped"), "is-warn", Some(at)),
+            End::Interrupted(at) => (say::t("fate-interrupted"), "is-bad", Some(at)),
+            End::Held => (say::t("fate-held"), "is-busy", None),
         };
         Some(Fate {
             id: id.to_string(),
             owner: server.owner.to_string(),
             title: words::server_title(&server.name).to_owned(),
-            memory: format!("{used} of {}", server.ask.memory),
+            memory: say::t("some-of").with("some", used).with("all", server.ask.memory).to_string(),
             activity: words::ago(server.last_activity, now),
-            what,
+            what: what.to_string(),
             class,
             at: at.map(Moment::from),
             place: fate
@@ -180,10 +187,7 @@ pub async fn change(
     let now = now();
     let who = visitor.user.account.name.to_string();
     let order = || match form.reason.trim() {
-        "" => {
-            let why = "Say why: people whose servers are there read it";
-            Err(PageError::BadForm(why.to_owned()))
-        }
+        "" => Err(PageError::BadForm(say::t("drain-say-why").to_string())),
         reason => Ok(Order { reason: cut(reason), who: who.clone(), at: now }),
     };
     let intent = match form.intent.as_str() {

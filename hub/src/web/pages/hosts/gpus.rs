@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::web::say;
 use berth_common::ServerId;
 use berth_common::link::{GpuDevice, GpuProcess, GpuUse, Observed};
 use berth_core::fleet::Heard;
@@ -37,7 +38,9 @@ fn row(device: &GpuDevice, used: &[GpuUse], observed: &BTreeMap<ServerId, Observ
         trouble: device.trouble.clone().unwrap_or_default(),
         warning: used.and_then(|used| used.warning.clone()).unwrap_or_default(),
         memory: match held {
-            Some(held) => format!("{held} of {}", device.memory),
+            Some(held) => {
+                say::t("some-of").with("some", held).with("all", device.memory).to_string()
+            }
             None => device.memory.to_string(),
         },
         busy: busy.map(|busy| format!("{busy} %")).unwrap_or_default(),
@@ -49,7 +52,7 @@ fn line(process: &GpuProcess, observed: &BTreeMap<ServerId, Observed>) -> String
     let seen = process.server.as_ref().and_then(|server| observed.get(server));
     let whose = match seen {
         Some(seen) => seen.origin.user.to_string(),
-        None => format!("uid {}, no server", process.uid),
+        None => say::t("program-unknown").with("uid", process.uid.to_string().as_str()).to_string(),
     };
     let held = process.memory.map(|held| format!(", {held}")).unwrap_or_default();
     format!("{} ({whose}{held})", process.program)

@@ -1,4 +1,4 @@
-//! Chromium, driven from outside: every page for users in both languages, both themes and two
+//! Chromium, driven from outside: every page in both languages, both themes and two
 //! widths. `tests/run pages` runs it; the pictures are in `target/pages/shots`.
 
 mod chromium;
@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use axum::http::StatusCode;
 
+use super::administration;
 use super::scene::{HOSTILE, Port, heartbeat, scene, serve};
 use super::site::{Site, gb};
 use chromium::Chromium;
@@ -22,11 +23,12 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/pages")
 }
 
-/// Every page for users: what it is called, who looks at it, and where it is.
+/// Every page: what it is called, who looks at it, and where it is.
 fn pages(site: &Site) -> Vec<(&'static str, &'static str, String)> {
     let id = |owner, name| site.server(owner, name).id.to_string();
     let decision = |owner, name| site.server(owner, name).decision.as_ref().unwrap().to_string();
-    vec![
+    let again = format!("/hub/decisions/{}?again=yes", decision("alice", "big"));
+    let mut pages: Vec<(&str, &str, String)> = vec![
         ("login", "nobody", "/hub/login".into()),
         ("home", "alice", "/hub/home".into()),
         ("home-ended", "dave", "/hub/home".into()),
@@ -51,13 +53,27 @@ fn pages(site: &Site) -> Vec<(&'static str, &'static str, String)> {
         ("reason", "nobody", "/hub/help/stopped.idle".into()),
         ("error", "alice", "/hub/nowhere".into()),
         ("error-server", "alice", "/hub/error/503".into()),
-    ]
+        ("why-again", "erin", again),
+        ("servers", "erin", "/hub/admin".into()),
+        ("servers-stop", "erin", "/hub/admin/servers/stop?q=user:alice".into()),
+        ("floor", "erin", "/hub/admin/floor?host=wn1".into()),
+        ("hosts", "erin", "/hub/admin/hosts".into()),
+        ("host", "erin", "/hub/admin/hosts/wn1".into()),
+        ("drain", "erin", "/hub/admin/hosts/wn1/drain?by=7200&hold=yes&reason=kernel".into()),
+        ("queue", "erin", "/hub/admin/queue".into()),
+        ("config-file", "erin", "/hub/admin/config/files/profiles.toml".into()),
+    ];
+    let more = administration::PAGES.map(|(name, path)| (name, "erin", path.to_owned()));
+    pages.extend(more);
+    pages
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs Chromium and axe-core: tests/run pages"]
 async fn every_page_in_both_languages_and_themes_on_a_desk_and_on_a_phone() {
     let site = scene().await;
+    administration::prepare(&site).await;
+    administration::course(&site);
     site.newcomer("newcomer").await;
     let addresses = serve(&site).await;
     let axe = folder().join("node_modules/axe-core/axe.min.js");

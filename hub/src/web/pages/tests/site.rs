@@ -66,7 +66,7 @@ pub struct Site {
     pub hub: Arc<Hub>,
     router: Router,
     xsrf: BTreeMap<String, String>,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
     _revoked: mpsc::UnboundedReceiver<Vec<u8>>,
 }
 
@@ -126,19 +126,21 @@ impl Site {
             fleet,
             storage,
             keys: Keys::open(&at("keys")).unwrap(),
-            configuration: Default::default(),
+            configuration: crate::reload::Configuration::open(folder.path()).unwrap().1,
+            agenda: Default::default(),
             providers: Default::default(),
             directory: Default::default(),
             ca: Ca::open(&at("ca")).unwrap(),
             revoked,
             metrics,
             services: crate::services::Shared::default(),
+            samples: Default::default(),
             routed: watch::Sender::new(BTreeMap::new()),
             config: ArcSwap::from_pointee(config),
         });
         let router =
             super::super::router().fallback(super::super::outside).with_state(Arc::clone(&hub));
-        let mut site = Self { hub, router, xsrf: BTreeMap::new(), _folder: folder, _revoked };
+        let mut site = Self { hub, router, xsrf: BTreeMap::new(), folder, _revoked };
         for (number, name) in PEOPLE.into_iter().enumerate() {
             site.person(name, u32::try_from(number).unwrap());
             site.log_in(name).await;
@@ -163,6 +165,13 @@ impl Site {
         site.report("wn9", Ok(Vec::new())).await;
         site.open_all();
         site
+    }
+
+    /// Changes one of the site's files on disk.
+    pub fn change_file(&self, name: &str, change: impl FnOnce(String) -> String) {
+        let path = self.folder.path().join(name);
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(path, change(text)).unwrap();
     }
 
     fn person(&self, name: &str, number: u32) {
@@ -394,7 +403,9 @@ impl Site {
                 agent_version: "0.1.0".into(),
                 engine_version: "28.1".into(),
                 images: vec!["nb:py".into(), "nb:root".into()],
+                builds: BTreeMap::new(),
                 gpus: GpuFacts { used: uses(host), ..GpuFacts::default() },
+                ..HostFacts::default()
             },
         };
         let report = Box::new(report);

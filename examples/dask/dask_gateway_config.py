@@ -1,0 +1,30 @@
+"""Dask Gateway on Slurm, for the users of the hub, as the service dask-gateway."""
+
+import os
+
+programs = "/opt/jupyter/bin/"
+address = os.environ["FARM_ADDRESS"]
+
+c.DaskGateway.backend_class = "dask_gateway_server.backends.jobqueue.slurm.SlurmBackend"
+c.DaskGateway.authenticator_class = "dask_gateway_server.auth.JupyterHubAuthenticator"
+# A token that has been revoked is asked about again after this many seconds.
+c.JupyterHubAuthenticator.cache_max_age = 30
+c.DaskGateway.address = "127.0.0.1:27001"
+# The hub's proxy leads here with the path as it was asked.
+c.Proxy.address = f"{address}:27000"
+c.Proxy.prefix = "/services/dask-gateway"
+
+c.SlurmBackend.api_url = f"http://{address}:27000/services/dask-gateway/api"
+c.SlurmBackend.dask_gateway_jobqueue_launcher = programs + "dask-gateway-jobqueue-launcher"
+c.SlurmBackend.cluster_start_timeout = 60
+
+cluster = c.SlurmClusterConfig
+cluster.scheduler_cmd = [programs + "dask", "scheduler"]
+cluster.worker_cmd = [programs + "dask", "worker"]
+cluster.partition = "htc"
+cluster.scheduler_cores, cluster.scheduler_memory = 1, "500 M"
+cluster.worker_cores, cluster.worker_memory = 1, "500 M"
+# Who leaves a cluster behind gives it back.
+cluster.idle_timeout = 1800
+# The most that one cluster may have: the gateway says so when more is asked for.
+cluster.cluster_max_workers = 8

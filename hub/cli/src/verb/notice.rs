@@ -1,0 +1,186 @@
+//! `berth notice`: what people should know for a while.
+
+use berth_common::Timestamp;
+use clap::{Subcommand, ValueEnum};
+use http::Method;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::api;
+use crate::args::{Common, Moment};
+use crate::print::{Cell, Column, Listing, Tone, say};
+use crate::problem::{Exit, Problem, plain};
+use crate::text;
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// List notices that are shown or will be
+    List(List),
+    /// Tell people something, on their pages and inside JupyterLab
+    Add(Add),
+    /// Show a notice no more
+    End(End),
+}
+
+/// No options.
+#[derive(Debug, clap::Args)]
+pub struct List {}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Level {
+    Info,
+    Warning,
+}
+
+/// A new notice.
+#[derive(Debug, clap::Args)]
+pub struct Add {
+    /// all, group:NAME, pool:NAME, host:NAME or training:NAME
+    #[arg(long, value_name = "WHOM", default_value = "all")]
+    to: String,
+    /// info or warning
+    #[arg(long, value_enum, default_value = "info", value_name = "LEVEL")]
+    #[arg(hide_possible_values = true)]
+    level: Level,
+    /// From then on: 2h, "friday 18:00", or a moment; now if not given
+    #[arg(long, value_name = "TIME")]
+    from: Option<Moment>,
+    /// Until then
+    #[arg(long, value_name = "TIME", default_value = "1d")]
+    until: Moment,
+    /// What people read, in English
+    #[arg(long, value_name = "TEXT")]
+    text_en: String,
+    /// The same in French
+    #[arg(long, value_name = "TEXT")]
+    text_fr: Option<String>,
+    /// Only say what would happen
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// Which one.
+#[derive(Debug, clap::Args)]
+pub struct End {
+    /// Its number, as `berth notice list` shows it
+    #[arg(value_name = "ID")]
+    id: i64,
+}
+
+#[derive(Debug, Deserialize)]
+struct Notice {
+    id: i64,
+    to: String,
+    level: String,
+    #[serde(default, deserialize_with = "api::moment")]
+    from: Option<Timestamp>,
+    #[serde(default, deserialize_with = "api::moment")]
+    until: Option<Timestamp>,
+    shown: bool,
+    en: String,
+    who: String,
+}
+
+const COLUMNS: &[Column<Notice>] = &[
+    Column::new("ID", "id", |it: &Notice, _| Cell::text(it.id.to_string())).right(),
+    Column::new("TO", "to", |it: &Notice, _| Cell::text(&it.to)),
+    Column::new("LEVEL", "level", |it: &Notice, _| {
+        let tone = if it.level == "warning" { Tone::Watch } else { Tone::Plain };
+        Cell::text(&it.level).toned(tone)
+    }),
+    Column::new("SHOWN", "shown", |it: &Notice, now| match it.shown {
+        true => Cell::both("now", "true"),
+        false => Cell::both(it.from.map(|at| text::local(at, now)).unwrap_or_default(), "false"),
+    }),
+    Column::new("UNTIL", "until", |it: &Notice, now| Cell::moment(it.until, now)),
+    Column::programs("from", |it: &Notice, now| Cell::moment(it.from, now)),
+    Column::new("WHO", "who", |it: &Notice, _| Cell::text(&it.who)),
+    Column::new("TEXT", "text", |it: &Notice, _| Cell::text(&it.en)),
+];
+
+/// Does what the verb says.
+pub async fn run(verb: &Verb, common: &Common) -> Result<Exit, Problem> {
+    match verb {
+        Verb::List(_) => list(common).await,
+        Verb::Add(args) => add(args, common).await,
+        Verb::End(args) => end(args, common).await,
+    }
+}
+
+async fn list(common: &Common) -> Result<Exit, Problem> {
+    let what = "list notices";
+    let hub = common.connection()?;
+    let answer = api::get(&hub, what, &api::path(&["berth", "site-notices"])).await?;
+    let rows: Vec<Notice> = api::read(what, answer.body.get("notices").unwrap_or(&Value::Null))?;
+    common.style().list(&Listing {
+        json: &answer.body,
+        columns: COLUMNS,
+        rows: &rows,
+        name: |it| it.id.to_string(),
+        now: answer.now,
+        empty: "No notice is shown, and none is planned.",
+    })?;
+    Ok(Exit::Done)
+}
+
+async fn add(args: &Add, common: &Common) -> Result<Exit, Problem> {
+    let what = "add the notice";
+    let now = Timestamp::from_millis(jiff::Timestamp::now().as_millisecond());
+    let level = match args.level {
+        Level::Info => "info",
+        Level::Warning => "warning",
+    };
+    let mut body = json!({
+        "to": args.to,
+        "level": level,
+        "until": args.until.after(now).to_string(),
+        "en": args.text_en,
+        "dry_run": args.dry_run,
+    });
+    if let Some(from) = &args.from {
+        body["from"] = json!(from.after(now).to_string());
+    }
+    if let Some(text) = &args.text_fr {
+        body["fr"] = json!(text);
+    }
+    let hub = common.connection()?;
+    let path = api::path(&["berth", "site-notices"]);
+    let answer = api::send(&hub, what, Method::POST, &path, Some(&body)).await?;
+    let notice: Notice = api::read(what, answer.body.get("notice").unwrap_or(&Value::Null))?;
+    let style = common.style();
+    if style.is_for_programs() {
+        return style
+            .list(&Listing {
+                json: &answer.body,
+                columns: COLUMNS,
+                rows: &[notice],
+                name: |it| it.id.to_string(),
+                now: answer.now,
+                empty: "",
+            })
+            .map(|()| Exit::Done);
+    }
+    let until = notice.until.map(|at| text::local(at, answer.now)).unwrap_or_default();
+    let from = match notice.shown {
+        true => "now".to_owned(),
+        false => notice.from.map(|at| text::local(at, answer.now)).unwrap_or_default(),
+    };
+    if args.dry_run {
+        say("DRY RUN - nothing is changed")?;
+        say(&plain(&format!("A notice to {} would be shown from {from} to {until}.", notice.to)))?;
+        return Ok(Exit::Done);
+    }
+    let id = notice.id;
+    say(&plain(&format!("Notice {id} to {} is shown from {from} to {until}.", notice.to)))?;
+    Ok(Exit::Done)
+}
+
+async fn end(args: &End, common: &Common) -> Result<Exit, Problem> {
+    let what = format!("end the notice {}", args.id);
+    let hub = common.connection()?;
+    let path = api::path(&["berth", "site-notices", &args.id.to_string()]);
+    api::send(&hub, &what, Method::DELETE, &path, None).await?;
+    say(&format!("Notice {} is shown no more.", args.id))?;
+    Ok(Exit::Done)
+}

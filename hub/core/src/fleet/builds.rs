@@ -1,0 +1,136 @@
+//! What an image's name stands for. A name with a tag is only a name: hosts that fetched it at
+//! different times may hold different things under it. What most of them hold is the site's build.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use berth_common::link::HostFacts;
+
+use crate::settings::Settings;
+
+/// How many hosts hold which build under which name, as they last reported.
+#[derive(Debug, Clone, Default)]
+pub struct Builds {
+    held: BTreeMap<String, BTreeMap<String, u32>>,
+}
+
+/// A build that any host can fetch from its registry, and not one that is known to an engine alone.
+fn is_fetchable(build: &str) -> bool {
+    build.contains("@sha256:")
+}
+
+impl Builds {
+    /// A host that held the one holds the other now.
+    pub(crate) fn change(
+        &mut self,
+        before: &BTreeMap<String, String>,
+        after: &BTreeMap<String, String>,
+    ) {
+        for (name, build) in before {
+            let Some(builds) = self.held.get_mut(name) else { continue };
+            if let Some(hosts) = builds.get_mut(build) {
+                *hosts = hosts.saturating_sub(1);
+            }
+            builds.retain(|_, hosts| *hosts > 0);
+            if builds.is_empty() {
+                self.held.remove(name);
+            }
+        }
+        for (name, build) in after {
+            let hosts =
+                self.held.entry(name.clone()).or_default().entry(build.clone()).or_default();
+            *hosts = hosts.saturating_add(1);
+        }
+    }
+
+    /// The site's build of a name: what most hosts hold; `None`: no host has it.
+    pub fn usual(&self, name: &str) -> Option<&str> {
+        let builds = self.held.get(name)?.iter();
+        builds.max_by_key(|(_, hosts)| *hosts).map(|(build, _)| build.as_str())
+    }
+
+    /// What a prepared host is to have under a name: the site's build where it can be fetched.
+    pub fn to_fetch<'a>(&'a self, name: &'a str) -> &'a str {
+        self.usual(name).filter(|build| is_fetchable(build)).unwrap_or(name)
+    }
+
+    /// What a server is to run on a host that has these images; empty: nobody knows it yet.
+    pub(crate) fn pinned(&self, name: &str, there: Option<&HostFacts>) -> String {
+        if is_fetchable(name) {
+            return name.to_owned();
+        }
+        let usual = self.usual(name);
+        let own = || there.and_then(|facts| facts.builds.get(name)).map(String::as_str);
+        let build = usual.filter(|build| is_fetchable(build)).or_else(own).or(usual);
+        build.unwrap_or_default().to_owned()
+    }
+
+    /// The names of the images on a host, without those that stand for another build there.
+    pub(crate) fn present(&self, settings: &Settings, there: &HostFacts) -> BTreeSet<String> {
+        let is_same = |name: &&String| self.other(name, there).is_none();
+        let mut names: BTreeSet<String> = there.images.iter().filter(is_same).cloned().collect();
+        for name in settings.references() {
+            if self.usual(name).is_some_and(|build| names.contains(build)) {
+                names.insert(name.to_owned());
+            }
+        }
+        names
+    }
+
+    /// The build that a host holds under a name, and the site's, where the two differ.
+    pub fn other<'a>(&'a self, name: &str, there: &'a HostFacts) -> Option<(&'a str, &'a str)> {
+        let (own, usual) = (there.builds.get(name)?, self.usual(name)?);
+        (own != usual).then_some((own.as_str(), usual))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts(names: &[(&str, &str)]) -> HostFacts {
+        let pairs = names.iter().map(|(name, build)| ((*name).to_owned(), (*build).to_owned()));
+        let builds: BTreeMap<_, _> = pairs.collect();
+        HostFacts { images: builds.keys().cloned().collect(), builds, ..HostFacts::default() }
+    }
+
+    const NAME: &str = "registry.example.org/nb:1";
+    const OLD: &str = "registry.example.org/nb@sha256:01";
+    const NEW: &str = "registry.example.org/nb@sha256:02";
+
+    #[test]
+    fn what_most_hosts_hold_is_run_everywhere_and_fetched_where_it_is_not() {
+        let mut builds = Builds::default();
+        let (old, new) = (facts(&[(NAME, OLD)]), facts(&[(NAME, NEW)]));
+        assert_eq!(builds.pinned(NAME, None), "", "nobody knows it");
+        assert_eq!(builds.to_fetch(NAME), NAME);
+        for host in [&old, &old, &new] {
+            builds.change(&BTreeMap::new(), &host.builds);
+        }
+        assert_eq!(builds.pinned(NAME, Some(&new)), OLD, "not what this one host has");
+        assert_eq!((builds.pinned(NAME, None).as_str(), builds.to_fetch(NAME)), (OLD, OLD));
+        assert_eq!(builds.other(NAME, &new), Some((NEW, OLD)));
+        let settings = Settings::default();
+        assert!(builds.present(&settings, &new).is_empty(), "it has to be fetched there");
+        assert!(builds.present(&settings, &old).contains(NAME));
+        // The others follow.
+        builds.change(&old.builds, &new.builds);
+        assert_eq!(builds.usual(NAME), Some(NEW));
+        builds.change(&old.builds, &BTreeMap::new());
+        builds.change(&new.builds, &BTreeMap::new());
+        builds.change(&new.builds, &BTreeMap::new());
+        assert_eq!(builds.usual(NAME), None);
+    }
+
+    #[test]
+    fn an_image_that_cannot_be_fetched_is_what_the_host_has() {
+        let mut builds = Builds::default();
+        let hosts = ["sha256:01", "sha256:01", "sha256:02"].map(|id| facts(&[("berth/nb:1", id)]));
+        for host in &hosts {
+            builds.change(&BTreeMap::new(), &host.builds);
+        }
+        assert_eq!(builds.pinned("berth/nb:1", Some(&hosts[2])), "sha256:02");
+        assert_eq!(builds.pinned("berth/nb:1", None), "sha256:01");
+        assert_eq!(builds.to_fetch("berth/nb:1"), "berth/nb:1");
+        assert_eq!(builds.pinned(OLD, None), OLD, "a name that says it");
+    }
+}

@@ -1,0 +1,114 @@
+//! What stands above a person's servers: notices, maintenance of the hosts that these are on, and
+//! the trainings of these days.
+
+use askama::Template;
+use berth_common::{Seconds, Timestamp};
+use berth_core::Fleet;
+use berth_core::agenda::{Level, Notice};
+use berth_store::User;
+
+use crate::site::Hub;
+use crate::trainings::{Role, State};
+use crate::web::pages::words::Moment;
+use crate::web::reader::{Language, Reader};
+use crate::web::say;
+
+/// Trainings that begin within this time are told to who takes part.
+const SOON: Seconds = Seconds(7 * 86_400);
+
+/// The notes. Empty for most people on most days.
+#[derive(Debug, Default, Template)]
+#[template(path = "board.html")]
+pub struct Board {
+    notices: Vec<Note>,
+    away: Vec<Away>,
+    trainings: Vec<Course>,
+}
+
+/// A notice as its reader sees it.
+#[derive(Debug)]
+struct Note {
+    text: String,
+    /// The language of the text, where it is not the reader's.
+    lang: &'static str,
+    class: &'static str,
+    until: Moment,
+}
+
+/// A host under the person's servers that is to be empty for a while.
+#[derive(Debug)]
+struct Away {
+    host: String,
+    reason: String,
+    from: Moment,
+    to: Moment,
+}
+
+/// A training that the person takes part in, or teaches.
+#[derive(Debug)]
+struct Course {
+    title: String,
+    when: String,
+    at: Moment,
+    /// The page of who teaches it.
+    path: Option<String>,
+}
+
+impl Board {
+    /// What a person should read now.
+    pub fn of(hub: &Hub, fleet: &Fleet, user: &User, now: Timestamp) -> Self {
+        let notices = hub.agenda.notices_for(fleet, &user.account, now);
+        Self {
+            notices: notices.iter().map(|(_, notice)| Note::of(notice)).collect(),
+            away: away(hub, fleet, user),
+            trainings: courses(fleet, user, now),
+        }
+    }
+}
+
+impl Note {
+    fn of(notice: &Notice) -> Self {
+        let french = Reader::now().language == Language::French;
+        let translated = french && !notice.fr.is_empty();
+        Self {
+            text: if translated { &notice.fr } else { &notice.en }.clone(),
+            lang: if french && !translated { "en" } else { "" },
+            class: if notice.level == Level::Warning { " warn" } else { "" },
+            until: Moment::from(notice.window.to),
+        }
+    }
+}
+
+fn away(hub: &Hub, fleet: &Fleet, user: &User) -> Vec<Away> {
+    let own = fleet.servers_of(&user.account.name);
+    let hosts = own.filter_map(|server| Some(server.placement()?.host.clone()));
+    let hosts: std::collections::BTreeSet<_> = hosts.collect();
+    let ahead = hosts.iter().filter_map(|host| Some((host, hub.agenda.ahead_of(host)?)));
+    ahead
+        .map(|(host, it)| Away {
+            host: host.to_string(),
+            reason: it.order.reason,
+            from: Moment::from(it.window.from),
+            to: Moment::from(it.window.to),
+        })
+        .collect()
+}
+
+fn courses(fleet: &Fleet, user: &User, now: Timestamp) -> Vec<Course> {
+    let mut courses = Vec::new();
+    for (name, training) in &fleet.settings.trainings {
+        let Some(role) = Role::of(&user.account, false, training) else { continue };
+        let (when, at) = match State::of(training, now) {
+            State::Open(until) => (say::t("training-open-until"), until),
+            State::Planned(from) if from <= now.plus(SOON) => (say::t("training-opens"), from),
+            State::Planned(_) | State::Over => continue,
+        };
+        courses.push(Course {
+            title: training.title.clone(),
+            when: when.to_string(),
+            at: Moment::from(at),
+            path: (role >= Role::Instructor).then(|| format!("/hub/trainings/{name}")),
+        });
+    }
+    courses
+}

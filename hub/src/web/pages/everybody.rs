@@ -1,0 +1,170 @@
+//! What all groups and people used between two days, the most first; also as a table for programs.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract::State;
+use axum::http::{StatusCode, Uri};
+use axum::response::Response;
+use berth_common::{Seconds, Timestamp};
+use berth_process::clock::now;
+
+use crate::auth::AdminVisitor;
+use crate::auth::form::query_value;
+use crate::auth::next::escape;
+use crate::site::Hub;
+use crate::web::api::berth::usage::{By, Sum, hours, sums};
+use crate::web::pages::bar::Bar;
+use crate::web::pages::sheet;
+use crate::web::pages::shell::{Here, Shell, page};
+use crate::web::say;
+
+/// Where nothing is said.
+const MONTH: Seconds = Seconds(30 * 86_400);
+
+#[derive(Template)]
+#[template(path = "everybody.html")]
+struct UsagePage {
+    shell: Shell,
+    /// What the form asks for, as it was typed.
+    wanted: Wanted,
+    rows: Vec<Row>,
+    total: Row,
+    csv: String,
+    /// The same days by the other.
+    other: String,
+}
+
+/// Which days, and by what.
+struct Wanted {
+    by_group: bool,
+    /// Only this group.
+    group: String,
+    from: String,
+    to: String,
+}
+
+/// What one group or person used.
+#[derive(Default)]
+struct Row {
+    name: String,
+    /// The person's group, or how many people of the group.
+    beside: String,
+    server_hours: f64,
+    gib_hours: f64,
+    gpu_hours: f64,
+    /// Its memory beside that of the first.
+    bar: Option<Bar>,
+}
+
+impl Wanted {
+    fn of(uri: &Uri, now: Timestamp) -> Self {
+        let word = |name| query_value(uri, name).unwrap_or_default().trim().to_owned();
+        let day = |name, otherwise: Timestamp| {
+            let text = word(name);
+            if sheet::day(&text).is_some() { text } else { sheet::day_of(otherwise) }
+        };
+        let month_ago = Timestamp(now.0.saturating_sub(Timestamp(0).plus(MONTH).0));
+        let group = word("group");
+        Self {
+            by_group: word("by") != "user" && group.is_empty(),
+            group,
+            from: day("from", month_ago),
+            to: day("to", now),
+        }
+    }
+
+    fn query(&self) -> String {
+        let by = if self.by_group { "group" } else { "user" };
+        format!("by={by}&group={}&from={}&to={}", escape(&self.group), self.from, self.to)
+    }
+
+    fn sums(&self, hub: &Hub, now: Timestamp) -> Vec<Sum> {
+        let from = sheet::day(&self.from).unwrap_or(now);
+        let to = sheet::day(&self.to).map_or(now, sheet::next_day).min(now);
+        let by = if self.by_group { By::Group } else { By::User };
+        let mut all = sums(&hub.fleet.fleet(), by, from, to, now, |day| {
+            self.group.is_empty() || day.group == self.group
+        });
+        all.sort_by_key(|sum| std::cmp::Reverse((sum.amount.gpu_milli_s, sum.amount.mib_s)));
+        all
+    }
+}
+
+impl Row {
+    fn of(sum: &Sum, by_group: bool) -> Self {
+        let beside = if by_group {
+            sum.others.len().to_string()
+        } else {
+            sum.others.last().cloned().unwrap_or_default()
+        };
+        Self {
+            name: sum.name.clone(),
+            beside,
+            server_hours: hours(sum.amount.server_s, 1),
+            gib_hours: hours(sum.amount.mib_s, 1024),
+            gpu_hours: hours(sum.amount.gpu_milli_s, 1000),
+            bar: None,
+        }
+    }
+}
+
+/// Hours as people read them: one decimal while it says something.
+fn told(hours: f64) -> String {
+    if hours < 100.0 { format!("{hours:.1}") } else { format!("{hours:.0}") }
+}
+
+/// `GET /hub/admin/usage?by=group|user&group=&from=&to=`: whole days, both included.
+pub async fn show(
+    State(hub): State<Arc<Hub>>,
+    AdminVisitor(visitor): AdminVisitor,
+    uri: Uri,
+) -> Response {
+    let now = now();
+    let wanted = Wanted::of(&uri, now);
+    let sums = wanted.sums(&hub, now);
+    let most = sums.iter().map(|sum| sum.amount.mib_s).max().unwrap_or_default().max(1);
+    let mut total = Row::default();
+    let rows = sums.iter().map(|sum| {
+        let mut row = Row::of(sum, wanted.by_group);
+        total.server_hours += row.server_hours;
+        total.gib_hours += row.gib_hours;
+        total.gpu_hours += row.gpu_hours;
+        let percent = sum.amount.mib_s.saturating_mul(100) / most;
+        row.bar = Some(Bar::percent(u32::try_from(percent).unwrap_or(100)));
+        row
+    });
+    let rows = rows.collect();
+    let by = if wanted.by_group { "user" } else { "group" };
+    let view = UsagePage {
+        shell: Shell::of(&visitor, say::t("everybody-title").to_string(), Here::AllUsage),
+        rows,
+        total,
+        csv: format!("/hub/admin/usage.csv?{}", wanted.query()),
+        other: format!("/hub/admin/usage?by={by}&from={}&to={}", wanted.from, wanted.to),
+        wanted,
+    };
+    page(StatusCode::OK, &view)
+}
+
+/// `GET /hub/admin/usage.csv`: the same rows, for programs.
+pub async fn table(
+    State(hub): State<Arc<Hub>>,
+    AdminVisitor(_): AdminVisitor,
+    uri: Uri,
+) -> Response {
+    let now = now();
+    let wanted = Wanted::of(&uri, now);
+    let (name, beside) = if wanted.by_group { ("group", "users") } else { ("user", "group") };
+    let head = [name, beside, "server_hours", "gib_hours", "gpu_hours", "from", "to"];
+    let rows = wanted.sums(&hub, now);
+    let rows = rows.iter().map(|sum| {
+        let row = Row::of(sum, wanted.by_group);
+        let amounts = [row.server_hours, row.gib_hours, row.gpu_hours];
+        let mut cells = vec![row.name, row.beside];
+        cells.extend(amounts.map(|hours| format!("{hours:.1}")));
+        cells.extend([wanted.from.clone(), wanted.to.clone()]);
+        cells
+    });
+    sheet::answer("usage.csv", &head, rows)
+}

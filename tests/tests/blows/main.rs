@@ -1,0 +1,9 @@
+//! Blows to a site of real processes: `kill -9` at every crash point, restarts under load, hosts
+//! that are cut off. Hosts are fake (`berth-agent run --runtime fake`), each with a real tunnel that
+//! leads to a server of the test. `tests/run blows` builds the programs and runs this.
+
+mod network;
+mod partitions;
+mod points;
+mod restarts;
+mod site;

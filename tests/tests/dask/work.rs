@@ -1,0 +1,124 @@
+//! Work that is done on the farm.
+
+use reqwest::{Method, StatusCode};
+
+use crate::farm::{self, ARRIVE, BY_GATEWAY, BY_JOBQUEUE, COMPUTE, jobs, no_jobs};
+use crate::kernel::Kernel;
+use crate::site::{Person, Site};
+
+/// The dashboard of the cluster `cluster`, opened as the person.
+async fn dashboard(person: &Person<'_>, kernel: &mut Kernel<'_>) -> (StatusCode, String) {
+    let link = kernel.run("print(cluster.dashboard_link)").await;
+    let path = link.lines().find(|line| line.starts_with('/')).expect("a link of this site");
+    let request = person.site.http.get(format!("{}{path}", person.site.url));
+    let answer =
+        request.header("authorization", format!("token {}", person.token)).send().await.unwrap();
+    (answer.status(), answer.text().await.unwrap())
+}
+
+#[tokio::test]
+async fn gateways_cluster_computes_as_the_user_and_ends_with_the_server() {
+    let site = Site::running();
+    let ann = farm::person(&site, "dask-ann", 21_001).await;
+    farm::allow(&ann).await;
+    farm::start(&ann).await;
+    let mut kernel = Kernel::start(&ann, "python3").await;
+    let said = kernel.run(&format!("{BY_GATEWAY}{ARRIVE}{COMPUTE}")).await;
+    assert!(said.contains("328350"), "{said}");
+    assert_eq!(jobs("dask-ann", "running"), 4, "a scheduler and three workers, all the user's");
+    let (status, page) = dashboard(&ann, &mut kernel).await;
+    assert_eq!(status, StatusCode::OK, "{page}");
+    assert!(page.contains("Dask"), "{page}");
+    ann.stop().await;
+    no_jobs("dask-ann").await;
+}
+
+#[tokio::test]
+async fn a_scheduler_in_the_notebook_has_workers_on_the_farm() {
+    let site = Site::running();
+    let ann = farm::person(&site, "dask-ann", 21_001).await;
+    farm::start(&ann).await;
+    let mut kernel = Kernel::start(&ann, "python3").await;
+    let said = kernel.run(&format!("{BY_JOBQUEUE}{ARRIVE}{COMPUTE}")).await;
+    assert!(said.contains("328350"), "{said}");
+    assert_eq!(jobs("dask-ann", "running"), 3, "three workers, all the user's");
+    let (status, page) = dashboard(&ann, &mut kernel).await;
+    assert_eq!(status, StatusCode::OK, "{page}");
+    assert!(page.contains("Dask"), "{page}");
+    ann.stop().await;
+    no_jobs("dask-ann").await;
+}
+
+#[tokio::test]
+async fn the_terminals_slurm_commands_work_as_the_user() {
+    let site = Site::running();
+    let ann = farm::person(&site, "dask-ann", 21_001).await;
+    farm::start(&ann).await;
+    let mut kernel = Kernel::start(&ann, "python3").await;
+    // The proof of concept of the site: one scheduler and three workers in one job.
+    let said = kernel
+        .run(
+            r##"
+import subprocess, os, time
+from dask.distributed import Client
+script = """#!/bin/bash
+export PATH=/opt/jupyter/bin:$PATH
+dask scheduler --port 0 --no-dashboard --scheduler-file $HOME/scheduler.json &
+while [ ! -s $HOME/scheduler.json ]; do sleep 0.1; done
+for i in 1 2 3; do dask worker --scheduler-file $HOME/scheduler.json --nthreads 1 --no-dashboard --memory-limit 400MB & done
+wait
+"""
+file = os.path.expanduser("~/scheduler.json")
+if os.path.exists(file): os.remove(file)
+sent = subprocess.run(["sbatch", "--parsable", "-n4", "--mem-per-cpu=500", "-o", "/tmp/poc.log"],
+    input=script, text=True, capture_output=True)
+assert sent.returncode == 0, sent.stderr
+while not os.path.exists(file): time.sleep(0.1)
+client = Client(scheduler_file=file)
+for _ in range(180):
+    if len(client.scheduler_info(n_workers=-1)["workers"]) >= 3: break
+    print(".", flush=True); time.sleep(1)
+print(sum(client.gather(client.map(lambda x: x * x, range(100)))), set(client.run(os.getuid).values()))
+subprocess.run(["scancel", sent.stdout.strip()], check=True)"##,
+        )
+        .await;
+    assert!(said.contains("328350 {21001}"), "{said}");
+    no_jobs("dask-ann").await;
+    ann.stop().await;
+}
+
+#[tokio::test]
+async fn a_hub_that_is_killed_disturbs_no_computation() {
+    let site = Site::running();
+    let ann = farm::person(&site, "dask-ann", 21_001).await;
+    farm::allow(&ann).await;
+    farm::start(&ann).await;
+    let mut kernel = Kernel::start(&ann, "python3").await;
+    kernel.run(&format!("{BY_GATEWAY}{ARRIVE}")).await;
+    kernel
+        .send(
+            "
+import time
+def slow(x):
+    time.sleep(0.5)
+    return x * x
+futures = client.map(slow, range(30))
+print('--begun--')
+print('total', sum(client.gather(futures)))",
+        )
+        .await;
+    kernel.output_until("--begun--").await;
+    let former = site.kill("hub");
+    site.replaced("hub", former).await;
+    site.hub_answers().await;
+    let said = kernel.output_until("total").await;
+    assert!(said.contains("total 8555"), "{said}");
+    // The new hub serves the gateway as the former did.
+    let said =
+        kernel.run("client.close(); cluster.shutdown(); print(Gateway().list_clusters())").await;
+    assert!(said.contains("[]"), "{said}");
+    no_jobs("dask-ann").await;
+    let (status, _) = ann.call(Method::GET, "/user/dask-ann/api/status", None).await;
+    assert_eq!(status, StatusCode::OK);
+    ann.stop().await;
+}
