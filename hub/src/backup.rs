@@ -124,9 +124,11 @@ pub fn restore(wish: &Restore<'_>, now: Timestamp) -> anyhow::Result<Done> {
     let mut database = Database::open(&stage)?;
     let reader = database.reader()?;
     let (servers, epoch) = (reader.servers()?, reader.epoch()?);
+    // Starts since the backup came after a restore that the backup has been through itself.
+    let above = reader.restored()?.map(|restored| restored.above).unwrap_or_default();
     drop(reader);
-    let restored =
-        Restored::new(now, taken, &servers, former.generation, wish.without.iter().cloned());
+    let generation = former.generation.max(above);
+    let restored = Restored::new(now, taken, &servers, generation, wish.without.iter().cloned());
     database.begin_after_backup(restored.epoch_above(epoch.max(former.epoch)))?;
     let placed = servers.iter().filter(|server| server.placement().is_some()).count();
     let mut rows: Vec<Row> =

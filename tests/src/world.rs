@@ -8,38 +8,45 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use berth_common::{ByteCount, Generation, HostId, Seconds, ServerId};
+use berth_common::{ByteCount, HostId, Seconds};
 use berth_core::Settings;
 use berth_core::event::Event;
-use berth_core::fleet::{Phase, ResizeState};
-use berth_core::placement::{Look, Need, place};
-use berth_core::queue::waiters;
 use berth_core::settings::{Cite, HostSettings, Image, Pool, Profile, Quota, Quotas, Strategy};
 
+pub mod bugs;
 mod chance;
+mod disk;
 mod engine;
 pub mod faults;
 mod host;
 mod hub;
 mod invariants;
+mod judge;
 mod lives;
+mod loans;
+mod marks;
 mod nature;
 mod network;
 mod people;
+mod restores;
 pub mod scenario;
 mod schedule;
+mod strikes;
 mod transcript;
 
+use bugs::Bug;
 use chance::Chance;
-use faults::{Bug, NetworkPlan, Plan, Scale, Strike};
+use faults::{Plan, Scale};
 use host::Machine;
 use hub::Hub;
 pub use invariants::Broken;
 use invariants::History;
 use lives::Lives;
+use loans::Loans;
 use nature::{Happening, Nature};
 use network::Cut;
 use people::{Person, Wish};
+use restores::Restores;
 use schedule::Schedule;
 use transcript::Transcript;
 
@@ -60,6 +67,8 @@ struct World {
     hub: Hub,
     machines: Vec<Machine>,
     people: Vec<Person>,
+    restores: Option<Restores>,
+    loans: Option<Loans>,
     /// Happenings so far.
     events: u64,
 }
@@ -120,6 +129,8 @@ pub fn run_seed(
     let plan = Plan::draw(&mut chance, scale);
     let mut world = World::new(plan, chance, bug, with_lines);
     world.has_lives(Lives::of(seed));
+    world.restores = Restores::of(seed, scale);
+    world.has_loans(Loans::of(seed));
     match world.live() {
         Ok(()) => {
             let transcript = world.nature.transcript;
@@ -158,6 +169,8 @@ impl World {
                 .map(|(index, (id, memory))| Machine::new(id.clone(), index, ByteCount(*memory)))
                 .collect(),
             people: people.map(|(index, name)| Person::new(index, name)).collect(),
+            restores: None,
+            loans: None,
             events: 0,
             nature: Nature {
                 schedule: Schedule::new(),
@@ -184,6 +197,14 @@ impl World {
         self.nature.history.lives = lives;
     }
 
+    /// What servers use changes, and memory is lent.
+    fn has_loans(&mut self, loans: Option<Loans>) {
+        if loans.is_some() {
+            self.hub.under(|settings| settings.lifecycle.memory.rescue = Some(loans::rules()));
+        }
+        self.loans = loans;
+    }
+
     /// Faults, then calm, then a restart of the hub, then everybody stops.
     fn live(&mut self) -> Result<(), Broken> {
         let plan = format!("{:?}", self.nature.plan);
@@ -197,6 +218,12 @@ impl World {
         let lives = self.nature.history.lives.as_mut().map(|lives| lives.begin(people));
         for (wait_ms, happening) in lives.unwrap_or_default() {
             self.nature.schedule.after_ms(wait_ms, happening);
+        }
+        for (wait_ms, happening) in self.restores.iter_mut().flat_map(Restores::begin) {
+            self.nature.schedule.after_ms(wait_ms, happening);
+        }
+        if let Some(loans) = &mut self.loans {
+            self.nature.schedule.after_ms(loans.wait_ms(), Happening::UseChanges);
         }
         for (strike, mean_s) in self.nature.plan.strikes.clone() {
             let wait = self.nature.chance.around(mean_s * 1000);
@@ -249,7 +276,7 @@ impl World {
 
     fn happens(&mut self, happening: Happening) {
         let Some(happening) = self.unless_paused(happening) else { return };
-        let Self { nature, hub, machines, people, .. } = self;
+        let Self { nature, hub, machines, people, restores, loans, .. } = self;
         match happening {
             Happening::HubStarts => hub.start(nature),
             Happening::HubTicks { life } if life == hub.life => {
@@ -372,6 +399,23 @@ impl World {
                 }
             }
             Happening::ProxyIsRead => lives::proxy_is_read(nature, hub),
+            Happening::BackupIsTaken { again } => {
+                if let Some(restores) = restores {
+                    restores.back_up(nature, hub, again);
+                }
+            }
+            Happening::IsRestored { again } => {
+                if let Some(restores) = restores {
+                    restores.restore(nature, hub, again);
+                }
+            }
+            Happening::UseChanges => {
+                if let Some(loans) = loans.as_mut().filter(|_| !nature.healed) {
+                    let host = loans.host(machines.len());
+                    loans.use_changes(&mut machines[host].engine);
+                    nature.schedule.after_ms(loans.wait_ms(), Happening::UseChanges);
+                }
+            }
             Happening::Strikes(strike) => {
                 if !nature.healed
                     && let Some(mean_s) = nature.plan.strikes.get(&strike).copied()
@@ -419,103 +463,6 @@ impl World {
         Some(happening)
     }
 
-    fn strike(&mut self, strike: Strike, host: usize) {
-        let Self { nature, hub, machines, .. } = self;
-        let machine = &mut machines[host];
-        let boot = machine.boot;
-        nature.transcript.fault(strike.name());
-        match strike {
-            Strike::HubCrash => {
-                let wait = nature.chance.between(200..=30_000);
-                hub.paused_until = nature.schedule.now();
-                hub.die(nature, wait);
-            }
-            Strike::HubPause => {
-                let wait = nature.chance.between(1_000..=60_000);
-                hub.paused_until = schedule::later(nature.schedule.now(), wait * 1000);
-            }
-            Strike::AgentCrash | Strike::AgentLosesItsFile => {
-                if machine.kill_agent(nature) {
-                    if strike == Strike::AgentLosesItsFile {
-                        machine.lose_file();
-                        nature.history.file_lost(host);
-                    }
-                    let wait = nature.chance.between(100..=20_000);
-                    nature.schedule.after_ms(wait, Happening::AgentStarts { host, boot });
-                }
-            }
-            Strike::AgentPause => {
-                let wait = nature.chance.between(1_000..=300_000);
-                machine.paused_until = schedule::later(nature.schedule.now(), wait * 1000);
-                machine.engine.may_seem_silent(nature);
-            }
-            Strike::Reboot | Strike::PowerOff => {
-                if machine.powered {
-                    let stay = nature.chance.permille(500);
-                    nature.say(|| format!("{} goes off", machine.id));
-                    machine.power_off(nature, stay);
-                    let off =
-                        if strike == Strike::Reboot { 5_000..=60_000 } else { 60_000..=600_000 };
-                    let wait = nature.chance.between(off);
-                    nature.schedule.after_ms(wait, Happening::HostUp { host, boot });
-                }
-            }
-            Strike::EngineDown => {
-                if machine.engine.up && machine.powered {
-                    nature.say(|| format!("{}: the engine goes away", machine.id));
-                    machine.engine.goes_down(nature, host);
-                    let wait = nature.chance.between(500..=120_000);
-                    nature.schedule.after_ms(wait, Happening::EngineReturns { host, boot });
-                }
-            }
-            Strike::Partition => {
-                let both = nature.chance.permille(400);
-                let up = both || nature.chance.permille(500);
-                let number = nature.cuts[host].number + 1;
-                nature.cuts[host] = Cut { up, down: both || !up, number };
-                nature.say(|| format!("{} is cut off: up {up}, down {}", machine.id, both || !up));
-                let wait = nature.chance.between(1_000..=300_000);
-                nature.schedule.after_ms(wait, Happening::CutEnds { host, cut: number });
-                if nature.chance.permille(500) {
-                    let process = nature.process_of(host);
-                    machine.link_lost(nature, process, None);
-                }
-            }
-            Strike::LinkBreak => {
-                let process = nature.process_of(host);
-                machine.link_lost(nature, process, None);
-            }
-            Strike::Flapping => {
-                for _ in 0..nature.chance.between(3..=12) {
-                    let wait = nature.chance.between(1..=60_000);
-                    let again = Happening::StrikesHost(Strike::LinkBreak, host);
-                    nature.schedule.after_ms(wait, again);
-                }
-            }
-            Strike::RemovalByHand | Strike::Exit => {
-                let numbers: Vec<u64> = machine.engine.containers.keys().copied().collect();
-                if let Some(number) = nature.chance.pick(&numbers).copied() {
-                    if strike == Strike::Exit {
-                        let code = if nature.chance.permille(300) { 137 } else { 0 };
-                        machine.engine.exit(nature, number, code);
-                    } else {
-                        machine.engine.remove_by_hand(nature, number);
-                    }
-                    nature.wake(host);
-                }
-            }
-            Strike::ClockSet => {
-                // The agent counts its waits by the wall clock, so this much may hold them up.
-                let most = 240_000_000;
-                let by = nature.chance.between(0..=2 * most) as i64 - most as i64;
-                machine.clock_wrong_us = by;
-                machine.engine.may_seem_silent(nature);
-                nature.say(|| format!("{}: the clock is set by {} s", machine.id, by / 1_000_000));
-            }
-            Strike::NetworkChange => nature.plan.network = NetworkPlan::draw(&mut nature.chance),
-        }
-    }
-
     /// Nothing goes wrong any more, and what was broken comes back.
     fn heal(&mut self) {
         self.nature.say(|| "calm".into());
@@ -540,176 +487,6 @@ impl World {
             }
         }
     }
-
-    // What is judged by looking at the whole.
-
-    /// S1 and S3 as they really are, for the servers that this happening was about.
-    fn judge_running(&mut self) {
-        let mut touched = std::mem::take(&mut self.nature.touched);
-        touched.sort();
-        touched.dedup();
-        for server in touched {
-            let running = self.running(&server);
-            if running.len() > 1 {
-                let found = format!("{server} runs on {running:?}");
-                self.nature.history.violated("S1-one", found);
-            }
-            for (host, generation) in running {
-                if self.nature.history.released(&server).is_some_and(|r| generation <= r) {
-                    let found =
-                        format!("start {generation} of {server} is released and runs on {host}");
-                    self.nature.history.violated("S1-released", found);
-                }
-                let machine = &self.machines[host];
-                let used = machine.engine.containers.values().filter(|made| made.runs());
-                let late = used.clone().any(|made| made.resized_late);
-                let used = used.fold(ByteCount::ZERO, |sum, made| sum.plus(made.limit));
-                // A call that outlives its agent may come after the next one: until the agent that
-                // is there has measured and mended that, nobody can know.
-                if !late && used > machine.memory.minus(KEEP_FREE) {
-                    let found = format!("{}: containers may use {used}", machine.id);
-                    self.nature.history.violated("S3-containers", found);
-                }
-                self.judge_limit(host, &server, generation);
-            }
-        }
-    }
-
-    /// S3 for one server: its container never has more than is saved as reserved for it. One that
-    /// was adopted may.
-    fn judge_limit(&mut self, host: usize, server: &ServerId, generation: Generation) {
-        let machine = &self.machines[host];
-        let Some((_, made)) = machine.engine.running(server) else { return };
-        let Some(saved) = self.hub.disk.servers.get(server) else { return };
-        let Some(placement) = saved.placement().filter(|it| it.host == machine.id) else { return };
-        let adopted = saved.account.is_none() || saved.generation != generation;
-        if !adopted && !made.resized_late && made.limit > placement.reservation.memory {
-            let reserved = placement.reservation.memory;
-            let found = format!("{server} may use {} of {reserved} on {}", made.limit, machine.id);
-            self.nature.history.violated("S3-limit", found);
-        }
-    }
-
-    fn running(&self, server: &ServerId) -> Vec<(usize, Generation)> {
-        let machines = self.machines.iter();
-        machines
-            .filter_map(|machine| {
-                let (_, made) = machine.engine.running(server)?;
-                Some((machine.index, made.generation))
-            })
-            .collect()
-    }
-
-    /// L1, L2: every server runs, rests, or waits for room that is not there; nothing else exists.
-    fn judge_calm(&self) -> Result<(), Broken> {
-        let broken = |invariant, found| Err(Broken { invariant, found });
-        let Some(fleet) = self.hub.published() else {
-            return broken("L1-hub", "the hub does not run".into());
-        };
-        let now = self.nature.schedule.now();
-        for server in fleet.servers.values() {
-            let running = self.running(&server.id);
-            match &server.phase {
-                Phase::Placed(placement) if is_stopping_idle(placement, now) => {}
-                Phase::Placed(placement) if placement.stop.is_some() => {
-                    return broken("L1-stopping", format!("{} is still stopping", server.id));
-                }
-                Phase::Placed(placement) => {
-                    let there = running.first().is_some_and(|(host, generation)| {
-                        self.machines[*host].id == placement.host
-                            && *generation == server.generation
-                    });
-                    let made = self.machines.iter().find_map(|it| it.engine.running(&server.id));
-                    let limit = made.map(|(_, made)| made.limit);
-                    let settled = placement.resize.as_ref().is_none_or(|resize| {
-                        resize.state != ResizeState::UnderWay
-                            && limit == Some(placement.reservation.memory)
-                            && limit == Some(resize.limit.memory)
-                    });
-                    if !settled {
-                        let found = format!("{}: {placement:?}, has {limit:?}", server.id);
-                        return broken("L6-limit", found);
-                    }
-                    if placement.ready_at.is_none() || !there {
-                        let found = format!("{}: {placement:?}, runs on {running:?}", server.id);
-                        return broken("L1-starting", found);
-                    }
-                }
-                Phase::Waiting { .. } => {
-                    let first = waiters(fleet, now).into_iter().next();
-                    let first = first.filter(|first| first.server.id == server.id);
-                    let need = first.and_then(|first| first.checked.ok());
-                    let fits = |need: &Need| {
-                        let look = &mut Look::Only(fleet.rows());
-                        place(look, need, None, None).choice.is_ok()
-                    };
-                    if need.as_ref().is_some_and(fits) {
-                        return broken("L1-waiting", format!("{} waits in vain", server.id));
-                    }
-                }
-                Phase::Idle if !running.is_empty() => {
-                    return broken("L2-orphan", format!("{} is idle and runs", server.id));
-                }
-                Phase::Idle => {}
-            }
-        }
-        for machine in &self.machines {
-            for made in machine.engine.containers.values() {
-                let right = fleet.servers.get(&made.server).is_some_and(|server| {
-                    made.generation == server.generation
-                        && server.placement().is_some_and(|p| p.host == machine.id)
-                });
-                if !right {
-                    let found =
-                        format!("{}: start {} of {}", machine.id, made.generation, made.server);
-                    return broken("L2-orphan", found);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// L5: soon after a restart of the hub all agents have reported.
-    fn judge_attached(&self) -> Result<(), Broken> {
-        let fleet = self.hub.published();
-        let silent = fleet.is_none_or(|fleet| {
-            self.machines
-                .iter()
-                .any(|machine| fleet.hosts.get(&machine.id).is_none_or(|host| host.heard.is_none()))
-        });
-        if silent {
-            let found = format!("not all agents have reported after {ATTACHED_S} s");
-            return Err(Broken { invariant: "L5-attached", found });
-        }
-        Ok(())
-    }
-
-    /// L2, L3: when everybody has stopped nothing is left and nothing is promised.
-    fn judge_empty(&self) -> Result<(), Broken> {
-        let broken = |invariant, found| Err(Broken { invariant, found });
-        let Some(fleet) = self.hub.published() else { return Ok(()) };
-        for server in fleet.servers.values() {
-            if server.is_active() {
-                let found = format!("{} is {:?}", server.id, server.phase);
-                return broken("L3-reservation", found);
-            }
-        }
-        for machine in &self.machines {
-            if let Some(made) = machine.engine.containers.values().next() {
-                let found = format!("{}: start {} of {}", machine.id, made.generation, made.server);
-                return broken("L2-orphan", found);
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Whether a server is being stopped because nobody worked in it: that may happen at any moment.
-fn is_stopping_idle(placement: &berth_core::Placement, now: berth_common::Timestamp) -> bool {
-    placement.stop.as_ref().is_some_and(|stop| {
-        let idle = stop.end.reason == berth_common::Reason::StoppedIdle;
-        idle && now <= stop.end.at.plus(Seconds(STOPPED_S))
-    })
 }
 
 /// The site's files: one pool, one profile, two images.

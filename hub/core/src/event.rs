@@ -203,7 +203,7 @@ pub enum Answer {
     Stopping(ServerId),
     /// Refused, and why.
     Refused(Arc<Decision>),
-    /// The stop is under way.
+    /// The stop is under way; or, of a removal, it may be running still.
     StopUnderWay,
     /// The new limit is saved and its host is told; how that goes stands with the server.
     Resizing,

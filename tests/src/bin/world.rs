@@ -1,5 +1,6 @@
-//! A long run of the simulated world: `world [SEEDS] [FIRST]`. Prints what it covered; of a
-//! single seed that fails, also all that happened.
+//! A long run of the simulated world: `world [SEEDS] [FIRST] [small | harsh | large | site]`. Prints
+//! what it covered; of a single seed that fails, also all that happened. `BERTH_WORLD_S` ends it
+//! after so many seconds.
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -12,11 +13,22 @@ fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1).filter_map(|text| text.parse::<u64>().ok());
     let seeds = arguments.next().unwrap_or(20);
     let first = arguments.next().unwrap_or(1);
-    let scale = if number("BERTH_WORLD_SMALL").is_some() { Scale::Small } else { Scale::Large };
+    let scale = match std::env::args().next_back().as_deref() {
+        Some("small") => Scale::Small,
+        Some("harsh") => Scale::Harsh,
+        Some("site") => Scale::Site,
+        _ => Scale::Large,
+    };
+    let longest = number("BERTH_WORLD_S").map_or(u64::MAX, |seconds| seconds);
+    let mut lived = 0;
     let begun = std::time::Instant::now();
     let mut all = Summary::default();
     let mut broken: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
     for seed in first..first + seeds {
+        if begun.elapsed().as_secs() >= longest {
+            break;
+        }
+        lived += 1;
         match run_seed(seed, scale, None, seeds == 1) {
             Ok(one) => all.add(one),
             Err(failure) => {
@@ -30,7 +42,7 @@ fn main() -> ExitCode {
     }
     let seconds = begun.elapsed().as_secs_f64();
     let years = all.simulated_ms as f64 / 1000.0 / 86_400.0 / 365.25;
-    println!("{seeds} seeds, {:.4} simulated years, {} events", years, all.events);
+    println!("{lived} seeds, {:.4} simulated years, {} events", years, all.events);
     println!(
         "{:.0} events/s, {:.0} times real time",
         all.events as f64 / seconds,

@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 
 use crate::world::chance::Chance;
 
+/// Blows that come less often than this, in seconds, are rare.
+const RARE_S: u64 = 60;
+
 /// A blow from outside, at a moment of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Strike {
@@ -181,8 +184,12 @@ pub struct Plan {
 pub enum Scale {
     /// For the tests that run with every change: half an hour of a small site.
     Small,
+    /// The same, and what is rare elsewhere happens often.
+    Harsh,
     /// For long runs: hours of 10 hosts and 100 people.
     Large,
+    /// For long runs: a site of 200 hosts and 3,000 people.
+    Site,
 }
 
 impl Plan {
@@ -195,13 +202,16 @@ impl Plan {
     /// What a seed draws.
     pub fn draw(chance: &mut Chance, scale: Scale) -> Self {
         let (hosts, people, horizon_s) = match scale {
-            Scale::Small => (2..=6, 4..=24, 600..=1500),
+            Scale::Small | Scale::Harsh => (2..=6, 4..=24, 600..=1500),
             Scale::Large => (10..=10, 60..=100, 3600..=14_400),
+            Scale::Site => (200..=200, 3_000..=3_000, 600..=600),
         };
         let mut strikes = BTreeMap::new();
         for (strike, from, to) in Strike::ALL {
+            // One blow after the other upon hub or agents would leave nothing to happen between.
+            let rate = if scale == Scale::Harsh && from >= RARE_S { 8 } else { 1 };
             if chance.permille(500) {
-                strikes.insert(strike, chance.between(from..=to));
+                strikes.insert(strike, chance.between(from / rate..=to / rate));
             }
         }
         Self {
@@ -211,8 +221,16 @@ impl Plan {
             horizon_s: chance.between(horizon_s),
             thinks_s: chance.between(20..=240),
             network: NetworkPlan::draw(chance),
-            engine: EnginePlan::draw(chance),
-            disk: DiskPlan::draw(chance),
+            engine: if scale == Scale::Harsh {
+                EnginePlan::harsh(chance)
+            } else {
+                EnginePlan::draw(chance)
+            },
+            disk: if scale == Scale::Harsh {
+                DiskPlan::harsh(chance)
+            } else {
+                DiskPlan::draw(chance)
+            },
         }
     }
 }
@@ -255,7 +273,42 @@ impl EnginePlan {
     }
 }
 
+impl EnginePlan {
+    /// Half of what can go wrong, as often as a site can bear it.
+    fn harsh(chance: &mut Chance) -> Self {
+        let plan = Self::draw(chance);
+        let often = |chance: &mut Chance, most| if chance.permille(500) { most } else { 0 };
+        Self {
+            create_fails: often(chance, 200),
+            spoils: often(chance, 100),
+            start_fails: often(chance, 200),
+            stop_fails: often(chance, 500),
+            remove_fails: often(chance, 400),
+            ends_at_once: often(chance, 200),
+            never_answers: often(chance, 150),
+            answers_late: often(chance, 150),
+            resize_fails: often(chance, 700),
+            lacks_image: often(chance, 500),
+            foreign: often(chance, 2_000),
+            ..plan
+        }
+    }
+}
+
 impl DiskPlan {
+    /// Half of what can go wrong, as often as a hub can bear it.
+    fn harsh(chance: &mut Chance) -> Self {
+        let plan = Self::draw(chance);
+        let often = |chance: &mut Chance, most| if chance.permille(500) { most } else { 0 };
+        Self {
+            dies_before: often(chance, 30),
+            dies_inside: often(chance, 30),
+            dies_after: often(chance, 30),
+            dies_between: often(chance, 30),
+            ..plan
+        }
+    }
+
     fn draw(chance: &mut Chance) -> Self {
         Self {
             fails: sometimes(chance, 60),
@@ -271,57 +324,4 @@ impl DiskPlan {
 /// Half of the seeds have none of it.
 fn sometimes(chance: &mut Chance, most: u64) -> u64 {
     if chance.permille(500) { chance.between(1..=most) } else { 0 }
-}
-
-/// A rule of the protocol that is broken on purpose, to see that the invariants notice.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Bug {
-    /// H1: the caller hears of it before it is saved.
-    AcknowledgesFirst,
-    /// H1: the hosts hear of it before it is saved.
-    TellsFirst,
-    /// 3.4: what an earlier process created and did not start counts as absent.
-    NoBarrier,
-    /// H3: absence counts whatever the host has taken over.
-    IgnoresApplied,
-    /// A8: an engine that does not answer has no containers.
-    UnknownIsAbsent,
-    /// H4: the order to stop does not outlive the hub.
-    ForgetsStops,
-    /// A1: what was meant for an earlier process is obeyed.
-    IgnoresIncarnation,
-    /// H5: what runs on a silent host counts as gone.
-    SilenceIsAbsence,
-    /// A failed commit is answered by loading the fleet as if a new reign began.
-    ForgetsWhatWasSaid,
-    /// H2: numbers of starts are given again after a restart of the hub.
-    ReusesGenerations,
-    /// The reign is not saved.
-    ReusesEpochs,
-    /// Idle servers are stopped and nobody is told before.
-    WarnsNobody,
-    /// What owners were promised does not outlive the hub.
-    ForgetsPromises,
-    /// What a smaller limit frees is given away before the container has it.
-    FreesBeforeProof,
-}
-
-impl Bug {
-    /// All of them.
-    pub const ALL: [Self; 14] = [
-        Self::AcknowledgesFirst,
-        Self::TellsFirst,
-        Self::NoBarrier,
-        Self::IgnoresApplied,
-        Self::UnknownIsAbsent,
-        Self::ForgetsStops,
-        Self::IgnoresIncarnation,
-        Self::SilenceIsAbsence,
-        Self::ForgetsWhatWasSaid,
-        Self::ReusesGenerations,
-        Self::ReusesEpochs,
-        Self::WarnsNobody,
-        Self::ForgetsPromises,
-        Self::FreesBeforeProof,
-    ];
 }

@@ -4,18 +4,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use berth_agent::reconcile::{
-    Act, Container, ContainerState, Ignored, Keeper, Listening, Look, Measured, Operation, Outcome,
-    Step,
+    Act, Container, Ignored, Keeper, Listening, Look, Measured, Operation, Outcome, Step,
 };
-use berth_common::link::{Capacity, DesiredSet, HostFacts, Report, Verdict};
+use berth_common::link::{Capacity, DesiredSet, HostFacts, Report};
 use berth_common::{ByteCount, Epoch, HostId, Incarnation, ServerId, Timestamp};
 
-use crate::world::engine::{Engine, MadeState, id_of};
-use crate::world::faults::Bug;
+use crate::world::bugs::{self, Bug};
+use crate::world::engine::{Engine, id_of};
 use crate::world::hub::boot_id;
 use crate::world::nature::{Happening, Nature};
 use crate::world::network::{arrivals, way_us};
 use crate::world::transcript::server_word;
+
+mod judge;
+
+use judge::{judge, set_words, word};
 
 /// As in production.
 const TICK_MS: u64 = 5_000;
@@ -249,18 +252,16 @@ impl Machine {
         if agent.process != process && (ordered || nature.healed) {
             return;
         }
-        let bug = nature.bug;
-        if bug == Some(Bug::IgnoresIncarnation) {
-            set.incarnation = agent.keeper.incarnation();
-        }
+        let (before, revision) = (agent.keeper.applied(), set.revision);
+        bugs::arrived(nature.bug, &agent.keeper, &mut set);
         // A higher reign is saved before anything is done in its name.
         if set.incarnation == agent.keeper.incarnation() {
             self.epoch_file = self.epoch_file.max(set.revision.epoch);
         }
-        let (before, revision) = (agent.keeper.applied(), set.revision);
         match agent.keeper.take(set.clone()) {
             Ok(()) => {
                 nature.history.obeys(host, process, before, revision);
+                nature.history.ordered(&set);
                 let words = set_words(&set);
                 nature.say(|| format!("  · {} obeys {words}", self.id));
                 agent.in_force = Some(set);
@@ -289,7 +290,9 @@ impl Machine {
         let now = self.clock(nature);
         let bug = nature.bug;
         let Some(agent) = self.process(process) else { return };
-        agent.keeper.observe(look, bent(bug, agent, answer), now);
+        let made = |id: &str| agent.made.contains(id);
+        let answer = bugs::listed(bug, made, answer);
+        agent.keeper.observe(look, answer, now);
         if std::mem::replace(&mut agent.listing, Listing::Idle) == Listing::AskedAndStale {
             self.list(nature);
         }
@@ -305,7 +308,7 @@ impl Machine {
         outcome: Outcome,
     ) {
         let now = self.clock(nature);
-        let name = self.id.clone();
+        let (name, bug) = (self.id.clone(), nature.bug);
         let Some(agent) = self.process(process) else { return };
         let Operation { server, generation, .. } = operation;
         match &outcome {
@@ -318,11 +321,21 @@ impl Machine {
             }
             _ => {}
         }
+        let unlooked = match &outcome {
+            Outcome::Created { container } if bug == Some(Bug::DoesNotLookAgain) => {
+                Some((operation.clone(), Act::Start { container: container.clone() }))
+            }
+            _ => None,
+        };
         if let Outcome::Created { container } | Outcome::Spoiled { container, .. } = &outcome {
             agent.made.insert(container.clone());
         }
         nature.say(|| format!("{name}: {} {}", server_word(server, *generation), word(&outcome)));
         agent.keeper.settle(operation, outcome, now);
+        if let (Some((operation, act)), Some(agent)) = (unlooked, &self.agent) {
+            judge(nature, &self.engine, agent, &operation, &act);
+            self.engine.call(nature, self.index, process, operation, act);
+        }
         self.act(nature);
     }
 
@@ -372,7 +385,10 @@ impl Machine {
         let steps = agent.keeper.steps(now);
         nature.transcript.mix(steps.len() as u64);
         let process = agent.process;
-        for Step { operation, act } in steps {
+        let away = agent.link == Link::Away;
+        let ended = bugs::ended(nature.bug, &self.engine, away, agent.in_force.as_ref());
+        let steps = steps.into_iter().map(|Step { operation, act }| (operation, act));
+        for (operation, act) in steps.chain(ended) {
             let Some(agent) = &self.agent else { return };
             judge(nature, &self.engine, agent, &operation, &act);
             nature.say(|| {
@@ -484,81 +500,6 @@ impl Machine {
     }
 }
 
-/// Judges a step by what is true, before the engine has it.
-fn judge(nature: &mut Nature, engine: &Engine, agent: &Agent, operation: &Operation, act: &Act) {
-    let Operation { server, generation, .. } = operation;
-    let verdict = agent.in_force.as_ref().and_then(|set| set.servers.get(server));
-    let runs = verdict.is_some_and(|desired| {
-        desired.generation == *generation && matches!(desired.what, Verdict::Run(_))
-    });
-    match act {
-        Act::Create { .. } | Act::Start { .. } if !runs => {
-            let found = format!(
-                "{} {} without a Run",
-                act.name().unwrap_or(""),
-                server_word(server, *generation)
-            );
-            nature.history.violated("A5-verdict", found);
-        }
-        Act::Resize { limit, .. } => {
-            let told = verdict.is_some_and(|desired| {
-                desired.generation == *generation && desired.limit == Some(*limit)
-            });
-            if !told {
-                let found = format!("resize {}", server_word(server, *generation));
-                nature.history.violated("A5-verdict", found);
-            }
-        }
-        Act::Create { .. } | Act::Start { .. } | Act::Examine { .. } => {}
-        Act::Stop { container, .. } | Act::Remove { container } => {
-            let Some((_, made)) = engine.find(container) else { return };
-            let named = verdict.is_some_and(|desired| {
-                desired.generation > made.generation
-                    || desired.generation == made.generation
-                        && matches!(desired.what, Verdict::Stop { .. })
-            });
-            if made.runs() && made.answered && !named {
-                let found = format!(
-                    "{} {}",
-                    act.name().unwrap_or(""),
-                    server_word(server, made.generation)
-                );
-                nature.history.violated("S15-verdict", found);
-            }
-            if made.generation < *generation {
-                nature.transcript.mark("an outlived container was ended");
-            }
-            if made.state == MadeState::Created && matches!(act, Act::Remove { .. }) {
-                nature.transcript.mark(if !agent.made.contains(container) {
-                    "the barrier removed what an earlier process had created"
-                } else if named {
-                    "a stop overtook its start"
-                } else {
-                    "a created container was removed"
-                });
-            }
-        }
-    }
-}
-
-/// Bends the engine's answer as the planted bug wants it.
-fn bent(
-    bug: Option<Bug>,
-    agent: &Agent,
-    answer: Result<Vec<Container>, String>,
-) -> Result<Vec<Container>, String> {
-    match (bug, answer) {
-        (Some(Bug::UnknownIsAbsent), Err(_)) => Ok(Vec::new()),
-        (Some(Bug::NoBarrier), Ok(mut containers)) => {
-            containers.retain(|container| {
-                container.state != ContainerState::Created || agent.made.contains(&container.id)
-            });
-            Ok(containers)
-        }
-        (_, answer) => answer,
-    }
-}
-
 /// Whether a report says something that the last one did not, as production decides it.
 fn is_news(last: &Report, next: &Report) -> bool {
     let same_engine = match (&last.engine, &next.engine) {
@@ -575,36 +516,4 @@ fn is_news(last: &Report, next: &Report) -> bool {
         _ => false,
     };
     !same_engine || last.pending != next.pending || last.applied != next.applied
-}
-
-fn set_words(set: &DesiredSet) -> String {
-    let mut words = set.revision.to_string();
-    for (server, desired) in &set.servers {
-        let what = match desired.what {
-            Verdict::Run(_) => "run",
-            Verdict::Keep => "keep",
-            Verdict::Stop { .. } => "stop",
-        };
-        words.push_str(&format!(", {what} {}", server_word(server, desired.generation)));
-        if let Some(limit) = desired.limit {
-            words.push_str(&format!(" at {}", limit.memory));
-        }
-    }
-    words
-}
-
-fn word(outcome: &Outcome) -> &'static str {
-    match outcome {
-        Outcome::Created { .. } => "is created",
-        Outcome::Spoiled { .. } => "is not as asked for",
-        Outcome::Conflict => "meets a name that is taken",
-        Outcome::Started { .. } => "is started",
-        Outcome::Resized => "has another limit",
-        Outcome::Stopped => "is stopped",
-        Outcome::Removed => "is removed",
-        Outcome::Examined(_) => "is examined",
-        Outcome::Gone => "is not there",
-        Outcome::Failed(_) => "failed",
-        Outcome::TimedOut => "timed out",
-    }
 }

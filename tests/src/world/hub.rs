@@ -8,14 +8,16 @@ use std::sync::Arc;
 use berth_common::link::{
     Desired, DesiredSet, ObservedState, Origin, Report, RunSpec, Verdict, Watch,
 };
-use berth_common::{Epoch, HostId, Reason, Revision, ServerId, Timestamp};
-use berth_core::event::{Effect, ReplyTo, Row};
-use berth_core::fleet::{HostState, Phase, ResizeState, StopOrder};
+use berth_common::{HostId, Revision, ServerId, Timestamp};
+use berth_core::event::{Effect, ReplyTo};
+use berth_core::fleet::{HostState, ResizeState};
 use berth_core::reconcile::{Order, What, orders};
-use berth_core::store::{Store, commit_then_release};
-use berth_core::{Event, Fleet, Host, Outcome, Server, Settings, step};
+use berth_core::store::commit_then_release;
+use berth_core::{Event, Fleet, Host, Server, Settings, step};
 
-use crate::world::faults::Bug;
+use crate::world::bugs::{self, Bug};
+use crate::world::disk::Disk;
+use crate::world::marks::mark_of_alarm;
 use crate::world::nature::{Happening, Nature};
 use crate::world::network::arrivals;
 use crate::world::people::Caller;
@@ -67,81 +69,6 @@ struct Session {
     last: Timestamp,
 }
 
-/// The hub's disk. What is committed stays; what production leaves out of its rows is lost.
-#[derive(Debug, Default)]
-pub struct Disk {
-    /// The reign that was begun last.
-    pub epoch: Epoch,
-    /// Servers.
-    pub servers: BTreeMap<ServerId, Server>,
-    hosts: BTreeMap<HostId, Host>,
-    fails_next: bool,
-}
-
-impl Store for Disk {
-    type Error = &'static str;
-
-    fn commit(&mut self, rows: &[Row]) -> Result<(), Self::Error> {
-        if std::mem::take(&mut self.fails_next) {
-            return Err("the disk is full");
-        }
-        for row in rows {
-            match row {
-                Row::Server(server) => {
-                    self.servers.insert(server.id.clone(), saved_server(server));
-                }
-                Row::ServerGone(id) => {
-                    self.servers.remove(id);
-                }
-                Row::Host(host) => {
-                    self.hosts.insert(host.id.clone(), saved_host(host));
-                }
-                Row::Decision(_)
-                | Row::Floor { .. }
-                | Row::Settings(_)
-                | Row::Usage(_)
-                | Row::Prices(_)
-                | Row::Life(_)
-                | Row::Wait(_)
-                | Row::Restored(_)
-                | Row::Rolling(_) => {}
-            }
-        }
-        Ok(())
-    }
-}
-
-/// A server as its row holds it: what production marks to be skipped is lost.
-fn saved_server(server: &Server) -> Server {
-    let mut saved = server.clone();
-    saved.activity_saved = Timestamp::default();
-    if let Phase::Placed(placement) = &mut saved.phase {
-        placement.said = Revision::default();
-        let life = &mut placement.life;
-        (life.kernel_busy, life.unseen, life.due_at) = (None, false, None);
-        life.meter = Default::default();
-        life.gpu.measured = None;
-        if let Some(resize) = &mut placement.resize {
-            resize.said = Revision::default();
-        }
-        if let Some(StopOrder { end: _, said }) = &mut placement.stop {
-            *said = Revision::default();
-        }
-    }
-    saved
-}
-
-/// A host as its row holds it: every field is named, so that a new one must say whether it lasts.
-fn saved_host(host: &Host) -> Host {
-    let Host { id, boot_id, intent, address, heard: _, seq: _, session: _, doubled_at: _ } = host;
-    Host {
-        boot_id: boot_id.clone(),
-        intent: intent.clone(),
-        address: address.clone(),
-        ..Host::new(id.clone())
-    }
-}
-
 /// What becomes of a transaction.
 enum Fate {
     Saved,
@@ -183,27 +110,11 @@ impl Hub {
         nature.say(|| format!("the hub starts, reign {}", self.disk.epoch));
         nature.history.reign_begins(self.disk.epoch, &self.disk.servers);
         let mut servers: Vec<Server> = self.disk.servers.values().cloned().collect();
-        if nature.bug == Some(Bug::ReusesGenerations) {
-            for server in servers.iter_mut().filter(|server| !server.is_active()) {
-                server.generation.0 = server.generation.0.saturating_sub(1);
-            }
-        }
-        if nature.bug == Some(Bug::ForgetsStops) {
-            for server in &mut servers {
-                if let Phase::Placed(placement) = &mut server.phase {
-                    placement.stop = None;
-                }
-            }
-        }
-        if nature.bug == Some(Bug::ForgetsPromises) {
-            for server in &mut servers {
-                if let Phase::Placed(placement) = &mut server.phase {
-                    placement.life.kept_until = None;
-                }
-            }
-        }
+        bugs::loaded(nature.bug, &mut servers);
         let hosts: Vec<Host> = self.disk.hosts.values().cloned().collect();
-        let fleet = Fleet::restore(self.disk.epoch, Arc::clone(&self.settings), hosts, servers);
+        let settings = Arc::clone(&self.settings);
+        let mut fleet = Fleet::restore(self.disk.epoch, settings, hosts, servers);
+        fleet.restored.clone_from(&self.disk.restored);
         self.reign = Some(Reign {
             published: Arc::new(fleet.clone()),
             fleet,
@@ -231,6 +142,11 @@ impl Hub {
             nature.schedule.after_ms(wait, Happening::LinkLost { host, process, session: *number });
         }
         nature.schedule.after_ms(comes_back_ms, Happening::HubStarts);
+    }
+
+    /// Its hosts, as its files declare them.
+    pub fn hosts(&self) -> impl Iterator<Item = &HostId> {
+        self.names.keys()
     }
 
     /// What everybody else sees of the fleet, while the hub runs.
@@ -339,7 +255,7 @@ impl Hub {
 
     /// The disk has done with the transaction.
     pub fn saved(&mut self, nature: &mut Nature) {
-        let Some(effects) = self.reign.as_mut().and_then(|reign| reign.in_flight.take()) else {
+        let Some(mut effects) = self.reign.as_mut().and_then(|reign| reign.in_flight.take()) else {
             return;
         };
         let away_ms = nature.chance.between(200..=20_000);
@@ -349,6 +265,7 @@ impl Hub {
             Fate::Failed => self.disk.fails_next = true,
             Fate::Saved | Fate::DiesAfter | Fate::DiesBetween => {}
         }
+        bugs::saved(nature.bug, &mut effects);
         nature.history.saves(&effects);
         match commit_then_release(&mut self.disk, effects) {
             Err(_) => {
@@ -403,15 +320,10 @@ impl Hub {
             reign.fleet = Fleet::resume(&former, hosts, servers);
         } else {
             let settings = Arc::clone(&former.settings);
-            reign.fleet = Fleet::restore(former.epoch, settings, hosts, servers);
-            for (id, host) in &mut reign.fleet.hosts {
-                if let Some(before) = former.hosts.get(id) {
-                    let host = Arc::make_mut(host);
-                    host.seq = before.seq.saturating_add(1);
-                    host.session = before.session;
-                }
-            }
+            let fleet = Fleet::restore(former.epoch, settings, hosts, servers);
+            reign.fleet = bugs::forgets_what_was_said(&former, fleet);
         }
+        reign.fleet.restored.clone_from(&self.disk.restored);
         reign.published = Arc::new(reign.fleet.clone());
     }
 
@@ -430,11 +342,7 @@ impl Hub {
                     }
                 }
                 Effect::Alarm(text) => {
-                    if text.starts_with("adopted") || text.contains("adopted") {
-                        nature.transcript.mark("a container was adopted");
-                    } else {
-                        nature.transcript.mark("two agents spoke for one host");
-                    }
+                    nature.transcript.mark(mark_of_alarm(&text));
                     nature.say(|| format!("ALARM {text}"));
                 }
                 Effect::Save(_) | Effect::RoutesChanged | Effect::Changed(_) => {}
@@ -481,7 +389,7 @@ impl Hub {
 
 /// Sends a host its desired set, over every connection that seems to be one of its agent's.
 fn tell(nature: &mut Nature, reign: &mut Reign, host: &HostId, index: usize) {
-    let Some(set) = desired_set(&reign.published, host) else { return };
+    let Some(set) = desired_set(&reign.published, host, nature.bug) else { return };
     nature.history.told(index, &set);
     let cut = nature.cuts.get(index).is_some_and(|cut| cut.down);
     for session in reign.sessions.values_mut().filter(|session| session.host == index) {
@@ -495,15 +403,10 @@ fn tell(nature: &mut Nature, reign: &mut Reign, host: &HostId, index: usize) {
 /// Bends an event as the planted bug wants it, and notes rare paths.
 fn prepare(nature: &mut Nature, reign: &Reign, event: Event, now: Timestamp) -> Event {
     let Event::Reported { host, session, mut report } = event else { return event };
-    if nature.bug == Some(Bug::IgnoresApplied) {
-        report.applied = Revision { epoch: reign.fleet.epoch, seq: u64::MAX };
-    }
-    for seen in report.engine.iter_mut().flatten() {
+    bugs::heard(nature.bug, &reign.fleet, &mut report, now);
+    for seen in report.engine.iter().flatten() {
         let placement = reign.fleet.servers.get(&seen.server).and_then(|it| it.placement());
         let Some(resize) = placement.and_then(|it| it.resize.as_ref()) else { continue };
-        if nature.bug == Some(Bug::FreesBeforeProof) {
-            seen.limit = Some(resize.limit.memory);
-        }
         let refused = seen.resize_refused.as_ref().map(|refused| refused.number);
         if resize.state == ResizeState::UnderWay && refused == Some(resize.limit.number) {
             nature.transcript.mark("a host refused another limit");
@@ -608,14 +511,18 @@ fn with_reply(event: Event, to: Option<ReplyTo>) -> Event {
 }
 
 /// The desired set of a host, made as production makes it.
-fn desired_set(fleet: &Fleet, host: &HostId) -> Option<DesiredSet> {
+fn desired_set(fleet: &Fleet, host: &HostId, bug: Option<Bug>) -> Option<DesiredSet> {
     let record = fleet.hosts.get(host)?;
     let heard = record.heard.as_ref()?;
+    let mut revision = Revision { epoch: fleet.epoch, seq: record.seq };
+    if bug == Some(Bug::ReusesRevisions) {
+        revision.seq = revision.seq.div_ceil(2);
+    }
     let servers = orders(fleet, host)
         .into_iter()
         .filter_map(|(server, order)| Some((server.clone(), desired(fleet, &server, order)?)));
     Some(DesiredSet {
-        revision: Revision { epoch: fleet.epoch, seq: record.seq },
+        revision,
         incarnation: heard.incarnation,
         echo: heard.sent,
         servers: servers.collect(),
@@ -663,38 +570,4 @@ fn run_spec(fleet: &Fleet, server: &Server) -> Option<RunSpec> {
 /// A boot's id.
 pub fn boot_id(boot: u64) -> berth_common::BootId {
     format!("boot-{boot}").parse().unwrap_or_else(|_| unreachable!("letters, digits and -"))
-}
-
-/// Why an order to end a server was given, if no person asked: for the marks.
-pub fn mark_of(row: &Row) -> Option<&'static str> {
-    match row {
-        Row::Decision(decision) => match decision.outcome {
-            Outcome::Placed { reason: Reason::PlacedFromQueue, .. } => {
-                Some("a server waited and was then placed")
-            }
-            Outcome::Refused { .. } => Some("a request was refused"),
-            _ => None,
-        },
-        Row::Server(server) => {
-            if let Some(StopOrder { end, .. }) = server.placement().and_then(|p| p.stop.as_ref()) {
-                return end
-                    .detail
-                    .contains("vanished")
-                    .then_some("a container that was to be kept vanished");
-            }
-            let reason = server.last_end.as_ref().map(|end| end.reason);
-            (!server.is_active() && reason == Some(Reason::StoppedHostRestarted))
-                .then_some("a reboot released a server")
-        }
-        Row::ServerGone(_) => Some("a server was removed"),
-        Row::Host(_)
-        | Row::Floor { .. }
-        | Row::Settings(_)
-        | Row::Usage(_)
-        | Row::Prices(_)
-        | Row::Life(_)
-        | Row::Wait(_)
-        | Row::Restored(_)
-        | Row::Rolling(_) => None,
-    }
 }

@@ -11,8 +11,8 @@ use berth_core::event::{Effect, Row};
 use berth_core::fleet::Phase;
 use berth_core::{Fleet, Server};
 
-use crate::world::hub::mark_of;
 use crate::world::lives::Lives;
+use crate::world::marks::mark_of;
 use crate::world::schedule::later;
 use crate::world::transcript::Transcript;
 
@@ -42,6 +42,18 @@ struct Promise {
     waiting: bool,
 }
 
+/// What the hub has saved and said: lost with a restore, as far as it is newer than the backup.
+#[derive(Debug, Clone, Default)]
+pub struct Promises {
+    /// Generations as saved.
+    saved: BTreeMap<ServerId, Generation>,
+    /// Nothing of these generations, and of those before them, may run any more.
+    released: BTreeMap<ServerId, Generation>,
+    starts: BTreeMap<ServerId, Promise>,
+    stops: BTreeMap<ServerId, Generation>,
+    removed: BTreeSet<ServerId>,
+}
+
 type Start = (ServerId, Generation);
 type Orders = BTreeMap<ServerId, (Generation, u8, Option<Limit>)>;
 
@@ -52,19 +64,17 @@ pub struct History {
     reign: Epoch,
     /// Rows on their way to the disk.
     unsaved: Vec<Row>,
-    /// Generations as saved, and where each start of a server was placed.
-    saved: BTreeMap<ServerId, Generation>,
+    promises: Promises,
+    /// After a restore a start of which its host had not heard is never made.
+    renumbers: bool,
+    /// Where each start of a server was placed.
     placed: BTreeMap<Start, String>,
-    /// Nothing of these generations, and of those before them, may run any more.
-    released: BTreeMap<ServerId, Generation>,
     made_on: BTreeMap<Start, usize>,
     answered: BTreeSet<Start>,
     may_end: BTreeSet<Start>,
     stops_asked: BTreeMap<ServerId, Timestamp>,
     removals_asked: BTreeSet<ServerId>,
-    starts: BTreeMap<ServerId, Promise>,
-    stops: BTreeMap<ServerId, Generation>,
-    removed: BTreeSet<ServerId>,
+    ended: BTreeSet<Start>,
     obeyed: BTreeMap<usize, Epoch>,
     told: BTreeMap<usize, (Revision, Orders)>,
     /// Lives of servers, in a seed that has them.
@@ -97,7 +107,7 @@ impl History {
 
     /// A container begins to run.
     pub fn runs(&mut self, server: &ServerId, generation: Generation, host: usize) {
-        if self.released.get(server).is_some_and(|released| generation <= *released) {
+        if self.promises.released.get(server).is_some_and(|released| generation <= *released) {
             let found =
                 format!("start {generation} of {server} runs on host {host} after its release");
             self.violated("S13-final", found);
@@ -106,7 +116,7 @@ impl History {
 
     /// The highest generation of a server of which nothing may run.
     pub fn released(&self, server: &ServerId) -> Option<Generation> {
-        self.released.get(server).copied()
+        self.promises.released.get(server).copied()
     }
 
     /// A server answers.
@@ -130,6 +140,20 @@ impl History {
         } else {
             *highest = revision.epoch;
         }
+    }
+
+    /// An agent has taken orders to end over: they are final, also if a restored hub forgets them.
+    pub fn ordered(&mut self, set: &DesiredSet) {
+        for (server, desired) in &set.servers {
+            if matches!(desired.what, Verdict::Stop { .. }) {
+                self.ended.insert((server.clone(), desired.generation));
+            }
+        }
+    }
+
+    /// Whether an agent was ever told to end this start.
+    pub fn is_ended(&self, server: &ServerId, generation: Generation) -> bool {
+        self.ended.contains(&(server.clone(), generation))
     }
 
     /// A host has lost its file of the highest reign.
@@ -157,7 +181,7 @@ impl History {
         let Some(server) = fleet.servers.get(server) else { return };
         let waiting = matches!(server.phase, Phase::Waiting { .. });
         let promise = Promise { generation: server.generation, at, waiting };
-        self.starts.insert(server.id.clone(), promise);
+        self.promises.starts.insert(server.id.clone(), promise);
     }
 
     /// Somebody was told that a server ends or has ended.
@@ -168,16 +192,31 @@ impl History {
             // It was started again meanwhile; the stop was about the one before.
             generation = Generation(generation.0.saturating_sub(1));
         }
-        let stops = self.stops.entry(server.id.clone()).or_default();
+        let stops = self.promises.stops.entry(server.id.clone()).or_default();
         *stops = generation.max(*stops);
     }
 
     /// Somebody was told that a server is forgotten.
     pub fn removal_acknowledged(&mut self, server: ServerId) {
-        self.removed.insert(server);
+        self.promises.removed.insert(server);
     }
 
     // What the hub saves and says.
+
+    /// What was promised so far.
+    pub fn promises(&self) -> &Promises {
+        &self.promises
+    }
+
+    /// The hub's disk goes back to a backup, and with it what was promised.
+    pub fn goes_back(&mut self, promises: Promises) {
+        self.promises = promises;
+        self.renumbers = true;
+        self.unsaved.clear();
+        if let Some(lives) = &mut self.lives {
+            lives.goes_back();
+        }
+    }
 
     /// A new reign begins from what is saved: the place where every promise is checked (S7).
     pub fn reign_begins(&mut self, reign: Epoch, saved: &BTreeMap<ServerId, Server>) {
@@ -187,7 +226,7 @@ impl History {
         self.reign = reign;
         self.unsaved.clear();
         let mut lost = Vec::new();
-        for (id, promise) in &self.starts {
+        for (id, promise) in &self.promises.starts {
             match saved.get(id) {
                 None if self.removals_asked.contains(id) => {}
                 None => lost.push(format!("the accepted start of {id} is not saved")),
@@ -208,7 +247,7 @@ impl History {
                 }
             }
         }
-        for id in self.removed.iter().filter(|id| saved.contains_key(*id)) {
+        for id in self.promises.removed.iter().filter(|id| saved.contains_key(*id)) {
             lost.push(format!("{id} was removed and is saved"));
         }
         for server in saved.values().filter(|server| self.lives_again(server)) {
@@ -251,7 +290,7 @@ impl History {
                     less.push(server.id.clone());
                 }
                 Row::ServerGone(id) => {
-                    self.released.insert(id.clone(), Generation(u64::MAX));
+                    self.promises.released.insert(id.clone(), Generation(u64::MAX));
                     less.push(id);
                 }
                 Row::Host(_)
@@ -270,7 +309,7 @@ impl History {
     }
 
     fn server_saved(&mut self, server: &Server) {
-        let before = self.saved.insert(server.id.clone(), server.generation);
+        let before = self.promises.saved.insert(server.id.clone(), server.generation);
         if before.is_some_and(|before| server.generation < before) {
             let found = format!("{} goes back to start {}", server.id, server.generation);
             self.violated("S8-generation", found);
@@ -291,7 +330,7 @@ impl History {
                 Generation(server.generation.0.saturating_sub(1))
             }
         };
-        let released = self.released.entry(server.id.clone()).or_default();
+        let released = self.promises.released.entry(server.id.clone()).or_default();
         if free < *released {
             let found = format!("start {} of {} after its release", server.generation, server.id);
             self.violated("S13-final", found);
@@ -336,7 +375,7 @@ impl History {
         }
         for server in fleet.servers.values() {
             let start = (server.id.clone(), server.generation);
-            if self.removed.contains(&server.id) {
+            if self.promises.removed.contains(&server.id) {
                 self.violated("S13-removed", format!("{} is there again", server.id));
             }
             if self.lives_again(server) {
@@ -354,6 +393,8 @@ impl History {
             if let Some(stop) = &placement.stop
                 && stop.end.reason != Reason::StoppedIdle
                 && !self.may_end.contains(&start)
+                && !(stop.end.reason == Reason::StoppedUser && self.wished(&server.id, stop.end.at))
+                && !(self.renumbers && !self.made_on.contains_key(&start))
             {
                 let found = format!("{} is ended without a cause: {:?}", server.id, stop.end);
                 self.violated("S15-cause", found);
@@ -361,8 +402,15 @@ impl History {
         }
     }
 
+    /// Whether somebody wished this server's end: the wish may have waited while the start got another
+    /// number.
+    fn wished(&self, server: &ServerId, ended: Timestamp) -> bool {
+        self.stops_asked.get(server).is_some_and(|asked| later(*asked, QUEUE_US) >= ended)
+    }
+
     fn lives_again(&self, server: &Server) -> bool {
-        let stopped = self.stops.get(&server.id).is_some_and(|stop| server.generation <= *stop);
+        let stopped =
+            self.promises.stops.get(&server.id).is_some_and(|stop| server.generation <= *stop);
         stopped && server.placement().is_some_and(|placement| placement.stop.is_none())
     }
 }

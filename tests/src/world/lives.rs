@@ -9,8 +9,8 @@ use berth_core::life::Evidence;
 use berth_core::settings::{ByProfile, Extend, IdleRule, Lifecycle, Warn, Whose};
 use berth_core::{Fleet, Server};
 
+use crate::world::bugs::Bug;
 use crate::world::chance::Chance;
-use crate::world::faults::Bug;
 use crate::world::nature::{Happening, Nature};
 use crate::world::people::Wish;
 use crate::world::transcript::Transcript;
@@ -108,6 +108,11 @@ impl Lives {
             Some(Event::Activity { server, kind: Evidence::Browser, at })
         });
         newest.chain([Event::ActivityTold { until: now }]).collect()
+    }
+
+    /// The hub's store goes back to a backup: promises made since may be lost.
+    pub fn goes_back(&mut self) {
+        self.promised.clear();
     }
 
     /// The hub has taken this in.

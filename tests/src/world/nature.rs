@@ -6,8 +6,9 @@ use berth_agent::reconcile::{Container, Look, Operation, Outcome};
 use berth_common::ServerId;
 use berth_common::link::{DesiredSet, Report};
 
+use crate::world::bugs::Bug;
 use crate::world::chance::Chance;
-use crate::world::faults::{Bug, EnginePlan, Plan, Strike};
+use crate::world::faults::{EnginePlan, Plan, Strike};
 use crate::world::invariants::History;
 use crate::world::network::Cut;
 use crate::world::people::Wish;
@@ -80,6 +81,12 @@ pub enum Happening {
     PersonWorks { person: usize },
     /// The hub reads what the proxy saw.
     ProxyIsRead,
+    /// A backup of the hub's disk is taken, and perhaps others later.
+    BackupIsTaken { again: bool },
+    /// The last backup is put in the place of the hub's disk, and perhaps another one later.
+    IsRestored { again: bool },
+    /// A server uses more or less memory than before.
+    UseChanges,
     /// A blow from outside.
     Strikes(Strike),
     /// A scenario's own blow.

@@ -14,6 +14,7 @@ use crate::world::faults::{Plan, Strike};
 use crate::world::invariants::Broken;
 use crate::world::nature::Happening;
 use crate::world::people::Wish;
+use crate::world::restores::Restores;
 
 /// Between the script and its transcript.
 const LINE: &str = "----";
@@ -51,6 +52,7 @@ pub fn play(text: &str) -> Result<String, BadScenario> {
                 let plan =
                     Plan::calm(number(hosts).ok_or_else(bad)?, number(people).ok_or_else(bad)?);
                 let mut calm = World::new(plan, Chance::new(1), None, true);
+                calm.restores = Some(Restores::scripted());
                 calm.begin();
                 world = Some(calm);
             }
@@ -81,11 +83,18 @@ pub fn play(text: &str) -> Result<String, BadScenario> {
 
 fn happening(world: &World, who: &str, what: &[&str]) -> Option<Happening> {
     if who == "hub" {
-        return matches!(what, ["crashes"]).then_some(Happening::StrikesHost(Strike::HubCrash, 0));
+        return match what {
+            ["crashes"] => Some(Happening::StrikesHost(Strike::HubCrash, 0)),
+            ["is", "backed", "up"] => Some(Happening::BackupIsTaken { again: false }),
+            ["is", "restored"] => Some(Happening::IsRestored { again: false }),
+            _ => None,
+        };
     }
     if let Some(host) = world.machines.iter().position(|machine| machine.id.as_str() == who) {
         let strike = match what {
             ["reboots"] => Strike::Reboot,
+            ["goes", "off"] => Strike::PowerOff,
+            ["is", "cut", "off"] => Strike::Partition,
             ["agent", "crashes"] => Strike::AgentCrash,
             ["engine", "goes", "away"] => Strike::EngineDown,
             ["container", "is", "removed"] => Strike::RemovalByHand,

@@ -98,6 +98,17 @@ impl Fleet {
         server.generation.max(above)
     }
 
+    /// Hosts that show a container of a later start than the server's own, though it holds no room
+    /// there. Once the server begins anew, that container is outlived, and its host is to hear so.
+    pub(crate) fn ahead_of(&self, server: &Server) -> Vec<HostId> {
+        let later = |host: &HostId| {
+            let heard = self.hosts.get(host).and_then(|host| host.heard.as_ref());
+            let seen = heard.and_then(|heard| heard.observed.get(&server.id));
+            seen.is_some_and(|seen| seen.generation > server.generation)
+        };
+        self.strays_of(&server.id).into_iter().filter(later).collect()
+    }
+
     /// Marks a host as taken in.
     pub(crate) fn settle_restored(&mut self, host: &HostId) -> Option<Arc<Restored>> {
         let restored = self.restored.as_mut().filter(|it| !it.settled.contains(host))?;

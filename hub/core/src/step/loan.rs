@@ -74,6 +74,8 @@ fn lend(
         return;
     };
     let memory = own.plus(rescue.lend);
+    // Another loan of the same report may have taken the room.
+    fleet.settle(now);
     if !resize::has_room(fleet, now, &seen.server, memory) {
         return;
     }

@@ -464,7 +464,12 @@ fn readopt(
         "{host} runs start {} of server {}, the store knows {} only: adopted",
         seen.generation, seen.server, server.generation
     )));
+    let outlived = fleet.ahead_of(server);
     let said = fleet.bump(host);
+    for other in outlived.into_iter().filter(|other| other != host) {
+        fleet.bump(&other);
+        out.push(Effect::Tell(other));
+    }
     let window = fleet.peak_window(host);
     let Some(server) = fleet.server_mut(&seen.server) else { return };
     server.peaks = Some(Peaks::begin(now, window));

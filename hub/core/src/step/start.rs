@@ -288,7 +288,12 @@ pub fn put(
     let host = place.host;
     let said = fleet.bump(&host);
     let window = fleet.peak_window(&host);
-    let Some(above) = fleet.servers.get(id).map(|server| fleet.above(server)) else { return };
+    let Some(server) = fleet.servers.get(id) else { return };
+    let (above, outlived) = (fleet.above(server), fleet.ahead_of(server));
+    for other in outlived.into_iter().filter(|other| *other != host) {
+        fleet.bump(&other);
+        out.push(Effect::Tell(other));
+    }
     let image = pinned(fleet, now, id, &host);
     let Some(server) = fleet.server_mut(id) else { return };
     server.generation = above.next();

@@ -63,7 +63,8 @@ pub fn order_stop(fleet: &mut Fleet, id: &ServerId, end: End, out: &mut Vec<Effe
 /// Handles the wish to forget a server that does not run.
 pub fn remove(fleet: &mut Fleet, id: &ServerId, to: Option<ReplyTo>, out: &mut Vec<Effect>) {
     let Some(server) = fleet.servers.get(id) else { return reply(to, Answer::NoSuchServer, out) };
-    if server.is_active() {
+    // After a restore a host that has not reported yet may be running what the backup knows as ended.
+    if server.is_active() || fleet.restoring().is_some() {
         return reply(to, Answer::StopUnderWay, out);
     }
     forget(fleet, id, out);

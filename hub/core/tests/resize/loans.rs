@@ -167,3 +167,18 @@ fn a_hub_that_dies_takes_its_loans_back_afterwards() {
     bench.does_it(&alice);
     assert_eq!((bench.loan(&alice), bench.reserved(&alice)), (None, gb(4)));
 }
+
+#[test]
+fn two_loans_in_one_report_are_not_of_the_same_memory() {
+    let mut bench = Bench::new();
+    bench.take(Event::SettingsChanged(Arc::new(lending())));
+    // 14 of 16 GB are promised: there is room for one loan of 2.
+    let (alice, bob) = (bench.runs("alice", 7), bench.runs("bob", 7));
+    for server in [&alice, &bob] {
+        bench.containers.get_mut(server).unwrap().memory_used = ByteCount(6_900 << 20);
+    }
+    bench.reports();
+    let lent = [&alice, &bob].map(|server| bench.loan(server).is_some());
+    assert_eq!(lent.iter().filter(|lent| **lent).count(), 1, "{lent:?}");
+    assert_eq!(bench.reserved(&alice).plus(bench.reserved(&bob)), gb(16));
+}

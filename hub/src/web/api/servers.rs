@@ -217,12 +217,11 @@ async fn stop(
     let action = if remove { "server-remove" } else { "server-stop" };
     audit::on_server(hub, caller, action, user.account.name.as_str(), id.as_str()).await?;
     let stopped = stop_and_wait(hub, &id, reason).await?;
-    if remove && stopped {
-        actions::remove(hub, &id).await?;
-    } else if remove {
+    let done = stopped && (!remove || actions::remove(hub, &id).await? != Answer::StopUnderWay);
+    if remove && !done {
         tokio::spawn(remove_later(Arc::clone(hub), id));
     }
-    Ok(if stopped { StatusCode::NO_CONTENT } else { StatusCode::ACCEPTED })
+    Ok(if done { StatusCode::NO_CONTENT } else { StatusCode::ACCEPTED })
 }
 
 /// Orders a server to end and waits a while. True once nothing of it is left.
@@ -243,7 +242,11 @@ fn is_gone(fleet: &Fleet, id: &ServerId) -> bool {
 const REMOVE_WITHIN: std::time::Duration = std::time::Duration::from_secs(600);
 
 async fn remove_later(hub: Arc<Hub>, id: ServerId) {
-    if until(&hub, REMOVE_WITHIN, |fleet| is_gone(fleet, &id).then_some(())).await.is_some()
+    let may_be_removed = |fleet: &Fleet| {
+        let settled = fleet.unsettled().next().is_none();
+        (settled && is_gone(fleet, &id)).then_some(())
+    };
+    if until(&hub, REMOVE_WITHIN, may_be_removed).await.is_some()
         && let Err(error) = actions::remove(&hub, &id).await
     {
         tracing::warn!(server = %id, %error, "a stopped server was not removed");

@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use berth_common::Reason;
-use berth_core::Fleet;
+use berth_core::{Answer, Fleet};
 use berth_store::{User, UserKey, UserOrder};
 use serde_json::{Value, json};
 
@@ -231,7 +231,12 @@ pub async fn delete(
                 "a server of {name} is still stopping; delete the user when that is done"
             )));
         }
-        actions::remove(&hub, id).await?;
+        if actions::remove(&hub, id).await? == Answer::StopUnderWay {
+            return Err(ApiError::bad_request(format!(
+                "a server of {name} may be running on a host that has not reported since the \
+                 restore; delete the user when it has"
+            )));
+        }
     }
     let deleted = name.clone();
     let act = caller.act("user-delete").about(name.as_str());
