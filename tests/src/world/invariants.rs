@@ -394,7 +394,7 @@ impl History {
                 && stop.end.reason != Reason::StoppedIdle
                 && !self.may_end.contains(&start)
                 && !(stop.end.reason == Reason::StoppedUser && self.wished(&server.id, stop.end.at))
-                && !(self.renumbers && !self.made_on.contains_key(&start))
+                && (!self.renumbers || self.made_on.contains_key(&start))
             {
                 let found = format!("{} is ended without a cause: {:?}", server.id, stop.end);
                 self.violated("S15-cause", found);
