@@ -12,6 +12,7 @@ use axum::http::StatusCode;
 use super::administration;
 use super::scene::{HOSTILE, Port, heartbeat, scene, serve};
 use super::site::{Site, gb};
+use super::trainings;
 use chromium::Chromium;
 
 const LANGUAGES: [&str; 2] = ["en", "fr"];
@@ -23,12 +24,24 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/pages")
 }
 
-/// Every page: what it is called, who looks at it, and where it is.
-fn pages(site: &Site) -> Vec<(&'static str, &'static str, String)> {
+/// What a page is called, who looks at it, and where it is.
+type Page = (&'static str, &'static str, String);
+
+/// The pages of a training that is on.
+const TRAININGS: [(&str, &str, &str); 5] = [
+    ("trainings", "erin", "/hub/trainings"),
+    ("trainings-none", "carol", "/hub/trainings"),
+    ("training", "alice", "/hub/trainings/school"),
+    ("training-taught", "bob", "/hub/trainings/school"),
+    ("training-all", "erin", "/hub/trainings/school"),
+];
+
+/// Every other page.
+fn pages(site: &Site) -> Vec<Page> {
     let id = |owner, name| site.server(owner, name).id.to_string();
     let decision = |owner, name| site.server(owner, name).decision.as_ref().unwrap().to_string();
     let again = format!("/hub/decisions/{}?again=yes", decision("alice", "big"));
-    let mut pages: Vec<(&str, &str, String)> = vec![
+    let mut pages: Vec<Page> = vec![
         ("login", "nobody", "/hub/login".into()),
         ("home", "alice", "/hub/home".into()),
         ("home-ended", "dave", "/hub/home".into()),
@@ -83,30 +96,51 @@ async fn every_page_in_both_languages_and_themes_on_a_desk_and_on_a_phone() {
     browser.go(&format!("{}/hub/login", addresses["nobody"])).await;
     // The browser's own first page is none of ours.
     browser.requests().await;
-    let mut troubles = String::new();
-    for language in LANGUAGES {
-        for theme in THEMES {
-            let home = &addresses["alice"];
-            browser.go(&format!("{home}/hub/reader?language={language}")).await;
-            browser.go(&format!("{home}/hub/reader?theme={theme}")).await;
-            for (name, person, path) in pages(&site) {
-                let address = format!("{}{path}", addresses[person]);
-                heartbeat(&site).await;
-                for width in WIDTHS {
-                    let shot = format!("{name}-{language}-{theme}-{width}");
-                    browser.width(width).await;
-                    browser.go(&address).await;
-                    let found = look(&browser, &axe, &addresses, language).await;
-                    if !found.is_empty() {
-                        let _ = writeln!(troubles, "{shot} {path}:\n{found}");
+    let tour = Tour { site: &site, browser: &browser, axe: &axe, addresses: &addresses };
+    let mut troubles = tour.of(pages).await;
+    trainings::begin(&site).await;
+    troubles +=
+        &tour.of(|_| TRAININGS.map(|(name, who, path)| (name, who, path.into())).into()).await;
+    browser.close().await;
+    assert!(troubles.is_empty(), "{troubles}");
+}
+
+/// Looks at pages in every way that people do.
+struct Tour<'a> {
+    site: &'a Site,
+    browser: &'a Chromium,
+    axe: &'a str,
+    addresses: &'a BTreeMap<&'static str, String>,
+}
+
+impl Tour<'_> {
+    /// What is wrong with these pages; empty when nothing is.
+    async fn of(&self, pages: impl Fn(&Site) -> Vec<Page>) -> String {
+        let Self { site, browser, axe, addresses } = self;
+        let mut troubles = String::new();
+        for language in LANGUAGES {
+            for theme in THEMES {
+                let home = &addresses["alice"];
+                browser.go(&format!("{home}/hub/reader?language={language}")).await;
+                browser.go(&format!("{home}/hub/reader?theme={theme}")).await;
+                for (name, person, path) in pages(site) {
+                    let address = format!("{}{path}", addresses[person]);
+                    heartbeat(site).await;
+                    for width in WIDTHS {
+                        let shot = format!("{name}-{language}-{theme}-{width}");
+                        browser.width(width).await;
+                        browser.go(&address).await;
+                        let found = look(browser, axe, addresses, language).await;
+                        if !found.is_empty() {
+                            let _ = writeln!(troubles, "{shot} {path}:\n{found}");
+                        }
+                        browser.shot(&folder().join("shots"), &shot).await;
                     }
-                    browser.shot(&folder().join("shots"), &shot).await;
                 }
             }
         }
+        troubles
     }
-    browser.close().await;
-    assert!(troubles.is_empty(), "{troubles}");
 }
 
 /// What is wrong with the page that is shown; empty when nothing is.

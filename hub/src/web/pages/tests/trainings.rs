@@ -14,9 +14,14 @@ use crate::agenda;
 use crate::config::Config;
 use crate::web::reader::{Language, Reader};
 
-/// A training on the hosts of pool cpu: bob teaches, alice takes part, it is on.
 async fn site() -> Site {
     let site = Site::new().await;
+    begin(&site).await;
+    site
+}
+
+/// A training on the hosts of pool cpu: bob teaches, alice takes part, it is on.
+pub async fn begin(site: &Site) {
     let config = site.hub.config();
     let mut settings = config.settings.clone();
     let hour = |hours: i64| Timestamp(now().0 + hours * 3_600_000_000);
@@ -45,7 +50,6 @@ async fn site() -> Site {
     site.hub.config.store(Arc::new(fresh));
     agenda::put_in_force(&site.hub).await;
     site.report("wn1", Ok(Vec::new())).await;
-    site
 }
 
 const PAGE: &str = "/hub/trainings/school";
