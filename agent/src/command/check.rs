@@ -6,16 +6,15 @@ use std::process::ExitCode;
 
 use berth_common::Timestamp;
 use berth_process::clock;
-use berth_proto::identity::Identity;
-use berth_proto::tls::{self, Credential};
+use berth_proto::tls::Credential;
 
 use crate::cgroup;
 use crate::config::{self, Config};
 use crate::firewall::Wall;
 use crate::gpu::nvml::Library;
 use crate::gpu::reading::{Absence, Source};
-use crate::identity::{self, ALPN, Folder};
-use crate::link::dial;
+use crate::identity::{self, Folder};
+use crate::link::dial::Tcp;
 use crate::mem;
 use crate::registries::{self, Login};
 use crate::runtime::Runtime;
@@ -142,11 +141,7 @@ fn whole_seconds(moment: Timestamp) -> Timestamp {
 async fn hub(config: &Config) -> Result<String, String> {
     let words = |error: identity::IdentityError| error.to_string();
     let credential = identity::link_credential(config).map_err(words)?;
-    let ca = identity::read(&Folder::new(config).ca()).map_err(words)?;
-    let roots = tls::roots(&ca).map_err(|error| error.to_string())?;
-    let tls = tls::client_config(Some(credential), roots, Identity::Hub, ALPN)
-        .map_err(|error| error.to_string())?;
-    dial::connect(&config.agent.hub, tls).await.map_err(|error| error.to_string())?;
+    identity::connect(config, &credential, &Tcp).await.map_err(words)?;
     Ok(format!(
         "{} proves itself, and the clocks agree with the certificates",
         config.agent.hub.as_str()
