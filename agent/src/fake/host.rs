@@ -269,6 +269,7 @@ impl FakeHost {
             engine_version: ENGINE.into(),
             images: self.has.images.clone(),
             builds: BTreeMap::new(),
+            offered: BTreeMap::new(),
             gpus: self.has.gpus.as_ref().map_or_else(GpuFacts::default, |gpus| GpuFacts {
                 driver: ENGINE.into(),
                 trouble: String::new(),

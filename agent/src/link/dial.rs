@@ -4,13 +4,17 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use berth_common::Timestamp;
 use berth_proto::tls;
+use hyper::Request;
+use hyper::header::DATE;
 use hyper_util::rt::TokioIo;
 use rustls::{CertificateError, ClientConfig, Error};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tonic::transport::{Channel, Endpoint};
+use tower::ServiceExt;
 
 use crate::config::HubAddress;
 
@@ -83,6 +87,16 @@ impl Network for Tcp {
         stream.set_nodelay(true)?;
         Ok(stream)
     }
+}
+
+/// What the hub takes for the time: it stands in the head of whatever it answers. `None`: it does not
+/// say.
+pub async fn time_of(hub: Channel) -> Option<Timestamp> {
+    let question = Request::post("http://hub/").body(tonic::body::Body::empty()).ok()?;
+    let answer = tokio::time::timeout(LIMIT, hub.oneshot(question)).await.ok()?.ok()?;
+    let date = httpdate::parse_http_date(answer.headers().get(DATE)?.to_str().ok()?).ok()?;
+    let since = date.duration_since(std::time::UNIX_EPOCH).ok()?;
+    Some(Timestamp::from_millis(i64::try_from(since.as_millis()).ok()?))
 }
 
 /// Connects, and proves both ends to one another.
