@@ -45,6 +45,11 @@ pub fn api_paths() -> (Vec<&'static str>, Vec<&'static str>) {
     (jupyterhub().paths(), berth().paths())
 }
 
+/// The paths of the pages.
+pub fn page_paths() -> Vec<&'static str> {
+    pages::table().paths()
+}
+
 /// JupyterHub's API.
 fn jupyterhub() -> Table {
     Table::new()
