@@ -56,6 +56,7 @@ fn jupyterhub() -> Table {
         .route("/hub/api/spec", get(spec::jupyterhub))
         .route("/hub/health", get(about::health))
         .route("/hub/metrics", get(about::metrics))
+        .route("/hub/metrics/gpus", get(about::gpu_metrics))
         .route("/hub/api", get(about::version))
         .route("/hub/api/", get(about::version))
         .route("/hub/api/health", get(about::health))
