@@ -19,6 +19,9 @@ mod what_if;
 use answers::Answers;
 use brief::{Allowed, Brief};
 
+/// The hosts that a rule requires, and which positions those are.
+type Required = (Arc<BTreeSet<HostId>>, Arc<[bool]>);
+
 /// A host that is kept for who waits, as its position; others do not get it.
 pub type Kept = Option<usize>;
 
@@ -31,7 +34,7 @@ pub struct Rows {
     /// One host of each size.
     sizes: Vec<Row>,
     /// The hosts of each rule that requires some.
-    required: Vec<(Arc<BTreeSet<HostId>>, Arc<[bool]>)>,
+    required: Vec<Required>,
     models: Vec<String>,
     /// Pool and model of the hosts of each group, as packing tells them apart.
     groups: Vec<(Option<u16>, u16)>,
