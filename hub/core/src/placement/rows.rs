@@ -6,7 +6,7 @@ use std::sync::Arc;
 use berth_common::{GpuPart, HostId};
 
 use crate::floor::{Floor, FloorHost};
-use crate::packing::{self, Gpu, Group, Groups, Kind, Prices, Shape};
+use crate::packing::{self, Gpu, Group, Groups, Kind, Numbering, Prices, Shape};
 use crate::placement::need::Need;
 use crate::placement::room::Ask;
 use crate::placement::row::Row;
@@ -76,8 +76,13 @@ impl Clone for Rows {
 impl Rows {
     /// The rows of a floor under the site's rules, with these prices.
     pub fn of(floor: &Floor, settings: &Arc<Settings>, prices: &Arc<Prices>) -> Self {
-        let mut rows =
-            Self { settings: Arc::clone(settings), prices: Arc::clone(prices), ..Self::default() };
+        let mut rows = Self {
+            settings: Arc::clone(settings),
+            prices: Arc::clone(prices),
+            models: prices.numbering.models.clone(),
+            groups: prices.numbering.groups.clone(),
+            ..Self::default()
+        };
         for host in &floor.hosts {
             let row = rows.row_of(host);
             let shape = rows.shape_of(host, &row);
@@ -97,6 +102,12 @@ impl Rows {
         self.prices = Arc::clone(prices);
         self.packing = Some(packing::Rows::new((**prices).clone(), self.shapes.iter().copied()));
         self.answers.clear();
+    }
+
+    /// What the numbers of groups stand for: prices made from these rows carry it, so that rows
+    /// made anew later read them in the same way.
+    pub fn numbering(&self) -> Numbering {
+        Numbering { models: self.models.clone(), groups: self.groups.clone() }
     }
 
     /// What every host has left, for prices.
