@@ -129,7 +129,7 @@ impl Tour<'_> {
                 let home = &addresses["alice"];
                 browser.go(&format!("{home}/hub/reader?language={language}")).await;
                 browser.go(&format!("{home}/hub/reader?theme={theme}")).await;
-                for (name, person, path) in pages(site) {
+                for (name, person, path) in pages(site).into_iter().filter(|it| is_wanted(it.0)) {
                     let address = format!("{}{path}", addresses[person]);
                     heartbeat(site).await;
                     for width in WIDTHS {
@@ -147,6 +147,12 @@ impl Tour<'_> {
         }
         troubles
     }
+}
+
+/// Whether a page is to be looked at: those that BERTH_ONLY names, or all.
+fn is_wanted(name: &str) -> bool {
+    let only = std::env::var("BERTH_ONLY").ok();
+    only.is_none_or(|only| only.split(',').any(|it| it == name))
 }
 
 /// What is wrong with the page that is shown; empty when nothing is.
