@@ -183,6 +183,7 @@ impl Driver {
             match self.commit(effects).await {
                 Ok(effects) => {
                     self.metrics.count(&happened);
+                    happened.iter().for_each(Happened::log);
                     // A snapshot shares its records, so one a batch is cheap; and whoever gets an
                     // answer finds it in the fleet.
                     self.publish.send_replace(Arc::new(self.fleet.clone()));

@@ -1,6 +1,7 @@
 //! What Prometheus reads at `/hub/metrics`: JupyterHub's names, so that the community's boards work
 //! unchanged, and our own. What happens is counted as it happens; what is, is looked at when asked.
 
+mod gpus;
 mod happened;
 mod present;
 mod shelf;
@@ -39,6 +40,7 @@ pub struct Metrics {
     routes_deleted: HistogramVec,
     decisions: IntCounterVec,
     ends: IntCounterVec,
+    kills: IntCounterVec,
     config_ok: IntGauge,
     config_loaded: Gauge,
     doctor: GaugeVec,
@@ -98,6 +100,12 @@ impl Metrics {
                 "berth_stops_total",
                 "Servers that ended, by profile and reason code",
                 &["profile", "reason"],
+            )?,
+            kills: shelf.counters(
+                "berth_oom_kills_total",
+                "Kills for want of memory, by profile and scope: process (the server ran on) or \
+                 container (it ended)",
+                &["profile", "scope"],
             )?,
             config_ok: shelf.number(
                 "berth_config_ok",
@@ -181,6 +189,12 @@ fn observe(histograms: &HistogramVec, labels: &[&str], begun: Instant) {
 /// Since 1970, in seconds.
 fn seconds(at: Timestamp) -> f64 {
     at.0 as f64 / 1e6
+}
+
+fn set(gauges: &GaugeVec, labels: &[&str], value: f64) {
+    if let Ok(gauge) = gauges.get_metric_with_label_values(labels) {
+        gauge.set(value);
+    }
 }
 
 /// Everything, in Prometheus's text format.

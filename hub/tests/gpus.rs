@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::http::StatusCode;
-use berth_common::link::{Capacity, GpuDevice, HostFacts, Report, Verdict};
+use berth_common::link::{Capacity, GpuDevice, GpuFacts, GpuUse, HostFacts, Report, Verdict};
 use berth_common::{ByteCount, GpuId, HostId, Incarnation, Revision};
 use berth_core::Event;
 use berth_core::settings::{GpuChoice, HostSettings, Pool, Profile, Settings};
@@ -52,7 +52,10 @@ async fn site() -> Site {
             cpus: 8,
             memory_pressure: None,
         },
-        facts: HostFacts::default(),
+        facts: HostFacts {
+            gpus: GpuFacts { used: vec![used(0), used(1)], ..GpuFacts::default() },
+            ..HostFacts::default()
+        },
     };
     let report = Box::new(report);
     site.hub.fleet.send(Event::Reported { host: gpu_host(), session: 1, report }).await;
@@ -66,6 +69,23 @@ fn gpu_host() -> HostId {
 
 fn gpu(number: u32) -> GpuId {
     format!("GPU-gpu1-{number}").parse().unwrap()
+}
+
+/// A GPU that computes nothing, with 3 of its 12 GB in use.
+fn used(number: u32) -> GpuUse {
+    GpuUse {
+        gpu: gpu(number),
+        device: Some(format!("nvidia{number}")),
+        board: None,
+        busy: Some(0),
+        memory_used: Some(ByteCount(3 * GB)),
+        temperature: Some(41),
+        power_mw: Some(62_500),
+        ecc_uncorrected: None,
+        last_xid: None,
+        warning: None,
+        processes: Vec::new(),
+    }
 }
 
 /// The GPUs of the one server that a host is told to run.
@@ -96,4 +116,32 @@ async fn a_server_without_a_gpu_is_told_of_none() {
     let started = alice.json("POST", "/hub/api/users/alice/server", "{}").await;
     assert_eq!(started.status, StatusCode::ACCEPTED, "{}", started.text);
     assert_eq!(told(&site, &"wn1".parse().unwrap()), BTreeSet::new());
+}
+
+#[tokio::test]
+async fn prometheus_reads_gpus_under_the_names_of_nvidias_exporter() {
+    let site = site().await;
+    let alice = site.program("alice").await;
+    let started = alice.json("POST", "/hub/api/users/alice/server", r#"{"profile": "gpu"}"#).await;
+    assert_eq!(started.status, StatusCode::ACCEPTED, "{}", started.text);
+    let text = site.program("root_").await.get("/hub/metrics").await.text;
+    let labels = "Hostname=\"gpu1\",UUID=\"GPU-gpu1-0\",gpu=\"0\",modelName=\"Tesla K80\"";
+    for (name, value) in [
+        ("DCGM_FI_DEV_GPU_UTIL", "0"),
+        ("DCGM_FI_DEV_FB_USED", "3072"),
+        ("DCGM_FI_DEV_FB_FREE", "9216"),
+        ("DCGM_FI_DEV_GPU_TEMP", "41"),
+        ("DCGM_FI_DEV_POWER_USAGE", "62.5"),
+    ] {
+        let line = format!("{name}{{{labels},namespace=\"berth\"}} {value}\n");
+        assert!(text.contains(&line), "no {line} in\n{text}");
+    }
+    // The driver has told of no error: then there is no value, not a zero.
+    assert!(!text.contains("DCGM_FI_DEV_XID_ERRORS{"), "{text}");
+    for state in ["idle_held", "free"] {
+        let line = format!(
+            "berth_host_gpus{{host=\"gpu1\",model=\"Tesla K80\",state=\"{state}\",namespace=\"berth\"}} 1\n"
+        );
+        assert!(text.contains(&line), "no {line} in\n{text}");
+    }
 }

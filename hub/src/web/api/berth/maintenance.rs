@@ -92,7 +92,7 @@ pub async fn add(
         let names: Vec<_> = maintenance.hosts.iter().map(HostId::as_str).collect();
         let act = caller.act("maintenance-add").on(&cut(&names.join(" "))).because(&reason);
         id = agenda::add(&hub, act, Entry::Maintenance(maintenance.clone())).await?;
-        tracing::info!(hosts = names.join(" "), reason, by = caller.name(), "maintenance");
+        tracing::info!(hosts = names.join(" "), why = reason, by = caller.name(), "maintenance");
         keeper::carry_out(&hub, now()).await;
     }
     let fleet = hub.fleet.fleet();
