@@ -1,6 +1,7 @@
 //! What Prometheus reads at `/hub/metrics`: JupyterHub's names, so that the community's boards work
 //! unchanged, and our own. What happens is counted as it happens; what is, is looked at when asked.
 
+mod dcgm;
 mod gpus;
 mod happened;
 mod present;
@@ -102,10 +103,9 @@ impl Metrics {
                 &["profile", "reason"],
             )?,
             kills: shelf.counters(
-                "berth_oom_kills_total",
-                "Kills for want of memory, by profile and scope: process (the server ran on) or \
-                 container (it ended)",
-                &["profile", "scope"],
+                "berth_memory_kills_total",
+                "Processes that the kernel killed because a server had used all its memory",
+                &["profile"],
             )?,
             config_ok: shelf.number(
                 "berth_config_ok",
@@ -191,12 +191,6 @@ fn seconds(at: Timestamp) -> f64 {
     at.0 as f64 / 1e6
 }
 
-fn set(gauges: &GaugeVec, labels: &[&str], value: f64) {
-    if let Ok(gauge) = gauges.get_metric_with_label_values(labels) {
-        gauge.set(value);
-    }
-}
-
 /// Everything, in Prometheus's text format.
 ///
 /// # Errors
@@ -207,6 +201,15 @@ pub fn text(hub: &Hub, now: Timestamp) -> anyhow::Result<String> {
     Ok(TextEncoder::new().encode_to_string(&families)?)
 }
 
+/// The GPUs under the names of NVIDIA's dcgm-exporter, in Prometheus's text format.
+///
+/// # Errors
+/// When two series have one name: a mistake of this program.
+pub fn gpus(hub: &Hub) -> anyhow::Result<String> {
+    let families = dcgm::Gpus::of(&hub.fleet.fleet())?.gather();
+    Ok(TextEncoder::new().encode_to_string(&families)?)
+}
+
 /// Every series that there is, in the order of their names.
 ///
 /// # Errors
@@ -214,6 +217,7 @@ pub fn text(hub: &Hub, now: Timestamp) -> anyhow::Result<String> {
 pub fn all_series() -> Result<Vec<Series>, prometheus::Error> {
     let mut series = Metrics::new()?.shelf.series();
     series.append(&mut Present::new()?.series());
+    series.append(&mut dcgm::Gpus::new()?.series());
     series.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(series)
 }

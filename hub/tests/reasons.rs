@@ -4,7 +4,7 @@ use std::process::Command;
 
 const REASONS: &str = "# Reason codes\n\nThe same on pages, in the API, the command, logs and metrics. A code is never changed, only added \
 to. Made by `berth-hub reasons`.\n\n";
-const METRICS: &str = "# Metrics\n\nWhat Prometheus finds at `/hub/metrics`. The one number to alert on is \
+const METRICS: &str = "# Metrics\n\nWhat Prometheus finds at `/hub/metrics`, and at `/hub/metrics/gpus` what begins with `DCGM`. The one number to alert on is \
 `berth_pool_largest_start_bytes`. Made by `berth-hub metrics`.\n\n";
 
 /// Beside the manual's own words stand the program's.

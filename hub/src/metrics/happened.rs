@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use berth_common::link::Kill;
 use berth_common::{ByteCount, DecisionId, HostId, Reason, ServerId, Timestamp, Username};
 use berth_core::event::{Effect, Row};
 use berth_core::fleet::Intent;
@@ -30,8 +29,8 @@ pub enum Happened {
     Failed(About, Reason, f64),
     /// A server ended.
     Ended(About, Reason),
-    /// A process of a server that runs on was killed for want of memory.
-    Killed(About, ByteCount),
+    /// Processes of a server were killed for want of memory: how many, and its highest use.
+    Killed(About, u64, ByteCount),
     /// A host has shown that it holds nothing more of a server, so long after the order.
     Released(f64),
     /// What administrators want with a host is another thing now; whether it was emptied before.
@@ -124,10 +123,6 @@ fn changed(before: Option<&Server>, after: &Server, now: Timestamp) -> Vec<Happe
     {
         all.push(Happened::Started(About::of(after), span(placement.placed_at, ready)));
     }
-    let last = before.filter(|_| same_start).and_then(|before| before.kills.last());
-    let newer = |kill: &&Kill| last.is_none_or(|last| kill.number > last.number);
-    let kills = after.kills.iter().filter(newer);
-    all.extend(kills.map(|kill| Happened::Killed(About::of(after), kill.highest)));
     let end = after.last_end.as_ref();
     if let Some(end) = end.filter(|_| before.is_some_and(|before| before.last_end.as_ref() != end))
     {
@@ -138,6 +133,13 @@ fn changed(before: Option<&Server>, after: &Server, now: Timestamp) -> Vec<Happe
             true => Happened::Failed(about, end.reason, span(placed, end.at)),
             false => Happened::Ended(about, end.reason),
         });
+    }
+    // The kernel numbers the kills of one container; a new start begins anew.
+    let last = |server: &Server| server.kills.last().map_or(0, |kill| kill.number);
+    let heard = before.filter(|_| same_start).map_or(0, last);
+    if let Some(killed) = last(after).checked_sub(heard).filter(|killed| *killed > 0) {
+        let peak = after.kills.last().map(|kill| kill.highest).unwrap_or_default();
+        all.push(Happened::Killed(About::of(after), killed, peak));
     }
     if let Some(order) = was.and_then(|was| was.stop.as_ref())
         && after.placement().is_none()
@@ -183,11 +185,11 @@ impl Happened {
                     %user, host = host.as_ref().map(HostId::as_str), profile, %server,
                     "the server of {user} ended: {}", reason.text());
             }
-            Self::Killed(about, peak) => {
+            Self::Killed(about, processes, peak) => {
                 let About { server, user, profile, host } = about;
                 tracing::warn!(action = "oom", outcome = "failure", %user,
                     host = host.as_ref().map(HostId::as_str), profile, %server,
-                    memory_peak = peak.0, "a process of {user} was killed for want of memory");
+                    memory_peak = peak.0, processes, "{user} ran out of memory: {processes} killed");
             }
             Self::Released(_) => {}
             Self::Intended { host, intent, was_draining } => {
@@ -225,15 +227,17 @@ impl Metrics {
                     self.start("error", reason.code(), *seconds)
                 }
                 Happened::Ended(about, reason) => {
-                    if *reason == Reason::StoppedOom {
-                        self.killed(about, "container");
-                    }
                     let labels = [about.profile.as_str(), reason.code()];
                     if let Ok(counter) = self.ends.get_metric_with_label_values(&labels) {
                         counter.inc();
                     }
                 }
-                Happened::Killed(about, _) => self.killed(about, "process"),
+                Happened::Killed(about, processes, _) => {
+                    let labels = [about.profile.as_str()];
+                    if let Ok(counter) = self.kills.get_metric_with_label_values(&labels) {
+                        counter.inc_by(*processes);
+                    }
+                }
                 Happened::Intended { .. } => {}
                 Happened::Released(seconds) => {
                     if let Ok(took) = self.ends_took.get_metric_with_label_values(&["success"]) {
@@ -241,13 +245,6 @@ impl Metrics {
                     }
                 }
             }
-        }
-    }
-
-    fn killed(&self, about: &About, scope: &str) {
-        let labels = [about.profile.as_str(), scope];
-        if let Ok(kills) = self.kills.get_metric_with_label_values(&labels) {
-            kills.inc();
         }
     }
 

@@ -8,8 +8,7 @@ use berth_core::{Fleet, Host, Phase, ServerState};
 use prometheus::proto::MetricFamily;
 use prometheus::{Gauge, GaugeVec};
 
-use super::gpus::Gpus;
-use super::set;
+use super::gpus;
 use super::shelf::{Series, Shelf};
 use crate::site::Hub;
 use crate::web::api::berth::usage::{self, By, MONTH_MICROS, Sum};
@@ -36,7 +35,7 @@ pub struct Present {
     participants: GaugeVec,
     memory_used: GaugeVec,
     gpu_time: GaugeVec,
-    gpus: Gpus,
+    gpus: GaugeVec,
 }
 
 impl Present {
@@ -114,7 +113,12 @@ impl Present {
                 "GPUs held in the last 30 days by main group",
                 &["group"],
             )?,
-            gpus: Gpus::new(&mut shelf)?,
+            gpus: shelf.amounts(
+                "berth_host_gpus",
+                "GPUs of a host: free, used, idle_held (a server has it and it computes nothing \
+                 now) or broken (set aside)",
+                &["host", "model", "state"],
+            )?,
             shelf,
         })
     }
@@ -200,7 +204,7 @@ impl Present {
         for space in &heard.spaces {
             set(&self.spaces, &[name, &space.name], f64::from(u8::from(space.trouble.is_none())));
         }
-        self.gpus.fill(fleet, host, heard, now);
+        gpus::count(&self.gpus, fleet, host, heard);
     }
 
     fn pools(&self, fleet: &Fleet) {
@@ -250,5 +254,12 @@ impl Present {
     /// The descriptions.
     pub fn series(&self) -> Vec<Series> {
         self.shelf.series()
+    }
+}
+
+/// Sets the one series with these labels.
+pub(super) fn set(gauges: &GaugeVec, labels: &[&str], value: f64) {
+    if let Ok(gauge) = gauges.get_metric_with_label_values(labels) {
+        gauge.set(value);
     }
 }
