@@ -116,7 +116,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    berth_process::logging::start();
+    berth_process::logging::start("berth-agent");
     let arguments = Arguments::parse();
     let file = &arguments.config;
     let result = match arguments.command {

@@ -168,7 +168,7 @@ pub async fn plan(hub: &Hub, act: Act, maintenance: Maintenance) -> Result<i64, 
     let (who, reason) = (maintenance.order.who.clone(), maintenance.order.reason.clone());
     let hosts = names(&maintenance);
     let id = add(hub, act, Entry::Maintenance(maintenance)).await?;
-    tracing::info!(hosts, reason, by = who, "maintenance");
+    tracing::info!(hosts, why = reason, by = who, "maintenance");
     keeper::carry_out(hub, now()).await;
     Ok(id)
 }

@@ -184,6 +184,7 @@ impl Driver {
             match self.commit(effects).await {
                 Ok(effects) => {
                     self.metrics.count(&happened);
+                    happened.iter().for_each(Happened::log);
                     // A snapshot shares its records, so one a batch is cheap; and whoever gets an
                     // answer finds it in the fleet. Signs of work that change nothing else come by
                     // the thousand and are shown with the next tick.

@@ -106,7 +106,7 @@ fn main() -> ExitCode {
 async fn run() -> ExitCode {
     match Arguments::parse().command {
         Command::Serve { config } => {
-            berth_process::logging::start();
+            berth_process::logging::start("berth-hub");
             match berth_hub::serve::run(&config).await {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(error) => fail(&error),

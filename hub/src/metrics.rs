@@ -2,6 +2,7 @@
 //! unchanged, and our own. What happens is counted as it happens; what is, is looked at when asked.
 
 mod dcgm;
+mod gpus;
 mod happened;
 mod present;
 mod shelf;

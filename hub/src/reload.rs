@@ -179,12 +179,16 @@ pub async fn reload(hub: &Hub) -> Result<Diagnostics, Refused> {
         Ok((fresh, said)) => {
             put_in_force(hub, fresh, files, Origin::Disk, &said).await;
             said.log();
-            tracing::info!("configuration reloaded");
+            tracing::info!(action = "config-reload", outcome = "success", "configuration reloaded");
             Ok(said)
         }
         Err(said) => {
             hub.metrics.configuration(None);
-            tracing::error!("configuration not reloaded:\n{said}");
+            tracing::error!(
+                action = "config-reload",
+                outcome = "failure",
+                "configuration not reloaded:\n{said}"
+            );
             hub.configuration.lock().said = said.clone();
             Err(Refused::Wrong(said))
         }

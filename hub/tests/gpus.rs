@@ -151,3 +151,20 @@ async fn boards_made_for_nvidias_exporter_find_their_names() {
     assert_eq!(line("DCGM_FI_DEV_GPU_UTIL", &gpu(1)), None, "it does not tell");
     assert_eq!(line("DCGM_FI_DEV_ROW_REMAP_FAILURE", &gpu(0)), None, "a K80 has none");
 }
+
+#[tokio::test]
+async fn a_gpu_that_is_held_is_counted_by_what_it_does() {
+    let site = site().await;
+    let states = async || -> Vec<String> {
+        let text = site.program("root_").await.get("/hub/metrics").await.text;
+        let ours = text.lines().filter(|line| line.starts_with("berth_host_gpus{host=\"gpu1\""));
+        ours.map(|line| line.split("state=\"").nth(1).unwrap().to_owned()).collect()
+    };
+    assert_eq!(states().await, ["free\",namespace=\"berth\"} 2"]);
+    let alice = site.program("alice").await;
+    let wish = r#"{"profile": "gpu", "gpus": 2}"#;
+    let started = alice.json("POST", "/hub/api/users/alice/server", wish).await;
+    assert_eq!(started.status, StatusCode::ACCEPTED, "{}", started.text);
+    // Both are held; neither is said to compute nothing.
+    assert_eq!(states().await, ["used\",namespace=\"berth\"} 2"]);
+}

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use http::StatusCode;
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
@@ -90,13 +91,18 @@ impl Hub {
     }
 
     async fn send(&self, method: &str, path: &str, body: Value) -> Option<Value> {
+        self.call(method, &format!("/hub/api/berth/{path}"), body).await.map(|(_, answer)| answer)
+    }
+
+    /// The status and what was answered, if that was JSON.
+    async fn call(&self, method: &str, path: &str, body: Value) -> Option<(StatusCode, Value)> {
         let stream = tokio::net::UnixStream::connect(self.folder.path().join("admin.sock"));
         let stream = TokioIo::new(stream.await.ok()?);
         let (mut sender, connection) = hyper::client::conn::http1::handshake(stream).await.ok()?;
         tokio::spawn(connection);
         let request = http::Request::builder()
             .method(method)
-            .uri(format!("/hub/api/berth/{path}"))
+            .uri(path)
             .header("host", "localhost")
             .header("content-type", "application/json")
             .body(Full::new(bytes::Bytes::from(if body.is_null() {
@@ -105,8 +111,11 @@ impl Hub {
                 body.to_string()
             })))
             .unwrap();
-        let answer = sender.send_request(request).await.ok()?.into_body().collect().await.ok()?;
-        serde_json::from_slice(&answer.to_bytes()).ok()
+        let answer = sender.send_request(request).await.ok()?;
+        let status = answer.status();
+        let bytes = answer.into_body().collect().await.ok()?.to_bytes();
+        let answer = serde_json::from_slice(&bytes);
+        if bytes.is_empty() { Some((status, Value::Null)) } else { Some((status, answer.ok()?)) }
     }
 
     async fn config(&self) -> Value {
@@ -232,4 +241,57 @@ async fn the_calendar_survives_a_hub_that_is_killed() {
     hub.ask("DELETE", &format!("maintenance/{id}")).await;
     let drains = hub.ask("GET", "drains").await.unwrap()["drains"].clone();
     assert_eq!(drains, json!([]));
+}
+
+/// People who ask, all the time.
+const PEOPLE: usize = 8;
+/// What each of them asks for, one after the other.
+const WISHES: usize = 12;
+
+#[tokio::test]
+async fn a_reload_under_load_loses_nothing() {
+    let hub = Hub::start().await;
+    let person = async |number: usize| {
+        for wish in 0..WISHES {
+            let id = 30_000 + number * WISHES + wish;
+            let name = format!("u{id}");
+            let user = json!({ "name": name, "uid": id, "gid": id, "groups": [],
+                "home": format!("/home/{name}"), "admin": false });
+            let (status, answer) = hub.call("POST", "/hub/api/berth/users", user).await.unwrap();
+            assert_eq!(status, StatusCode::CREATED, "{answer}");
+            // No host reports: each of them waits, and none may be forgotten.
+            let path = format!("/hub/api/users/{name}/server");
+            let (status, answer) = hub.call("POST", &path, json!({})).await.unwrap();
+            assert_eq!(status, StatusCode::ACCEPTED, "{answer}");
+        }
+    };
+    let people = futures::future::join_all((0..PEOPLE).map(person));
+    let mut people = std::pin::pin!(people);
+    let mut reloads = 0;
+    loop {
+        // Sizes that are all allowed; now and then files that are wrong and change nothing.
+        let text = match reloads % 3 {
+            0 => OTHER,
+            1 => WRONG,
+            _ => "[default]\nservers = 3\nmemory = \"64 GB\"\n",
+        };
+        let reload = async {
+            hub.write("quotas.toml", text);
+            hub.ask("POST", "config/reload").await.unwrap()["config"]["applied"].clone()
+        };
+        tokio::select! {
+            _ = &mut people => break,
+            applied = reload => assert_eq!(applied, json!(text != WRONG), "{text}"),
+        }
+        reloads += 1;
+    }
+    assert!(reloads > 3, "only {reloads} reloads while people asked");
+    let servers = hub.ask("GET", "servers").await.unwrap()["servers"].clone();
+    let waiting = servers.as_array().unwrap().iter().filter(|it| it["state"] == "waiting").count();
+    assert_eq!(waiting, PEOPLE * WISHES, "after {reloads} reloads");
+    // What was written last is what holds.
+    hub.write("quotas.toml", "[default]\nservers = 3\nmemory = \"24 GB\"\n");
+    let told = hub.ask("POST", "config/reload").await.unwrap()["config"].clone();
+    assert_eq!(told["applied"], true, "{told}");
+    assert!(hub.in_force().contains("24 GB"));
 }

@@ -63,6 +63,16 @@ pub fn read<T: DeserializeOwned>(what: &str, body: &Value) -> Result<T, Problem>
     })
 }
 
+impl Answer {
+    /// The list of this name in the answer.
+    ///
+    /// # Errors
+    /// When hub and command line are of versions too different.
+    pub fn rows<T: DeserializeOwned>(&self, what: &str, name: &str) -> Result<Vec<T>, Problem> {
+        read(what, self.body.get(name).unwrap_or(&Value::Null))
+    }
+}
+
 /// A reason as our own API gives it.
 #[derive(Debug, Clone, Deserialize)]
 pub struct ReasonText {

@@ -7,7 +7,7 @@ use clap::{ArgAction, Args};
 use serde_json::{Map, Value, json};
 
 use crate::connection::Connection;
-use crate::print::{Format, Style};
+use crate::print::{Choice, Filter, Format, Style};
 use crate::problem::Problem;
 use crate::settings::{SettingsError, Sources};
 
@@ -15,17 +15,11 @@ use crate::settings::{SettingsError, Sources};
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Options of all commands")]
 pub struct Common {
-    /// The hub: https://HOST, http://HOST or unix:/PATH
-    #[arg(long, global = true, value_name = "URL", env = "BERTH_URL", hide_env_values = true)]
+    /// https://HOST, http://HOST or unix:/PATH (BERTH_URL)
+    #[arg(long, global = true, value_name = "URL", env = "BERTH_URL", hide_env = true)]
     pub url: Option<String>,
-    /// A file with the token
-    #[arg(
-        long,
-        global = true,
-        value_name = "FILE",
-        env = "BERTH_TOKEN_FILE",
-        hide_env_values = true
-    )]
+    /// A file with the token (BERTH_TOKEN_FILE)
+    #[arg(long, global = true, value_name = "FILE", env = "BERTH_TOKEN_FILE", hide_env = true)]
     pub token_file: Option<PathBuf>,
     /// table, wide, json, yaml, csv (lists only) or name
     #[arg(short, long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
@@ -37,6 +31,12 @@ pub struct Common {
     /// Leave out the header line
     #[arg(long, global = true, action = ArgAction::SetTrue)]
     no_header: bool,
+    /// Lists: these columns, by their names
+    #[arg(short, long, global = true, value_name = "NAME,NAME", value_delimiter = ',')]
+    columns: Vec<String>,
+    /// Lists: these rows, e.g. state:ready, servers:>3
+    #[arg(long, global = true, value_name = "COLUMN:VALUE", value_delimiter = ' ')]
+    filter: Vec<Filter>,
     /// Print names, ids or secrets only
     #[arg(short, long, global = true, action = ArgAction::SetTrue)]
     pub quiet: bool,
@@ -50,7 +50,8 @@ impl Common {
             Format::Table if self.quiet => Format::Name,
             format => format,
         };
-        Style::of_stdout(format, !self.no_header)
+        let choice = Choice { columns: self.columns.clone(), filters: self.filter.clone() };
+        Style::of_stdout(format, !self.no_header, choice)
     }
 
     /// Where a hub and a token may be named.

@@ -12,6 +12,10 @@ use serde_json::{Map, Value};
 use crate::problem::{Exit, Problem, plain};
 use crate::text;
 
+mod choice;
+
+pub use choice::{Choice, Filter};
+
 /// The version of all JSON and YAML that this command writes itself.
 const SCHEMA_VERSION: u64 = 1;
 
@@ -37,7 +41,7 @@ pub enum Format {
 }
 
 /// How answers are written in this call.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Style {
     /// The format.
     pub format: Format,
@@ -47,6 +51,8 @@ pub struct Style {
     pub colour: bool,
     /// Where sentences are wrapped; never for programs and in lists, so that lines stay whole.
     pub width: Option<u16>,
+    /// Which columns and rows of lists.
+    pub choice: Choice,
 }
 
 /// What a value means for the person who looks for trouble.
@@ -243,15 +249,15 @@ pub struct Listing<'a, T> {
 
 impl Style {
     /// The style for standard output.
-    pub fn of_stdout(format: Format, header: bool) -> Self {
+    pub fn of_stdout(format: Format, header: bool, choice: Choice) -> Self {
         let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let dumb = std::env::var_os("TERM").is_some_and(|value| value == "dumb");
         let colour = io::stdout().is_terminal() && !refused && !dumb;
-        Self { format, header, colour, width: width() }
+        Self { format, header, colour, width: width(), choice }
     }
 
     /// Whether a program reads the answer.
-    pub fn is_for_programs(self) -> bool {
+    pub fn is_for_programs(&self) -> bool {
         !matches!(self.format, Format::Table | Format::Wide)
     }
 
@@ -259,16 +265,20 @@ impl Style {
     ///
     /// # Errors
     /// When standard output cannot be written.
-    pub fn list<T>(self, listing: &Listing<'_, T>) -> Result<(), Problem> {
+    pub fn list<T>(&self, listing: &Listing<'_, T>) -> Result<(), Problem> {
+        let columns = self.choice.columns(listing.columns, self.format)?;
+        let kept = self.choice.kept(listing)?;
+        let rows: Vec<&T> =
+            listing.rows.iter().zip(&kept).filter(|(_, kept)| **kept).map(|(row, _)| row).collect();
         match self.format {
-            Format::Table | Format::Wide if listing.rows.is_empty() => {
-                note(listing.empty);
+            Format::Table | Format::Wide if rows.is_empty() => {
+                note(if listing.rows.is_empty() { listing.empty } else { "Nothing is like that." });
                 Ok(())
             }
-            Format::Table | Format::Wide => say(&self.table(listing)),
-            Format::Csv => say(&self.csv(listing)?),
-            Format::Json | Format::Yaml => self.value(listing.json),
-            Format::Name => self.names(listing.rows.iter().map(listing.name)),
+            Format::Table | Format::Wide => say(&self.table(&columns, &rows, listing.now)),
+            Format::Csv => say(&self.csv(&columns, &rows, listing.now)?),
+            Format::Json | Format::Yaml => self.value(&choice::json(listing.json, &kept)),
+            Format::Name => self.names(rows.into_iter().map(listing.name)),
         }
     }
 
@@ -277,7 +287,7 @@ impl Style {
     /// # Errors
     /// When standard output cannot be written.
     pub fn sheet<T>(
-        self,
+        &self,
         lines: Vec<(&'static str, Cell)>,
         row: &Listing<'_, T>,
     ) -> Result<(), Problem> {
@@ -297,7 +307,7 @@ impl Style {
     ///
     /// # Errors
     /// When standard output cannot be written.
-    pub fn value(self, value: &Value) -> Result<(), Problem> {
+    pub fn value(&self, value: &Value) -> Result<(), Problem> {
         let text = match self.format {
             Format::Yaml => serde_saphyr::to_string(value).map_err(unwritable)?,
             _ => serde_json::to_string_pretty(value).map_err(unwritable)?,
@@ -309,12 +319,12 @@ impl Style {
     ///
     /// # Errors
     /// When standard output cannot be written.
-    pub fn names(self, names: impl Iterator<Item = String>) -> Result<(), Problem> {
+    pub fn names(&self, names: impl Iterator<Item = String>) -> Result<(), Problem> {
         names.into_iter().try_for_each(|name| say(&plain(&name)))
     }
 
     /// A table without borders whose sentences are wrapped.
-    pub fn wrapped_table(self) -> Table {
+    pub fn wrapped_table(&self) -> Table {
         let mut table = self.bare_table();
         if let Some(width) = self.width {
             table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
@@ -323,7 +333,7 @@ impl Style {
     }
 
     /// A table without borders and as wide as its lines are.
-    pub fn bare_table(self) -> Table {
+    pub fn bare_table(&self) -> Table {
         let mut table = Table::new();
         table.load_style(presets::NOTHING);
         table.set_content_arrangement(ContentArrangement::Disabled);
@@ -335,9 +345,7 @@ impl Style {
         table
     }
 
-    fn table<T>(self, listing: &Listing<'_, T>) -> String {
-        let columns: Vec<_> =
-            listing.columns.iter().filter(|column| column.is_shown(self.format)).collect();
+    fn table<T>(&self, columns: &[&Column<T>], rows: &[&T], now: Timestamp) -> String {
         let mut table = self.bare_table();
         if self.header {
             table.set_header(
@@ -346,8 +354,8 @@ impl Style {
                     .map(|column| TableCell::new(column.head).add_attribute(Attribute::Bold)),
             );
         }
-        for row in listing.rows {
-            table.add_row(columns.iter().map(|column| (column.cell)(row, listing.now).painted()));
+        for row in rows {
+            table.add_row(columns.iter().map(|column| (column.cell)(row, now).painted()));
         }
         for (index, column) in columns.iter().enumerate() {
             if let Some(found) = table.column_mut(index).filter(|_| column.right) {
@@ -357,15 +365,18 @@ impl Style {
         lines_of(&table)
     }
 
-    fn csv<T>(self, listing: &Listing<'_, T>) -> Result<String, Problem> {
-        let columns: Vec<_> =
-            listing.columns.iter().filter(|column| column.is_shown(Format::Csv)).collect();
+    fn csv<T>(
+        &self,
+        columns: &[&Column<T>],
+        rows: &[&T],
+        now: Timestamp,
+    ) -> Result<String, Problem> {
         let mut writer = csv::Writer::from_writer(Vec::new());
         if self.header {
             writer.write_record(columns.iter().map(|column| column.name)).map_err(unwritable)?;
         }
-        for row in listing.rows {
-            let cells = columns.iter().map(|column| plain(&(column.cell)(row, listing.now).value));
+        for row in rows {
+            let cells = columns.iter().map(|column| plain(&(column.cell)(row, now).value));
             writer.write_record(cells).map_err(unwritable)?;
         }
         let bytes = writer.into_inner().map_err(unwritable)?;

@@ -26,6 +26,7 @@ mod profile;
 mod queue;
 mod server;
 mod simulate;
+mod take_back;
 mod token;
 mod training;
 mod usage;

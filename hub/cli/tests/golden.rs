@@ -55,6 +55,7 @@ fn home() -> tempfile::TempDir {
     let home = tempfile::tempdir().unwrap();
     std::fs::write(home.path().join("password"), "correct horse\n").unwrap();
     std::fs::write(home.path().join("wrong"), "wrong\n").unwrap();
+    std::fs::create_dir(home.path().join("manual")).unwrap();
     for (folder, pool) in [("berth.new", "cpu"), ("berth.wrong", "cpuu")] {
         let folder = home.path().join(folder);
         std::fs::create_dir_all(folder.join("hosts.d")).unwrap();
@@ -207,6 +208,54 @@ fn maintenance() {
 #[test]
 fn intents() {
     check("intents");
+}
+
+#[test]
+fn watches() {
+    check("watches");
+}
+
+#[test]
+fn others() {
+    check("others");
+}
+
+#[test]
+fn choices() {
+    check("choices");
+}
+
+/// The manual has a page for each command, and each command that has no others below it has a
+/// transcript.
+#[test]
+fn every_command_has_a_transcript() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = Command::new(env!("CARGO_BIN_EXE_berth")).arg("man").arg(folder.path()).output();
+    assert!(made.unwrap().status.success());
+    let names = |folder: &Path, end: &str| -> Vec<String> {
+        let files = std::fs::read_dir(folder).unwrap().map(|it| it.unwrap().file_name());
+        let files = files.map(|it| it.into_string().unwrap());
+        files.filter_map(|name| name.strip_suffix(end).map(str::to_owned)).collect()
+    };
+    let pages = names(folder.path(), ".1");
+    assert!(pages.len() > 60, "{pages:?}");
+    let transcripts: String = names(Path::new(FOLDER), ".txt")
+        .iter()
+        .map(|name| std::fs::read_to_string(format!("{FOLDER}/{name}.txt")).unwrap())
+        .collect();
+    // A page's name joins words by what some words have inside.
+    let typed = transcripts.lines().filter_map(|line| line.split_once("$ "));
+    let typed: Vec<String> = typed.map(|(_, line)| line.replace(' ', "-") + "-").collect();
+    let is_leaf = |page: &&String| {
+        let below = format!("{page}-");
+        !pages.iter().any(|other| other.starts_with(&below))
+    };
+    let lacking: Vec<_> = pages
+        .iter()
+        .filter(is_leaf)
+        .filter(|page| !typed.iter().any(|line| line.starts_with(&format!("{page}-"))))
+        .collect();
+    assert!(lacking.is_empty(), "no transcript for {lacking:?}");
 }
 
 #[test]

@@ -56,7 +56,7 @@ fn main() -> ExitCode {
     if arguments.check {
         return check(&arguments.config);
     }
-    logging::start();
+    logging::start("berth-proxy");
     match run(&arguments.config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -60,7 +60,7 @@ async fn give(hub: &Hub, maintenance: &Maintenance, host: HostId, intent: Intent
     }
     let event = Event::Intend { host: host.clone(), intent, reply: None };
     match hub.fleet.ask(event).await {
-        Ok(_) => tracing::info!(%host, action, reason = maintenance.order.reason, "maintenance"),
+        Ok(_) => tracing::info!(%host, action, why = maintenance.order.reason, "maintenance"),
         Err(error) => tracing::error!(%error, %host, "a step of a maintenance was not saved"),
     }
 }

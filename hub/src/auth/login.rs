@@ -194,7 +194,8 @@ pub async fn log_in(hub: &Arc<Hub>, attempt: &LoginAttempt) -> Result<Response, 
     let verified = password::verify(hub, gate, name, password, address).await;
     hub.metrics.login(verified.is_ok(), begun);
     let user = verified.map_err(|error| {
-        tracing::info!(user = attempt.shown_name, %address, %error, "login refused");
+        tracing::info!(action = "login", outcome = "failure", user = attempt.shown_name, %address,
+            %error, "login refused");
         note_refusal(hub, attempt, &error);
         match error {
             PasswordError::TooMany(seconds) => LoginRefused::TooMany(seconds),
@@ -207,7 +208,8 @@ pub async fn log_in(hub: &Arc<Hub>, attempt: &LoginAttempt) -> Result<Response, 
     let cookies = session::begin(hub, attempt.names, &user, &attempt.headers, None)
         .await
         .map_err(|_| LoginRefused::Unavailable)?;
-    tracing::info!(user = %user.account.name, %address, "logged in");
+    tracing::info!(action = "login", outcome = "success", user = %user.account.name, %address,
+        "logged in");
     let target = attempt.next.as_ref().map_or(DEFAULT_PAGE, Next::as_str);
     let mut response = found(target);
     for cookie in cookies {

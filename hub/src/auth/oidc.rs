@@ -133,7 +133,12 @@ impl IntoResponse for Problem {
         match &self {
             Self::Down(error) => tracing::warn!(%error, "login by the provider"),
             Self::Storage(error) => tracing::error!(%error, "login by the provider"),
-            other => tracing::info!(error = cut(&other.to_string()), "login refused"),
+            other => tracing::info!(
+                action = "login",
+                outcome = "failure",
+                error = cut(&other.to_string()),
+                "login refused"
+            ),
         }
         let title = match &self {
             Self::Down(_) | Self::Storage(_) => say::t("login-not-now"),

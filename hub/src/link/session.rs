@@ -114,7 +114,7 @@ async fn intend(hub: &Hub, host: &HostId, wish: HostWish, from: &str) -> Result<
     let event = Event::Intend { host: host.clone(), intent, reply: None };
     match hub.fleet.ask(event).await {
         Ok(Answer::Intended) => {
-            tracing::info!(%host, reason, open = wish.open, "a host's wish about itself");
+            tracing::info!(%host, why = reason, open = wish.open, "a host's wish about itself");
             Ok(words)
         }
         Ok(_) => Err(Status::not_found(format!("the hub knows no host {host}"))),

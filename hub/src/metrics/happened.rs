@@ -1,35 +1,68 @@
-//! What a step of the fleet means for the counters.
+//! What a step of the fleet means for the counters and the log.
 
 use std::collections::BTreeMap;
 
-use berth_common::{Reason, ServerId, Timestamp};
+use berth_common::{ByteCount, DecisionId, HostId, Reason, ServerId, Timestamp, Username};
 use berth_core::event::{Effect, Row};
+use berth_core::fleet::Intent;
 use berth_core::{Decision, Fleet, Outcome, Server};
 
 use super::Metrics;
 
-/// Something to be counted once it is durable.
+/// Something to be counted and logged once it is durable.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Happened {
     /// A decision.
     Decided {
-        /// The profile asked for.
-        profile: String,
+        /// Which.
+        decision: DecisionId,
+        /// About whom.
+        about: About,
         /// `placed`, `waits` or `refused`.
         outcome: &'static str,
         /// Why.
         reason: Reason,
     },
     /// A server answered for the first time, after so many seconds.
-    Started(f64),
+    Started(About, f64),
     /// A start failed, after so many seconds.
-    Failed(Reason, f64),
+    Failed(About, Reason, f64),
     /// A server ended.
-    Ended(String, Reason),
-    /// So many processes of a server of this profile were killed for want of memory.
-    Killed(String, u64),
+    Ended(About, Reason),
+    /// Processes of a server were killed for want of memory: how many, and its highest use.
+    Killed(About, u64, ByteCount),
     /// A host has shown that it holds nothing more of a server, so long after the order.
     Released(f64),
+    /// What administrators want with a host is another thing now; whether it was emptied before.
+    Intended {
+        /// Which.
+        host: HostId,
+        /// What they want.
+        intent: Intent,
+        /// Whether it was being emptied.
+        was_draining: bool,
+    },
+}
+
+/// The server that something happened to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct About {
+    server: ServerId,
+    user: Username,
+    profile: String,
+    /// Where, if it has a place.
+    host: Option<HostId>,
+}
+
+impl About {
+    fn of(server: &Server) -> Self {
+        Self {
+            server: server.id.clone(),
+            user: server.owner.clone(),
+            profile: server.ask.profile.clone(),
+            host: server.placement().map(|placement| placement.host.clone()),
+        }
+    }
 }
 
 impl Happened {
@@ -38,6 +71,7 @@ impl Happened {
         let mut all = Vec::new();
         // One server may be saved several times: each is compared with the one before.
         let mut latest: BTreeMap<&ServerId, &Server> = BTreeMap::new();
+        let mut intents: BTreeMap<&HostId, &Intent> = BTreeMap::new();
         for effect in effects {
             match effect {
                 Effect::Save(Row::Decision(decision)) => all.push(decided(decision)),
@@ -45,6 +79,16 @@ impl Happened {
                     let was = latest.insert(&server.id, server);
                     let was = was.or_else(|| before.servers.get(&server.id).map(AsRef::as_ref));
                     all.extend(changed(was, server, now));
+                }
+                Effect::Save(Row::Host(host)) => {
+                    let was = intents.insert(&host.id, &host.intent);
+                    let was = was.or_else(|| before.hosts.get(&host.id).map(|host| &host.intent));
+                    let word = |intent: &Intent| std::mem::discriminant(intent);
+                    if let Some(was) = was.filter(|was| word(was) != word(&host.intent)) {
+                        let was_draining = matches!(was, Intent::Draining { .. });
+                        let (host, intent) = (host.id.clone(), host.intent.clone());
+                        all.push(Self::Intended { host, intent, was_draining });
+                    }
                 }
                 _ => {}
             }
@@ -54,12 +98,18 @@ impl Happened {
 }
 
 fn decided(decision: &Decision) -> Happened {
-    let (outcome, reason) = match &decision.outcome {
-        Outcome::Placed { reason, .. } => ("placed", *reason),
-        Outcome::Waits { reason, .. } => ("waits", *reason),
-        Outcome::Refused { reason, .. } => ("refused", *reason),
+    let (outcome, reason, host) = match &decision.outcome {
+        Outcome::Placed { reason, host, .. } => ("placed", *reason, Some(host.clone())),
+        Outcome::Waits { reason, .. } => ("waits", *reason, None),
+        Outcome::Refused { reason, .. } => ("refused", *reason, None),
     };
-    Happened::Decided { profile: decision.ask.profile.clone(), outcome, reason }
+    let about = About {
+        server: decision.server.clone(),
+        user: decision.user.clone(),
+        profile: decision.ask.profile.clone(),
+        host,
+    };
+    Happened::Decided { decision: decision.id.clone(), about, outcome, reason }
 }
 
 fn changed(before: Option<&Server>, after: &Server, now: Timestamp) -> Vec<Happened> {
@@ -71,22 +121,25 @@ fn changed(before: Option<&Server>, after: &Server, now: Timestamp) -> Vec<Happe
         && let Some(ready) = placement.ready_at
         && !(same_start && was.is_some_and(|was| was.ready_at.is_some()))
     {
-        all.push(Happened::Started(span(placement.placed_at, ready)));
+        all.push(Happened::Started(About::of(after), span(placement.placed_at, ready)));
     }
     let end = after.last_end.as_ref();
     if let Some(end) = end.filter(|_| before.is_some_and(|before| before.last_end.as_ref() != end))
     {
         let placed = was.map_or(end.at, |was| was.placed_at);
+        let host = was.map(|was| was.host.clone());
+        let about = About { host, ..About::of(after) };
         all.push(match end.is_failure() {
-            true => Happened::Failed(end.reason, span(placed, end.at)),
-            false => Happened::Ended(after.ask.profile.clone(), end.reason),
+            true => Happened::Failed(about, end.reason, span(placed, end.at)),
+            false => Happened::Ended(about, end.reason),
         });
     }
     // The kernel numbers the kills of one container; a new start begins anew.
     let last = |server: &Server| server.kills.last().map_or(0, |kill| kill.number);
     let heard = before.filter(|_| same_start).map_or(0, last);
     if let Some(killed) = last(after).checked_sub(heard).filter(|killed| *killed > 0) {
-        all.push(Happened::Killed(after.ask.profile.clone(), killed));
+        let peak = after.kills.last().map(|kill| kill.highest).unwrap_or_default();
+        all.push(Happened::Killed(About::of(after), killed, peak));
     }
     if let Some(order) = was.and_then(|was| was.stop.as_ref())
         && after.placement().is_none()
@@ -96,13 +149,72 @@ fn changed(before: Option<&Server>, after: &Server, now: Timestamp) -> Vec<Happe
     all
 }
 
+impl Happened {
+    /// Writes it into the log, with its reason code. The names of fields are those of
+    /// `berth_process::logging`.
+    pub fn log(&self) {
+        match self {
+            Self::Decided { decision, about, outcome, reason } => {
+                let About { server, user, profile, host } = about;
+                let came = *outcome;
+                // The schema knows these three.
+                let outcome = match came {
+                    "placed" => "success",
+                    "refused" => "failure",
+                    _ => "unknown",
+                };
+                tracing::info!(action = "decision", outcome, reason = reason.code(), %user,
+                    host = host.as_ref().map(HostId::as_str), profile, %server, %decision,
+                    "{user}, {came}: {}", reason.text());
+            }
+            Self::Started(about, seconds) => {
+                let About { server, user, profile, host } = about;
+                tracing::info!(action = "server-start", outcome = "success", %user,
+                    host = host.as_ref().map(HostId::as_str), profile, %server, seconds,
+                    "the server of {user} answers");
+            }
+            Self::Failed(about, reason, seconds) => {
+                let About { server, user, profile, host } = about;
+                tracing::warn!(action = "server-start", outcome = "failure",
+                    reason = reason.code(), %user, host = host.as_ref().map(HostId::as_str),
+                    profile, %server, seconds, "a start of {user} failed: {}", reason.text());
+            }
+            Self::Ended(about, reason) => {
+                let About { server, user, profile, host } = about;
+                tracing::info!(action = "server-stop", outcome = "success", reason = reason.code(),
+                    %user, host = host.as_ref().map(HostId::as_str), profile, %server,
+                    "the server of {user} ended: {}", reason.text());
+            }
+            Self::Killed(about, processes, peak) => {
+                let About { server, user, profile, host } = about;
+                tracing::warn!(action = "oom", outcome = "failure", %user,
+                    host = host.as_ref().map(HostId::as_str), profile, %server,
+                    memory_peak = peak.0, processes, "{user} ran out of memory: {processes} killed");
+            }
+            Self::Released(_) => {}
+            Self::Intended { host, intent, was_draining } => {
+                let action = match intent {
+                    Intent::Draining { .. } => "drain-begin",
+                    _ if *was_draining => "drain-end",
+                    Intent::Open => "host-open",
+                    Intent::Cordoned(_) => "host-cordon",
+                };
+                let order = intent.order();
+                let by = order.map(|order| order.who.as_str());
+                let why = order.map(|order| order.reason.as_str());
+                tracing::info!(action, %host, by, why, "{host}: {action}");
+            }
+        }
+    }
+}
+
 impl Metrics {
     /// Counts what has become durable.
     pub fn count(&self, all: &[Happened]) {
         for one in all {
             match one {
-                Happened::Decided { profile, outcome, reason } => {
-                    let labels = [profile.as_str(), outcome, reason.code()];
+                Happened::Decided { about, outcome, reason, .. } => {
+                    let labels = [about.profile.as_str(), outcome, reason.code()];
                     if let Ok(counter) = self.decisions.get_metric_with_label_values(&labels) {
                         counter.inc();
                     }
@@ -110,19 +222,23 @@ impl Metrics {
                         self.start("failure", reason.code(), 0.0);
                     }
                 }
-                Happened::Started(seconds) => self.start("success", "", *seconds),
-                Happened::Failed(reason, seconds) => self.start("error", reason.code(), *seconds),
-                Happened::Ended(profile, reason) => {
-                    let labels = [profile.as_str(), reason.code()];
+                Happened::Started(_, seconds) => self.start("success", "", *seconds),
+                Happened::Failed(_, reason, seconds) => {
+                    self.start("error", reason.code(), *seconds)
+                }
+                Happened::Ended(about, reason) => {
+                    let labels = [about.profile.as_str(), reason.code()];
                     if let Ok(counter) = self.ends.get_metric_with_label_values(&labels) {
                         counter.inc();
                     }
                 }
-                Happened::Killed(profile, processes) => {
-                    if let Ok(counter) = self.kills.get_metric_with_label_values(&[profile]) {
+                Happened::Killed(about, processes, _) => {
+                    let labels = [about.profile.as_str()];
+                    if let Ok(counter) = self.kills.get_metric_with_label_values(&labels) {
                         counter.inc_by(*processes);
                     }
                 }
+                Happened::Intended { .. } => {}
                 Happened::Released(seconds) => {
                     if let Ok(took) = self.ends_took.get_metric_with_label_values(&["success"]) {
                         took.observe(*seconds);

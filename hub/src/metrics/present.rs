@@ -8,8 +8,10 @@ use berth_core::{Fleet, Host, Phase, ServerState};
 use prometheus::proto::MetricFamily;
 use prometheus::{Gauge, GaugeVec};
 
+use super::gpus;
 use super::shelf::{Series, Shelf};
 use crate::site::Hub;
+use crate::web::api::berth::usage::{self, By, MONTH_MICROS, Sum};
 
 const DAY: Seconds = Seconds(86_400);
 
@@ -29,6 +31,11 @@ pub struct Present {
     queue: GaugeVec,
     queue_wait: GaugeVec,
     servers: GaugeVec,
+    spaces: GaugeVec,
+    participants: GaugeVec,
+    memory_used: GaugeVec,
+    gpu_time: GaugeVec,
+    gpus: GaugeVec,
 }
 
 impl Present {
@@ -86,6 +93,32 @@ impl Present {
                 "Servers that are not ended, by state",
                 &["profile", "state"],
             )?,
+            spaces: shelf.amounts(
+                "berth_host_mount_ok",
+                "1 if the watched space answers on the host, else 0",
+                &["host", "mount"],
+            )?,
+            participants: shelf.amounts(
+                "berth_training_participants",
+                "People of a training whose hours are not over: expected, and connected now",
+                &["training", "kind"],
+            )?,
+            memory_used: shelf.amounts(
+                "berth_usage_gibibyte_hours",
+                "Memory of the last 30 days by main group: reserved by limits, and used",
+                &["group", "kind"],
+            )?,
+            gpu_time: shelf.amounts(
+                "berth_usage_gpu_hours",
+                "GPUs held in the last 30 days by main group",
+                &["group"],
+            )?,
+            gpus: shelf.amounts(
+                "berth_host_gpus",
+                "GPUs of a host: free, used, idle_held (a server has it and it computes nothing \
+                 now) or broken (set aside)",
+                &["host", "model", "state"],
+            )?,
             shelf,
         })
     }
@@ -110,6 +143,8 @@ impl Present {
         present.servers(&fleet, now);
         fleet.hosts.values().for_each(|host| present.host(&fleet, host, now));
         present.pools(&fleet);
+        present.trainings(&fleet, now);
+        present.groups(&fleet, now);
         Ok(present)
     }
 
@@ -166,6 +201,10 @@ impl Present {
         ] {
             set(&self.host_memory, &[name, kind], amount.0 as f64);
         }
+        for space in &heard.spaces {
+            set(&self.spaces, &[name, &space.name], f64::from(u8::from(space.trouble.is_none())));
+        }
+        gpus::count(&self.gpus, fleet, host, heard);
     }
 
     fn pools(&self, fleet: &Fleet) {
@@ -182,6 +221,28 @@ impl Present {
             if usable > 0.0 {
                 set(&self.oversubscription, &[pool], reserved / usable);
             }
+        }
+    }
+
+    fn trainings(&self, fleet: &Fleet, now: Timestamp) {
+        for (name, training) in &fleet.settings.trainings {
+            if training.windows.iter().all(|window| window.to < now) {
+                continue;
+            }
+            let of_it = fleet.servers.values().filter(|server| server.ask.profile == *name);
+            let connected = of_it.filter(|server| server.is_ready()).count();
+            set(&self.participants, &[name, "connected"], connected as f64);
+            set(&self.participants, &[name, "expected"], f64::from(training.expected));
+        }
+    }
+
+    fn groups(&self, fleet: &Fleet, now: Timestamp) {
+        let from = Timestamp(now.0.saturating_sub(MONTH_MICROS));
+        for Sum { name, amount, .. } in usage::sums(fleet, By::Group, from, now, now, |_| true) {
+            let gib_hours = |mib_s: u64| mib_s as f64 / 1024.0 / 3600.0;
+            set(&self.memory_used, &[&name, "reserved"], gib_hours(amount.mib_s));
+            set(&self.memory_used, &[&name, "used"], gib_hours(amount.used_mib_s));
+            set(&self.gpu_time, &[&name], amount.gpu_milli_s as f64 / 1000.0 / 3600.0);
         }
     }
 

@@ -102,7 +102,11 @@ fn passages(life: &[(&'static str, &'static [u32])]) -> Vec<String> {
 }
 
 /// Tries all points of a scenario, shared out over some sites.
-async fn each(points: Vec<String>, more: &str, try_one: impl AsyncFnMut(&mut Site, &str) + Clone) {
+pub async fn each(
+    points: Vec<String>,
+    more: &str,
+    try_one: impl AsyncFnMut(&mut Site, &str) + Clone,
+) {
     let share = points.len().div_ceil(SITES);
     stream::iter(points.chunks(share))
         .map(|points| {
@@ -124,7 +128,7 @@ async fn each(points: Vec<String>, more: &str, try_one: impl AsyncFnMut(&mut Sit
 }
 
 /// The hub is replaced by one that dies at a point while something is done, and comes back.
-async fn hub_dies(site: &mut Site, point: &str, act: impl AsyncFn(&Site)) {
+pub async fn hub_dies(site: &mut Site, point: &str, act: impl AsyncFn(&Site)) {
     site.hub.as_mut().unwrap().kill().await.unwrap();
     site.start_hub(Some(point));
     let mut armed = site.hub.take().unwrap();
@@ -167,7 +171,7 @@ async fn while_acting(
 }
 
 /// A person of whom nobody has heard.
-fn somebody() -> (String, u32) {
+pub fn somebody() -> (String, u32) {
     static NEXT: AtomicU32 = AtomicU32::new(1);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     (format!("p{number}"), 30_000 + number)
@@ -235,7 +239,7 @@ async fn whoami(site: &Site, token: &str) -> StatusCode {
 }
 
 /// Whether the person's address leads to the server.
-async fn reaches(site: &Site, name: &str) -> bool {
+pub async fn reaches(site: &Site, name: &str) -> bool {
     let answer = site.http.get(format!("{}/user/{name}/api", site.url)).send().await;
     let Ok(answer) = answer else { return false };
     answer.status() == StatusCode::OK && answer.text().await.is_ok_and(|text| text == "{}")

@@ -22,7 +22,7 @@ pub struct Args {
 /// Where names of the hub stand: the noun, its verbs (none: the noun is all), and what lists them.
 const NAMES: &[(&str, &[&str], &str)] = &[
     ("host", &["show", "cordon", "uncordon", "drain", "undrain"], "host list"),
-    ("drain", &["cancel"], "host list"),
+    ("drain", &["watch", "status", "cancel"], "host list"),
     ("plan", &["remove-host", "reboot"], "host list"),
     ("explain", &["host"], "host list"),
     ("explain", &["server"], "server list"),

@@ -12,6 +12,8 @@ use crate::problem::{Exit, Problem};
 use crate::text;
 use crate::verb::host::intent::{self, Change, Outcome, Which};
 
+pub mod watch;
+
 /// Options.
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -24,6 +26,9 @@ pub struct Args {
 enum Verb {
     /// List hosts that are emptied or take nothing new, and why; the same as `berth drain`
     List,
+    /// Tell each change until the hosts are empty
+    #[command(visible_alias = "status")]
+    Watch(watch::Args),
     /// Let hosts that are emptied take servers again
     Cancel(Cancel),
 }
@@ -44,6 +49,7 @@ struct Cancel {
 pub async fn run(args: &Args, common: &Common) -> Result<Exit, Problem> {
     match &args.verb {
         None | Some(Verb::List) => list(common).await,
+        Some(Verb::Watch(args)) => watch::run(args, common).await,
         Some(Verb::Cancel(args)) => cancel(args, common).await,
     }
 }

@@ -209,7 +209,7 @@ fn outcome(decision: &Decision, dry: bool) -> (&'static str, String) {
 }
 
 /// Writes a decision: for people in sections, for programs as the hub gave it.
-fn print(style: Style, decision: &Decision, answer: &Answer, dry: bool) -> Result<(), Problem> {
+fn print(style: &Style, decision: &Decision, answer: &Answer, dry: bool) -> Result<(), Problem> {
     match style.format {
         Format::Table | Format::Wide => {}
         Format::Json | Format::Yaml => return style.value(&answer.body),
@@ -285,7 +285,7 @@ fn nearest(nearest: &Nearest) -> Vec<Cell> {
 const POSSIBLE_SHOWN: usize = 4;
 
 /// All hosts with `-o wide`; else those that fared alike together, and the best of the possible.
-fn host_rows(style: Style, hosts: &[HostLine]) -> Vec<Vec<Cell>> {
+fn host_rows(style: &Style, hosts: &[HostLine]) -> Vec<Vec<Cell>> {
     let wide = style.format == Format::Wide;
     let (excluded, possible): (Vec<_>, Vec<_>) =
         hosts.iter().partition(|line| line.reason.is_some());
@@ -348,7 +348,7 @@ fn labelled(name: &str, rows: impl Iterator<Item = Vec<Cell>>) -> Vec<Vec<Cell>>
         .collect()
 }
 
-fn section(style: Style, rows: Vec<Vec<Cell>>) -> Result<(), Problem> {
+fn section(style: &Style, rows: Vec<Vec<Cell>>) -> Result<(), Problem> {
     if rows.is_empty() {
         return Ok(());
     }

@@ -8,10 +8,12 @@ use serde_json::{Value, json};
 
 use crate::api;
 use crate::args::{Common, Hosts, Moment, Span};
+use crate::connection::Answer;
 use crate::print::{Cell, Column, Listing, Tone, note, say};
 use crate::problem::{Exit, Problem, plain};
 use crate::text::{self, plural};
 use crate::verb::confirm::confirm;
+use crate::verb::take_back;
 
 /// The verbs.
 #[derive(Debug, Subcommand)]
@@ -21,7 +23,7 @@ pub enum Verb {
     /// Plan it: hosts are drained, empty from a moment to another, and then open again
     Add(Add),
     /// Take it back; hosts that are emptied for it take servers again
-    Cancel(Cancel),
+    Cancel(take_back::Args),
 }
 
 /// No options.
@@ -52,14 +54,6 @@ pub struct Add {
     /// Do not ask whether it is meant
     #[arg(long, short)]
     yes: bool,
-}
-
-/// Which one.
-#[derive(Debug, clap::Args)]
-pub struct Cancel {
-    /// Its number, as `berth maint list` shows it
-    #[arg(value_name = "ID")]
-    id: i64,
 }
 
 #[derive(Debug, Deserialize)]
@@ -97,25 +91,35 @@ const COLUMNS: &[Column<Maintenance>] = &[
     Column::new("REASON", "reason", |it: &Maintenance, _| Cell::text(&it.reason)),
 ];
 
+const CANCEL: take_back::Kind = take_back::Kind {
+    verb: "cancel the maintenance",
+    noun: "Maintenance",
+    path: "maintenance",
+    list: "maintenance",
+    done: "taken back; its hosts take servers",
+};
+
 /// Does what the verb says.
 pub async fn run(verb: &Verb, common: &Common) -> Result<Exit, Problem> {
     match verb {
         Verb::List(_) => list(common).await,
         Verb::Add(args) => add(args, common).await,
-        Verb::Cancel(args) => cancel(args, common).await,
+        Verb::Cancel(args) => take_back::run(args, &CANCEL, common).await,
     }
 }
 
 async fn list(common: &Common) -> Result<Exit, Problem> {
-    let what = "list maintenance";
-    let hub = common.connection()?;
-    let answer = api::get(&hub, what, &api::path(&["berth", "maintenance"])).await?;
-    let rows = answer.body.get("maintenance").unwrap_or(&Value::Null);
-    let rows: Vec<Maintenance> = api::read(what, rows)?;
+    let path = api::path(&["berth", "maintenance"]);
+    let answer = api::get(&common.connection()?, "list maintenance", &path).await?;
+    let rows = answer.rows("list maintenance", "maintenance")?;
+    table(&answer, &rows, common)
+}
+
+fn table(answer: &Answer, rows: &[Maintenance], common: &Common) -> Result<Exit, Problem> {
     common.style().list(&Listing {
         json: &answer.body,
         columns: COLUMNS,
-        rows: &rows,
+        rows,
         name: |it| it.id.to_string(),
         now: answer.now,
         empty: "No maintenance is planned.",
@@ -148,18 +152,8 @@ async fn add(args: &Add, common: &Common) -> Result<Exit, Problem> {
     let row = answer.body.get("maintenance").unwrap_or(&Value::Null);
     let planned: Maintenance = api::read(what, row)?;
     let hit: Vec<String> = api::read(what, answer.body.get("trainings").unwrap_or(&json!([])))?;
-    let style = common.style();
-    if style.is_for_programs() {
-        return style
-            .list(&Listing {
-                json: &answer.body,
-                columns: COLUMNS,
-                rows: &[planned],
-                name: |it| it.id.to_string(),
-                now: answer.now,
-                empty: "",
-            })
-            .map(|()| Exit::Done);
+    if common.style().is_for_programs() {
+        return table(&answer, &[planned], common);
     }
     let local =
         |at: Option<Timestamp>| at.map(|at| text::local(at, answer.now)).unwrap_or_default();
@@ -182,14 +176,5 @@ async fn add(args: &Add, common: &Common) -> Result<Exit, Problem> {
     if !hit.is_empty() {
         note(&plain(&format!("Trainings have these hosts meanwhile: {}.", hit.join(", "))));
     }
-    Ok(Exit::Done)
-}
-
-async fn cancel(args: &Cancel, common: &Common) -> Result<Exit, Problem> {
-    let what = format!("cancel the maintenance {}", args.id);
-    let hub = common.connection()?;
-    let path = api::path(&["berth", "maintenance", &args.id.to_string()]);
-    api::send(&hub, &what, Method::DELETE, &path, None).await?;
-    say(&format!("Maintenance {} is taken back; its hosts take servers.", args.id))?;
     Ok(Exit::Done)
 }

@@ -8,9 +8,12 @@ use serde_json::{Value, json};
 
 use crate::api;
 use crate::args::{Common, Moment};
+use crate::connection::Answer;
 use crate::print::{Cell, Column, Listing, Tone, say};
 use crate::problem::{Exit, Problem, plain};
 use crate::text;
+use crate::verb::confirm::confirm;
+use crate::verb::take_back;
 
 /// The verbs.
 #[derive(Debug, Subcommand)]
@@ -20,7 +23,7 @@ pub enum Verb {
     /// Tell people something, on their pages and inside JupyterLab
     Add(Add),
     /// Show a notice no more
-    End(End),
+    End(take_back::Args),
 }
 
 /// No options.
@@ -58,14 +61,9 @@ pub struct Add {
     /// Only say what would happen
     #[arg(long)]
     dry_run: bool,
-}
-
-/// Which one.
-#[derive(Debug, clap::Args)]
-pub struct End {
-    /// Its number, as `berth notice list` shows it
-    #[arg(value_name = "ID")]
-    id: i64,
+    /// Do not ask whether it is meant
+    #[arg(long, short)]
+    yes: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -99,24 +97,35 @@ const COLUMNS: &[Column<Notice>] = &[
     Column::new("TEXT", "text", |it: &Notice, _| Cell::text(&it.en)),
 ];
 
+const END: take_back::Kind = take_back::Kind {
+    verb: "end the notice",
+    noun: "Notice",
+    path: "site-notices",
+    list: "notices",
+    done: "shown no more",
+};
+
 /// Does what the verb says.
 pub async fn run(verb: &Verb, common: &Common) -> Result<Exit, Problem> {
     match verb {
         Verb::List(_) => list(common).await,
         Verb::Add(args) => add(args, common).await,
-        Verb::End(args) => end(args, common).await,
+        Verb::End(args) => take_back::run(args, &END, common).await,
     }
 }
 
 async fn list(common: &Common) -> Result<Exit, Problem> {
-    let what = "list notices";
-    let hub = common.connection()?;
-    let answer = api::get(&hub, what, &api::path(&["berth", "site-notices"])).await?;
-    let rows: Vec<Notice> = api::read(what, answer.body.get("notices").unwrap_or(&Value::Null))?;
+    let path = api::path(&["berth", "site-notices"]);
+    let answer = api::get(&common.connection()?, "list notices", &path).await?;
+    let rows = answer.rows("list notices", "notices")?;
+    table(&answer, &rows, common)
+}
+
+fn table(answer: &Answer, rows: &[Notice], common: &Common) -> Result<Exit, Problem> {
     common.style().list(&Listing {
         json: &answer.body,
         columns: COLUMNS,
-        rows: &rows,
+        rows,
         name: |it| it.id.to_string(),
         now: answer.now,
         empty: "No notice is shown, and none is planned.",
@@ -144,22 +153,15 @@ async fn add(args: &Add, common: &Common) -> Result<Exit, Problem> {
     if let Some(text) = &args.text_fr {
         body["fr"] = json!(text);
     }
+    if !args.dry_run && !args.yes {
+        confirm(&format!("Show this to {}?", args.to), "Nothing is shown")?;
+    }
     let hub = common.connection()?;
     let path = api::path(&["berth", "site-notices"]);
     let answer = api::send(&hub, what, Method::POST, &path, Some(&body)).await?;
     let notice: Notice = api::read(what, answer.body.get("notice").unwrap_or(&Value::Null))?;
-    let style = common.style();
-    if style.is_for_programs() {
-        return style
-            .list(&Listing {
-                json: &answer.body,
-                columns: COLUMNS,
-                rows: &[notice],
-                name: |it| it.id.to_string(),
-                now: answer.now,
-                empty: "",
-            })
-            .map(|()| Exit::Done);
+    if common.style().is_for_programs() {
+        return table(&answer, &[notice], common);
     }
     let until = notice.until.map(|at| text::local(at, answer.now)).unwrap_or_default();
     let from = match notice.shown {
@@ -173,14 +175,5 @@ async fn add(args: &Add, common: &Common) -> Result<Exit, Problem> {
     }
     let id = notice.id;
     say(&plain(&format!("Notice {id} to {} is shown from {from} to {until}.", notice.to)))?;
-    Ok(Exit::Done)
-}
-
-async fn end(args: &End, common: &Common) -> Result<Exit, Problem> {
-    let what = format!("end the notice {}", args.id);
-    let hub = common.connection()?;
-    let path = api::path(&["berth", "site-notices", &args.id.to_string()]);
-    api::send(&hub, &what, Method::DELETE, &path, None).await?;
-    say(&format!("Notice {} is shown no more.", args.id))?;
     Ok(Exit::Done)
 }

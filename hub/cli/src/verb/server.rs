@@ -348,7 +348,7 @@ impl Servers {
     ///
     /// # Errors
     /// When standard output cannot be written.
-    pub fn print(&self, style: Style) -> Result<(), Problem> {
+    pub fn print(&self, style: &Style) -> Result<(), Problem> {
         style.list(&self.listing())
     }
 

@@ -44,6 +44,6 @@ pub fn run(verb: &Verb, common: &Common) -> Result<Exit, Problem> {
         Verb::Queue(args) => queue::run(args),
         Verb::Scale(args) => scale::run(args),
     }?;
-    report.print(common.style())?;
+    report.print(&common.style())?;
     Ok(Exit::Done)
 }

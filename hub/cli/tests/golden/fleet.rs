@@ -295,6 +295,17 @@ fn drains() -> Value {
     ])
 }
 
+/// The same after some looks: its last server ends before the second, and it is let back at last.
+pub fn drains_later(looks: usize) -> Value {
+    let mut all = drains();
+    if looks >= 1 {
+        all[1]["left"] = json!(0);
+        all[1]["state"] = json!("drained");
+        all[1]["servers"] = json!([]);
+    }
+    all
+}
+
 fn queue() -> Value {
     let waiter = |server: &str, user: &str, place: Value, code: &str, since: &str| {
         json!({

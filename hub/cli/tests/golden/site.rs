@@ -45,6 +45,10 @@ pub fn answer(who: &str, call: &str, sent: &Value, before: usize) -> Answer {
         "nobody" | "ended" => return refusal(403, "Missing or invalid credentials."),
         _ => {}
     }
+    // Over the socket a drain goes on, from look to look.
+    if (who, call) == ("socket", "GET /hub/api/berth/drains") {
+        return ok(part("drains", crate::fleet::drains_later(before)));
+    }
     let admin = matches!(who, "admin" | "socket");
     if !admin && matches!(parts.as_slice(), ["berth", "hosts" | "users", ..]) {
         return because_of(if parts[1] == "hosts" { "admin-ui" } else { "admin:users" });

@@ -78,7 +78,8 @@ async fn finish_now(hub: &Arc<Hub>, request: &Parts, address: &str) -> Result<Re
         id_token: tokens.id,
     };
     let cookies = session::begin(hub, names, &user, &request.headers, Some(login)).await?;
-    tracing::info!(user = %user.account.name, address, "logged in by the provider");
+    tracing::info!(action = "login", outcome = "success", user = %user.account.name, address,
+        "logged in by the provider");
     let next = begun.next.and_then(|next| Next::parse(&next, &hub.config().hub.public_url));
     let mut response = found(next.as_ref().map_or("/hub/home", Next::as_str));
     for cookie in cookies {

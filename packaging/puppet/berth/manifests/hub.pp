@@ -14,7 +14,7 @@
 #   }
 #
 # @param files the site's files: a name in /etc/berth, and `content` or `source`
-# @param purge whether files that Puppet does not know are removed from /etc/berth
+# @param purge whether files that Puppet does not know are removed from /etc/berth, but for its folder secrets
 # @param package_ensure a version, or what Puppet says of packages
 # @param package_source where the RPM lies, if no repository has it
 # @param package_provider how it is installed, e.g. `rpm` with a package_source
@@ -43,6 +43,8 @@ class berth::hub (
     recurse => $purge,
     purge   => $purge,
     force   => $purge,
+    # What the files name as secrets is nobody's to remove.
+    ignore  => 'secrets',
     require => Package['berth-hub'],
   }
 

@@ -22,6 +22,6 @@ pub async fn run(args: &Args, common: &Common) -> Result<Exit, Problem> {
     let path = api::path(&["berth", "decisions", args.id.as_str()]);
     let answer = api::get(&hub, &what, &path).await?;
     let decision = read(&what, &answer.body)?;
-    print(common.style(), &decision, &answer, false)?;
+    print(&common.style(), &decision, &answer, false)?;
     Ok(Exit::Done)
 }

@@ -26,6 +26,6 @@ pub async fn run(args: &Args, common: &Common) -> Result<Exit, Problem> {
     let user = args.wish.user.as_ref().map(berth_common::Username::as_str);
     let (answer, decision) =
         dry_run(&hub, "explain the request", user, &args.name, &args.wish).await?;
-    print(common.style(), &decision, &answer, true)?;
+    print(&common.style(), &decision, &answer, true)?;
     Ok(if args.exit_code { decision.exit() } else { Exit::Done })
 }

@@ -30,7 +30,7 @@ pub async fn run(args: &Args, common: &Common) -> Result<Exit, Problem> {
     let server = servers.find(&args.server, what)?;
     let style = common.style();
     if let Some((host, count)) = args.why_not.split_first() {
-        why_not(&hub, style, server, host, count.first().map(String::as_str)).await?;
+        why_not(&hub, &style, server, host, count.first().map(String::as_str)).await?;
         return Ok(Exit::Done);
     }
     let Some(id) = &server.decision else {
@@ -40,7 +40,7 @@ pub async fn run(args: &Args, common: &Common) -> Result<Exit, Problem> {
     };
     let answer = api::get(&hub, what, &api::path(&["berth", "decisions", id])).await?;
     let decision = read(what, &answer.body)?;
-    print(style, &decision, &answer, false)?;
+    print(&style, &decision, &answer, false)?;
     Ok(Exit::Done)
 }
 
@@ -79,7 +79,7 @@ struct Now {
 
 async fn why_not(
     hub: &Connection,
-    style: Style,
+    style: &Style,
     server: &Server,
     host: &str,
     count: Option<&str>,
@@ -178,7 +178,7 @@ fn present(now: &Now, is_there: bool) -> String {
     }
 }
 
-fn compare(style: Style, chosen: &HostLine, line: &HostLine) -> Result<(), Problem> {
+fn compare(style: &Style, chosen: &HostLine, line: &HostLine) -> Result<(), Problem> {
     let mut table = style.bare_table();
     if style.header {
         table.set_header(["TERM", chosen.host.as_str(), line.host.as_str(), ""]);

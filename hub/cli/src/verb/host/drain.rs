@@ -8,6 +8,7 @@ use super::intent::{self, Change, Outcome, Which};
 use crate::args::{Common, Moment};
 use crate::problem::{Exit, Problem};
 use crate::text;
+use crate::verb::drain::watch;
 
 /// What happens to servers that are left at the deadline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -35,6 +36,9 @@ pub struct Args {
     /// Why; people whose servers are there read it
     #[arg(long, value_name = "WHY")]
     reason: String,
+    /// Tell each change until the hosts are empty, as `berth drain watch` does
+    #[arg(long, conflicts_with = "dry_run")]
+    watch: bool,
 }
 
 /// Empties hosts.
@@ -51,7 +55,11 @@ pub async fn run(args: &Args, common: &Common) -> Result<Exit, Problem> {
         });
     }
     let change = Change { verb: "drain", body, sentence };
-    intent::run(&args.which, &change, common).await
+    let exit = intent::run(&args.which, &change, common).await?;
+    if !args.watch {
+        return Ok(exit);
+    }
+    watch::follow(args.which.names(), &watch::How::default(), common).await
 }
 
 fn sentence(outcome: &Outcome, now: Timestamp) -> String {

@@ -28,6 +28,13 @@ pub struct Which {
     yes: bool,
 }
 
+impl Which {
+    /// All their names.
+    pub fn names(&self) -> Vec<String> {
+        self.hosts.iter().flat_map(|hosts| &hosts.0).map(ToString::to_string).collect()
+    }
+}
+
 /// The change.
 pub struct Change<'a> {
     /// Completes "cannot ..." and a question.

@@ -42,7 +42,7 @@ pub async fn run(args: &Args, common: &Common) -> Result<Exit, Problem> {
         say("")?;
         let mut all = server::all(&hub, &what).await?;
         all.keep(|server| server.host.as_deref() == Some(args.name.as_str()));
-        all.print(style)?;
+        all.print(&style)?;
     }
     Ok(Exit::Done)
 }

@@ -29,6 +29,6 @@ pub async fn run(args: &Args, common: &Common) -> Result<Exit, Problem> {
             && args.user.as_ref().is_none_or(|user| server.user == user.as_str())
             && args.host.as_ref().is_none_or(|host| server.host.as_deref() == Some(host.as_str()))
     });
-    servers.print(common.style())?;
+    servers.print(&common.style())?;
     Ok(Exit::Done)
 }

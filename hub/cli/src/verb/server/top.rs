@@ -18,6 +18,6 @@ pub async fn run(args: &Args, common: &Common) -> Result<Exit, Problem> {
     let mut servers = all(&hub, "list servers").await?;
     servers.keep(|server| server.memory.used.is_some());
     servers.largest_first(args.limit);
-    servers.print(common.style())?;
+    servers.print(&common.style())?;
     Ok(Exit::Done)
 }

@@ -50,7 +50,7 @@ impl Report {
     ///
     /// # Errors
     /// When the format is none of a replay's, or standard output cannot be written.
-    pub fn print(&self, style: Style) -> Result<(), Problem> {
+    pub fn print(&self, style: &Style) -> Result<(), Problem> {
         match style.format {
             Format::Json => say(&serde_json::to_string(self).unwrap_or_default()),
             Format::Table | Format::Wide => {

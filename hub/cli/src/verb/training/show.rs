@@ -103,7 +103,7 @@ pub async fn run(args: &Args, common: &Common) -> Result<Exit, Problem> {
         empty: "Nobody who takes part is known by name yet.",
     };
     if !style.is_for_programs() {
-        head(&shown, answer.now, style, &people)?;
+        head(&shown, answer.now, &style, &people)?;
         say("")?;
     }
     style.list(&people)?;
@@ -116,7 +116,7 @@ pub async fn run(args: &Args, common: &Common) -> Result<Exit, Problem> {
 fn head(
     shown: &Shown,
     now: Timestamp,
-    style: Style,
+    style: &Style,
     row: &Listing<'_, Participant>,
 ) -> Result<(), Problem> {
     let Shown { training, memory, image, overflow, .. } = shown;

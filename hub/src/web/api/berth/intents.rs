@@ -95,7 +95,7 @@ pub async fn change(
         }
         let word = room::word(&intent);
         let reason = intent.order().map(|order| order.reason.as_str());
-        tracing::info!(%host, intent = word, reason, by = caller.name(), "intent of a host");
+        tracing::info!(%host, intent = word, why = reason, by = caller.name(), "intent of a host");
     }
     let fleet = hub.fleet.fleet();
     let seen = fleet.hosts.get(&host).ok_or_else(|| no_host(&host))?;

@@ -54,7 +54,7 @@ pub async fn extend(
     audit::on_server(&hub, &caller, "server-extend", owner, server.id.as_str()).await?;
     match actions::extend(&hub, &server.id, steps, beyond).await? {
         Answer::Extended { stop, left } => {
-            tracing::info!(server = %server.id, %stop, left, by = caller.name(), "stop put off");
+            tracing::info!(action = "extend", server = %server.id, %stop, left, by = caller.name(), "stop put off");
             let fleet = hub.fleet.fleet();
             let server = fleet.servers.get(&server.id).ok_or_else(ApiError::no_resource)?;
             Ok(answer("server", servers::describe(&hub, &fleet, server)))

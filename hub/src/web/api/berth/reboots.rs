@@ -86,7 +86,7 @@ pub async fn begin(
             }
             _ => {}
         }
-        tracing::info!(hosts = hosts.len(), reason, by = caller.name(), "rolling reboot");
+        tracing::info!(hosts = hosts.len(), why = reason, by = caller.name(), "rolling reboot");
     }
     Ok(Json(json!({
         "schema_version": SCHEMA_VERSION,

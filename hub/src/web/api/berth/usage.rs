@@ -19,7 +19,7 @@ use crate::web::api::berth::{answer, moment};
 use crate::web::error::ApiError;
 
 /// Where nothing is said, a month.
-const MONTH_MICROS: i64 = 30 * 86_400 * 1_000_000;
+pub const MONTH_MICROS: i64 = 30 * 86_400 * 1_000_000;
 
 /// What the amounts are added up by.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]

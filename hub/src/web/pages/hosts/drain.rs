@@ -205,6 +205,6 @@ pub async fn change(
     if hub.fleet.ask(event).await? == Answer::NoSuchHost {
         return Err(PageError::NotFound);
     }
-    tracing::info!(%host, intent = form.intent, reason, by = who, "intent of a host");
+    tracing::info!(%host, intent = form.intent, why = reason, by = who, "intent of a host");
     Ok(Redirect::to(&format!("/hub/admin/hosts/{host}")).into_response())
 }

@@ -32,7 +32,7 @@ describe 'berth::hub' do
   end
 
   it 'removes what Puppet does not know, unless told otherwise' do
-    is_expected.to contain_file('/etc/berth').with_purge(true).with_recurse(true)
+    is_expected.to contain_file('/etc/berth').with_purge(true).with_recurse(true).with_ignore('secrets')
     is_expected.to contain_file('/etc/berth/hosts.d').with_purge(true)
   end
 
