@@ -15,6 +15,7 @@ use crate::ca::Ca;
 use crate::config::Config;
 use crate::directory::Directory;
 use crate::driver::FleetHandle;
+use crate::farm;
 use crate::keys::Keys;
 use crate::metrics;
 use crate::reload::Configuration;
@@ -49,6 +50,8 @@ pub struct Hub {
     pub metrics: metrics::Shared,
     /// The services that run here, and where the proxy finds all of them.
     pub services: services::Shared,
+    /// Work on the compute farm.
+    pub farm: farm::Shared,
     /// What running servers used over their life.
     pub samples: samples::Samples,
     /// The routes that the proxy has confirmed, by path.

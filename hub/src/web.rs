@@ -168,6 +168,7 @@ fn berth() -> Table {
         .route("/hub/api/berth/profiles", get(berth::profiles::list))
         .route("/hub/api/berth/users", get(berth::users::list).post(berth::users::create))
         .route("/hub/api/berth/users/{user}/account", get(berth::accounts::show))
+        .route("/hub/api/berth/users/{user}/farm", get(berth::farm::show))
         .route(
             "/hub/api/berth/users/{user}/identities",
             post(berth::accounts::link).delete(berth::accounts::unlink),

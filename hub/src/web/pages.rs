@@ -15,6 +15,7 @@ mod decision;
 mod ending;
 pub mod error;
 mod everybody;
+mod farm;
 mod filter;
 pub mod floor;
 mod forecast;
@@ -54,6 +55,7 @@ use axum::{Extension, Router};
 pub use error::error_page;
 pub use stopped::outside;
 
+use crate::farm::dashboard;
 use crate::site::Hub;
 use crate::web::{assets, live, reader};
 
@@ -81,6 +83,7 @@ pub fn router() -> Router<Arc<Hub>> {
         .route("/hub/servers/{id}/start", post(servers::start))
         .route("/hub/servers/{id}/memory", post(servers::resize))
         .route("/hub/servers/{id}/remove", post(servers::remove))
+        .route("/hub/dask/{service}/clusters/{cluster}/{*rest}", any(dashboard::show))
         .route("/hub/decisions/{id}", get(decision::show))
         .route("/hub/forecast/{user}", get(forecast::show))
         .route("/hub/forecast/{user}/{server}", get(forecast::show))
@@ -135,4 +138,5 @@ pub fn router() -> Router<Arc<Hub>> {
         .route("/hub/logo", get(assets::logo))
         .route("/favicon.ico", get(assets::logo))
         .layer(Extension(Arc::new(live::Streams::default())))
+        .layer(Extension(Arc::new(dashboard::Owners::default())))
 }
