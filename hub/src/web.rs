@@ -18,6 +18,7 @@ use axum::routing::{any, delete, get, post, put};
 use axum::{Extension, Router, middleware};
 
 use crate::auth::Gate;
+use crate::farm::dashboard;
 use crate::site::Hub;
 use api::{
     activity, berth, body, groups, hub as about, new_users, oauth, progress, servers, services,
@@ -31,6 +32,7 @@ pub fn router(hub: Arc<Hub>) -> Router {
         .merge(jupyterhub().router())
         .merge(berth().router())
         .merge(pages::router())
+        .merge(dashboard::router())
         .route("/hub/api/{*unknown}", any(response::no_such_endpoint))
         .fallback(pages::outside)
         .method_not_allowed_fallback(response::wrong_method)
@@ -45,12 +47,18 @@ pub fn api_paths() -> (Vec<&'static str>, Vec<&'static str>) {
     (jupyterhub().paths(), berth().paths())
 }
 
+/// The paths of the pages.
+pub fn page_paths() -> Vec<&'static str> {
+    pages::table().paths()
+}
+
 /// JupyterHub's API.
 fn jupyterhub() -> Table {
     Table::new()
         .route("/hub/api/spec", get(spec::jupyterhub))
         .route("/hub/health", get(about::health))
         .route("/hub/metrics", get(about::metrics))
+        .route("/hub/metrics/gpus", get(about::gpu_metrics))
         .route("/hub/api", get(about::version))
         .route("/hub/api/", get(about::version))
         .route("/hub/api/health", get(about::health))

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
+use axum::routing::any;
+use axum::{Extension, Router};
 use berth_common::Username;
 use http::header::{
     AUTHORIZATION, CONNECTION, CONTENT_SECURITY_POLICY, COOKIE, HOST, ORIGIN, SET_COOKIE, UPGRADE,
@@ -37,7 +38,7 @@ const POLICY: HeaderValue = HeaderValue::from_static(
 
 /// Whose clusters the gateway has named lately.
 #[derive(Debug, Default)]
-pub struct Owners {
+struct Owners {
     known: Mutex<BTreeMap<(Username, String), Instant>>,
 }
 
@@ -54,8 +55,15 @@ impl Owners {
     }
 }
 
+/// The dashboards' one path. They are no pages of ours: what they show is another program's.
+pub fn router() -> Router<Arc<Hub>> {
+    Router::new()
+        .route("/hub/dask/{service}/clusters/{cluster}/{*rest}", any(show))
+        .layer(Extension(Arc::new(Owners::default())))
+}
+
 /// Leads to the cluster's dashboard, websockets included.
-pub async fn show(
+async fn show(
     State(hub): State<Arc<Hub>>,
     Extension(owners): Extension<Arc<Owners>>,
     visitor: Visitor,

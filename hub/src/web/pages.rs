@@ -55,13 +55,18 @@ use axum::{Extension, Router};
 pub use error::error_page;
 pub use stopped::outside;
 
-use crate::farm::dashboard;
 use crate::site::Hub;
+use crate::web::table::Table;
 use crate::web::{assets, live, reader};
 
 /// The routes of all pages. [`outside`] answers what nobody serves.
 pub fn router() -> Router<Arc<Hub>> {
-    Router::new()
+    table().router().layer(Extension(Arc::new(live::Streams::default())))
+}
+
+/// Which they are; whom each is for stands in `web/spec/pages.rs`.
+pub(super) fn table() -> Table {
+    Table::new()
         .route("/", get(home::entry))
         .route("/hub/", get(home::entry))
         .route("/hub/login", get(login::show).post(login::submit))
@@ -83,7 +88,6 @@ pub fn router() -> Router<Arc<Hub>> {
         .route("/hub/servers/{id}/start", post(servers::start))
         .route("/hub/servers/{id}/memory", post(servers::resize))
         .route("/hub/servers/{id}/remove", post(servers::remove))
-        .route("/hub/dask/{service}/clusters/{cluster}/{*rest}", any(dashboard::show))
         .route("/hub/decisions/{id}", get(decision::show))
         .route("/hub/forecast/{user}", get(forecast::show))
         .route("/hub/forecast/{user}/{server}", get(forecast::show))
@@ -137,6 +141,4 @@ pub fn router() -> Router<Arc<Hub>> {
         .route("/hub/static/{file}", get(assets::file))
         .route("/hub/logo", get(assets::logo))
         .route("/favicon.ico", get(assets::logo))
-        .layer(Extension(Arc::new(live::Streams::default())))
-        .layer(Extension(Arc::new(dashboard::Owners::default())))
 }
