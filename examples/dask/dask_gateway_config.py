@@ -1,6 +1,10 @@
 """Dask Gateway on Slurm, for the users of the hub, as the service dask-gateway."""
 
 import os
+import sys
+
+sys.path.insert(0, "/opt/berth")
+import berth_limits
 
 programs = "/opt/jupyter/bin/"
 address = os.environ["FARM_ADDRESS"]
@@ -12,6 +16,8 @@ c.JupyterHubAuthenticator.cache_max_age = 30
 c.DaskGateway.address = "127.0.0.1:27001"
 # The hub's proxy leads here with the path as it was asked.
 c.Proxy.address = f"{address}:27000"
+# Schedulers, for clients with the certificate of their cluster: a port of its own, which notebooks may reach.
+c.Proxy.tcp_address = f"{address}:27001"
 c.Proxy.prefix = "/services/dask-gateway"
 
 c.SlurmBackend.api_url = f"http://{address}:27000/services/dask-gateway/api"
@@ -26,5 +32,6 @@ cluster.scheduler_cores, cluster.scheduler_memory = 1, "500 M"
 cluster.worker_cores, cluster.worker_memory = 1, "500 M"
 # Who leaves a cluster behind gives it back.
 cluster.idle_timeout = 1800
-# The most that one cluster may have: the gateway says so when more is asked for.
+# The most that one cluster may have; what a person may have in all is the hub's to say.
 cluster.cluster_max_workers = 8
+c.Backend.cluster_options = berth_limits.cluster_options

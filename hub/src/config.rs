@@ -10,6 +10,7 @@ mod checks;
 mod diagnostic;
 pub mod directory;
 mod draft;
+pub mod farm;
 mod files;
 mod host_range;
 mod hosts;
@@ -55,6 +56,8 @@ pub struct Config {
     pub people: People,
     /// Programs beside the notebooks.
     pub services: services::Services,
+    /// What is asked about work on the compute farm.
+    pub farm: farm::Farm,
 }
 
 /// How people log in, and whose word counts for their accounts.
@@ -158,6 +161,7 @@ fn understand(sources: Sources, now: Timestamp) -> Result<(Config, Diagnostics),
     let directory = directory::take(&mut draft);
     lifecycle::take(&mut draft);
     services::take(&mut draft);
+    let farm = farm::take(&mut draft);
     let roles = roles::take(&mut draft);
     draft.check_names();
     if draft.sources.are_whole() {
@@ -169,7 +173,7 @@ fn understand(sources: Sources, now: Timestamp) -> Result<(Config, Diagnostics),
     match hub {
         Some((hub, login)) if !diagnostics.has_errors() => {
             let people = People { login, directory, roles };
-            Ok((Config { settings, hub, people, services }, diagnostics))
+            Ok((Config { settings, hub, people, services, farm }, diagnostics))
         }
         _ => Err(diagnostics),
     }

@@ -14,6 +14,7 @@ pub mod directory;
 pub mod doctor;
 pub mod driver;
 pub mod explanation;
+pub mod farm;
 pub mod housekeeping;
 pub mod keys;
 pub mod link;

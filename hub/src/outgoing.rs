@@ -121,6 +121,23 @@ impl Client {
         self.call(Method::POST, url, authorization, body.into()).await
     }
 
+    /// Deletes what stands at an address; whatever the answer holds is not read.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn delete(
+        &self,
+        url: &str,
+        authorization: Option<&str>,
+    ) -> Result<StatusCode, CallError> {
+        let answer = self.call(Method::DELETE, url, authorization, Bytes::new()).await;
+        match answer {
+            Ok((status, _)) => Ok(status),
+            Err(CallError::NotJson) => Ok(StatusCode::OK),
+            Err(error) => Err(error),
+        }
+    }
+
     async fn call(
         &self,
         method: Method,

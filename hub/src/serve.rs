@@ -23,7 +23,7 @@ use crate::reload::Configuration;
 use crate::site::Hub;
 use crate::storage::Storage;
 use crate::{
-    doctor, driver, housekeeping, link, mail, reload, routes, samples, services, visits, web,
+    doctor, driver, farm, housekeeping, link, mail, reload, routes, samples, services, visits, web,
 };
 
 /// What a hub is made of, before anything listens.
@@ -64,6 +64,7 @@ pub async fn open(config: Config, configuration: Configuration) -> anyhow::Resul
         metrics,
         services: services::Shared::default(),
         asked: Default::default(),
+        farm: farm::Shared::default(),
         samples: Default::default(),
         routed: watch::Sender::new(BTreeMap::new()),
     };
@@ -106,6 +107,7 @@ pub async fn run(folder: &Path) -> anyhow::Result<()> {
     tokio::spawn(mail::keep(Arc::clone(&hub)));
     tokio::spawn(doctor::keep(Arc::clone(&hub)));
     tokio::spawn(samples::keep(Arc::clone(&hub)));
+    tokio::spawn(farm::keep(Arc::clone(&hub)));
     tokio::spawn(reload::follow(Arc::clone(&hub), folder.to_owned()));
     tracing::info!(url = addresses.public_url, listen = %addresses.listen, "hub is ready");
     tokio::select! {

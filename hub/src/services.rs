@@ -70,12 +70,20 @@ impl Shared {
 }
 
 fn routes(services: &Services) -> Routes {
-    let routes = services.0.values().filter_map(|service| {
-        let target = service.url.as_ref()?.origin().ascii_serialization();
-        let path = service.prefix().trim_end_matches('/').to_owned();
-        Some((path, Route { service: service.name.clone(), target }))
-    });
-    routes.collect()
+    let mut routes = Routes::new();
+    for service in services.0.values() {
+        let Some(url) = &service.url else { continue };
+        let target = url.origin().ascii_serialization();
+        let own = service.prefix();
+        let own = own.trim_end_matches('/');
+        let below = service.only.iter().map(|path| path.trim_end_matches('/'));
+        // Of a service that is whole, its own path is the one that is led there.
+        for path in below.chain(service.only.is_empty().then_some("")) {
+            let route = Route { service: service.name.clone(), target: target.clone() };
+            routes.insert(format!("{own}{path}"), route);
+        }
+    }
+    routes
 }
 
 /// Keeps processes and routes as the files want them, until it is stopped.

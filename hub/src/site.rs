@@ -15,6 +15,7 @@ use crate::ca::Ca;
 use crate::config::Config;
 use crate::directory::Directory;
 use crate::driver::FleetHandle;
+use crate::farm;
 use crate::keys::Keys;
 use crate::link;
 use crate::metrics;
@@ -52,6 +53,8 @@ pub struct Hub {
     pub services: services::Shared,
     /// The hosts, for what is asked of them when somebody looks.
     pub asked: link::asked::Hosts,
+    /// Work on the compute farm.
+    pub farm: farm::Shared,
     /// What running servers used over their life.
     pub samples: samples::Samples,
     /// The routes that the proxy has confirmed, by path.

@@ -11,6 +11,7 @@ use berth_core::{Fleet, Server};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::config::HubConfig;
+use crate::farm;
 use crate::keys::Keys;
 
 /// Between SIGTERM and SIGKILL when a server is stopped: JupyterLab saves within a second or two.
@@ -19,6 +20,8 @@ const STOP_GRACE_S: u32 = 10;
 const PORT: u16 = 8888;
 /// Where the file browser's root is inside, if spaces are shown beside HOME.
 const FILES: &str = "/files";
+/// Stands in a profile's environment for what marks a server's work on the compute farm.
+const MARK: &str = "{BERTH_MARK}";
 /// What Python's `quote(safe="")` leaves alone.
 const UNQUOTED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
@@ -83,8 +86,9 @@ fn run_spec(fleet: &Fleet, server: &Server, config: &HubConfig, keys: &Keys) -> 
     let token = keys.server_token(&server.id, server.generation);
     let mut env = environment(server, &account.home, &image, &token, config);
     let given = fleet.settings.mounts.given(&account, &server.ask.profile);
+    let mark = farm::mark(&server.id, server.generation);
     for (name, value) in profile.environment.clone().into_iter().chain(given.env) {
-        env.entry(name).or_insert(value);
+        env.entry(name).or_insert_with(|| value.replace(MARK, &mark));
     }
     if !given.shown.is_empty() {
         // Links to HOME and to what is shown beside it, in a folder that the agent makes.

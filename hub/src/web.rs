@@ -18,6 +18,7 @@ use axum::routing::{any, delete, get, post, put};
 use axum::{Extension, Router, middleware};
 
 use crate::auth::Gate;
+use crate::farm::dashboard;
 use crate::site::Hub;
 use api::{
     activity, berth, body, groups, hub as about, new_users, oauth, progress, servers, services,
@@ -31,6 +32,7 @@ pub fn router(hub: Arc<Hub>) -> Router {
         .merge(jupyterhub().router())
         .merge(berth().router())
         .merge(pages::router())
+        .merge(dashboard::router())
         .route("/hub/api/{*unknown}", any(response::no_such_endpoint))
         .fallback(pages::outside)
         .method_not_allowed_fallback(response::wrong_method)
@@ -175,6 +177,7 @@ fn berth() -> Table {
         .route("/hub/api/berth/profiles", get(berth::profiles::list))
         .route("/hub/api/berth/users", get(berth::users::list).post(berth::users::create))
         .route("/hub/api/berth/users/{user}/account", get(berth::accounts::show))
+        .route("/hub/api/berth/users/{user}/farm", get(berth::farm::show))
         .route(
             "/hub/api/berth/users/{user}/identities",
             post(berth::accounts::link).delete(berth::accounts::unlink),

@@ -91,7 +91,8 @@ async fn site(change: impl FnOnce(&mut Settings)) -> Site {
     settings.trainings.insert("school".into(), school());
     change(&mut settings);
     let people = Default::default();
-    let fresh = Config { settings, people, services: Default::default(), hub: config.hub.clone() };
+    let (services, farm) = Default::default();
+    let fresh = Config { settings, people, services, farm, hub: config.hub.clone() };
     site.hub.config.store(Arc::new(fresh));
     agenda::put_in_force(&site.hub).await;
     for host in ["tr1", "tr2"] {

@@ -56,6 +56,7 @@ sign-terminal = a terminal
 sign-cpu = use of the processor
 sign-gpu = use of the GPU
 sign-network = data that moves
+sign-cluster = a busy Dask cluster
 
 ## Login
 
@@ -314,6 +315,8 @@ error-nothing-here = Nothing here
 error-no-page = There is no such page.
 error-not-yours = This page does not exist, or it is not for your account. If somebody gave you the link, ask that person.
 error-cannot-be = That cannot be
+error-upstream = It does not answer
+error-upstream-next = What this page shows does not answer now. If it has just begun, try again in a few seconds.
 error-go-back = { $why }. Go back and correct it.
 error-memory = Memory: { $why }
 error-gpus = GPUs: a number is needed
@@ -719,6 +722,32 @@ work-terminals =
        *[other] { $open } terminals are open, { $working } at work.
     }
 work-moved = { $amount } a second move through its network and to and from storage.
+
+## Work on the compute farm
+
+farm-title = On the compute farm
+farm-dashboard = Dask dashboard
+farm-busy = computing
+farm-idle = not computing
+farm-workers =
+    { $count ->
+        [one] { $count } worker
+       *[other] { $count } workers
+    }
+farm-cores =
+    { $count ->
+        [one] { $count } core
+       *[other] { $count } cores
+    }
+farm-job = Job { $id }
+farm-more-jobs =
+    { $count ->
+        [one] and { $count } more job
+       *[other] and { $count } more jobs
+    }
+farm-jobs-unknown = How the jobs are is not known: { $why }.
+farm-clusters-unknown = How the Dask clusters are is not known: { $why }.
+
 ## Trainings, and what stands above the servers
 
 nav-trainings = Trainings

@@ -55,6 +55,7 @@ sign-terminal = un terminal
 sign-cpu = l’usage du processeur
 sign-gpu = l’usage du GPU
 sign-network = des données qui circulent
+sign-cluster = un cluster Dask en calcul
 
 ## Connexion
 
@@ -313,6 +314,8 @@ error-nothing-here = Rien ici
 error-no-page = Cette page n’existe pas.
 error-not-yours = Cette page n’existe pas, ou elle n’est pas pour votre compte. Si quelqu’un vous a donné le lien, demandez-lui.
 error-cannot-be = C’est impossible
+error-upstream = Pas de réponse
+error-upstream-next = Ce que cette page montre ne répond pas. Si cela vient de commencer, réessayez dans quelques secondes.
 error-go-back = { $why }. Revenez en arrière et corrigez.
 error-memory = Mémoire : { $why }
 error-gpus = GPU : il faut un nombre
@@ -861,6 +864,32 @@ work-terminals =
        *[other] { $open } terminaux sont ouverts, { $working } au travail.
     }
 work-moved = { $amount } par seconde passent par son réseau et le stockage.
+
+## Le travail sur la ferme de calcul
+
+farm-title = Sur la ferme de calcul
+farm-dashboard = Tableau de bord Dask
+farm-busy = en calcul
+farm-idle = sans calcul
+farm-workers =
+    { $count ->
+        [one] { $count } worker
+       *[other] { $count } workers
+    }
+farm-cores =
+    { $count ->
+        [one] { $count } cœur
+       *[other] { $count } cœurs
+    }
+farm-job = Tâche { $id }
+farm-more-jobs =
+    { $count ->
+        [one] et { $count } autre tâche
+       *[other] et { $count } autres tâches
+    }
+farm-jobs-unknown = L’état des tâches n’est pas connu : { $why }.
+farm-clusters-unknown = L’état des clusters Dask n’est pas connu : { $why }.
+
 ## Formations, et ce qui est au-dessus des serveurs
 
 nav-trainings = Formations

@@ -45,6 +45,8 @@ pub enum Evidence {
     Gpu,
     /// Data moves through the network, or to and from storage.
     Network,
+    /// A Dask cluster that it began on the compute farm is busy.
+    Cluster,
 }
 
 impl Evidence {
@@ -58,6 +60,7 @@ impl Evidence {
             Self::Cpu => "use of the processor",
             Self::Gpu => "use of the GPU",
             Self::Network => "data that moves",
+            Self::Cluster => "a busy Dask cluster",
         }
     }
 }

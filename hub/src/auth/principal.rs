@@ -7,7 +7,7 @@ use axum::extract::FromRequestParts;
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method};
-use berth_common::{Generation, Seconds, ServerId, ServerName, Timestamp};
+use berth_common::{Generation, Seconds, ServerId, ServerName, Timestamp, Username};
 use berth_process::clock::now;
 use berth_store::{Token, TokenKind, User};
 use subtle::ConstantTimeEq;
@@ -129,6 +129,9 @@ fn by_token(hub: &Hub, text: &str, at: Timestamp) -> Result<Option<Caller>, Stor
     if let Some((server, generation)) = hub.keys.read_server_token(text) {
         return by_server(hub, &server, generation);
     }
+    if let Some((person, service)) = hub.farm.errands.find(text) {
+        return by_errand(hub, &person, service);
+    }
     let hash = keys::hash(text);
     let token = match hub.storage.read(|reader| reader.token(&hash))? {
         Some(token) => token,
@@ -220,6 +223,18 @@ fn by_server(
     let config = hub.config();
     let scopes = own_part(&list, &user, &config.people.roles);
     Ok(Some(caller(Some(user), scopes, Via::Server(id.clone()))))
+}
+
+/// The hub itself asks a service in somebody's name: who that is, and that they may use it.
+fn by_errand(
+    hub: &Hub,
+    person: &Username,
+    service: String,
+) -> Result<Option<Caller>, StorageError> {
+    let Some(user) = hub.storage.read(|reader| reader.user(person))? else { return Ok(None) };
+    let list = [format!("access:services!service={service}")];
+    let scopes = own_part(&list, &user, &hub.config().people.roles);
+    Ok(Some(caller(Some(user), scopes, Via::Service(service))))
 }
 
 /// A service speaks for itself, by the token that the site has written down or that the hub gave it.

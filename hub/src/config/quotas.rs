@@ -33,6 +33,8 @@ pub struct QuotaToml {
     servers: Option<u32>,
     memory: Option<Spanned<Written>>,
     gpus: Option<u32>,
+    farm_cores: Option<u32>,
+    farm_memory: Option<Spanned<Written>>,
     until: Option<Spanned<Moment>>,
 }
 
@@ -111,6 +113,8 @@ pub fn take_quota(draft: &mut Draft, file: File, place: &Place, toml: &QuotaToml
         servers: toml.servers,
         memory: toml.memory.as_ref().and_then(|text| draft.sources.bytes(file, text)),
         gpus: toml.gpus,
+        farm_cores: toml.farm_cores,
+        farm_memory: toml.farm_memory.as_ref().and_then(|text| draft.sources.bytes(file, text)),
         until: draft.until(file, toml.until.as_ref()),
         cite: draft.sources.cite(place),
     }

@@ -24,6 +24,9 @@ pub struct Service {
     pub name: String,
     /// Where it answers; the proxy leads `/services/NAME/` there.
     pub url: Option<Url>,
+    /// The only paths below its own that the proxy leads there, each with a slash at both ends;
+    /// empty: all.
+    pub only: Vec<String>,
     /// The program that the hub starts and keeps alive; empty: somebody else does.
     pub command: Vec<String>,
     /// Where it is started.
@@ -107,6 +110,8 @@ struct ServicesToml {
 #[serde(deny_unknown_fields)]
 struct ServiceToml {
     url: Option<Spanned<String>>,
+    #[serde(default)]
+    only: Vec<Spanned<String>>,
     #[serde(default)]
     command: Vec<String>,
     cwd: Option<PathBuf>,
@@ -221,8 +226,14 @@ fn take_service(
     } else if let Some(first) = draft.services.0.values().find(same_client).cloned() {
         draft.sources.duplicate(&place, &format!("client \"{client_id}\""), &first.cite);
     }
+    for path in &toml.only {
+        if let Err(why) = path_below(path.get_ref()) {
+            draft.sources.bad_value(&file.at(path), why.to_owned());
+        }
+    }
     let service = Service {
         url,
+        only: toml.only.into_iter().map(Spanned::into_inner).collect(),
         command: toml.command,
         folder: toml.cwd,
         environment: toml.environment,
@@ -254,6 +265,17 @@ fn is_service_name(name: &str) -> bool {
     (1..=64).contains(&name.len())
         && name.starts_with(|c: char| c.is_ascii_alphanumeric())
         && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c))
+}
+
+/// A path below a service's own, as the proxy compares it.
+fn path_below(text: &str) -> Result<(), &'static str> {
+    let good = |c: char| c.is_ascii_alphanumeric() || "-_/".contains(c);
+    let whole = text.len() > 2 && text.starts_with('/') && text.ends_with('/');
+    if whole && !text.contains("//") && text.chars().all(good) {
+        Ok(())
+    } else {
+        Err("not a path below the service's own, write e.g. \"/api/\"")
+    }
 }
 
 fn target(text: &str) -> Result<Url, &'static str> {

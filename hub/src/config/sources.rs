@@ -19,7 +19,7 @@ use super::files::Files;
 use super::value::{self, Written};
 
 /// Each subject is `SUBJECT.toml`, `SUBJECT.d/*.toml`, or both.
-const SUBJECTS: [&str; 13] = [
+const SUBJECTS: [&str; 14] = [
     "hub",
     "hosts",
     "images",
@@ -33,6 +33,7 @@ const SUBJECTS: [&str; 13] = [
     "lifecycle",
     "roles",
     "services",
+    "farm",
 ];
 
 /// Files of other programs, which packages put into the same folder.

@@ -153,7 +153,7 @@ pub async fn server_page(
     let render = move |hub: &Hub| {
         let fleet = hub.fleet.fleet();
         let Some(server) = fleet.servers.get(&id) else { return Part::Gone };
-        Part::of(&ServerPart::of(&hub.samples, &fleet, server, &visitor.xsrf, now()), String::new())
+        Part::of(&ServerPart::of(hub, &fleet, server, &visitor.xsrf, now()), String::new())
     };
     Ok(stream(&hub, &streams, &owner, render))
 }
@@ -171,7 +171,7 @@ pub async fn home(
         if fleet.servers_of(owner).next().is_none() {
             return Part::Gone;
         }
-        Part::of(&Cards::of(&fleet, owner, &visitor.xsrf, now()), String::new())
+        Part::of(&Cards::of(hub, &fleet, owner, &visitor.xsrf, now()), String::new())
     };
     stream(&hub, &streams, &owner, render)
 }

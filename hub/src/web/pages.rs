@@ -15,6 +15,7 @@ mod decision;
 mod ending;
 pub mod error;
 mod everybody;
+mod farm;
 mod filter;
 pub mod floor;
 mod forecast;

@@ -10,10 +10,20 @@ environment = { DASK_GATEWAY__ADDRESS = "http://hub/services/dask-gateway" }"#;
 const MOUNT: &str = r#"{ name = "SLURM", source = "/opt/slurm", profiles = ["cpu"] },
   { name = "HOME""#;
 
+const FARM: &str = r#"version = 1
+every = "30s"
+[slurm]
+squeue = ["ssh", "slurm", "squeue"]
+[gateway]
+service = "dask-gateway"
+end_with_server = true
+"#;
+
 fn folder() -> Folder {
     let folder = Folder::sample();
-    let service = "version = 1\n[service.dask-gateway]\nurl = \"http://10.1.0.2:27000\"\n";
+    let service = "version = 1\n[service.dask-gateway]\nurl = \"http://10.1.0.2:27000\"\nonly = [\"/api/\"]\n";
     folder.write("services.toml", service);
+    folder.write("farm.toml", FARM);
     folder.change("profiles.toml", "default = true", PROFILE);
     folder.change("mounts.toml", "{ name = \"HOME\"", MOUNT);
     folder
@@ -38,6 +48,11 @@ fn mistakes_are_told_where_they_stand() {
         ("profiles.toml", "=dask-gateway", "=dask-gatway", 10, "did you mean \"dask-gateway\""),
         ("profiles.toml", "DASK_GATEWAY__ADDRESS", "JUPYTERHUB_USER", 11, "set by Berth itself"),
         ("profiles.toml", "DASK_GATEWAY__ADDRESS", "BERTH_FARM_PORTS", 11, "set by Berth itself"),
+        ("farm.toml", "30s", "1s", 2, "at most every 2s"),
+        ("farm.toml", "[\"ssh\", \"slurm\", \"squeue\"]", "[]", 4, "names no program"),
+        ("farm.toml", "dask-gateway", "dask-gatway", 6, "did you mean \"dask-gateway\""),
+        ("farm.toml", "end_with_server", "ends_with_server", 7, "end_with_server"),
+        ("services.toml", "only = [\"/api/\"]", "only = [\"api\"]", 4, "write e.g. \"/api/\""),
         ("mounts.toml", "[\"cpu\"]", "[\"cpuu\"]", 4, "profile \"cpuu\" is not defined"),
     ] {
         let folder = folder();
@@ -47,4 +62,27 @@ fn mistakes_are_told_where_they_stand() {
         let first = first.unwrap_or_else(|| panic!("{from} -> {to}: {told}"));
         assert_eq!((first.file.as_str(), first.line), (file, line), "{told}");
     }
+}
+
+#[test]
+fn who_is_asked_about_the_farm_is_written_in_its_own_file() {
+    let folder = folder();
+    let (config, _) =
+        berth_hub::config::load(folder.path(), "2026-06-01T12:00:00Z".parse().unwrap()).unwrap();
+    let farm = &config.farm;
+    assert_eq!(farm.squeue, ["ssh", "slurm", "squeue"]);
+    assert_eq!((farm.gateway.as_deref(), farm.end_with_server), (Some("dask-gateway"), true));
+    assert_eq!(farm.every.0, 30);
+    assert_eq!(config.services.0["dask-gateway"].only, ["/api/"]);
+}
+
+#[test]
+fn quotas_hold_for_the_farm_too() {
+    let folder = Folder::sample();
+    let quotas = "version = 1\n[group.atlas]\nfarm_cores = 64\nfarm_memory = \"1 TB\"\n[default]\nfarm_cores = 8\n";
+    folder.write("quotas.toml", quotas);
+    let (settings, _) = folder.load().unwrap();
+    let atlas = &settings.quotas.groups["atlas"];
+    assert_eq!((atlas.farm_cores, atlas.farm_memory.map(|it| it.0)), (Some(64), Some(1 << 40)));
+    assert_eq!(settings.quotas.default.farm_cores, Some(8));
 }

@@ -76,6 +76,7 @@ impl Site {
             hub: hub_config(public_url, insecure_cookies, &state),
             people: People::default(),
             services: Services::default(),
+            farm: Default::default(),
         };
         site.hub.config.store(Arc::new(config));
         site.router = web::router(Arc::clone(&site.hub));
@@ -102,6 +103,7 @@ impl Site {
                 hub: hub_config(public_url, insecure_cookies, state),
                 people: People::default(),
                 services: Services::default(),
+                farm: Default::default(),
             }),
             fleet,
             storage,
@@ -115,6 +117,7 @@ impl Site {
             metrics,
             services: berth_hub::services::Shared::default(),
             asked: Default::default(),
+            farm: Default::default(),
             samples: Default::default(),
             routed: watch::Sender::new(BTreeMap::new()),
         });

@@ -6,12 +6,17 @@
 //! examples/dask/up && cargo test --release -p berth-tests --test dask -- --test-threads=1
 //! ```
 
+#[allow(dead_code)]
+#[path = "../site/browser.rs"]
+mod browser;
 mod farm;
+mod journey;
 #[allow(dead_code)]
 #[path = "../site/kernel.rs"]
 mod kernel;
 mod reach;
 mod rights;
+mod seen;
 #[allow(dead_code)]
 #[path = "../site/site.rs"]
 mod site;

@@ -1,5 +1,7 @@
 //! A farm that cannot do what it is asked.
 
+use reqwest::Method;
+
 use crate::farm::{self, ARRIVE, BY_JOBQUEUE, COMPUTE, no_jobs, on_farm};
 use crate::kernel::Kernel;
 use crate::site::{Site, until};
@@ -8,6 +10,7 @@ use crate::site::{Site, until};
 async fn a_farm_that_is_full_or_down_says_so_and_nothing_is_left_behind() {
     let site = Site::running();
     let ann = farm::person(&site, "dask-ann", 21_001).await;
+    farm::allow(&ann).await;
     farm::start(&ann).await;
     let mut kernel = Kernel::start(&ann, "python3").await;
 
@@ -30,6 +33,18 @@ with SLURMCluster() as cluster, Client(cluster) as client:
         .await;
     assert!(said.contains("waited: Only 0/1 workers arrived"), "{said}");
     assert!(said.contains("PENDING Resources"), "{said}");
+    no_jobs("dask-ann").await;
+    // By the gateway: the cluster waits, and its owner sees that it does.
+    kernel
+        .run("from dask_gateway import Gateway\ngateway = Gateway()\nname = gateway.submit()")
+        .await;
+    until("the cluster is shown to wait", async || {
+        let (_, said) = ann.call(Method::GET, "/hub/api/berth/servers", None).await;
+        let own = said["servers"].as_array()?.iter().find(|it| it["user"] == *ann.name)?;
+        (own["farm"]["clusters"][0]["state"] == "pending").then_some(())
+    })
+    .await;
+    kernel.run("gateway.stop_cluster(name)").await;
     no_jobs("dask-ann").await;
     on_farm("scancel -u root");
     no_jobs("root").await;

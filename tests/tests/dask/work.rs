@@ -6,10 +6,29 @@ use crate::farm::{self, ARRIVE, BY_GATEWAY, BY_JOBQUEUE, COMPUTE, jobs, no_jobs}
 use crate::kernel::Kernel;
 use crate::site::{Person, Site};
 
-/// The dashboard of the cluster `cluster`, opened as the person.
+/// Begins a cluster, computes with it, looks at its dashboard, and stops the server: then nothing is
+/// left. `running` are the person's jobs meanwhile.
+async fn computes_and_ends(person: &Person<'_>, begin: &str, running: usize) {
+    farm::start(person).await;
+    let mut kernel = Kernel::start(person, "python3").await;
+    let said = kernel.run(&format!("{begin}{ARRIVE}{COMPUTE}")).await;
+    assert!(said.contains("328350"), "{said}");
+    assert_eq!(jobs(&person.name, "running"), running, "all are the user's");
+    let (status, page) = dashboard(person, &mut kernel).await;
+    assert_eq!(status, StatusCode::OK, "{page}");
+    assert!(page.contains("Dask"), "{page}");
+    person.stop().await;
+    no_jobs(&person.name).await;
+}
+
+/// The dashboard of the cluster `cluster`, opened as the person by the link that Dask gives.
 async fn dashboard(person: &Person<'_>, kernel: &mut Kernel<'_>) -> (StatusCode, String) {
     let link = kernel.run("print(cluster.dashboard_link)").await;
     let path = link.lines().find(|line| line.starts_with('/')).expect("a link of this site");
+    if path.starts_with("/hub/") {
+        let answer = person.log_in().await.get(person.site, path).await;
+        return (answer.status(), answer.text().await.unwrap());
+    }
     let request = person.site.http.get(format!("{}{path}", person.site.url));
     let answer =
         request.header("authorization", format!("token {}", person.token)).send().await.unwrap();
@@ -21,32 +40,15 @@ async fn gateways_cluster_computes_as_the_user_and_ends_with_the_server() {
     let site = Site::running();
     let ann = farm::person(&site, "dask-ann", 21_001).await;
     farm::allow(&ann).await;
-    farm::start(&ann).await;
-    let mut kernel = Kernel::start(&ann, "python3").await;
-    let said = kernel.run(&format!("{BY_GATEWAY}{ARRIVE}{COMPUTE}")).await;
-    assert!(said.contains("328350"), "{said}");
-    assert_eq!(jobs("dask-ann", "running"), 4, "a scheduler and three workers, all the user's");
-    let (status, page) = dashboard(&ann, &mut kernel).await;
-    assert_eq!(status, StatusCode::OK, "{page}");
-    assert!(page.contains("Dask"), "{page}");
-    ann.stop().await;
-    no_jobs("dask-ann").await;
+    // A scheduler and three workers.
+    computes_and_ends(&ann, BY_GATEWAY, 4).await;
 }
 
 #[tokio::test]
 async fn a_scheduler_in_the_notebook_has_workers_on_the_farm() {
     let site = Site::running();
     let ann = farm::person(&site, "dask-ann", 21_001).await;
-    farm::start(&ann).await;
-    let mut kernel = Kernel::start(&ann, "python3").await;
-    let said = kernel.run(&format!("{BY_JOBQUEUE}{ARRIVE}{COMPUTE}")).await;
-    assert!(said.contains("328350"), "{said}");
-    assert_eq!(jobs("dask-ann", "running"), 3, "three workers, all the user's");
-    let (status, page) = dashboard(&ann, &mut kernel).await;
-    assert_eq!(status, StatusCode::OK, "{page}");
-    assert!(page.contains("Dask"), "{page}");
-    ann.stop().await;
-    no_jobs("dask-ann").await;
+    computes_and_ends(&ann, BY_JOBQUEUE, 3).await;
 }
 
 #[tokio::test]
@@ -63,7 +65,7 @@ import subprocess, os, time
 from dask.distributed import Client
 script = """#!/bin/bash
 export PATH=/opt/jupyter/bin:$PATH
-dask scheduler --port 0 --no-dashboard --scheduler-file $HOME/scheduler.json &
+dask scheduler --port 20786 --no-dashboard --scheduler-file $HOME/scheduler.json &
 while [ ! -s $HOME/scheduler.json ]; do sleep 0.1; done
 for i in 1 2 3; do dask worker --scheduler-file $HOME/scheduler.json --nthreads 1 --no-dashboard --memory-limit 400MB & done
 wait

@@ -117,6 +117,56 @@ pub struct Server {
     pub last_activity: Option<Timestamp>,
     /// What keeps it alive, while it runs.
     pub life: Option<Life>,
+    /// Its work on the compute farm.
+    #[serde(default)]
+    pub farm: Option<Farm>,
+}
+
+/// Work on the compute farm.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Farm {
+    /// Dask clusters.
+    pub clusters: Vec<Cluster>,
+    /// Jobs in Slurm.
+    pub jobs: Vec<Job>,
+    /// Why the jobs are not known.
+    pub slurm_trouble: Option<String>,
+    /// Why the gateway's clusters are not known.
+    pub gateway_trouble: Option<String>,
+}
+
+/// A Dask cluster.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Cluster {
+    /// Its name.
+    pub name: String,
+    /// Its state.
+    pub state: String,
+    /// Workers that are there.
+    pub workers: Option<u64>,
+    /// Their processors.
+    pub cores: Option<u64>,
+    /// Their memory.
+    pub memory: Option<ByteCount>,
+    /// Whether it computes.
+    pub busy: Option<bool>,
+}
+
+/// A job in Slurm.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Job {
+    /// Slurm's number.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Its state.
+    pub state: String,
+    /// Its processors.
+    pub cores: u64,
+    /// Its memory.
+    pub memory: Option<ByteCount>,
+    /// Why it waits.
+    pub reason: Option<String>,
 }
 
 /// What keeps a server alive, and how long.

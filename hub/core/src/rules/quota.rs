@@ -18,6 +18,10 @@ pub struct Limits {
     pub memory: Limit<ByteCount>,
     /// Sum of GPUs.
     pub gpus: Limit<u32>,
+    /// Processors of Dask clusters on the compute farm.
+    pub farm_cores: Limit<u32>,
+    /// Memory of Dask clusters there.
+    pub farm_memory: Limit<ByteCount>,
 }
 
 /// A person's limits now. An entry of their own beats those of groups; what nobody says comes from
@@ -37,6 +41,8 @@ pub fn quota_of(quotas: &Quotas, person: Person<'_>, now: Timestamp) -> Limits {
         servers: layers.limit(|quota| quota.servers, u32::saturating_add),
         memory: layers.limit(|quota| quota.memory, ByteCount::plus),
         gpus: layers.limit(|quota| quota.gpus, u32::saturating_add),
+        farm_cores: layers.limit(|quota| quota.farm_cores, u32::saturating_add),
+        farm_memory: layers.limit(|quota| quota.farm_memory, ByteCount::plus),
     }
 }
 
@@ -166,6 +172,7 @@ fn of_training(quota: &Quota) -> Limits {
         servers: quota.servers.map(|limit| (limit, cite.clone())),
         memory: quota.memory.map(|limit| (limit, cite.clone())),
         gpus: quota.gpus.map(|limit| (limit, cite.clone())),
+        ..Limits::default()
     }
 }
 

@@ -201,10 +201,17 @@ pub struct Activity {
     pub gpu: Option<Above>,
     /// Data that moves through the network, or to and from storage.
     pub network: Option<Above>,
+    /// A busy Dask cluster on the compute farm counts.
+    #[serde(default = "yes")]
+    pub cluster_busy: bool,
     /// What a person does in the browser counts.
     pub browser_input: bool,
     /// An open tab counts, whatever it does.
     pub open_tab_alone: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 impl Default for Activity {
@@ -217,6 +224,7 @@ impl Default for Activity {
             cpu: Some(Above { amount: 200, during }),
             gpu: Some(Above { amount: 5, during }),
             network: Some(Above { amount: 1 << 20, during }),
+            cluster_busy: true,
             browser_input: true,
             open_tab_alone: false,
         }
@@ -265,6 +273,7 @@ impl Activity {
             Evidence::Cpu => self.cpu.is_some(),
             Evidence::Gpu => self.gpu.is_some(),
             Evidence::Network => self.network.is_some(),
+            Evidence::Cluster => self.cluster_busy,
         }
     }
 }

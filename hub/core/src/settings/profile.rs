@@ -62,6 +62,13 @@ pub struct Profile {
     pub cite: Cite,
 }
 
+impl Profile {
+    /// Whether its servers are given something of the compute farm.
+    pub fn is_for_farm(&self) -> bool {
+        self.farm_ports > 0 || !self.server_scopes.is_empty()
+    }
+}
+
 /// The GPUs of a profile.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GpuChoice {

@@ -45,6 +45,12 @@ pub struct Quota {
     pub memory: Option<ByteCount>,
     /// Sum of their GPUs; a share counts as a whole one.
     pub gpus: Option<u32>,
+    /// Processors of all their Dask clusters on the compute farm.
+    #[serde(default)]
+    pub farm_cores: Option<u32>,
+    /// Memory of all their Dask clusters there.
+    #[serde(default)]
+    pub farm_memory: Option<ByteCount>,
     /// The first moment at which this entry no longer holds: a temporary raise ends by itself.
     pub until: Option<Timestamp>,
     /// Where it stands.

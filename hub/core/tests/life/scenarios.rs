@@ -20,6 +20,8 @@ struct Facts {
     notebook: bool,
     /// A person does something in a browser.
     browser: bool,
+    /// A Dask cluster that it began computes on the farm.
+    cluster: bool,
 }
 
 /// An idle server: a kernel that has said nothing since the start, a little of everything.
@@ -66,10 +68,12 @@ fn lives(activity: Activity, facts: Facts) -> bool {
     bench.gpu_busy = facts.gpu;
     while bench.now < end && bench.end(&id).is_none() {
         bench.goes_to(bench.now.plus(Seconds(30)));
-        for (kind, _) in [(Evidence::Notebook, facts.notebook), (Evidence::Browser, facts.browser)]
-            .into_iter()
-            .filter(|(_, is)| *is)
-        {
+        let told = [
+            (Evidence::Notebook, facts.notebook),
+            (Evidence::Browser, facts.browser),
+            (Evidence::Cluster, facts.cluster),
+        ];
+        for (kind, _) in told.into_iter().filter(|(_, is)| *is) {
             bench.sign(&id, kind);
         }
     }
@@ -169,4 +173,12 @@ fn a_busy_kernel_keeps_the_server_and_not_its_unused_gpu() {
     }
     assert!(bench.end(&id).is_none(), "its kernel is busy");
     assert!(bench.outlook(&id).question.is_some_and(|question| question.listed));
+}
+
+#[test]
+fn a_cluster_that_computes_keeps_its_notebook_alive() {
+    let facts = Facts { cluster: true, ..idle() };
+    assert!(lives(Activity::default(), facts));
+    // Unless the site has said otherwise.
+    assert!(!lives(Activity { cluster_busy: false, ..Activity::default() }, facts));
 }

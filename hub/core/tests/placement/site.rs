@@ -618,8 +618,8 @@ fn settings() -> Settings {
         servers: Some(servers),
         memory: Some(ByteCount(memory * GB)),
         gpus: Some(gpus),
-        until: None,
         cite: cite.clone(),
+        ..Quota::default()
     };
     let quotas = Quotas {
         default: quota(2, 40, 1),

@@ -20,6 +20,7 @@ pub struct ActivityToml {
     cpu_above: Option<CpuToml>,
     gpu_above: Option<GpuUseToml>,
     network_above: Option<NetworkToml>,
+    cluster_busy: Option<bool>,
     browser_input: Option<bool>,
     open_tab_alone: Option<bool>,
 }
@@ -76,6 +77,7 @@ pub fn take(draft: &mut Draft, file: File, toml: &ActivityToml) {
     activity.cpu = cpu.or(activity.cpu);
     activity.gpu = gpu.or(activity.gpu);
     activity.network = network.or(activity.network);
+    activity.cluster_busy = toml.cluster_busy.unwrap_or(activity.cluster_busy);
     activity.browser_input = toml.browser_input.unwrap_or(activity.browser_input);
     activity.open_tab_alone = toml.open_tab_alone.unwrap_or(activity.open_tab_alone);
 }

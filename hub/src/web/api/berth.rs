@@ -6,6 +6,7 @@ pub mod config;
 pub mod decisions;
 pub mod doctor;
 pub mod drains;
+pub mod farm;
 pub mod floor;
 pub mod hosts;
 pub mod import;

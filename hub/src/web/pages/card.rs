@@ -6,6 +6,7 @@ use berth_core::{Fleet, Phase, Server, ServerState, queue};
 
 use crate::web::pages::bar::Bar;
 use crate::web::pages::ending::{Ending, more_memory};
+use crate::web::pages::farm::FarmPart;
 use crate::web::pages::life::Life;
 use crate::web::pages::words::{self, Moment};
 use crate::web::say;
@@ -54,6 +55,8 @@ pub struct Card {
     pub life: Option<Life>,
     /// Why and when it is to leave its host.
     pub leaving: Option<String>,
+    /// Its work on the compute farm.
+    pub farm: Option<FarmPart>,
     /// How it ended.
     pub end: Option<Ending>,
     /// The newest of its processes that was killed for want of memory while it runs on.
@@ -154,6 +157,7 @@ impl Card {
             silent_for: (!reachable).then(|| silence(fleet, server, now)).flatten(),
             waiting: waiting(fleet, server, now),
             life: Life::of(fleet, server, &path, now),
+            farm: None,
             end: end.map(Ending::of),
             killed: server
                 .kills

@@ -34,6 +34,9 @@ pub enum PageError {
     /// The form holds something that cannot be.
     #[error("{0}")]
     BadForm(String),
+    /// What the page shows does not answer.
+    #[error("no answer from what it shows")]
+    Upstream,
     /// The store cannot be read.
     #[error(transparent)]
     Storage(#[from] StorageError),
@@ -50,6 +53,11 @@ impl IntoResponse for PageError {
                 StatusCode::BAD_REQUEST,
                 &say::t("error-cannot-be").to_string(),
                 &say::t("error-go-back").with("why", &why).to_string(),
+            ),
+            Self::Upstream => error_page(
+                StatusCode::BAD_GATEWAY,
+                &say::t("error-upstream").to_string(),
+                &say::t("error-upstream-next").to_string(),
             ),
             Self::Storage(error) => {
                 tracing::error!(%error, "a page could not be made");

@@ -16,6 +16,7 @@ use crate::site::Hub;
 use crate::web::pages::board::Board;
 use crate::web::pages::card::Card;
 use crate::web::pages::error::PageError;
+use crate::web::pages::farm::FarmPart;
 use crate::web::pages::shell::{Here, Shell, page};
 use crate::web::pages::spawn;
 use crate::web::pages::visits::{self, Line};
@@ -48,13 +49,16 @@ pub struct Cards {
 
 impl Cards {
     /// The cards of a person: what runs first, then what ended, newest first.
-    pub fn of(fleet: &Fleet, owner: &Username, xsrf: &str, now: Timestamp) -> Self {
+    pub fn of(hub: &Hub, fleet: &Fleet, owner: &Username, xsrf: &str, now: Timestamp) -> Self {
         let mut servers: Vec<_> = fleet.servers_of(owner).collect();
         servers.sort_by_key(|server| {
             let ended = server.last_end.as_ref().map(|end| end.at);
             (!server.is_active(), std::cmp::Reverse(ended.filter(|_| !server.is_active())))
         });
-        let cards = servers.into_iter().map(|server| Card::of(fleet, server, now)).collect();
+        let cards = servers
+            .into_iter()
+            .map(|server| Card { farm: FarmPart::of(hub, server), ..Card::of(fleet, server, now) })
+            .collect();
         Self { xsrf: xsrf.to_owned(), cards, here: "/hub/home" }
     }
 }
@@ -70,7 +74,7 @@ pub async fn show(
     if fleet.servers_of(owner).next().is_none() {
         return spawn::form(&hub, &visitor, &uri);
     }
-    let cards = Cards::of(&fleet, owner, &visitor.xsrf, now());
+    let cards = Cards::of(&hub, &fleet, owner, &visitor.xsrf, now());
     let shell = Shell::of(&visitor, say::t("nav-home").to_string(), Here::Home);
     let lapse = hub.storage.read(|reader| reader.lapse(owner))?;
     let notice = lapse.map(|lapse| say::t("account-lapsed").with("why", &lapse.why).to_string());

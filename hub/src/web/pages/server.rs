@@ -12,11 +12,11 @@ use berth_core::{Decision, Fleet, Server};
 use berth_process::clock::now;
 
 use crate::auth::Visitor;
-use crate::samples::Samples;
 use crate::site::Hub;
 use crate::web::pages::card::Card;
 use crate::web::pages::chart::{self, Chart};
 use crate::web::pages::error::PageError;
+use crate::web::pages::farm::FarmPart;
 use crate::web::pages::log::Log;
 use crate::web::pages::shell::{Here, Shell, page};
 use crate::web::pages::target;
@@ -74,18 +74,12 @@ struct Happened {
 
 impl ServerPart {
     /// A server at this moment.
-    pub fn of(
-        samples: &Samples,
-        fleet: &Fleet,
-        server: &Server,
-        xsrf: &str,
-        now: Timestamp,
-    ) -> Self {
-        let course = samples.course(server);
+    pub fn of(hub: &Hub, fleet: &Fleet, server: &Server, xsrf: &str, now: Timestamp) -> Self {
+        let course = hub.samples.course(server);
         let image = fleet.settings.images.get(&server.ask.image);
         Self {
             xsrf: xsrf.to_owned(),
-            card: Card::of(fleet, server, now),
+            card: Card { farm: FarmPart::of(hub, server), ..Card::of(fleet, server, now) },
             owner: server.owner.to_string(),
             image: image.map_or_else(|| server.ask.image.clone(), |image| image.title.clone()),
             starts: server.generation.0,
@@ -204,7 +198,7 @@ pub async fn show(
     let view = ServerPage {
         log: Log::of(&hub, server).await,
         shell: Shell::of(&visitor, say::t("server").to_string(), Here::Home),
-        part: ServerPart::of(&hub.samples, &fleet, server, &visitor.xsrf, now()),
+        part: ServerPart::of(&hub, &fleet, server, &visitor.xsrf, now()),
         decisions: decisions.iter().map(line).collect(),
         visits: of_it.map(|(_, line)| line).collect(),
     };

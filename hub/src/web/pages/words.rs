@@ -102,6 +102,7 @@ pub fn sign(kind: Evidence) -> String {
         Evidence::Cpu => say::t("sign-cpu"),
         Evidence::Gpu => say::t("sign-gpu"),
         Evidence::Network => say::t("sign-network"),
+        Evidence::Cluster => say::t("sign-cluster"),
     };
     said.to_string()
 }

@@ -346,6 +346,14 @@ pub const OPERATIONS: &[Operation] = &[
         .gives("Object"),
     get("/hub/api/berth/users/{user}/account", PEOPLE, "What the directory says of a person"),
     Operation::new(
+        "get",
+        "/hub/api/berth/users/{user}/farm",
+        AnyOf(&["read:users"]),
+        &[200, 503],
+        "What a person's Dask clusters may take of the compute farm",
+    )
+    .gives("Object"),
+    Operation::new(
         "post",
         "/hub/api/berth/users/{user}/identities",
         PEOPLE,

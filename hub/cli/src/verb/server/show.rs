@@ -1,8 +1,8 @@
 //! `berth server show ID|USER[/NAME]`.
 
-use berth_common::Timestamp;
+use berth_common::{ByteCount, Timestamp};
 
-use super::{Extension, Life, Server, all};
+use super::{Extension, Farm, Life, Server, all};
 use crate::args::{Common, ServerRef};
 use crate::connection::HubUrl;
 use crate::print::{Cell, Listing, reason, versioned};
@@ -80,6 +80,7 @@ fn sheet(server: &Server, hub: &HubUrl, now: Timestamp) -> Vec<(&'static str, Ce
     if let Some(life) = &server.life {
         lines.push(("life", Cell::text(life_of(life, now))));
     }
+    lines.extend(server.farm.iter().flat_map(on_farm).map(|(name, text)| (name, Cell::text(text))));
     if let Some(steps) = steps(server) {
         lines.push(("start", Cell::text(steps)));
     }
@@ -111,6 +112,33 @@ fn state(server: &Server, now: Timestamp) -> Cell {
     });
     let place = server.place.map_or(String::new(), |place| format!(" in place {place}"));
     Cell::state(&server.state).followed_by(&format!("{place}{since}"))
+}
+
+/// Work on the compute farm, a line each.
+fn on_farm(farm: &Farm) -> Vec<(&'static str, String)> {
+    let has = |cores: u64, memory: Option<ByteCount>| {
+        let memory = memory.map_or(String::new(), |memory| format!(", {memory}"));
+        format!("cores {cores}{memory}")
+    };
+    let clusters = farm.clusters.iter().map(|it| {
+        let workers = it.workers.map_or(String::new(), |count| format!(", workers {count}"));
+        let has = it.cores.map_or(String::new(), |cores| format!(", {}", has(cores, it.memory)));
+        let busy = match it.busy {
+            Some(true) => ", computing",
+            Some(false) => ", not computing",
+            None => "",
+        };
+        ("cluster", format!("{} {}{workers}{has}{busy}", it.name, it.state))
+    });
+    let jobs = farm.jobs.iter().map(|it| {
+        let reason = it.reason.as_ref().map_or(String::new(), |reason| format!(" ({reason})"));
+        ("job", format!("{} {} {}{reason}, {}", it.id, it.name, it.state, has(it.cores, it.memory)))
+    });
+    let unknown = [("clusters", &farm.gateway_trouble), ("jobs", &farm.slurm_trouble)];
+    let unknown = unknown
+        .into_iter()
+        .filter_map(|(what, why)| Some((what, format!("not known: {}", why.as_ref()?))));
+    clusters.chain(jobs).chain(unknown).collect()
 }
 
 /// What keeps a server alive and when it stops.

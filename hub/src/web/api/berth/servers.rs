@@ -126,6 +126,12 @@ fn kill(kill: &Kill) -> Value {
     })
 }
 
+/// Its work on the compute farm; null when there is nothing to tell.
+fn farm(hub: &Hub, server: &Server) -> Value {
+    let work = hub.farm.of(&server.id);
+    if work.is_nothing() { Value::Null } else { json!(*work) }
+}
+
 /// A server as everybody sees it: page, API, CLI.
 pub fn describe(hub: &Hub, fleet: &Fleet, server: &Server) -> Value {
     let placement = server.placement();
@@ -180,6 +186,7 @@ pub fn describe(hub: &Hub, fleet: &Fleet, server: &Server) -> Value {
         "created": server.created.to_string(),
         "last_activity": server.last_activity.to_string(),
         "life": life::describe(fleet, server, now()),
+        "farm": farm(hub, server),
         "leaving": life::leaving(fleet, server),
     })
 }

@@ -40,7 +40,7 @@ pub async fn show(
     let fleet = hub.fleet.fleet();
     let lapse = hub.storage.read(|reader| reader.lapse(&owner))?;
     // Without a token no button of these cards could do anything.
-    let cards = Cards::of(&fleet, &owner, "", now());
+    let cards = Cards::of(&hub, &fleet, &owner, "", now());
     let has_some = fleet.servers_of(&owner).next().is_some();
     let view = ViewPage {
         shell: Shell::of(&visitor, owner.to_string(), Here::People),

@@ -135,6 +135,7 @@ impl Site {
             metrics,
             services: crate::services::Shared::default(),
             asked: Default::default(),
+            farm: Default::default(),
             samples: Default::default(),
             routed: watch::Sender::new(BTreeMap::new()),
             config: ArcSwap::from_pointee(config),

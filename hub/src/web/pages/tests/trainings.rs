@@ -46,7 +46,8 @@ pub async fn begin(site: &Site) {
     let people = &mut settings.trainings.get_mut("school").unwrap().participants;
     people.users = ["alice".parse().unwrap(), "zoe".parse().unwrap()].into();
     let (people, services) = (Default::default(), Default::default());
-    let fresh = Config { settings, people, services, hub: config.hub.clone() };
+    let farm = Default::default();
+    let fresh = Config { settings, people, services, farm, hub: config.hub.clone() };
     site.hub.config.store(Arc::new(fresh));
     agenda::put_in_force(&site.hub).await;
     site.report("wn1", Ok(Vec::new())).await;
