@@ -20,7 +20,8 @@ use crate::health;
 use crate::helper::Helper;
 use crate::identity::{self, Folder, IdentityError};
 use crate::images;
-use crate::link::{self, LinkState};
+use crate::link::dial::Tcp;
+use crate::link::{self, LinkState, Outside};
 use crate::perform::Workplace;
 use crate::reconcile::Keeper;
 use crate::runtime::Runtime;
@@ -149,7 +150,7 @@ pub fn run_fake(file: &Path, inventory: &Path) -> Result<(), CommandError> {
     runtime()?.block_on(async {
         let _only_one = lock(&config.agent.state)?;
         tokio::select! {
-            lived = fake::host::live(config.clone(), has, all.nature) => lived?,
+            lived = fake::host::live(config.clone(), has, all.nature, Outside::real()) => lived?,
             result = berth_process::signal::asked_to_end() => result?,
         }
         Ok(())
@@ -201,8 +202,9 @@ pub async fn agent<R: Runtime>(config: Arc<Config>, runtime: R) -> Result<(), Co
     let (watch, watched) = watch::channel(Watch::default());
     tokio::spawn(images::keep(work.clone(), watched.clone()));
     tokio::spawn(health::keep(work.helper.clone(), watched, sender.clone()));
-    tokio::spawn(link::renew(config.clone(), credential.clone()));
-    tokio::spawn(link::keep(config, credential, reported, sender, link_state));
+    tokio::spawn(link::renew(config.clone(), credential.clone(), Tcp));
+    let outside = Outside::real();
+    tokio::spawn(link::keep(config, credential, outside, reported, sender, link_state));
     tokio::select! {
         () = driver::run(keeper, work, inputs, Outlets { reports, feed, watch, link }) => {}
         result = berth_process::signal::asked_to_end() => result?,
@@ -252,7 +254,7 @@ pub(crate) fn saved_epoch(config: &Config) -> Result<Epoch, CommandError> {
 pub fn join(file: &Path, token: &str, hub: Option<HubAddress>) -> Result<(), CommandError> {
     let config = config::read(file)?;
     let hub = hub.unwrap_or_else(|| config.agent.hub.clone());
-    runtime()?.block_on(identity::join(&config, &hub, token))?;
+    runtime()?.block_on(identity::join(&config, &Tcp, &hub, token))?;
     println!(
         "{} has joined; start the services berth-agent and berth-agent-tunnel",
         config.agent.name

@@ -12,6 +12,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, MissedTickBehavior, sleep_until};
 
+use crate::ends::Ends;
+use crate::gpu::access::Access;
 use crate::gpu::picture::{Holder, Holders};
 use crate::identity::Folder;
 use crate::kernels::Watched;
@@ -20,7 +22,9 @@ use crate::mem;
 use crate::meter::{Meter, Meters};
 use crate::perform::{Workplace, perform};
 use crate::readiness::{self, Asked};
-use crate::reconcile::{Container, Ignored, Keeper, Listening, Look, Operation, Outcome, Remains};
+use crate::reconcile::{
+    Container, ContainerState, Ignored, Keeper, Listening, Look, Operation, Outcome, Remains,
+};
 use crate::report;
 use crate::runtime::{EngineFacts, Runtime};
 use crate::tunnel::feed::Feed;
@@ -56,6 +60,8 @@ pub enum Input {
     Listed(Look, Result<Vec<Container>, String>),
     /// The engine told its version and images.
     Facts(Result<EngineFacts, String>),
+    /// What registries give for the images that the hub asked about.
+    Offered(BTreeMap<String, String>),
     /// The running containers and the host were measured.
     Measured(Look, Box<(Meter, Meters)>),
     /// The watched spaces were looked at.
@@ -66,6 +72,8 @@ pub enum Input {
     Settled(Operation, Outcome),
     /// A server answers.
     Answered(ServerId, String),
+    /// The main process of a server's container has ended.
+    Ended(ServerId, String),
     /// Somebody wants to know how things are.
     Status(oneshot::Sender<serde_json::Value>),
 }
@@ -105,6 +113,8 @@ struct Driver<R> {
     /// The containers that are being asked whether they answer.
     asking: BTreeMap<String, AbortHandle>,
     kernels: Watched,
+    ends: Ends,
+    access: Access,
     published: Option<Report>,
     publish_at: Option<Instant>,
 }
@@ -148,6 +158,8 @@ pub async fn run<R: Runtime>(
         asked: Asked::default(),
         asking: BTreeMap::new(),
         kernels: Watched::new(KERNELS_EVERY),
+        ends: Ends::default(),
+        access: Access::default(),
         published: None,
         publish_at: None,
     };
@@ -197,6 +209,7 @@ impl<R: Runtime> Driver<R> {
                 self.facts.images = facts.images;
                 self.facts.builds = facts.builds;
             }
+            Input::Offered(offered) => self.facts.offered = offered,
             Input::Facts(Err(_)) => self.facts.engine_version.clear(),
             Input::Measured(look, measured) => {
                 let (meter, mut meters) = *measured;
@@ -236,6 +249,10 @@ impl<R: Runtime> Driver<R> {
                 self.asking.remove(&container);
                 tracing::info!(%server, "answers");
                 self.keeper.ready(&server, &container, now);
+            }
+            Input::Ended(server, container) => {
+                tracing::info!(%server, "its main process has ended");
+                self.keeper.ended(&server, &container, now);
             }
             Input::Status(answer) => {
                 let report = self.report();
@@ -372,6 +389,8 @@ impl<R: Runtime> Driver<R> {
         }
         self.ask_the_silent();
         self.kernels.follow(&self.work.runtime, self.keeper.answering());
+        self.ends.follow(&self.work.runtime, &self.work.inputs, self.keeper.running());
+        self.access.follow(&self.work.runtime, &self.work.helper, with_gpus(&self.keeper));
         self.work.gpus.hold(holders(&self.keeper));
         let report = self.report();
         if self.publish_at.is_none()
@@ -411,7 +430,12 @@ impl<R: Runtime> Driver<R> {
         let farm = self.work.config.farm.as_ref().map(crate::config::Farm::range);
         let facts = HostFacts { gpus: self.work.gpus.facts(), farm, ..self.facts.clone() };
         let report = self.keeper.report(clock::steady(), capacity, facts, &self.meters.servers);
-        Report { gpus: self.work.gpus.devices(), spaces: self.spaces.clone(), ..report }
+        let mut report =
+            Report { gpus: self.work.gpus.devices(), spaces: self.spaces.clone(), ..report };
+        for container in self.keeper.containers().filter(|it| self.access.is_lost(&it.id)) {
+            report::lost_gpus(&mut report, &container.server, &container.origin.gpus);
+        }
+        report
     }
 
     fn publish(&mut self) {
@@ -420,6 +444,13 @@ impl<R: Runtime> Driver<R> {
         self.published = Some(report.clone());
         self.outlets.reports.send_replace(Some(report));
     }
+}
+
+/// The containers that run and were given GPUs.
+fn with_gpus(keeper: &Keeper) -> BTreeSet<String> {
+    let runs = |it: &&Container| matches!(it.state, ContainerState::Running { .. });
+    let have = keeper.containers().filter(|it| !it.origin.gpus.is_empty());
+    have.filter(runs).map(|it| it.id.clone()).collect()
 }
 
 /// Which containers may be on which GPUs.
@@ -591,7 +622,10 @@ mod tests {
             Some("http://hub:8081/hub/api/users/alice/activity")
         );
 
-        agent.engine.end(&server, Remains { code: 137, oom: true, log: "boom".into(), kill: None });
+        agent.engine.end(
+            &server,
+            Remains { code: 137, oom: true, log: "boom".into(), ..Remains::default() },
+        );
         let oom = |state: &ObservedState| matches!(state, ObservedState::Exited(ending) if ending.reason == Reason::StoppedOom);
         agent.sees(&server, oom).await;
         agent.say(&[(&server, 1, Verdict::Stop { grace_s: 1 })]).await;

@@ -23,6 +23,7 @@ use picture::{Holders, Patience, Picture};
 use reading::Source;
 use sampler::Shared;
 
+pub mod access;
 pub mod environment;
 pub mod kernel_log;
 pub mod ledger;

@@ -13,9 +13,10 @@ use berth_proto::link::enrolment_client::EnrolmentClient;
 use berth_proto::link::{Certificates, JoinRequest, RenewRequest};
 use berth_proto::tls::{self, Credential, TlsError};
 use rcgen::{CertificateParams, KeyPair};
+use tonic::transport::Channel;
 
 use crate::config::{Config, HubAddress};
-use crate::link::dial::{self, DialError};
+use crate::link::dial::{self, DialError, Network};
 
 /// The protocol spoken on the link port.
 pub const ALPN: &[&[u8]] = &[b"h2"];
@@ -166,6 +167,20 @@ pub fn link_credential(config: &Config) -> Result<Arc<Credential>, IdentityError
     }
 }
 
+/// Connects to the hub as this host.
+///
+/// # Errors
+/// When the hub cannot be reached, or one end does not prove itself.
+pub async fn connect(
+    config: &Config,
+    credential: &Arc<Credential>,
+    network: &impl Network,
+) -> Result<Channel, IdentityError> {
+    let roots = tls::roots(&read(&Folder::new(config).ca())?)?;
+    let tls = tls::client_config(Some(credential.clone()), roots, Identity::Hub, ALPN)?;
+    Ok(dial::connect(network, &config.agent.hub, tls).await?)
+}
+
 /// A join token's parts that this end needs: the whole is sent to the hub.
 fn ca_hash(token: &str) -> Result<[u8; 32], IdentityError> {
     let parts: Vec<&str> = token.split('.').collect();
@@ -185,14 +200,19 @@ fn ca_hash(token: &str) -> Result<[u8; 32], IdentityError> {
 ///
 /// # Errors
 /// Says what is wrong and what to do; a token that the hub has accepted is used up then.
-pub async fn join(config: &Config, hub: &HubAddress, token: &str) -> Result<(), IdentityError> {
+pub async fn join(
+    config: &Config,
+    network: &impl Network,
+    hub: &HubAddress,
+    token: &str,
+) -> Result<(), IdentityError> {
     let token = token.trim();
     let hash = ca_hash(token)?;
     let folder = Folder::new(config);
     folder.make()?;
     let (link_key, tunnel_key) = (KeyPair::generate()?, KeyPair::generate()?);
     // With the CA's hash the hub is authenticated before anything is sent to it.
-    let channel = dial::connect(hub, tls::joining_config(hash, ALPN)?).await?;
+    let channel = dial::connect(network, hub, tls::joining_config(hash, ALPN)?).await?;
     crash_point!("identity.join.before");
     let answer = EnrolmentClient::new(channel)
         .join(JoinRequest {
@@ -229,6 +249,7 @@ pub async fn join(config: &Config, hub: &HubAddress, token: &str) -> Result<(), 
 pub async fn renew_if_due(
     config: &Config,
     credential: &Arc<Credential>,
+    network: &impl Network,
     now: Timestamp,
 ) -> Result<bool, IdentityError> {
     let until = credential.peer().map_or(0, |peer| peer.valid_until.as_millis());
@@ -238,9 +259,7 @@ pub async fn renew_if_due(
     let folder = Folder::new(config);
     // The same keys: then certificate and key cannot come apart when the agent dies in between.
     let keys = (read(&folder.link_key())?, read(&folder.tunnel().join("tunnel.key"))?);
-    let roots = tls::roots(&read(&folder.ca())?)?;
-    let tls = tls::client_config(Some(credential.clone()), roots, Identity::Hub, ALPN)?;
-    let channel = dial::connect(&config.agent.hub, tls).await?;
+    let channel = connect(config, credential, network).await?;
     crash_point!("identity.renew.before");
     let answer = EnrolmentClient::new(channel)
         .renew(RenewRequest {

@@ -1,6 +1,7 @@
 //! Images that this host is to have: those of its pool are fetched before anybody needs them, any
 //! other when the first server needs it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +16,9 @@ use crate::runtime::Runtime;
 /// Before an image that could not be fetched is tried again, and between two looks whether
 /// somebody has removed one.
 const AGAIN: Duration = Duration::from_secs(300);
+
+/// What a registry gives is asked again so often, while no host has the image.
+const ASK_AGAIN: Duration = Duration::from_secs(60);
 
 /// Whether a name says from which registry it comes. Without that it is an image of this host:
 /// Docker would look for it at Docker's own registry, where anybody may have that name.
@@ -44,15 +48,46 @@ pub fn is_local(build: &str) -> bool {
     build.starts_with("sha256:")
 }
 
+/// Does what the hub asks about images, for ever.
+pub async fn keep<R: Runtime>(work: Arc<Workplace<R>>, watch: Receiver<Watch>) {
+    tokio::join!(fetch(work.clone(), watch.clone()), ask(work, watch));
+}
+
+/// Asks registries what they give for the names that no host has, so that what a server is to run
+/// is decided with its host. A fetch may take long, so that is another task's.
+async fn ask<R: Runtime>(work: Arc<Workplace<R>>, mut watch: Receiver<Watch>) {
+    loop {
+        let unknown = watch.borrow_and_update().unknown.clone();
+        let mut offered = BTreeMap::new();
+        for image in unknown.iter().filter(|image| is_allowed(&work, image)) {
+            match work.runtime.offered(image).await {
+                Ok(build) => {
+                    offered.insert(image.clone(), build);
+                }
+                Err(trouble) => tracing::warn!("{image}: its registry does not say: {trouble}"),
+            }
+        }
+        if work.inputs.send(Input::Offered(offered)).await.is_err() {
+            return; // the driver is gone
+        }
+        let changed = watch.wait_for(|now| now.unknown != unknown);
+        if let Ok(Err(_)) = tokio::time::timeout(ASK_AGAIN, changed).await {
+            return;
+        }
+    }
+}
+
+/// Whether an image comes from a registry, and this host may run it.
+fn is_allowed<R>(work: &Workplace<R>, image: &str) -> bool {
+    let limits = work.config.limits.as_ref();
+    has_registry(image) && limits.is_some_and(|it| policy::allows_image(it, image))
+}
+
 /// Fetches what is wanted and missing, one after the other, for ever.
-pub async fn keep<R: Runtime>(work: Arc<Workplace<R>>, mut watch: Receiver<Watch>) {
+async fn fetch<R: Runtime>(work: Arc<Workplace<R>>, mut watch: Receiver<Watch>) {
     loop {
         let wanted = watch.borrow_and_update().images.clone();
-        let limits = work.config.limits.as_ref();
-        let allowed = |image: &&String| {
-            has_registry(image) && limits.is_some_and(|it| policy::allows_image(it, image))
-        };
-        for image in wanted.iter().filter(allowed) {
+        for image in wanted.iter().filter(|image| is_allowed(&work, image)) {
             if !matches!(work.runtime.image_id(image).await, Ok(None)) {
                 continue;
             }

@@ -10,6 +10,7 @@ pub mod cgroup;
 pub mod command;
 pub mod config;
 pub mod driver;
+pub mod ends;
 pub mod fake;
 pub mod farm;
 pub mod firewall;

@@ -6,16 +6,18 @@ use std::time::Duration;
 
 use berth_common::link::{DesiredSet, Report};
 use berth_process::{clock, crash_point};
-use berth_proto::identity::Identity;
 use berth_proto::link::Heartbeat;
 use berth_proto::link::link_client::LinkClient;
-use berth_proto::tls::{self, Credential};
+use berth_proto::tls::Credential;
 use futures::stream;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
 use tokio::sync::{mpsc, watch};
 
 use crate::config::Config;
 use crate::driver::Input;
-use crate::identity::{self, ALPN, Folder, IdentityError};
+use crate::identity::{self, IdentityError};
+use crate::link::dial::{Network, Tcp};
 
 pub mod dial;
 
@@ -38,6 +40,22 @@ pub enum LinkState {
     Up,
 }
 
+/// What the link does not have of itself.
+#[derive(Debug)]
+pub struct Outside<N> {
+    /// What it dials over.
+    pub network: N,
+    /// What spreads hosts that would otherwise all come in the same moment.
+    pub chance: StdRng,
+}
+
+impl Outside<Tcp> {
+    /// The system's.
+    pub fn real() -> Self {
+        Self { network: Tcp, chance: StdRng::from_os_rng() }
+    }
+}
+
 /// Why a session ended.
 #[derive(Debug, thiserror::Error)]
 enum LinkError {
@@ -57,13 +75,15 @@ enum LinkError {
 pub async fn keep(
     config: Arc<Config>,
     credential: Arc<Credential>,
+    outside: Outside<impl Network>,
     reports: watch::Receiver<Option<Report>>,
     driver: mpsc::Sender<Input>,
     state: watch::Sender<LinkState>,
 ) {
+    let Outside { network, mut chance } = outside;
     let mut longest = *RETRY_MS.start();
     loop {
-        let ended = session(&config, &credential, &reports, &driver, &state).await;
+        let ended = session(&config, &credential, &network, &reports, &driver, &state).await;
         let was_up = *state.borrow() == LinkState::Up;
         let Err(error) = ended else { continue };
         if matches!(error, LinkError::Ending) {
@@ -81,15 +101,15 @@ pub async fn keep(
         }
         longest = if was_up { *RETRY_MS.start() } else { longest.saturating_mul(2) };
         longest = longest.clamp(RETRY_MS.start().saturating_mul(2), *RETRY_MS.end());
-        let pause = rand::random_range(*RETRY_MS.start()..=longest);
+        let pause = chance.random_range(*RETRY_MS.start()..=longest);
         tokio::time::sleep(Duration::from_millis(pause)).await;
     }
 }
 
 /// Renews the certificates in time, for ever. The tunnel's process finds its new ones by itself.
-pub async fn renew(config: Arc<Config>, credential: Arc<Credential>) {
+pub async fn renew(config: Arc<Config>, credential: Arc<Credential>, network: impl Network) {
     loop {
-        match identity::renew_if_due(&config, &credential, clock::now()).await {
+        match identity::renew_if_due(&config, &credential, &network, clock::now()).await {
             Ok(true) => tracing::info!("new certificates are in force"),
             Ok(false) => {}
             Err(error) => tracing::warn!("the certificates are not renewed: {error}"),
@@ -101,15 +121,12 @@ pub async fn renew(config: Arc<Config>, credential: Arc<Credential>) {
 async fn session(
     config: &Config,
     credential: &Arc<Credential>,
+    network: &impl Network,
     reports: &watch::Receiver<Option<Report>>,
     driver: &mpsc::Sender<Input>,
     state: &watch::Sender<LinkState>,
 ) -> Result<(), LinkError> {
-    let ca = identity::read(&Folder::new(config).ca())?;
-    let roots = tls::roots(&ca).map_err(IdentityError::from)?;
-    let tls = tls::client_config(Some(credential.clone()), roots, Identity::Hub, ALPN)
-        .map_err(IdentityError::from)?;
-    let channel = dial::connect(&config.agent.hub, tls).await.map_err(IdentityError::from)?;
+    let channel = identity::connect(config, credential, network).await?;
     // The session begins with a heartbeat of now, not with the last one of the session before.
     driver.send(Input::Connected).await.map_err(|_| LinkError::Ending)?;
     let mut changes = reports.clone();

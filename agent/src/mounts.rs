@@ -10,6 +10,8 @@ use berth_common::Reason;
 use berth_common::link::{Account, Ending, Space};
 use serde::{Deserialize, Serialize};
 
+use crate::gpu::access;
+
 mod full;
 pub mod home;
 mod kernels;
@@ -50,6 +52,13 @@ pub enum Question {
         /// Where the site keeps its spaces.
         roots: Vec<PathBuf>,
     },
+    /// Look whether a container's processes may use a device.
+    Devices {
+        /// The container's cgroup: where its rules of devices are.
+        cgroup: PathBuf,
+        /// Which.
+        device: PathBuf,
+    },
 }
 
 /// What was found: the real path, or `None` where nothing is and that is all right.
@@ -66,6 +75,7 @@ impl Question {
             Self::Home { account, roots } => home::find(account, roots),
             Self::Space { space, roots } => space::find(space, roots),
             Self::Probe { path } => probe::probe(path).map(|()| None),
+            Self::Devices { cgroup, device } => access::ask(cgroup, device).map(|()| None),
             Self::Kernels { account, mounted, roots } => {
                 let found = kernels::troubles(Path::new(&account.home), mounted, roots);
                 match found.is_empty() {
@@ -103,10 +113,11 @@ impl Question {
             Self::Space { space, .. } => (Path::new(&space.source), Reason::FailedMount),
             Self::Probe { path } => (path.as_path(), Reason::MountSick),
             Self::Kernels { account, .. } => (Path::new(&account.home), Reason::MountSick),
+            Self::Devices { device, .. } => (device.as_path(), Reason::MountSick),
         };
         let path = path.display();
         let detail = match self {
-            Self::Probe { .. } => format!("{path} does not answer"),
+            Self::Probe { .. } | Self::Devices { .. } => format!("{path} does not answer"),
             _ => format!(
                 "the host gets no answer about {path}: its file server is slow or away; tell the administrators"
             ),

@@ -119,13 +119,25 @@ async fn image_here<R: Runtime>(
     if !images::has_registry(wanted) {
         return Err(absent(wanted, ""));
     }
+    if build.is_empty() && !image.contains('@') {
+        // Fetched by its name alone it could become another one here than elsewhere.
+        let why = ", and no host could tell yet which build of it its registry gives: start again \
+                   in a moment, and tell the administrators if it stays so";
+        return Err(absent(wanted, why));
+    }
     reached(work, operation, StartStep::Fetch).await;
     let fetched = work.runtime.pull(wanted).await;
     fetched.map_err(|why| absent(wanted, &format!(", and was not fetched: {why}")))?;
-    match here().await? {
-        Some(id) => Ok(Image { name: wanted.clone(), id }),
-        None => Err(absent(wanted, " any more")),
+    let id = here().await?.ok_or_else(|| absent(wanted, " any more"))?;
+    // Fetched by its digest it has no name: the hub would not know that it is here.
+    if wanted != image && matches!(work.runtime.image_id(image).await, Ok(None)) {
+        if let Err(trouble) = work.runtime.name_image(wanted, image).await {
+            tracing::warn!("{wanted} is here without its name {image}: {trouble}");
+        }
+        // A closed channel means that the agent is ending.
+        let _ = work.inputs.send(Input::Facts(work.runtime.facts().await)).await;
     }
+    Ok(Image { name: wanted.clone(), id })
 }
 
 fn absent(image: &str, why: &str) -> NotMade {

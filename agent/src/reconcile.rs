@@ -30,6 +30,9 @@ pub const ANSWER_MS: u64 = 60_000;
 /// A start that is not ready by then frees its slot, so that one stuck server holds up nobody.
 pub const SLOT_MS: u64 = 30_000;
 
+/// The engine has mostly noticed by then that a container has ended; else it is asked.
+const UNNOTICED_MS: u64 = 2_000;
+
 /// Before the engine is asked again for what it could not do.
 const RETRY_MS: u64 = 5_000;
 
@@ -332,6 +335,18 @@ impl Keeper {
         if running && !known.ready {
             known.ready = true;
             known.reach(StartStep::Answers, now);
+        }
+    }
+
+    /// The kernel says that the main process of this container has ended: nothing of the server runs
+    /// any more. How it ended the engine will tell.
+    pub fn ended(&mut self, server: &ServerId, container: &str, now: Timestamp) {
+        let Some(known) = self.servers.get_mut(server) else { return };
+        let running = known.container.as_ref().is_some_and(|found| {
+            found.id == container && matches!(found.state, ContainerState::Running { .. })
+        });
+        if running {
+            known.over.get_or_insert(now);
         }
     }
 

@@ -3,12 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use berth_common::link::{Capacity, GpuFacts, HostFacts, ObservedState, Report};
-use berth_common::{ByteCount, ServerId};
+use berth_common::link::{Capacity, GpuFacts, GpuUse, HostFacts, ObservedState, Report};
+use berth_common::{ByteCount, GpuPart, ServerId};
 use berth_process::clock;
 use serde_json::{Value, json};
 
 use crate::config::Config;
+use crate::gpu::access;
 use crate::link::LinkState;
 use crate::mem;
 use crate::meter::{Meter, Meters};
@@ -47,6 +48,18 @@ pub fn capacity(claimed: Option<ByteCount>, meters: &Meters) -> Capacity {
     }
 }
 
+/// Says of a server, to its owner and beside its GPUs, that it has lost them.
+pub fn lost_gpus(report: &mut Report, server: &ServerId, gpus: &[GpuPart]) {
+    let mut all = report.engine.iter_mut().flatten();
+    if let Some(one) = all.find(|one| one.server == *server) {
+        one.left_out.push(access::LOST.to_owned());
+    }
+    let is_its = |used: &&mut GpuUse| gpus.iter().any(|part| part.gpu == used.gpu);
+    for used in report.facts.gpus.used.iter_mut().filter(is_its) {
+        used.warning = Some(format!("server {server} has lost its access to it: start it again"));
+    }
+}
+
 /// Whether a report says something that the last one did not, beside measurements and time.
 pub fn is_news(last: &Report, next: &Report) -> bool {
     let said = |report: &Report| {
@@ -63,6 +76,7 @@ pub fn is_news(last: &Report, next: &Report) -> bool {
                     one.steps.len(),
                     killed,
                     short,
+                    one.left_out.clone(),
                 )
             })
             .collect::<Vec<_>>()

@@ -122,6 +122,18 @@ pub trait Runtime: Clone + Send + Sync + 'static {
     fn pull(&self, image: &str) -> impl Future<Output = Result<(), String>> + Send {
         std::future::ready(Err(format!("{image} cannot be fetched by this engine")))
     }
+    /// What its registry gives for a name at this moment: `repository@sha256:…`. Nothing is fetched.
+    fn offered(&self, image: &str) -> impl Future<Output = Result<String, String>> + Send {
+        std::future::ready(Err(format!("this engine asks no registry for {image}")))
+    }
+    /// Gives an image that is here a name, by which it is found from then on.
+    fn name_image(
+        &self,
+        _image: &str,
+        _name: &str,
+    ) -> impl Future<Output = Result<(), String>> + Send {
+        std::future::ready(Ok(()))
+    }
     /// The servers' network, made if it is not there.
     fn network(&self) -> impl Future<Output = Result<Network, String>> + Send;
     /// Makes a container and looks whether it is what was asked for.

@@ -69,3 +69,18 @@ fn notices_come_into_jupyterlab_and_its_display_follows_the_limit() {
     let after = server.until("api/metrics/v1", &(900_u64 << 20).to_string());
     assert!(!after.contains(&(700_u64 << 20).to_string()), "{after}");
 }
+
+/// Below these, advisories of `tests/ADVISORIES.md` hold.
+const FLOORS: [(&str, [u32; 2]); 3] =
+    [("jupyter-server", [2, 20]), ("jupyterlab", [4, 3]), ("jupyter-server-proxy", [4, 4])];
+
+#[test]
+fn the_programs_of_the_image_have_no_known_holes() {
+    for (name, floor) in FLOORS {
+        let code = format!("from importlib.metadata import version; print(version('{name}'))");
+        let version = docker(&["run", "--rm", NOTEBOOK, "python", "-c", &code]);
+        let version = version.expect("examples/image/build 6 makes the image");
+        let parts: Vec<u32> = version.split('.').map(|part| part.parse().unwrap_or(0)).collect();
+        assert!(parts.as_slice() >= floor.as_slice(), "{name} {version} is older than {floor:?}");
+    }
+}

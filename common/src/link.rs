@@ -88,6 +88,8 @@ pub struct HostFacts {
     /// What each name with a tag stands for here: `repository@sha256:…` where a registry knows it
     /// so, and any host can fetch it, else the engine's own id, `sha256:…`.
     pub builds: BTreeMap<String, String>,
+    /// What their registries give for the names that the hub asked about, as `repository@sha256:…`.
+    pub offered: BTreeMap<String, String>,
     /// How its GPUs are.
     pub gpus: GpuFacts,
     /// Its ports that the compute farm reaches; `None`: it gives none.
@@ -132,20 +134,81 @@ pub struct GpuUse {
     pub board: Option<u32>,
     /// Share of the last moments in which it computed, in percent.
     pub busy: Option<u32>,
+    /// NVML's number of it, which may be another one after a reboot.
+    pub index: Option<u32>,
+    /// Its place on the PCI bus, e.g. `00000000:05:00.0`.
+    pub bus: Option<String>,
     /// Memory that programs hold.
     pub memory_used: Option<ByteCount>,
+    /// Memory that nobody holds.
+    pub memory_free: Option<ByteCount>,
     /// In °C.
     pub temperature: Option<u32>,
     /// In mW.
     pub power_mw: Option<u32>,
+    /// Clock of the processors, in MHz.
+    pub clock_mhz: Option<u32>,
     /// Memory errors that could not be corrected, since the driver was loaded.
     pub ecc_uncorrected: Option<u64>,
+    /// Memory pages taken out of use.
+    pub retired: Option<RetiredPages>,
+    /// Memory rows replaced by spare ones.
+    pub remapped: Option<RemappedRows>,
     /// The last XID error that the driver reported.
     pub last_xid: Option<u64>,
     /// What an administrator should look at, though it can be given.
     pub warning: Option<String>,
     /// Who is on it.
     pub processes: Vec<GpuProcess>,
+}
+
+impl GpuUse {
+    /// A GPU of which nothing is known but its name.
+    pub fn unknown(gpu: GpuId) -> Self {
+        Self {
+            gpu,
+            device: None,
+            board: None,
+            busy: None,
+            index: None,
+            bus: None,
+            memory_used: None,
+            memory_free: None,
+            temperature: None,
+            power_mw: None,
+            clock_mhz: None,
+            ecc_uncorrected: None,
+            retired: None,
+            remapped: None,
+            last_xid: None,
+            warning: None,
+            processes: Vec::new(),
+        }
+    }
+}
+
+/// Memory pages taken out of use: GPUs before Ampere.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RetiredPages {
+    /// After several single bit errors.
+    pub single_bit: u32,
+    /// After a double bit error.
+    pub double_bit: u32,
+    /// More wait for the driver to be loaded again.
+    pub pending: bool,
+}
+
+/// Memory rows replaced by spare ones: GPUs since Ampere.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RemappedRows {
+    /// After correctable errors.
+    pub correctable: u32,
+    /// After uncorrectable errors.
+    pub uncorrectable: u32,
+    /// More wait for a reset.
+    pub pending: bool,
+    /// No spare row was left.
+    pub failed: bool,
 }
 
 /// A program on a GPU.
@@ -186,7 +249,8 @@ pub struct Observed {
     pub resize_refused: Option<ResizeRefused>,
     /// The newest processes in it that the kernel killed for want of memory, oldest first.
     pub kills: Vec<Kill>,
-    /// The optional spaces that it was started without, each in a sentence.
+    /// What it goes without, each in a sentence: optional spaces, kernels that cannot start, GPUs that
+    /// it has lost.
     pub left_out: Vec<String>,
     /// Whose it is, from its labels: enough to adopt it without a store.
     pub origin: Origin,
@@ -445,6 +509,9 @@ pub struct Watch {
     /// Images that the host is to have before anybody needs them.
     #[serde(default)]
     pub images: BTreeSet<String>,
+    /// Images of which no host has any build: the host is to ask their registries for the present one.
+    #[serde(default)]
+    pub unknown: BTreeSet<String>,
 }
 
 /// What should become of one server on this host.

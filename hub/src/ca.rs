@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use berth_common::{HostId, Timestamp};
+use berth_common::{HostId, Seconds, Timestamp};
 use berth_process::clock::now;
 use berth_process::file::{self, FileError};
 use berth_proto::identity::{Identity, public_key_hash};
@@ -194,9 +194,14 @@ fn proxy_is_fresh(folder: &Path) -> Result<bool, CaError> {
     else {
         return Ok(false);
     };
-    let renew_at = now().plus(berth_common::Seconds(LEAF_LIFE.as_secs() - 86_400));
-    let peer = tls::Credential::new(&chain, &key).ok().and_then(|credential| credential.peer());
-    Ok(peer.is_some_and(|peer| peer.valid_until > renew_at))
+    let credential = tls::Credential::new(&chain, &key);
+    Ok(credential.is_ok_and(|credential| is_fresh(&credential)))
+}
+
+/// Whether a certificate of this CA is less than a day old, so that it need not be renewed yet.
+pub fn is_fresh(credential: &tls::Credential) -> bool {
+    let renew_at = now().plus(Seconds(LEAF_LIFE.as_secs() - 86_400));
+    credential.peer().is_some_and(|peer| peer.valid_until > renew_at)
 }
 
 fn leaf_params(identity: &Identity, usage: Usage) -> Result<CertificateParams, CaError> {

@@ -176,6 +176,7 @@ impl Driver {
                 return;
             }
             let mut effects = Vec::new();
+            let only_signs = batch.iter().all(|(event, _)| matches!(event, Event::Activity { .. }));
             for (event, reply) in batch.drain(..) {
                 effects.append(&mut self.take(event, reply));
             }
@@ -184,8 +185,11 @@ impl Driver {
                 Ok(effects) => {
                     self.metrics.count(&happened);
                     // A snapshot shares its records, so one a batch is cheap; and whoever gets an
-                    // answer finds it in the fleet.
-                    self.publish.send_replace(Arc::new(self.fleet.clone()));
+                    // answer finds it in the fleet. Signs of work that change nothing else come by
+                    // the thousand and are shown with the next tick.
+                    if !(only_signs && effects.is_empty()) {
+                        self.publish.send_replace(Arc::new(self.fleet.clone()));
+                    }
                     self.let_out(effects);
                 }
                 Err(error) => {

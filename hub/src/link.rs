@@ -27,13 +27,15 @@ use tonic::Status;
 use tonic::transport::Server;
 use tonic::transport::server::Connected;
 
-use crate::ca::CaError;
+use crate::ca::{self, CaError};
 use crate::site::Hub;
 
 /// A stranger may hold a connection without a handshake for this long.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// Handshakes under way at once; more wait in the kernel's queue.
 const HANDSHAKES: usize = 64;
+/// How often it is asked whether a certificate is to be renewed.
+const RENEWAL_EVERY: Duration = Duration::from_secs(60);
 /// Largest heartbeat: 1,000 servers with their labels and steps.
 const LARGEST_MESSAGE: usize = 4 << 20;
 
@@ -51,11 +53,30 @@ pub enum LinkError {
     Server(#[from] tonic::transport::Error),
 }
 
+/// Where agents connect. Tests bring one of their own.
+pub trait Listener: Send + 'static {
+    /// Bytes of an agent and back.
+    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+
+    /// The next connection, and where it comes from.
+    fn accept(&self) -> impl Future<Output = io::Result<(Self::Stream, SocketAddr)>> + Send;
+}
+
+impl Listener for TcpListener {
+    type Stream = TcpStream;
+
+    async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        let (stream, address) = TcpListener::accept(self).await?;
+        let _ = stream.set_nodelay(true);
+        Ok((stream, address))
+    }
+}
+
 /// Serves agents on the listener until the process ends.
 ///
 /// # Errors
 /// When the hub's certificate cannot be made, or the server fails.
-pub async fn serve(hub: Arc<Hub>, listener: TcpListener) -> Result<(), LinkError> {
+pub async fn serve(hub: Arc<Hub>, listener: impl Listener) -> Result<(), LinkError> {
     let leaf = hub.ca.hub_leaf()?;
     let credential = Credential::new(&leaf.chain_pem, &leaf.key_pem)?;
     let config = tls::server_config(
@@ -64,7 +85,7 @@ pub async fn serve(hub: Arc<Hub>, listener: TcpListener) -> Result<(), LinkError
         Admit::Enrolling,
         &[b"h2"],
     )?;
-    tokio::spawn(renew_daily(Arc::clone(&hub), credential));
+    tokio::spawn(renew(Arc::clone(&hub), credential));
     let (accepted, incoming) = mpsc::channel(HANDSHAKES);
     tokio::spawn(accept(listener, TlsAcceptor::from(Arc::new(config)), accepted));
     Server::builder()
@@ -80,10 +101,10 @@ pub async fn serve(hub: Arc<Hub>, listener: TcpListener) -> Result<(), LinkError
     Ok(())
 }
 
-async fn accept(
-    listener: TcpListener,
+async fn accept<L: Listener>(
+    listener: L,
     acceptor: TlsAcceptor,
-    accepted: mpsc::Sender<io::Result<AgentStream>>,
+    accepted: mpsc::Sender<io::Result<AgentStream<L::Stream>>>,
 ) {
     let handshakes = Arc::new(tokio::sync::Semaphore::new(HANDSHAKES));
     loop {
@@ -100,7 +121,6 @@ async fn accept(
         let (acceptor, accepted) = (acceptor.clone(), accepted.clone());
         tokio::spawn(async move {
             let _permit = permit;
-            let _ = stream.set_nodelay(true);
             match tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await {
                 Ok(Ok(stream)) => {
                     let _ = accepted.send(Ok(AgentStream::new(stream, address))).await;
@@ -112,16 +132,19 @@ async fn accept(
     }
 }
 
-async fn renew_daily(hub: Arc<Hub>, credential: Arc<Credential>) {
-    let mut daily = tokio::time::interval(Duration::from_secs(86_400));
-    daily.tick().await;
+/// Renews the hub's own certificate and the proxy's when they are a day old. It is asked often
+/// and by the wall clock: a machine that was suspended for a week must not wait for another day.
+async fn renew(hub: Arc<Hub>, credential: Arc<Credential>) {
+    let mut often = tokio::time::interval(RENEWAL_EVERY);
     loop {
-        daily.tick().await;
-        let renewed = hub.ca.hub_leaf().map_err(LinkError::from);
-        let renewed =
-            renewed.and_then(|leaf| Ok(credential.replace(&leaf.chain_pem, &leaf.key_pem)?));
-        if let Err(error) = renewed {
-            tracing::error!(%error, "the hub's own certificate was not renewed");
+        often.tick().await;
+        if !ca::is_fresh(&credential) {
+            let renewed = hub.ca.hub_leaf().map_err(LinkError::from);
+            let renewed =
+                renewed.and_then(|leaf| Ok(credential.replace(&leaf.chain_pem, &leaf.key_pem)?));
+            if let Err(error) = renewed {
+                tracing::error!(%error, "the hub's own certificate was not renewed");
+            }
         }
         if let Err(error) = hub.ca.refresh_proxy(&hub.config().hub.state.join("proxy")) {
             tracing::error!(%error, "the proxy's certificate was not renewed");
@@ -130,8 +153,8 @@ async fn renew_daily(hub: Arc<Hub>, credential: Arc<Credential>) {
 }
 
 /// An agent's connection with what its certificate says.
-struct AgentStream {
-    stream: TlsStream<TcpStream>,
+struct AgentStream<S> {
+    stream: TlsStream<S>,
     who: Who,
 }
 
@@ -142,8 +165,8 @@ struct Who {
     address: SocketAddr,
 }
 
-impl AgentStream {
-    fn new(stream: TlsStream<TcpStream>, address: SocketAddr) -> Self {
+impl<S> AgentStream<S> {
+    fn new(stream: TlsStream<S>, address: SocketAddr) -> Self {
         let certificates = stream.get_ref().1.peer_certificates();
         let peer =
             certificates.and_then(|chain| chain.first()).and_then(|leaf| Peer::of(leaf).ok());
@@ -151,14 +174,14 @@ impl AgentStream {
     }
 }
 
-impl Connected for AgentStream {
+impl<S> Connected for AgentStream<S> {
     type ConnectInfo = Who;
     fn connect_info(&self) -> Who {
         self.who.clone()
     }
 }
 
-impl AsyncRead for AgentStream {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for AgentStream<S> {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -168,7 +191,7 @@ impl AsyncRead for AgentStream {
     }
 }
 
-impl AsyncWrite for AgentStream {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for AgentStream<S> {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,

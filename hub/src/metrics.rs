@@ -1,6 +1,7 @@
 //! What Prometheus reads at `/hub/metrics`: JupyterHub's names, so that the community's boards work
 //! unchanged, and our own. What happens is counted as it happens; what is, is looked at when asked.
 
+mod dcgm;
 mod happened;
 mod present;
 mod shelf;
@@ -39,6 +40,7 @@ pub struct Metrics {
     routes_deleted: HistogramVec,
     decisions: IntCounterVec,
     ends: IntCounterVec,
+    kills: IntCounterVec,
     config_ok: IntGauge,
     config_loaded: Gauge,
     doctor: GaugeVec,
@@ -98,6 +100,11 @@ impl Metrics {
                 "berth_stops_total",
                 "Servers that ended, by profile and reason code",
                 &["profile", "reason"],
+            )?,
+            kills: shelf.counters(
+                "berth_memory_kills_total",
+                "Processes that the kernel killed because a server had used all its memory",
+                &["profile"],
             )?,
             config_ok: shelf.number(
                 "berth_config_ok",
@@ -193,6 +200,15 @@ pub fn text(hub: &Hub, now: Timestamp) -> anyhow::Result<String> {
     Ok(TextEncoder::new().encode_to_string(&families)?)
 }
 
+/// The GPUs under the names of NVIDIA's dcgm-exporter, in Prometheus's text format.
+///
+/// # Errors
+/// When two series have one name: a mistake of this program.
+pub fn gpus(hub: &Hub) -> anyhow::Result<String> {
+    let families = dcgm::Gpus::of(&hub.fleet.fleet())?.gather();
+    Ok(TextEncoder::new().encode_to_string(&families)?)
+}
+
 /// Every series that there is, in the order of their names.
 ///
 /// # Errors
@@ -200,6 +216,7 @@ pub fn text(hub: &Hub, now: Timestamp) -> anyhow::Result<String> {
 pub fn all_series() -> Result<Vec<Series>, prometheus::Error> {
     let mut series = Metrics::new()?.shelf.series();
     series.append(&mut Present::new()?.series());
+    series.append(&mut dcgm::Gpus::new()?.series());
     series.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(series)
 }

@@ -51,7 +51,8 @@ fn watch(fleet: &Fleet, host: &HostId, now: Timestamp) -> Watch {
     let images = images.iter().map(|name| fleet.builds.to_fetch(name).to_owned()).collect();
     let mounts = &fleet.settings.mounts;
     let Health { every_s, timeout_s, sick_after } = mounts.health;
-    Watch { every_s, timeout_s, sick_after, paths: mounts.watched(), images }
+    let unknown = fleet.builds.unknown(fleet.settings.references());
+    Watch { every_s, timeout_s, sick_after, paths: mounts.watched(), images, unknown }
 }
 
 fn desired(

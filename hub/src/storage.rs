@@ -18,11 +18,32 @@ type Job = Box<dyn FnOnce(&mut Database) + Send>;
 /// A handle to the store, cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Storage {
-    jobs: mpsc::Sender<Job>,
+    writer: Writer,
     reader: Arc<Mutex<Reader>>,
     /// Signs of people that are not written yet. While the writer is at work they gather here, so
     /// that a thousand reports a second are as few transactions as the disk can do.
     seen: Arc<Mutex<BTreeMap<Username, Timestamp>>>,
+}
+
+/// Where changes are made.
+#[derive(Debug, Clone)]
+enum Writer {
+    /// On a thread of their own.
+    Thread(mpsc::Sender<Job>),
+    /// Wherever they are asked for.
+    OnTheSpot(Arc<Mutex<Database>>),
+}
+
+impl Writer {
+    fn run(&self, job: Job) -> Result<(), StorageError> {
+        match self {
+            Self::Thread(jobs) => jobs.send(job).map_err(|_| StorageError::Closed),
+            Self::OnTheSpot(database) => {
+                job(&mut database.lock().unwrap_or_else(PoisonError::into_inner));
+                Ok(())
+            }
+        }
+    }
 }
 
 /// The writer thread has ended: the hub is going down.
@@ -52,7 +73,19 @@ impl Storage {
             }
         });
         spawned.map_err(|_| StorageError::Closed)?;
-        Ok(Self { jobs, reader, seen: Arc::default() })
+        Ok(Self { writer: Writer::Thread(jobs), reader, seen: Arc::default() })
+    }
+
+    /// Opens the store without a thread: each change is made where it is asked for. For simulations,
+    /// in which no time passes but their own.
+    ///
+    /// # Errors
+    /// Those of [`Database::open`].
+    pub fn on_the_spot(folder: &Path) -> Result<Self, StorageError> {
+        let database = Database::open(folder)?;
+        let reader = Arc::new(Mutex::new(database.reader()?));
+        let writer = Writer::OnTheSpot(Arc::new(Mutex::new(database)));
+        Ok(Self { writer, reader, seen: Arc::default() })
     }
 
     /// Runs a change on the writer thread; done when it is durable.
@@ -70,7 +103,7 @@ impl Storage {
             berth_process::crash_point!("hub.write.after");
             let _ = done.send(changed);
         });
-        self.jobs.send(job).map_err(|_| StorageError::Closed)?;
+        self.writer.run(job)?;
         Ok(result.await.map_err(|_| StorageError::Closed)??)
     }
 
@@ -88,7 +121,7 @@ impl Storage {
                 tracing::error!(%error, "{what} was not saved");
             }
         });
-        let _ = self.jobs.send(job);
+        let _ = self.writer.run(job);
     }
 
     /// Notes a sign of a person, with all others that come until the writer gets to it.

@@ -45,12 +45,18 @@ pub fn api_paths() -> (Vec<&'static str>, Vec<&'static str>) {
     (jupyterhub().paths(), berth().paths())
 }
 
+/// The paths of the pages.
+pub fn page_paths() -> Vec<&'static str> {
+    pages::table().paths()
+}
+
 /// JupyterHub's API.
 fn jupyterhub() -> Table {
     Table::new()
         .route("/hub/api/spec", get(spec::jupyterhub))
         .route("/hub/health", get(about::health))
         .route("/hub/metrics", get(about::metrics))
+        .route("/hub/metrics/gpus", get(about::gpu_metrics))
         .route("/hub/api", get(about::version))
         .route("/hub/api/", get(about::version))
         .route("/hub/api/health", get(about::health))

@@ -25,7 +25,8 @@ impl World {
         let world = Self { site, folder };
         world.passwd("alice:x:1000:1000::/home/alice:\nbob:x:1001:1001::/home/bob:\n");
         std::fs::write(world.path("group"), "atlas:x:5001:alice\nlab:x:5000:bob,alice\n").unwrap();
-        let kind = Kind::File { passwd: world.path("passwd"), group: Some(world.path("group")) };
+        let (passwd, group) = (world.path("passwd"), world.path("group"));
+        let kind = Kind::File { passwd: Some(passwd), group: Some(group) };
         let mut directory =
             Directory { sources: vec![source("file", kind)], ..Directory::default() };
         directory.cache = Seconds(0);

@@ -6,7 +6,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::http::StatusCode;
-use berth_common::link::{Capacity, GpuDevice, HostFacts, Report, Verdict};
+use berth_common::link::{
+    Capacity, GpuDevice, GpuFacts, GpuUse, HostFacts, Report, RetiredPages, Verdict,
+};
 use berth_common::{ByteCount, GpuId, HostId, Incarnation, Revision};
 use berth_core::Event;
 use berth_core::settings::{GpuChoice, HostSettings, Pool, Profile, Settings};
@@ -37,6 +39,18 @@ async fn site() -> Site {
         memory: ByteCount(12 * GB),
         trouble: None,
     };
+    let facts = GpuFacts { driver: "470.256.02".into(), ..GpuFacts::default() };
+    let used = GpuUse {
+        index: Some(0),
+        bus: Some("00000000:05:00.0".into()),
+        device: Some("nvidia0".into()),
+        busy: Some(72),
+        memory_used: Some(ByteCount(3 << 30)),
+        power_mw: Some(62_500),
+        retired: Some(RetiredPages { single_bit: 2, double_bit: 1, pending: false }),
+        ..GpuUse::unknown(gpu(0))
+    };
+    let used = vec![used, GpuUse::unknown(gpu(1))];
     let report = Report {
         incarnation: Incarnation(1),
         boot_id: "boot-1".parse().unwrap(),
@@ -52,7 +66,7 @@ async fn site() -> Site {
             cpus: 8,
             memory_pressure: None,
         },
-        facts: HostFacts::default(),
+        facts: HostFacts { gpus: GpuFacts { used, ..facts }, ..HostFacts::default() },
     };
     let report = Box::new(report);
     site.hub.fleet.send(Event::Reported { host: gpu_host(), session: 1, report }).await;
@@ -96,4 +110,44 @@ async fn a_server_without_a_gpu_is_told_of_none() {
     let started = alice.json("POST", "/hub/api/users/alice/server", "{}").await;
     assert_eq!(started.status, StatusCode::ACCEPTED, "{}", started.text);
     assert_eq!(told(&site, &"wn1".parse().unwrap()), BTreeSet::new());
+}
+
+#[tokio::test]
+async fn boards_made_for_nvidias_exporter_find_their_names() {
+    let site = site().await;
+    assert_eq!(site.get("/hub/metrics/gpus").await.status, StatusCode::FORBIDDEN);
+    let token = site.token("root_", &["read:metrics"]).await;
+    let reply = site.by_token(&token).get("/hub/metrics/gpus").await;
+    assert_eq!(reply.status, StatusCode::OK);
+    let line = |name: &str, gpu: &GpuId| {
+        let is_it = |line: &&str| {
+            line.starts_with(&format!("{name}{{")) && line.contains(&format!("UUID=\"{gpu}\""))
+        };
+        reply.text.lines().find(is_it).map(str::to_owned)
+    };
+    for (name, value) in [
+        ("DCGM_FI_DEV_GPU_UTIL", "72"),
+        ("DCGM_FI_DEV_FB_USED", "3072"),
+        ("DCGM_FI_DEV_POWER_USAGE", "62.5"),
+        ("DCGM_FI_DEV_RETIRED_SBE", "2"),
+        ("DCGM_FI_DEV_RETIRED_PENDING", "0"),
+        ("DCGM_FI_DEV_XID_ERRORS", "0"),
+    ] {
+        let line = line(name, &gpu(0)).unwrap_or_else(|| panic!("{name}: {}", reply.text));
+        assert_eq!(line.rsplit(' ').next(), Some(value), "{line}");
+        for label in [
+            "gpu=\"0\"",
+            "pci_bus_id=\"00000000:05:00.0\"",
+            "device=\"nvidia0\"",
+            "modelName=\"Tesla K80\"",
+            "Hostname=\"gpu1\"",
+            "hostname=\"gpu1\"",
+            "instance=\"gpu1\"",
+            "DCGM_FI_DRIVER_VERSION=\"470.256.02\"",
+        ] {
+            assert!(line.contains(label), "{label} in {line}");
+        }
+    }
+    assert_eq!(line("DCGM_FI_DEV_GPU_UTIL", &gpu(1)), None, "it does not tell");
+    assert_eq!(line("DCGM_FI_DEV_ROW_REMAP_FAILURE", &gpu(0)), None, "a K80 has none");
 }

@@ -21,6 +21,10 @@ const COUNT: u64 = 10_000;
 /// The longest line that a log may have, in bytes.
 const LONGEST_LINE: usize = 2_048;
 
+/// What the second half of them may leave behind in memory, in bytes; their largest bodies alone are
+/// 40 MB.
+const MOST_GROWTH: u64 = 16 << 20;
+
 /// Pages, beside the API.
 const PAGES: &[(&str, &str)] = &[
     ("get", "/hub/login?next={text}"),
@@ -148,6 +152,13 @@ impl MakeWriter<'_> for Lines {
     }
 }
 
+/// What this process holds, in bytes.
+fn memory() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
+}
+
 fn pick<'a>(chance: &mut StdRng, texts: &[&'a str]) -> &'a str {
     texts.choose(chance).copied().unwrap_or_default()
 }
@@ -241,8 +252,12 @@ async fn ten_thousand_hostile_requests_find_no_fault() {
     let browser = site.browser("alice").await;
     let api = JUPYTERHUB.iter().chain(BERTH).map(|row| (row.method, row.path));
     let paths: Vec<_> = api.chain(PAGES.iter().copied()).collect();
+    let mut warm = 0;
     let attack = async {
         for seed in 0..COUNT {
+            if seed == COUNT / 2 {
+                warm = memory();
+            }
             let mut chance = StdRng::seed_from_u64(seed);
             let (method, path) = *paths.choose(&mut chance).unwrap();
             let uri = filled(&mut chance, path);
@@ -280,6 +295,8 @@ async fn ten_thousand_hostile_requests_find_no_fault() {
         () = attack => {}
         () = host::work(&site) => unreachable!("the host works for ever"),
     }
+    let grown = memory().saturating_sub(warm);
+    assert!(grown < MOST_GROWTH, "the second half of the requests took {grown} bytes of memory");
     assert!(WRITTEN.load(Ordering::Relaxed) > 1_000, "the log was looked at");
     assert_eq!(TOO_LONG.load(Ordering::Relaxed), 0, "lines of the log are too long, see above");
 }

@@ -55,7 +55,7 @@ fn jupyterhub(major: u32, database: &Path) -> BTreeMap<String, String> {
 /// The site's accounts are those of this file.
 fn use_accounts(site: &Site, passwd: &Path) {
     let takes = Part::ALL.into();
-    let kind = Kind::File { passwd: passwd.to_owned(), group: None };
+    let kind = Kind::File { passwd: Some(passwd.to_owned()), group: None };
     let source =
         Source { name: "file".into(), kind, must_know: false, takes, cite: Default::default() };
     let mut config = (*site.hub.config()).clone();

@@ -5,7 +5,8 @@ mod site;
 use std::sync::Arc;
 
 use axum::http::StatusCode;
-use berth_common::Reason;
+use berth_common::link::{Kill, Observed, ObservedState};
+use berth_common::{Reason, Timestamp};
 use berth_core::event::Row;
 use berth_core::{Effect, Event, Fleet};
 use berth_hub::metrics::Happened;
@@ -75,6 +76,28 @@ async fn a_day_is_counted() {
 }
 
 #[tokio::test]
+async fn each_process_killed_for_want_of_memory_is_counted_once() {
+    let site = Site::new().await;
+    let admin = site.program("root_").await;
+    let server = site.running("alice", "").await;
+    let kill = |number: u64| Kill {
+        number,
+        at: Timestamp::default(),
+        victim: None,
+        highest: server.ask.memory,
+        limit: server.ask.memory,
+    };
+    // The same kills are told with every report.
+    for kills in [vec![kill(1)], vec![kill(1)], vec![kill(1), kill(2), kill(3)]] {
+        let seen = site.seen(&server, ObservedState::Ready);
+        site.report(vec![Observed { kills, ..seen }]).await;
+    }
+    site.settle().await;
+    let text = admin.get("/hub/metrics").await.text;
+    assert_eq!(value(&text, "berth_memory_kills_total", &[]), Some(3.0), "{text}");
+}
+
+#[tokio::test]
 async fn the_largest_start_is_one_that_starts() {
     let site = Site::new().await;
     let admin = site.program("root_").await;
@@ -113,7 +136,8 @@ fn every_series_is_described() {
     let series = berth_hub::metrics::all_series().unwrap();
     for one in &series {
         assert!(one.meaning.len() > 8, "{one:?}");
-        assert!(one.name.starts_with("berth_") || one.name.starts_with("jupyterhub_"), "{one:?}");
+        let begins = ["berth_", "jupyterhub_", "DCGM_FI_DEV_"];
+        assert!(begins.iter().any(|begin| one.name.starts_with(begin)), "{one:?}");
     }
     assert!(series.windows(2).all(|pair| pair[0].name < pair[1].name));
 }

@@ -4,8 +4,8 @@
 use berth_common::id::BadId;
 use berth_common::link::{
     Account, Capacity, Desired, DesiredSet, Ending, GpuDevice, GpuFacts, GpuProcess, GpuUse, Group,
-    HostFacts, Limit, Observed, ObservedState, Origin, Pending, PortRange, Report, RunSpec,
-    StartStep, StepDone, Verdict,
+    HostFacts, Limit, Observed, ObservedState, Origin, Pending, PortRange, RemappedRows, Report,
+    RetiredPages, RunSpec, StartStep, StepDone, Verdict,
 };
 use berth_common::{ByteCount, Epoch, Generation, GpuPart, Incarnation, Revision, Timestamp};
 
@@ -82,6 +82,7 @@ impl From<Report> for wire::Heartbeat {
             engine_version: report.facts.engine_version,
             images: report.facts.images,
             builds: report.facts.builds.into_iter().collect(),
+            offered: report.facts.offered.into_iter().collect(),
             gpus: report.gpus.into_iter().map(Into::into).collect(),
             gpu_facts: Some(report.facts.gpus.into()),
             farm: report.facts.farm.map(|range| wire::PortRange {
@@ -145,6 +146,12 @@ impl TryFrom<wire::Heartbeat> for Report {
                 builds: message
                     .builds
                     .into_iter()
+                    .map(|(name, build)| (text(name), text(build)))
+                    .collect(),
+                offered: message
+                    .offered
+                    .into_iter()
+                    .take(spaces::IMAGES_MAX)
                     .map(|(name, build)| (text(name), text(build)))
                     .collect(),
                 gpus: message.gpu_facts.unwrap_or_default().try_into()?,
@@ -223,6 +230,21 @@ impl From<GpuUse> for wire::GpuUse {
             temperature: used.temperature,
             power_mw: used.power_mw,
             ecc_uncorrected: used.ecc_uncorrected,
+            index: used.index,
+            bus: used.bus,
+            memory_free: used.memory_free.map(|memory| memory.0),
+            clock_mhz: used.clock_mhz,
+            retired: used.retired.map(|it| wire::RetiredPages {
+                single_bit: it.single_bit,
+                double_bit: it.double_bit,
+                pending: it.pending,
+            }),
+            remapped: used.remapped.map(|it| wire::RemappedRows {
+                correctable: it.correctable,
+                uncorrectable: it.uncorrectable,
+                pending: it.pending,
+                failed: it.failed,
+            }),
             last_xid: used.last_xid,
             warning: used.warning,
             processes: used.processes.into_iter().map(process).collect(),
@@ -255,6 +277,21 @@ impl TryFrom<wire::GpuUse> for GpuUse {
             temperature: message.temperature,
             power_mw: message.power_mw,
             ecc_uncorrected: message.ecc_uncorrected,
+            index: message.index,
+            bus: message.bus.map(text),
+            memory_free: message.memory_free.map(ByteCount),
+            clock_mhz: message.clock_mhz,
+            retired: message.retired.map(|it| RetiredPages {
+                single_bit: it.single_bit,
+                double_bit: it.double_bit,
+                pending: it.pending,
+            }),
+            remapped: message.remapped.map(|it| RemappedRows {
+                correctable: it.correctable,
+                uncorrectable: it.uncorrectable,
+                pending: it.pending,
+                failed: it.failed,
+            }),
             last_xid: message.last_xid,
             warning: message.warning.map(text),
             processes: message.processes.into_iter().map(process).collect::<Result<_, _>>()?,

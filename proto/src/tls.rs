@@ -3,6 +3,7 @@
 //! certificate be let in for its renewal and for nothing else.
 
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{ResolvesClientCert, verify_server_cert_signed_by_trust_anchor};
@@ -11,6 +12,7 @@ use rustls::crypto::ring::default_provider;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
+use rustls::time_provider::TimeProvider;
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, Error, RootCertStore,
     ServerConfig, SignatureScheme,
@@ -143,7 +145,7 @@ pub fn server_config(
     let chain = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone())
         .allow_unauthenticated()
         .build()?;
-    let mut config = ServerConfig::builder_with_provider(provider)
+    let mut config = ServerConfig::builder_with_details(provider, Arc::new(WallClock))
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .with_client_cert_verifier(Arc::new(ClientVerifier { chain, admit }))
         .with_cert_resolver(credential);
@@ -183,7 +185,8 @@ fn client_with(
     credential: Option<Arc<Credential>>,
     alpn: &[&[u8]],
 ) -> Result<ClientConfig, TlsError> {
-    let builder = ClientConfig::builder_with_provider(Arc::new(default_provider()))
+    let provider = Arc::new(default_provider());
+    let builder = ClientConfig::builder_with_details(provider, Arc::new(WallClock))
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(verifier));
@@ -194,6 +197,17 @@ fn client_with(
     config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
     config.resumption = rustls::client::Resumption::disabled();
     Ok(config)
+}
+
+/// What is valid now is judged by the clock that everything else goes by.
+#[derive(Debug)]
+struct WallClock;
+
+impl TimeProvider for WallClock {
+    fn current_time(&self) -> Option<UnixTime> {
+        let since = u64::try_from(berth_process::clock::now().as_millis()).ok()?;
+        Some(UnixTime::since_unix_epoch(Duration::from_millis(since)))
+    }
 }
 
 /// The name that connections ask for. Identity is the URI in the certificate, so any would do.
@@ -239,7 +253,7 @@ impl ClientCertVerifier for ClientVerifier {
                 // connection sees `valid_until` and allows renewal only.
                 let last = u64::try_from(peer.valid_until.as_millis() / 1000).unwrap_or(0);
                 let at = now.as_secs().min(last);
-                let at = UnixTime::since_unix_epoch(std::time::Duration::from_secs(at));
+                let at = UnixTime::since_unix_epoch(Duration::from_secs(at));
                 self.chain.verify_client_cert(leaf, intermediates, at)
             }
         }

@@ -6,16 +6,16 @@ use std::process::ExitCode;
 
 use berth_common::Timestamp;
 use berth_process::clock;
-use berth_proto::identity::Identity;
-use berth_proto::tls::{self, Credential};
+use berth_proto::tls::Credential;
+use tonic::transport::Channel;
 
 use crate::cgroup;
 use crate::config::{self, Config};
 use crate::firewall::Wall;
 use crate::gpu::nvml::Library;
 use crate::gpu::reading::{Absence, Source};
-use crate::identity::{self, ALPN, Folder};
-use crate::link::dial;
+use crate::identity::{self, Folder};
+use crate::link::dial::{self, Tcp};
 use crate::mem;
 use crate::registries::{self, Login};
 use crate::runtime::Runtime;
@@ -23,6 +23,9 @@ use crate::runtime::docker::Docker;
 
 /// A certificate that ends sooner than this was not renewed for days.
 const SOON_MS: u64 = 2 * 24 * 3600 * 1000;
+
+/// Clocks that are as far apart as this follow no time server.
+const CLOCKS_APART_S: u64 = 10;
 
 /// What was looked at, and what is wrong with it.
 type Finding = (String, Result<String, String>);
@@ -59,7 +62,7 @@ async fn look(config: &Config, findings: &mut Vec<Finding>) {
     findings.push(("cgroups".into(), cgroup::host()));
     findings.push(("pressure".into(), Ok(pressure())));
     certificates(config, findings);
-    findings.push(("hub".into(), hub(config).await));
+    hub(config, findings).await;
     let docker = Docker::new(config.agent.name.clone(), &config.agent.docker);
     findings.extend(registries(config));
     engine(config, &docker, findings).await;
@@ -138,19 +141,39 @@ fn whole_seconds(moment: Timestamp) -> Timestamp {
     Timestamp::from_millis(moment.as_millis().div_euclid(1000).saturating_mul(1000))
 }
 
-/// TLS in both directions proves address, CA and clock together.
-async fn hub(config: &Config) -> Result<String, String> {
+async fn hub(config: &Config, findings: &mut Vec<Finding>) {
+    let dialled = dial_hub(config).await;
+    let words = |_: &_| {
+        let hub = config.agent.hub.as_str();
+        format!("{hub} proves itself, and the clocks agree with the certificates")
+    };
+    findings.push(("hub".into(), dialled.as_ref().map(words).map_err(Clone::clone)));
+    if let Ok(channel) = dialled
+        && let Some(theirs) = dial::time_of(channel).await
+    {
+        findings.push(("clock".into(), clocks(clock::now(), theirs)));
+    }
+}
+
+/// Whether the two agree, as far as whole seconds and the way between them tell.
+fn clocks(ours: Timestamp, theirs: Timestamp) -> Result<String, String> {
+    let (ahead, behind) = (ours.millis_since(theirs), theirs.millis_since(ours));
+    let off = ahead.max(behind) / 1000;
+    if off < CLOCKS_APART_S {
+        return Ok("agrees with the hub's".into());
+    }
+    let where_to = if ahead > behind { "ahead of" } else { "behind" };
+    Err(format!(
+        "this host is {off} s {where_to} the hub: have both follow a time server (chrony, \
+         systemd-timesyncd)"
+    ))
+}
+
+/// TLS in both directions proves address and CA, and that no clock is off by a certificate's life.
+async fn dial_hub(config: &Config) -> Result<Channel, String> {
     let words = |error: identity::IdentityError| error.to_string();
     let credential = identity::link_credential(config).map_err(words)?;
-    let ca = identity::read(&Folder::new(config).ca()).map_err(words)?;
-    let roots = tls::roots(&ca).map_err(|error| error.to_string())?;
-    let tls = tls::client_config(Some(credential), roots, Identity::Hub, ALPN)
-        .map_err(|error| error.to_string())?;
-    dial::connect(&config.agent.hub, tls).await.map_err(|error| error.to_string())?;
-    Ok(format!(
-        "{} proves itself, and the clocks agree with the certificates",
-        config.agent.hub.as_str()
-    ))
+    identity::connect(config, &credential, &Tcp).await.map_err(words)
 }
 
 async fn engine(config: &Config, docker: &Docker, findings: &mut Vec<Finding>) {
@@ -259,5 +282,20 @@ async fn tunnel(config: &Config) -> Result<String, String> {
             "no tunnel at {}: {error}; start berth-agent-tunnel, users reach no server without it",
             path.display()
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clocks_that_are_apart_are_told_with_the_way_to_put_them_right() {
+        let at = |second: i64| Timestamp::from_millis(1_000_000_000_000 + second * 1000);
+        for (ours, theirs) in [(0, 0), (9, 0), (0, 9)] {
+            assert!(clocks(at(ours), at(theirs)).is_ok(), "{ours} {theirs}");
+        }
+        assert!(clocks(at(90), at(0)).is_err_and(|it| it.contains("90 s ahead of the hub")));
+        assert!(clocks(at(0), at(90)).is_err_and(|it| it.contains("90 s behind the hub")));
     }
 }

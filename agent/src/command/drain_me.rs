@@ -4,15 +4,13 @@
 use std::path::Path;
 use std::time::Duration;
 
-use berth_proto::identity::Identity;
 use berth_proto::link::HostWish;
 use berth_proto::link::link_client::LinkClient;
-use berth_proto::tls;
 
 use super::CommandError;
 use crate::config::{self, Config};
-use crate::identity::{self, ALPN, Folder, IdentityError};
-use crate::link::dial;
+use crate::identity;
+use crate::link::dial::Tcp;
 
 /// The hub saves before it answers.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -50,11 +48,7 @@ pub fn drain_me(file: &Path, wish: Wish) -> Result<(), CommandError> {
 
 async fn tell(config: &Config, wish: HostWish) -> Result<String, CommandError> {
     let credential = identity::link_credential(config)?;
-    let roots = tls::roots(&identity::read(&Folder::new(config).ca())?);
-    let roots = roots.map_err(IdentityError::from)?;
-    let tls = tls::client_config(Some(credential), roots, Identity::Hub, ALPN);
-    let tls = tls.map_err(IdentityError::from)?;
-    let channel = dial::connect(&config.agent.hub, tls).await.map_err(IdentityError::from)?;
+    let channel = identity::connect(config, &credential, &Tcp).await?;
     let mut client = LinkClient::new(channel);
     match tokio::time::timeout(PATIENCE, client.intend(wish)).await {
         Ok(Ok(answer)) => Ok(answer.into_inner().words),

@@ -248,17 +248,16 @@ impl Engine {
                 program: "python3".into(),
             };
             GpuUse {
-                gpu: gpu.clone(),
                 device: Some(format!("nvidia{at}")),
+                index: Some(at),
                 board: Some(at / 2),
                 busy: Some(busy),
                 memory_used: Some(held),
                 temperature: Some(31_u32.saturating_add(busy / 3)),
                 power_mw: Some(27_000_u32.saturating_add(busy.saturating_mul(1_100))),
                 ecc_uncorrected: Some(0),
-                last_xid: None,
-                warning: None,
                 processes: holders.into_iter().filter(|_| busy > 0).map(process).collect(),
+                ..GpuUse::unknown(gpu.clone())
             }
         };
         self.gpus.iter().enumerate().map(one).collect()
@@ -341,7 +340,7 @@ impl Made {
         };
         let kill =
             oom.then_some(Kill { number: 1, at: now, victim: Some(victim), highest: limit, limit });
-        Remains { code, oom, kill, log: String::new() }
+        Remains { code, oom, kill, again: false, log: String::new() }
     }
 }
 

@@ -10,6 +10,8 @@ use berth_common::link::{
 };
 use berth_common::{BootId, ByteCount, Epoch, GpuId, HostId, Incarnation, ServerId};
 use berth_process::{clock, file};
+use rand::Rng;
+use rand::rngs::StdRng;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, sleep, sleep_until};
 
@@ -20,7 +22,8 @@ use crate::fake::engine::{self, Engine};
 use crate::fake::inventory::{self, Hosts};
 use crate::fake::nature::Nature;
 use crate::identity::{self, Folder};
-use crate::link::{self, LinkState};
+use crate::link::dial::Network;
+use crate::link::{self, LinkState, Outside};
 use crate::reconcile::{Act, Keeper, Step};
 use crate::report;
 use crate::tunnel::{self, feed::Feed};
@@ -43,7 +46,8 @@ enum Done {
     Answers(ServerId, String),
 }
 
-struct FakeHost {
+/// One fake host, apart from its link.
+pub struct FakeHost {
     config: Arc<Config>,
     has: Hosts,
     gpus: Vec<GpuId>,
@@ -54,6 +58,8 @@ struct FakeHost {
     spaces: Vec<SpaceHealth>,
     asked: BTreeSet<String>,
     done: mpsc::UnboundedSender<Done>,
+    happened: mpsc::UnboundedReceiver<Done>,
+    first_report: Duration,
     reports: watch::Sender<Option<Report>>,
     published: Option<Report>,
     publish_at: Option<Instant>,
@@ -72,67 +78,87 @@ pub fn boot_id(name: &HostId, boots: u32) -> std::io::Result<BootId> {
 ///
 /// # Errors
 /// When the host has not joined, or its state cannot be read.
-pub async fn live(config: Arc<Config>, has: Hosts, nature: Nature) -> Result<(), CommandError> {
+pub async fn live(
+    config: Arc<Config>,
+    has: Hosts,
+    nature: Nature,
+    mut outside: Outside<impl Network>,
+) -> Result<(), CommandError> {
     let credential = identity::link_credential(&config)?;
-    let name = &config.agent.name;
-    let boot = boot_id(name, has.boots)?;
-    let gpus = has.gpus.as_ref().map(|gpus| inventory::gpu_ids(name, gpus)).unwrap_or_default();
-    let containers = engine::file(&config.agent.state);
-    let mut engine = Engine::open(nature, boot.clone(), gpus.clone(), containers)?;
-    let feed = has.answers.map(|address| {
-        engine.listen_at(address);
-        let (feed, fed) = Feed::new(&config.agent.run);
-        tokio::spawn(tunnel::feed::keep(tunnel::table::socket(&config.agent.run), fed));
-        feed
-    });
-    let incarnation = Incarnation(rand::random());
-    let epoch = command::saved_epoch(&config)?;
-    let keeper = Keeper::new(incarnation, boot, config.agent.starts_at_once, epoch);
+    let (host, reported) = FakeHost::open(Arc::clone(&config), has, nature, &mut outside.chance)?;
     let (inputs, received) = mpsc::channel(crate::driver::INPUTS);
-    let (reports, reported) = watch::channel(None);
-    let (done, happened) = mpsc::unbounded_channel();
     let link_state = watch::Sender::new(LinkState::Away("not linked yet".into()));
-    let host = FakeHost {
-        config: config.clone(),
-        has,
-        gpus,
-        engine,
-        feed,
-        keeper,
-        spaces: Vec::new(),
-        asked: BTreeSet::new(),
-        done,
-        reports,
-        published: None,
-        publish_at: None,
-    };
-    tokio::spawn(link::renew(config.clone(), credential.clone()));
-    tokio::spawn(link::keep(config, credential, reported, inputs, link_state));
-    host.run(received, happened).await;
+    tokio::spawn(link::renew(config.clone(), credential.clone(), outside.network.clone()));
+    tokio::spawn(link::keep(config, credential, outside, reported, inputs, link_state));
+    host.run(received).await;
     Ok(())
 }
 
 impl FakeHost {
-    async fn run(
-        mut self,
-        mut inputs: mpsc::Receiver<Input>,
-        mut happened: mpsc::UnboundedReceiver<Done>,
-    ) {
-        let every = self.config.agent.report_every;
+    /// The host with what ran on it before, and what it will report.
+    ///
+    /// # Errors
+    /// When its state cannot be read.
+    pub fn open(
+        config: Arc<Config>,
+        has: Hosts,
+        nature: Nature,
+        chance: &mut StdRng,
+    ) -> Result<(Self, watch::Receiver<Option<Report>>), CommandError> {
+        let name = &config.agent.name;
+        let boot = boot_id(name, has.boots)?;
+        let gpus = has.gpus.as_ref().map(|gpus| inventory::gpu_ids(name, gpus)).unwrap_or_default();
+        let containers = engine::file(&config.agent.state);
+        let mut engine = Engine::open(nature, boot.clone(), gpus.clone(), containers)?;
+        let feed = has.answers.map(|address| {
+            engine.listen_at(address);
+            let (feed, fed) = Feed::new(&config.agent.run);
+            tokio::spawn(tunnel::feed::keep(tunnel::table::socket(&config.agent.run), fed));
+            feed
+        });
+        let incarnation = Incarnation(chance.random());
+        let epoch = command::saved_epoch(&config)?;
+        let keeper = Keeper::new(incarnation, boot, config.agent.starts_at_once, epoch);
+        let (reports, reported) = watch::channel(None);
+        let (done, happened) = mpsc::unbounded_channel();
         // A thousand hosts of one process must not all speak in the same moment.
-        let first = Instant::now() + every.mul_f64(rand::random_range(0.0..1.0));
-        let mut tick = tokio::time::interval_at(first, every);
+        let first_report = config.agent.report_every.mul_f64(chance.random_range(0.0..1.0));
+        let host = FakeHost {
+            config,
+            has,
+            gpus,
+            engine,
+            feed,
+            keeper,
+            spaces: Vec::new(),
+            asked: BTreeSet::new(),
+            done,
+            happened,
+            first_report,
+            reports,
+            published: None,
+            publish_at: None,
+        };
+        Ok((host, reported))
+    }
+
+    /// Lives until nobody is left who could tell it anything.
+    pub async fn run(mut self, mut inputs: mpsc::Receiver<Input>) {
+        let first = Instant::now() + self.first_report;
+        let mut tick = tokio::time::interval_at(first, self.config.agent.report_every);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let due = self.publish_at;
             tokio::select! {
+                // In this order, so that the same happenings give the same host.
+                biased;
                 input = inputs.recv() => match input {
                     Some(Input::Desired(set)) => self.obey(set),
                     Some(Input::Connected) => self.publish_at = Some(Instant::now()),
                     Some(_) => {}
                     None => return,
                 },
-                Some(done) = happened.recv() => self.take(done),
+                Some(done) = self.happened.recv() => self.take(done),
                 _ = tick.tick() => {
                     self.engine.pass(clock::steady());
                     self.publish_at.get_or_insert_with(Instant::now);
@@ -243,6 +269,7 @@ impl FakeHost {
             engine_version: ENGINE.into(),
             images: self.has.images.clone(),
             builds: BTreeMap::new(),
+            offered: BTreeMap::new(),
             gpus: self.has.gpus.as_ref().map_or_else(GpuFacts::default, |gpus| GpuFacts {
                 driver: ENGINE.into(),
                 trouble: String::new(),

@@ -14,6 +14,8 @@ use crate::config::{Config, HubAddress};
 use crate::fake::host;
 use crate::fake::inventory::Inventory;
 use crate::identity::{self, Folder, IdentityError};
+use crate::link::Outside;
+use crate::link::dial::Tcp;
 
 /// Hosts that join at the same time.
 const JOINING: usize = 8;
@@ -50,7 +52,7 @@ pub fn run(
             let nature = inventory.nature.clone();
             tokio::spawn(async move {
                 let name = config.agent.name.clone();
-                if let Err(error) = host::live(config, has, nature).await {
+                if let Err(error) = host::live(config, has, nature, Outside::real()).await {
                     tracing::error!(host = %name, "{error}");
                 }
             });
@@ -67,7 +69,8 @@ async fn join(config: &Config, tokens: &BTreeMap<HostId, String>) -> Result<(), 
     }
     let name = &config.agent.name;
     let token = tokens.get(name).ok_or_else(|| CommandError::NoToken(name.clone()))?;
-    let joined: Result<(), IdentityError> = identity::join(config, &config.agent.hub, token).await;
+    let joined: Result<(), IdentityError> =
+        identity::join(config, &Tcp, &config.agent.hub, token).await;
     Ok(joined?)
 }
 

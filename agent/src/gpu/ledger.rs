@@ -16,7 +16,7 @@ use super::xid::{self, Class};
 const SUSPECT_MS: u64 = 24 * 3600 * 1000;
 
 /// Retired pages from which a GPU has failed (DCGM's limit; 64 is all there is room for).
-const RETIRED_MAX: usize = 63;
+const RETIRED_MAX: u32 = 63;
 
 /// Heat, or a slowed clock, for longer than this is worth a warning.
 const HOT_MS: u64 = 5 * 60 * 1000;

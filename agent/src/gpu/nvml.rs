@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
+use berth_common::link::{RemappedRows, RetiredPages};
 use berth_common::{ByteCount, GpuId};
 use nvml_wrapper::bitmasks::device::ThrottleReasons;
 use nvml_wrapper::enum_wrappers::device::{
@@ -21,8 +22,7 @@ use nvml_wrapper::{Device, Nvml};
 
 use super::raw;
 use super::reading::{
-    Absence, Events, Fault, Found, Memory, Place, Process, Reading, RemappedRows, RetiredPages,
-    Round, Source,
+    Absence, Events, Fault, Found, Memory, Place, Process, Reading, Round, Source,
 };
 
 mod events;
@@ -191,7 +191,7 @@ impl Open {
         let device = needed(nvml.device_by_index(index))?;
         let gpu: GpuId = named(&device)?;
         self.names.insert(index, gpu.clone());
-        let mut whole = read(nvml, &device, gpu)?;
+        let mut whole = read(nvml, &device, gpu, index)?;
         let split = optional(device.mig_mode())?.is_some_and(|mode| mode.current == 1);
         let instances = if split { Some(instances(nvml, &device, &mut whole)?) } else { None };
         Ok(Found { device: whole, instances })
@@ -204,7 +204,7 @@ fn named(device: &Device<'_>) -> Result<GpuId, Fault> {
 }
 
 /// All that is asked of a GPU, or of one instance of it.
-fn read(nvml: &Nvml, device: &Device<'_>, gpu: GpuId) -> Result<Reading, Fault> {
+fn read(nvml: &Nvml, device: &Device<'_>, gpu: GpuId, index: u32) -> Result<Reading, Fault> {
     let celsius = TemperatureThreshold::Slowdown;
     let throttled = optional(device.current_throttle_reasons())?.unwrap_or(ThrottleReasons::NONE);
     let board = match optional(device.is_multi_gpu_board())? {
@@ -218,6 +218,7 @@ fn read(nvml: &Nvml, device: &Device<'_>, gpu: GpuId) -> Result<Reading, Fault> 
         gpu,
         model: needed(device.name())?,
         bus: optional(device.pci_info())?.map(|pci| pci.bus_id).unwrap_or_default(),
+        index,
         minor: optional(device.minor_number())?,
         board,
         capability,
@@ -263,8 +264,8 @@ fn retired(device: &Device<'_>) -> Result<Option<RetiredPages>, Fault> {
     let pending = optional(device.are_pages_pending_retired())?;
     let (Some(single), Some(double)) = (single, double) else { return Ok(None) };
     Ok(Some(RetiredPages {
-        single_bit: single.len(),
-        double_bit: double.len(),
+        single_bit: u32::try_from(single.len()).unwrap_or(u32::MAX),
+        double_bit: u32::try_from(double.len()).unwrap_or(u32::MAX),
         pending: pending.unwrap_or(false),
     }))
 }

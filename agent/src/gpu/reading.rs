@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use berth_common::link::{RemappedRows, RetiredPages};
 use berth_common::{ByteCount, GpuId};
 
 /// Asks about the GPUs of this host. Every call may block for ever, when the driver hangs: only
@@ -119,6 +120,8 @@ pub struct Reading {
     pub model: String,
     /// Its place on the PCI bus, e.g. `00000000:05:00.0`.
     pub bus: String,
+    /// NVML's index. It may be another one after a reboot.
+    pub index: u32,
     /// The number in the name of its device node, `/dev/nvidia0`.
     pub minor: Option<u32>,
     /// What the GPUs of one board have in common, where a board has several.
@@ -166,30 +169,6 @@ impl Memory {
     pub fn used(&self) -> ByteCount {
         self.total.minus(self.reserved.unwrap_or_default()).minus(self.free)
     }
-}
-
-/// Memory pages taken out of use: GPUs before Ampere.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct RetiredPages {
-    /// After several single bit errors.
-    pub single_bit: usize,
-    /// After a double bit error.
-    pub double_bit: usize,
-    /// More wait for the driver to be loaded again.
-    pub pending: bool,
-}
-
-/// Memory rows replaced by spare ones: GPUs since Ampere.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct RemappedRows {
-    /// After correctable errors.
-    pub correctable: u32,
-    /// After uncorrectable errors.
-    pub uncorrectable: u32,
-    /// More wait for a reset.
-    pub pending: bool,
-    /// No spare row was left.
-    pub failed: bool,
 }
 
 /// A process with a context on a GPU.

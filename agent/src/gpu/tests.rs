@@ -32,6 +32,7 @@ impl Source for InMemory {
             model: "NVIDIA H200".into(),
             bus: "00000000:01:00.0".into(),
             minor: Some(0),
+            index: 0,
             board: None,
             capability: Some((9, 0)),
             memory: Memory { total, reserved: None, free: total },

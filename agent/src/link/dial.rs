@@ -4,12 +4,17 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use berth_common::Timestamp;
 use berth_proto::tls;
+use hyper::Request;
+use hyper::header::DATE;
 use hyper_util::rt::TokioIo;
 use rustls::{CertificateError, ClientConfig, Error};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tonic::transport::{Channel, Endpoint};
+use tower::ServiceExt;
 
 use crate::config::HubAddress;
 
@@ -61,18 +66,54 @@ pub enum DialError {
     },
 }
 
+/// The network that the hub is reached over. Tests bring one of their own.
+pub trait Network: Clone + Send + Sync + 'static {
+    /// Bytes to the hub and back.
+    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+
+    /// Connects to `HOST:PORT`.
+    fn open(&self, address: &str) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+}
+
+/// The system's network.
+#[derive(Debug, Clone, Copy)]
+pub struct Tcp;
+
+impl Network for Tcp {
+    type Stream = TcpStream;
+
+    async fn open(&self, address: &str) -> io::Result<TcpStream> {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    }
+}
+
+/// What the hub takes for the time: it stands in the head of whatever it answers. `None`: it does not
+/// say.
+pub async fn time_of(hub: Channel) -> Option<Timestamp> {
+    let question = Request::post("http://hub/").body(tonic::body::Body::empty()).ok()?;
+    let answer = tokio::time::timeout(LIMIT, hub.oneshot(question)).await.ok()?.ok()?;
+    let date = httpdate::parse_http_date(answer.headers().get(DATE)?.to_str().ok()?).ok()?;
+    let since = date.duration_since(std::time::UNIX_EPOCH).ok()?;
+    Some(Timestamp::from_millis(i64::try_from(since.as_millis()).ok()?))
+}
+
 /// Connects, and proves both ends to one another.
 ///
 /// # Errors
 /// Says who failed at what.
-pub async fn connect(hub: &HubAddress, config: ClientConfig) -> Result<Channel, DialError> {
+pub async fn connect(
+    network: &impl Network,
+    hub: &HubAddress,
+    config: ClientConfig,
+) -> Result<Channel, DialError> {
     let unreachable = |why: String| DialError::Unreachable { hub: hub.as_str().to_owned(), why };
     let late = || unreachable(format!("no answer within {} s", LIMIT.as_secs()));
-    let stream = match tokio::time::timeout(LIMIT, TcpStream::connect(hub.as_str())).await {
+    let stream = match tokio::time::timeout(LIMIT, network.open(hub.as_str())).await {
         Ok(connected) => connected.map_err(|error| unreachable(error.to_string()))?,
         Err(_) => return Err(late()),
     };
-    stream.set_nodelay(true).map_err(|error| unreachable(error.to_string()))?;
     let connector = TlsConnector::from(Arc::new(config));
     let stream =
         match tokio::time::timeout(LIMIT, connector.connect(tls::server_name(), stream)).await {

@@ -13,7 +13,11 @@ pub(super) fn ending(remains: &Remains, starting: bool, other_boot: bool) -> End
     // The engine's mark is about any process of the container and stays for ever, so a kernel
     // killed days ago must not explain an end of today: only the main process dies with 137.
     let oom = remains.oom && remains.code == 137;
-    let (reason, detail) = if other_boot {
+    let (reason, detail) = if remains.again {
+        let detail =
+            "it was ended and its container started again, not by Berth: its kernels are gone";
+        (Reason::StoppedCrash, detail.to_owned())
+    } else if other_boot {
         (Reason::StoppedHostRestarted, "the host was restarted while it ran".to_owned())
     } else if oom {
         let told = remains.kill.as_ref().map(Kill::sentence);

@@ -199,7 +199,12 @@ impl Server {
             ContainerState::Running { address } if self.container.as_ref().is_some_and(created) => {
                 self.started(address, now);
             }
-            _ => self.container = Some(listed),
+            _ => {
+                if matches!(listed.state, ContainerState::Exited { .. }) {
+                    self.over.get_or_insert(now);
+                }
+                self.container = Some(listed);
+            }
         }
     }
 
@@ -221,7 +226,15 @@ impl Server {
             why.ending.detail = with_log(&why.ending.detail, &log);
             return;
         }
-        let ContainerState::Exited { code } = container.state else { return };
+        let code = match container.state {
+            ContainerState::Exited { code } => code,
+            ContainerState::Running { .. } if remains.as_ref().is_some_and(|it| it.again) => 0,
+            _ => {
+                // Not noticed yet by the engine: asked again later.
+                self.over = self.over.map(|_| now);
+                return;
+            }
+        };
         let starting = self.start.is_some() && !self.ready;
         let remains = remains.unwrap_or(Remains { code, ..Remains::default() });
         self.ending =

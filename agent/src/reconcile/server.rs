@@ -9,7 +9,7 @@ use berth_common::link::{
 use berth_common::{ByteCount, Epoch, Generation, Reason, ServerId, Timestamp};
 
 use super::words::{Act, Container, ContainerState, Look, Measured, Operation};
-use super::{ANSWER_MS, SLOT_MS, SUPERSEDED_GRACE_S};
+use super::{ANSWER_MS, SLOT_MS, SUPERSEDED_GRACE_S, UNNOTICED_MS};
 
 /// All that is known of one server on this host.
 #[derive(Debug, Default)]
@@ -26,6 +26,9 @@ pub(super) struct Server {
     pub(super) ran: bool,
     pub(super) ready: bool,
     pub(super) steps: Vec<StepDone>,
+    /// Its main process has ended, as the kernel or the engine said at this moment: what runs in the
+    /// container from then on is another notebook.
+    pub(super) over: Option<Timestamp>,
     /// How the container, which is still there, ended.
     pub(super) ending: Option<Ended>,
     /// Why the container, which may still run, has to go.
@@ -109,6 +112,7 @@ impl Server {
             _ if desired.generation > container.generation => Some(SUPERSEDED_GRACE_S),
             _ => None,
         });
+        let ends = grace_s.is_some();
         if let Some(pending) = &self.pending {
             // A hung start keeps nobody from ending it: the removal waits behind it.
             let hung_start = pending.timed_out && matches!(pending.act, Act::Start { .. });
@@ -127,6 +131,11 @@ impl Server {
             (ContainerState::Created, _) if !obeys => None,
             (ContainerState::Created, _) if starts => Some(Act::Start { container: id }),
             (ContainerState::Created, _) => Some(Act::Remove { container: id }),
+            (ContainerState::Running { .. }, _) if self.over.is_some() && !(obeys && ends) => {
+                // The engine has not noticed yet, or somebody has started it again by hand.
+                let due = self.over.is_some_and(|at| now.millis_since(at) >= UNNOTICED_MS);
+                (due && self.ending.is_none()).then_some(Act::Examine { container: id })
+            }
             (ContainerState::Running { .. }, _) => {
                 let Some(grace_s) = grace_s.filter(|_| obeys) else {
                     let limit = same.filter(|_| obeys).and_then(|desired| desired.limit);
@@ -181,6 +190,7 @@ impl Server {
             self.ready = false;
             self.inspected = false;
             self.adopted = None;
+            self.over = None;
             self.ran = false;
         }
         if let (Act::Start { .. }, Some(start)) = (act, &mut self.start) {
@@ -237,7 +247,7 @@ impl Server {
         let ContainerState::Running { address: Some(address) } = container.state else {
             return None;
         };
-        (!self.is_ending()).then_some((container, address))
+        (!self.is_ending() && self.over.is_none()).then_some((container, address))
     }
 
     pub(super) fn is_ending(&self) -> bool {
@@ -273,11 +283,12 @@ impl Server {
         };
         let measured = measured.filter(|measured| measured.container == container.id);
         let state = match (&container.state, &self.ending) {
-            (ContainerState::Exited { .. }, Some(ended)) => {
+            // One that ended and was started again by hand has ended all the same.
+            (ContainerState::Exited { .. } | ContainerState::Running { .. }, Some(ended)) => {
                 ObservedState::Exited(ended.ending.clone())
             }
             (ContainerState::Exited { .. } | ContainerState::Dead, _) => ObservedState::Stopping,
-            _ if self.is_ending() => ObservedState::Stopping,
+            _ if self.is_ending() || self.over.is_some() => ObservedState::Stopping,
             (ContainerState::Created, _) => ObservedState::Created,
             (ContainerState::Running { .. }, _) if self.ready => ObservedState::Ready,
             (ContainerState::Running { .. }, _) => ObservedState::Running,

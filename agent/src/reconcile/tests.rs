@@ -7,6 +7,7 @@
 //! look … seen a.1 created       the same, asked earlier than answered
 //! create a ok                   what became of the newest such step
 //! measure a 2                   its limit is 2 GB; `measured`: seen at the look before
+//! over a                        its main process has ended, says the kernel
 //! answers a    wait 30s    heartbeat    report    restart
 //! ```
 //! After each line the clock moves on by a millisecond.
@@ -146,6 +147,10 @@ impl World {
                 let found = self.keeper.running().remove(&id(rest)).unwrap();
                 self.keeper.ready(&id(rest), &found, self.now);
             }
+            "over" => {
+                let found = self.keeper.running().remove(&id(rest)).unwrap();
+                self.keeper.ended(&id(rest), &found, self.now);
+            }
             "wait" => {
                 let seconds: u64 = rest.trim_end_matches('s').parse().unwrap();
                 self.now = self.now.plus_millis(seconds * 1000);
@@ -265,6 +270,7 @@ impl World {
                 code: code.parse().unwrap(),
                 oom: words.contains(&"oom"),
                 kill: None,
+                again: words.contains(&"again"),
                 log: "last words\n".into(),
             }),
             other => panic!("{other:?}"),

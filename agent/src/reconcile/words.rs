@@ -187,6 +187,8 @@ pub struct Remains {
     pub oom: bool,
     /// What the kernel killed last, if that was measured.
     pub kill: Option<Kill>,
+    /// It runs again: somebody has started it anew, not this host's Berth.
+    pub again: bool,
     /// Its last lines.
     pub log: String,
 }

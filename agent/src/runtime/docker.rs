@@ -13,7 +13,8 @@ use berth_common::{ByteCount, HostId, Reason};
 use berth_process::crash_point;
 use bollard::errors::Error;
 use bollard::models::{
-    ContainerInspectResponse, ContainerUpdateBody, NetworkCreateRequest, NetworkInspect,
+    ContainerInspectResponse, ContainerState, ContainerUpdateBody, NetworkCreateRequest,
+    NetworkInspect,
 };
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, EventsOptionsBuilder, InspectContainerOptions,
@@ -342,6 +343,7 @@ impl Docker {
             code: state.exit_code.unwrap_or_default(),
             oom: state.oom_killed.unwrap_or_default(),
             kill: None,
+            again: runs(&state),
             log: printable(&log),
         }))
     }
@@ -366,6 +368,14 @@ impl Runtime for Docker {
 
     async fn pull(&self, image: &str) -> Result<(), String> {
         self.try_pull(image).await
+    }
+
+    async fn offered(&self, image: &str) -> Result<String, String> {
+        self.try_offered(image).await
+    }
+
+    async fn name_image(&self, image: &str, name: &str) -> Result<(), String> {
+        self.try_name(image, name).await
     }
 
     async fn network(&self) -> Result<Network, String> {
@@ -507,4 +517,10 @@ fn usable(name: &str, network: &NetworkInspect) -> Result<(), String> {
         "the Docker network {name} exists but is not a bridge with {ICC}=false; \
          remove it (docker network rm {name}), the agent makes a right one"
     ))
+}
+
+/// Whether its main process is there: the engine may not have noticed its end yet.
+fn runs(state: &ContainerState) -> bool {
+    let pid = state.pid.filter(|pid| *pid > 0 && state.running == Some(true));
+    pid.is_some_and(|pid| Path::new(&format!("/proc/{pid}")).exists())
 }

@@ -26,6 +26,31 @@ async fn site() -> (Hub, Host) {
     (hub, host)
 }
 
+/// The same in a `/dev` of its own that has the driver's control device, as hosts with the driver do.
+/// Nobody answers behind it, which does not matter: the kernel looks at the rules first.
+fn agent_with_device(host: &Host, fake: &Fake) -> Child {
+    let script = "d=$(mktemp -d) && mount -t tmpfs none $d
+        for name in null zero full random urandom tty kmsg; do cp -a /dev/$name $d 2>/dev/null; done
+        mknod -m 666 $d/nvidiactl c 195 255 && mount --bind $d /dev && exec \"$@\"";
+    let agent = host.command(&["run"]);
+    let mut all = tokio::process::Command::new("unshare");
+    all.args(["--mount", "sh", "-c", script, "sh"]).kill_on_drop(true);
+    all.arg(agent.as_std().get_program()).args(agent.as_std().get_args());
+    all.env("LD_LIBRARY_PATH", fake.folder()).spawn().unwrap()
+}
+
+/// Does to a container's rules of devices what NVIDIA's hook does behind the engine's back (`allow`),
+/// and what systemd does when it lays them anew (`deny`). `false` where version 2 of cgroups keeps the
+/// rules in programs of the kernel: there the stand-in lets nobody at them.
+fn rule_of_nvidias_devices(pid: u64, what: &str) -> bool {
+    let groups = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap();
+    let path = groups.lines().find_map(|line| line.split_once(":devices:")).map(|(_, path)| path);
+    let Some(path) = path else { return false };
+    let file = format!("/sys/fs/cgroup/devices{path}/devices.{what}");
+    std::fs::write(file, "c 195:* rwm").unwrap();
+    true
+}
+
 /// An agent that finds this library.
 fn agent(host: &Host, fake: &Fake) -> Child {
     host.command(&["run"]).env("LD_LIBRARY_PATH", fake.folder()).spawn().unwrap()
@@ -274,14 +299,33 @@ async fn a_container_gets_its_gpus_and_no_other() {
     fake.says("");
 
     // The next process of the agent knows who has what.
+    let allowed = rule_of_nvidias_devices(pid, "allow");
     process.kill().await.unwrap();
-    let mut process = agent(&host, &fake);
+    let mut process = agent_with_device(&host, &fake);
     let held = |next: &Report| {
         let mut all = next.engine.iter().flatten();
         next.incarnation != report.incarnation
             && all.any(|one| one.server == server && one.origin.gpus.len() == 2)
     };
-    hub.heard("its GPUs, from the label", held).await;
+    let report = hub.heard("its GPUs, from the label", held).await;
+
+    // It loses them while it runs, as `systemctl daemon-reload` does it: told to its owner and beside
+    // the GPUs; and no longer when it has them again.
+    let lost = |report: &Report| {
+        let mut all = report.engine.iter().flatten().filter(|one| one.server == server);
+        all.any(|one| one.left_out.iter().any(|it| it.starts_with("It has lost its GPUs")))
+    };
+    if allowed {
+        assert!(!lost(&report));
+        rule_of_nvidias_devices(pid, "deny");
+    }
+    let report = hub.heard("that they are lost", lost).await;
+    let warning = report.facts.gpus.used[1].warning.clone().unwrap_or_default();
+    assert!(warning.contains(&format!("server {server} has lost its access")), "{warning}");
+    assert_eq!(report.facts.gpus.used[2].warning, None, "another's");
+    if rule_of_nvidias_devices(pid, "allow") {
+        hub.heard("that it has them again", |report| !lost(report)).await;
+    }
     ends(&hub, &server).await;
 
     // Without a GPU: none, whatever the image says.

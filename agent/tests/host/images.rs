@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
-use berth_common::link::{ObservedState, RunSpec, StartStep};
+use berth_common::link::{ObservedState, Report, RunSpec, StartStep, Verdict};
 use berth_common::{Reason, ServerId};
 
 use super::docker::{IMAGE, docker, image};
@@ -57,11 +57,11 @@ impl Registry {
         registry
     }
 
-    /// Puts a small image there, as nothing that this engine has; its name.
-    fn has(&self, name: &str) -> String {
+    /// Puts a small image there, as nothing that this engine has; its name and digest.
+    fn has(&self, name: &str) -> (String, String) {
         let reference = format!("{}/{name}:1", self.address);
-        self.pushed(IMAGE, &reference);
-        reference
+        let digest = self.pushed(IMAGE, &reference);
+        (reference, digest)
     }
 
     /// Puts an image there under a name; its digest.
@@ -110,18 +110,36 @@ async fn site(registry: &Registry) -> (Hub, Host) {
 async fn a_missing_image_is_fetched_while_its_owner_is_told() {
     image();
     let registry = Registry::start().await;
-    let name = registry.has("nb");
+    let (name, digest) = registry.has("nb");
     let (hub, host) = site(&registry).await;
     let _agent = host.agent();
     let (server, home) = (server_id(), host.home("alice", 20_001, 30_001));
+
+    // The name alone is not fetched: on another host it could become another build.
     hub.say(&server, 1, run(spec(&name, &home)));
+    let failed = |state: &ObservedState| matches!(state, ObservedState::Failed(_));
+    let seen = hub.sees(&server, "a failure", failed).await;
+    let ObservedState::Failed(ending) = seen.state else { unreachable!() };
+    assert!(ending.detail.contains("no host could tell yet which build"), "{}", ending.detail);
+    hub.say(&server, 1, Verdict::Stop { grace_s: 1 });
+    hub.sees_nothing_of(&server).await;
+
+    // What the registry gives is asked for before anybody has it, and only what is allowed.
+    hub.asks_about(&[&name, "127.0.0.1:1/evil/nb:1"]);
+    let offered = |report: &Report| !report.facts.offered.is_empty();
+    let report = hub.heard("what the registry gives", offered).await;
+    assert_eq!(report.facts.offered, [(name.clone(), digest.clone())].into());
+    let server = server_id();
+    hub.say(&server, 1, run(RunSpec { build: digest.clone(), ..spec(&name, &home) }));
     let seen = hub.sees(&server, "ready", |state| *state == ObservedState::Ready).await;
     let steps: Vec<_> = seen.steps.iter().map(|done| done.step).collect();
     assert_eq!(steps[..2], [StartStep::Fetch, StartStep::Image]);
+    let named = |report: &Report| report.facts.builds.get(&name) == Some(&digest);
+    hub.heard("that it is here", named).await;
 
     // What is not there is told, and a name without a registry is not looked for anywhere.
     for (user, missing, why) in [
-        ("bob", format!("{}/none:1", registry.address), "and was not fetched: "),
+        ("bob", format!("{}/none@sha256:{:064}", registry.address, 0), "and was not fetched: "),
         ("carol", "berth/not-here:1".to_owned(), "is not on this host"),
     ] {
         let (server, home) = (server_id(), host.home(user, 20_001, 30_001));
@@ -147,8 +165,9 @@ async fn a_slow_fetch_is_pending_under_its_own_name() {
     std::fs::write(&host.config, text.replace("images = [\"berth/\"]", &images)).unwrap();
     let _agent = host.agent();
     let (server, home) = (server_id(), host.home("alice", 20_001, 30_001));
-    hub.say(&server, 1, run(spec(&format!("{address}/nb:1"), &home)));
-    let fetches = |report: &berth_common::link::Report| {
+    let build = format!("{address}/nb@sha256:{:064}", 0);
+    hub.say(&server, 1, run(RunSpec { build, ..spec(&format!("{address}/nb:1"), &home) }));
+    let fetches = |report: &Report| {
         report.pending.iter().any(|it| it.server == server && it.operation == "fetch")
     };
     hub.heard("a fetch", fetches).await;
@@ -158,7 +177,7 @@ async fn a_slow_fetch_is_pending_under_its_own_name() {
 async fn images_of_the_pool_are_there_before_anybody_needs_them() {
     image();
     let registry = Registry::start().await;
-    let name = registry.has("early");
+    let (name, _) = registry.has("early");
     let (hub, host) = site(&registry).await;
     // One that the host does not allow, one that nobody has: they hold up nothing.
     let missing = format!("{}/none:1", registry.address);
@@ -250,7 +269,7 @@ async fn a_server_runs_the_build_that_was_decided_whatever_its_name_stands_for_n
 async fn a_registry_that_wants_a_login_gets_the_one_of_the_hosts_file() {
     image();
     let registry = Registry::asking(true).await;
-    let name = registry.has("closed");
+    let (name, digest) = registry.has("closed");
     let (hub, host) = site(&registry).await;
     let logins = host.folder.path().join("registries.toml");
     let text = std::fs::read_to_string(&host.config).unwrap();
@@ -274,7 +293,7 @@ async fn a_registry_that_wants_a_login_gets_the_one_of_the_hosts_file() {
     {
         write(password, mode);
         let server = server_id();
-        hub.say(&server, 1, run(spec(&name, &home)));
+        hub.say(&server, 1, run(RunSpec { build: digest.clone(), ..spec(&name, &home) }));
         let failed = |state: &ObservedState| matches!(state, ObservedState::Failed(_));
         let seen = hub.sees(&server, "a failure", failed).await;
         let ObservedState::Failed(ending) = seen.state else { unreachable!() };
@@ -283,8 +302,11 @@ async fn a_registry_that_wants_a_login_gets_the_one_of_the_hosts_file() {
         assert!(!ending.detail.contains(password), "{}", ending.detail);
     }
     write(LOGIN.1, 0o600);
+    hub.asks_about(&[&name]);
+    let offered = |report: &Report| report.facts.offered.get(&name) == Some(&digest);
+    hub.heard("what the registry gives", offered).await;
     let server = server_id();
-    hub.say(&server, 1, run(spec(&name, &home)));
+    hub.say(&server, 1, run(RunSpec { build: digest.clone(), ..spec(&name, &home) }));
     hub.sees(&server, "ready", |state| *state == ObservedState::Ready).await;
     let log = std::fs::read_to_string(log).unwrap();
     assert!(!log.contains(LOGIN.1) && !log.contains("wrong battery"), "{log}");

@@ -204,6 +204,13 @@ impl Hub {
         self.state.wanted.send_modify(|(revision, _)| revision.seq += 1);
     }
 
+    /// Has the host ask registries what they give for these names.
+    pub fn asks_about(&self, images: &[&str]) {
+        let images = images.iter().map(|image| (*image).to_owned()).collect();
+        self.state.watched.lock().unwrap().unknown = images;
+        self.state.wanted.send_modify(|(revision, _)| revision.seq += 1);
+    }
+
     /// Has the host fetch these images before anybody needs them.
     pub fn prepare(&self, images: &[&str]) {
         let images = images.iter().map(|image| (*image).to_owned()).collect();

@@ -54,7 +54,8 @@ async fn how_soon_the_hub_knows() {
     let host = Host::joined(&hub).await;
     let _agent = host.agent();
     let home = host.home("alice", 20_001, 30_001);
-    let (mut ends, mut waits_end, mut killed) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut ends, mut reasons, mut waits_end, mut killed) =
+        (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         let (server, pid) = started(&hub, &host, &home, "exec httpd -f -p 8888 -h /www").await;
         // What the engine itself needs to tell it, seen by its own program.
@@ -68,9 +69,12 @@ async fn how_soon_the_hub_knows() {
         let engine = tokio::task::spawn_blocking(move || wait.wait().map(|_| Instant::now()));
         let sent = std::process::Command::new("kill").args(["-9", &pid.to_string()]).status();
         assert!(sent.unwrap().success());
-        let gone = |state: &ObservedState| matches!(state, ObservedState::Exited(_));
-        hub.sees(&server, "its end", gone).await;
+        let over = |state: &ObservedState| *state != ObservedState::Ready;
+        hub.sees(&server, "that it ends", over).await;
         ends.push(begun.elapsed());
+        let gone = |state: &ObservedState| matches!(state, ObservedState::Exited(_));
+        hub.sees(&server, "how it ended", gone).await;
+        reasons.push(begun.elapsed());
         waits_end.push(engine.await.unwrap().unwrap().duration_since(begun));
         hub.say(&server, 1, Verdict::Stop { grace_s: 1 });
         hub.sees_nothing_of(&server).await;
@@ -101,5 +105,6 @@ async fn how_soon_the_hub_knows() {
     }
     print("from a container's end to `docker wait`", waits_end);
     print("from a container's end to the hub", ends);
+    print("from a container's end to the hub, with its reason", reasons);
     print("from a process killed for want of memory to the hub", killed);
 }

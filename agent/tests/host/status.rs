@@ -23,6 +23,7 @@ async fn check_is_content_with_a_good_host_and_names_what_is_wrong() {
     for line in [
         "ok    engine: Docker ",
         "ok    hub: ",
+        "ok    clock: agrees with the hub's",
         "ok    link certificate: until ",
         "ok    network: berth-",
         "ok    cgroups: version ",

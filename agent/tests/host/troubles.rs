@@ -114,6 +114,16 @@ async fn what_is_done_by_hand_is_told_as_it_is_and_never_made_worse() {
         scene.ends(&server).await;
     }
 
+    // Started again by hand: another notebook, without its owner's kernels. The end is what is told.
+    let server = scene.kept().await;
+    engine.docker(&["restart", "-t", "5", &scene.name(&server)]);
+    hub.sees(&server, "its end", |state| end(state).is_some()).await;
+    let sent = hub.heard("a report", |_| true).await.sent;
+    let told = |next: &Report| of(next, &server).is_none_or(|one| end(&one.state).is_some());
+    hub.heard("it still", |next| told(next) && next.sent > sent).await;
+    scene.ends(&server).await;
+    assert_eq!(engine.docker(&["ps", "-aq"]), "");
+
     // Paused by hand it is as it was.
     let server = server_id();
     hub.say(&server, 1, scene.wanted());

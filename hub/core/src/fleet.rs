@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use berth_common::link::ObservedState;
 use berth_common::{
     ByteCount, Epoch, HostId, Resources, Revision, Seconds, ServerId, ServerName, Timestamp,
     Username,
@@ -515,7 +516,15 @@ impl Fleet {
                 host.heard.is_none() || self.host_state(host, now).is_reporting()
             })
         });
-        server.state(reachable)
+        // Its container ends, and nobody here has asked for that.
+        let ends = server.placement().is_some_and(|placement| {
+            let heard = self.hosts.get(&placement.host).and_then(|host| host.heard.as_ref());
+            let seen = heard.and_then(|heard| heard.observed.get(&server.id));
+            seen.is_some_and(|seen| {
+                seen.generation == server.generation && seen.state == ObservedState::Stopping
+            })
+        });
+        if reachable && ends { ServerState::Stopping } else { server.state(reachable) }
     }
 
     /// Changes a host in place, and gives its next desired set a new number.

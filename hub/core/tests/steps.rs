@@ -34,6 +34,7 @@ struct Bench {
     boot: BTreeMap<&'static str, &'static str>,
     /// What names of images stand for there.
     builds: BTreeMap<&'static str, BTreeMap<String, String>>,
+    offered: BTreeMap<&'static str, BTreeMap<String, String>>,
 }
 
 fn settings() -> Settings {
@@ -97,6 +98,7 @@ impl Bench {
             applied: BTreeMap::new(),
             boot,
             builds: BTreeMap::new(),
+            offered: BTreeMap::new(),
         }
     }
 
@@ -251,6 +253,7 @@ impl Bench {
             facts: HostFacts {
                 images: vec!["img:1".into()],
                 builds: self.builds.get(host).cloned().unwrap_or_default(),
+                offered: self.offered.get(host).cloned().unwrap_or_default(),
                 ..HostFacts::default()
             },
         };
@@ -918,6 +921,30 @@ fn a_server_keeps_the_build_that_it_was_placed_with() {
     assert_eq!(given(&bench, "alice"), ("img:1".into(), old.clone()));
     bench.reborn();
     assert_eq!(given(&bench, "alice"), ("img:1".into(), old), "it is saved with the server");
+}
+
+#[test]
+fn an_image_that_no_host_has_is_decided_by_what_its_registry_gave_first() {
+    let (first, moved) = ("img@sha256:01".to_owned(), "img@sha256:02".to_owned());
+    let mut bench = Bench::new();
+    let gives = |bench: &mut Bench, build: &String| {
+        for host in ["h1", "h2"] {
+            bench.offered.insert(host, BTreeMap::from([("img:1".to_owned(), build.clone())]));
+            bench.hears(host, &[]);
+        }
+    };
+    gives(&mut bench, &first);
+    bench.asks("alice", 1);
+    assert_eq!(given(&bench, "alice"), ("img:1".into(), first.clone()));
+    // The name has moved on in the registry before any host holds it: one build for both.
+    gives(&mut bench, &moved);
+    bench.asks("bob", 1);
+    assert_eq!(given(&bench, "bob"), ("img:1".into(), first));
+    bench.stops("alice");
+    bench.stops("bob");
+    gives(&mut bench, &moved);
+    bench.asks("carol", 1);
+    assert_eq!(given(&bench, "carol"), ("img:1".into(), moved));
 }
 
 #[test]

@@ -8,6 +8,8 @@
 //!  └─────────────────────────-┘
 //! ```
 
+use memchr::memchr;
+
 /// Largest head, in bytes: JupyterLab's longest cookies and URLs stay below 20 KiB.
 pub const HEAD_MAX: usize = 64 * 1024;
 
@@ -176,9 +178,7 @@ fn chunk_size(line: &[u8]) -> Option<u64> {
 /// would wait for the time limit.
 fn find_end(bytes: &[u8], scanned: usize) -> Result<Option<usize>, &'static str> {
     let mut from = scanned;
-    while let Some(at) =
-        bytes.get(from..).and_then(|rest| rest.iter().position(|byte| *byte == b'\n'))
-    {
+    while let Some(at) = bytes.get(from..).and_then(|rest| memchr(b'\n', rest)) {
         let newline = from.saturating_add(at);
         let before = bytes.get(..newline).unwrap_or_default();
         if !before.ends_with(b"\r") {
@@ -314,8 +314,25 @@ fn decimal(text: &[u8]) -> Option<u64> {
     std::str::from_utf8(text).ok()?.parse().ok()
 }
 
+/// Which bytes a token may have (RFC 9110, 5.6.2): looked up, since every byte of a name is asked.
+const TOKEN: [bool; 256] = {
+    let mut token = [false; 256];
+    let others = b"!#$%&'*+-.^_`|~";
+    let mut byte = 0;
+    while byte < token.len() {
+        token[byte] = (byte as u8).is_ascii_alphanumeric() && byte < 128;
+        byte += 1;
+    }
+    let mut other = 0;
+    while other < others.len() {
+        token[others[other] as usize] = true;
+        other += 1;
+    }
+    token
+};
+
 fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+    TOKEN[usize::from(byte)]
 }
 
 #[cfg(test)]

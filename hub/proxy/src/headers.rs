@@ -31,9 +31,12 @@ impl Client {
 /// Who the client is: the peer itself, or what a trusted proxy before us says.
 pub fn client(peer: IpAddr, headers: &HeaderMap, trusted: bool, secure: bool) -> Client {
     let last = |name: &str| {
+        if !trusted {
+            return None;
+        }
         let value = headers.get_all(name).iter().next_back()?.to_str().ok()?;
         let value = value.rsplit(',').next()?.trim();
-        (trusted && !value.is_empty()).then_some(value)
+        (!value.is_empty()).then_some(value)
     };
     let claimed = last("x-forwarded-host").and_then(|host| HeaderValue::from_str(host).ok());
     let host = claimed.or_else(|| headers.get(HOST).cloned());

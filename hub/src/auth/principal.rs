@@ -153,6 +153,10 @@ fn by_token(hub: &Hub, text: &str, at: Timestamp) -> Result<Option<Caller>, Stor
 
 /// What a token allows now: never more than its owner may.
 pub fn scopes_of(token: &Token, owner: &User, roles: &Roles) -> Scopes {
+    // What most tokens are. Everybody may be told who they are, so nothing has to be added.
+    if token.scopes == ["inherit"] {
+        return Scopes::of_user(owner, roles);
+    }
     // A scope that a newer version gave and this one does not know allows nothing.
     let known: Vec<String> = token
         .scopes

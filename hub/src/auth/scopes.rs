@@ -8,6 +8,7 @@ mod visits;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::LazyLock;
 
 use berth_common::ServerName;
 use berth_common::link::{Account, Group};
@@ -53,11 +54,15 @@ pub struct UnknownScope(String);
 impl Scopes {
     /// Everything that an administrator may do.
     pub fn admin() -> Self {
-        let mut scopes = Self::default();
-        for scope in ADMIN {
-            scopes.add(scope, None);
-        }
-        scopes
+        // The same for everybody, and asked for at each request of an administrator's program.
+        static ALL: LazyLock<Scopes> = LazyLock::new(|| {
+            let mut scopes = Scopes::default();
+            for scope in ADMIN {
+                scopes.add(scope, None);
+            }
+            scopes
+        });
+        ALL.clone()
     }
 
     /// What a person may do.

@@ -95,8 +95,8 @@ pub enum Kind {
     Login,
     /// Files in the formats of passwd(5) and group(5).
     File {
-        /// Accounts.
-        passwd: PathBuf,
+        /// Accounts; without it, groups are all that is told.
+        passwd: Option<PathBuf>,
         /// Groups.
         group: Option<PathBuf>,
     },

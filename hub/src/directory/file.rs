@@ -13,8 +13,8 @@ use super::{Source, SourceError};
 /// The two files.
 #[derive(Debug)]
 pub struct Files {
-    /// Accounts.
-    pub passwd: PathBuf,
+    /// Accounts; without it, groups are all that is told of anybody.
+    pub passwd: Option<PathBuf>,
     /// Groups.
     pub group: Option<PathBuf>,
 }
@@ -22,13 +22,17 @@ pub struct Files {
 impl Source for Files {
     fn find<'a>(&'a self, name: &'a Username) -> BoxFuture<'a, Result<Option<Entry>, SourceError>> {
         Box::pin(async move {
-            let passwd = read(&self.passwd).await?;
-            let Some(mut entry) = account(&passwd, name.as_str()) else { return Ok(None) };
-            if let Some(path) = &self.group {
-                let group = read(path).await?;
-                entry.groups = Some(groups(&group, name.as_str(), entry.gid));
-            }
-            Ok(Some(entry))
+            let entry = match &self.passwd {
+                Some(path) => account(&read(path).await?, name.as_str()),
+                None => Some(Entry::default()),
+            };
+            let (Some(mut entry), Some(path)) = (entry.clone(), &self.group) else {
+                return Ok(entry);
+            };
+            let groups = groups(&read(path).await?, name.as_str(), entry.gid);
+            let is_known = self.passwd.is_some() || !groups.is_empty();
+            entry.groups = Some(groups);
+            Ok(is_known.then_some(entry))
         })
     }
 }
@@ -50,11 +54,12 @@ fn account(passwd: &str, name: &str) -> Option<Entry> {
     })
 }
 
-/// name:password:gid:member,member
+/// name:password:gid:member,member. A group without a number is a name that rules can ask for.
 fn groups(group: &str, name: &str, main: Option<u32>) -> Vec<Group> {
     let of_line = |line: &str| {
         let mut fields = line.split(':');
-        let (group, gid) = (fields.next()?, fields.nth(1)?.parse().ok()?);
+        let (group, gid) = (fields.next()?, fields.nth(1)?);
+        let gid = if gid.is_empty() { 0 } else { gid.parse().ok()? };
         let members = fields.next().unwrap_or_default();
         let is_in = Some(gid) == main || members.split(',').any(|member| member == name);
         is_in.then(|| Group { name: group.to_owned(), gid })
@@ -77,7 +82,7 @@ mod tests {
             "atlas:x:30001:\nlsst:x:30003:bob,alice\nother:x:30004:alicebob\nodd\n",
         )
         .unwrap();
-        let files = Files { passwd: passwd.clone(), group: Some(group) };
+        let files = Files { passwd: Some(passwd.clone()), group: Some(group) };
         let find = async |name: &str| files.find(&name.parse().unwrap()).await;
         let alice = find("alice").await.unwrap().unwrap();
         assert_eq!((alice.uid, alice.gid), (Some(20001), Some(30001)));
@@ -88,5 +93,19 @@ mod tests {
         assert_eq!(find("broken").await, Ok(None), "a broken line is no account");
         std::fs::remove_file(passwd).unwrap();
         assert!(find("alice").await.is_err(), "no file is not an unknown account");
+    }
+
+    #[tokio::test]
+    async fn groups_alone_say_who_is_in_them_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let group = folder.path().join("group");
+        std::fs::write(&group, "lab:x::alice,bob\ngpu:x:30009:bob\nodd:x:many:bob\n").unwrap();
+        let files = Files { passwd: None, group: Some(group) };
+        let find = async |name: &str| files.find(&name.parse().unwrap()).await.unwrap();
+        let told = |name: &str, gid| Group { name: name.to_owned(), gid };
+        let bob =
+            Entry { groups: Some(vec![told("lab", 0), told("gpu", 30009)]), ..Entry::default() };
+        assert_eq!(find("bob").await, Some(bob));
+        assert_eq!(find("carol").await, None);
     }
 }

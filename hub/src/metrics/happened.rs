@@ -26,6 +26,8 @@ pub enum Happened {
     Failed(Reason, f64),
     /// A server ended.
     Ended(String, Reason),
+    /// So many processes of a server of this profile were killed for want of memory.
+    Killed(String, u64),
     /// A host has shown that it holds nothing more of a server, so long after the order.
     Released(f64),
 }
@@ -80,6 +82,12 @@ fn changed(before: Option<&Server>, after: &Server, now: Timestamp) -> Vec<Happe
             false => Happened::Ended(after.ask.profile.clone(), end.reason),
         });
     }
+    // The kernel numbers the kills of one container; a new start begins anew.
+    let last = |server: &Server| server.kills.last().map_or(0, |kill| kill.number);
+    let heard = before.filter(|_| same_start).map_or(0, last);
+    if let Some(killed) = last(after).checked_sub(heard).filter(|killed| *killed > 0) {
+        all.push(Happened::Killed(after.ask.profile.clone(), killed));
+    }
     if let Some(order) = was.and_then(|was| was.stop.as_ref())
         && after.placement().is_none()
     {
@@ -108,6 +116,11 @@ impl Metrics {
                     let labels = [profile.as_str(), reason.code()];
                     if let Ok(counter) = self.ends.get_metric_with_label_values(&labels) {
                         counter.inc();
+                    }
+                }
+                Happened::Killed(profile, processes) => {
+                    if let Ok(counter) = self.kills.get_metric_with_label_values(&[profile]) {
+                        counter.inc_by(*processes);
                     }
                 }
                 Happened::Released(seconds) => {

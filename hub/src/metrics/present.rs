@@ -196,7 +196,8 @@ impl Present {
     }
 }
 
-fn set(gauges: &GaugeVec, labels: &[&str], value: f64) {
+/// Sets the one series with these labels.
+pub(super) fn set(gauges: &GaugeVec, labels: &[&str], value: f64) {
     if let Ok(gauge) = gauges.get_metric_with_label_values(labels) {
         gauge.set(value);
     }

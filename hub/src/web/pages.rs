@@ -55,11 +55,17 @@ pub use error::error_page;
 pub use stopped::outside;
 
 use crate::site::Hub;
+use crate::web::table::Table;
 use crate::web::{assets, live, reader};
 
 /// The routes of all pages. [`outside`] answers what nobody serves.
 pub fn router() -> Router<Arc<Hub>> {
-    Router::new()
+    table().router().layer(Extension(Arc::new(live::Streams::default())))
+}
+
+/// Which they are; whom each is for stands in `web/spec/pages.rs`.
+pub(super) fn table() -> Table {
+    Table::new()
         .route("/", get(home::entry))
         .route("/hub/", get(home::entry))
         .route("/hub/login", get(login::show).post(login::submit))
@@ -134,5 +140,4 @@ pub fn router() -> Router<Arc<Hub>> {
         .route("/hub/static/{file}", get(assets::file))
         .route("/hub/logo", get(assets::logo))
         .route("/favicon.ico", get(assets::logo))
-        .layer(Extension(Arc::new(live::Streams::default())))
 }

@@ -5,12 +5,14 @@
 mod berth;
 mod document;
 mod jupyterhub;
+mod pages;
 
 use axum::Json;
 use serde_json::Value;
 
 pub use berth::OPERATIONS as BERTH;
 pub use jupyterhub::OPERATIONS as JUPYTERHUB;
+pub use pages::{PAGES, Page, Who};
 
 /// Who may ask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use berth_common::link::{Account, Group};
 use berth_common::{Timestamp, Username};
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{OptionalExtension, Row, ToSql, params};
 
 use crate::directory::{Entry, LOCAL};
 use crate::fleet::{json, parse};
@@ -299,17 +299,24 @@ impl Reader {
         order: UserOrder,
         (offset, limit): (usize, usize),
     ) -> Result<(Vec<User>, usize), StoreError> {
-        let contains = if name_part.is_empty() { "?1 = ''" } else { "instr(name, ?1) > 0" };
-        let count = format!("SELECT count(*) FROM users WHERE {contains}");
-        let total: i64 =
-            self.connection.prepare_cached(&count)?.query_row([name_part], |row| row.get(0))?;
+        let most = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+        let (most_shown, skipped) = (most(limit), most(offset));
+        // Without a condition SQLite counts and skips by whole pages, not row by row.
+        let (condition, mut given): (_, Vec<&dyn ToSql>) = if name_part.is_empty() {
+            ("", Vec::new())
+        } else {
+            ("WHERE instr(name, ?1) > 0", vec![&name_part])
+        };
+        let count = format!("SELECT count(*) FROM users {condition}");
+        let mut counting = self.connection.prepare_cached(&count)?;
+        let total: i64 = counting.query_row(given.as_slice(), |row| row.get(0))?;
         let order = order.sql();
         let sql = format!(
-            "SELECT {USER_COLUMNS} FROM users WHERE {contains} ORDER BY {order} LIMIT ?2 OFFSET ?3"
+            "SELECT {USER_COLUMNS} FROM users {condition} ORDER BY {order} LIMIT ? OFFSET ?"
         );
+        given.extend::<[&dyn ToSql; 2]>([&most_shown, &skipped]);
         let mut statement = self.connection.prepare_cached(&sql)?;
-        let most = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
-        let rows = statement.query_map(params![name_part, most(limit), most(offset)], user)?;
+        let rows = statement.query_map(given.as_slice(), user)?;
         let users = rows.map(|row| row?).collect::<Result<_, StoreError>>()?;
         Ok((users, usize::try_from(total).unwrap_or_default()))
     }

@@ -155,3 +155,16 @@ fn roles_are_checked_where_they_are_written() {
         assert!(found, "{to}: {line} {words}\n{told}");
     }
 }
+
+#[test]
+fn a_source_may_know_groups_alone() {
+    let lines = "[[source]]\nkind = \"file\"\ngroup = \"groups\"\ntakes = [\"groups\"]\n";
+    let folder = folder();
+    folder.write("groups", "lab:x::alice\n");
+    folder.write("directory.toml", &format!("{}{lines}", folder.read("directory.toml")));
+    let sources = load(&folder).people.directory.sources;
+    let last = &sources.last().unwrap().kind;
+    assert!(matches!(last, Kind::File { passwd: None, group: Some(_) }), "{last:?}");
+    folder.change("directory.toml", "group = \"groups\"\n", "");
+    assert!(folder.told().to_string().contains("needs the key \"passwd\""));
+}

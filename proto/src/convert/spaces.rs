@@ -9,7 +9,7 @@ use super::{BadMessage, text, wire};
 pub(super) const SPACES_MAX: usize = 256;
 
 /// More images than this are a mistake, too.
-const IMAGES_MAX: usize = 256;
+pub(super) const IMAGES_MAX: usize = 256;
 
 impl From<Space> for wire::Space {
     fn from(space: Space) -> Self {
@@ -28,18 +28,20 @@ impl From<wire::Space> for Space {
 
 impl From<Watch> for wire::Watch {
     fn from(watch: Watch) -> Self {
-        let Watch { every_s, timeout_s, sick_after, paths, images } = watch;
+        let Watch { every_s, timeout_s, sick_after, paths, images, unknown } = watch;
         let (paths, images) = (paths.into_iter().collect(), images.into_iter().collect());
-        Self { every_s, timeout_s, sick_after, paths, images }
+        let unknown = unknown.into_iter().collect();
+        Self { every_s, timeout_s, sick_after, paths, images, unknown }
     }
 }
 
 impl From<wire::Watch> for Watch {
     fn from(message: wire::Watch) -> Self {
-        let wire::Watch { every_s, timeout_s, sick_after, paths, images } = message;
+        let wire::Watch { every_s, timeout_s, sick_after, paths, images, unknown } = message;
         let paths = paths.into_iter().take(SPACES_MAX).collect();
         let images = images.into_iter().take(IMAGES_MAX).map(text).collect();
-        Self { every_s, timeout_s, sick_after, paths, images }
+        let unknown = unknown.into_iter().take(IMAGES_MAX).map(text).collect();
+        Self { every_s, timeout_s, sick_after, paths, images, unknown }
     }
 }
 

@@ -288,7 +288,14 @@ async fn the_hub_dies_while_a_host_joins_or_renews() {
             let credential = berth_agent::identity::link_credential(&config).unwrap();
             let much_later = Timestamp(i64::MAX / 2);
             until("new certificates", async || {
-                berth_agent::identity::renew_if_due(&config, &credential, much_later).await.ok()
+                berth_agent::identity::renew_if_due(
+                    &config,
+                    &credential,
+                    &berth_agent::link::dial::Tcp,
+                    much_later,
+                )
+                .await
+                .ok()
             })
             .await;
         })

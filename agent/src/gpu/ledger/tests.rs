@@ -1,10 +1,11 @@
 #![allow(clippy::unwrap_used)]
 
+use berth_common::link::{RemappedRows, RetiredPages};
 use berth_common::{ByteCount, ServerId};
 
 use super::*;
 use crate::gpu::picture::{Holder, Holders, Patience};
-use crate::gpu::reading::{Memory, Place, RemappedRows, RetiredPages};
+use crate::gpu::reading::{Memory, Place};
 
 const GIB: u64 = 1 << 30;
 
@@ -30,6 +31,7 @@ fn reading(index: u32) -> Reading {
         gpu: id(&format!("GPU-{index}")),
         model: "Tesla K80".into(),
         bus: format!("00000000:0{}:00.0", 5 + index),
+        index,
         minor: Some(index),
         board: Some(0x300),
         capability: Some((3, 7)),

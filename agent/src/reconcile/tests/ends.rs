@@ -206,3 +206,84 @@ fn a_log_is_cut_at_its_beginning() {
     assert!(text.len() <= DETAIL_MAX && text.starts_with("exit code 1\né"));
     assert_eq!(with_log("exit code 1", " \n"), "exit code 1");
 }
+
+#[test]
+fn the_kernels_word_of_an_end_is_told_before_the_engine_knows_it() {
+    check(
+        "
+        list a.1 running
+        hub 1.1 a.1 keep
+        answers a
+        over a
+        report
+          applied 1.1
+          a.1 stopping
+        list a.1 running
+        report
+          applied 1.1
+          a.1 stopping
+        list a.1 exited 137
+          examine a.1
+        examine a 137
+        report
+          applied 1.1
+          a.1 stopped.crash: exit code 137 | last words
+        ",
+    );
+    // The engine is asked when it takes too long; it may not have noticed yet.
+    check(
+        "
+        list a.1 running
+        hub 1.1 a.1 keep
+        answers a
+        over a
+        wait 2s
+          examine a.1
+        examine a 0
+        report
+          applied 1.1
+          a.1 stopping
+        wait 2s
+          examine a.1
+        ",
+    );
+}
+
+#[test]
+fn what_was_started_again_by_hand_has_ended_all_the_same() {
+    check(
+        "
+        list a.1 running
+        hub 1.1 a.1 keep
+        answers a
+        over a
+        list a.1 running
+        wait 2s
+          examine a.1
+        examine a 0 again
+        list a.1 running
+        report
+          applied 1.1
+          a.1 stopped.crash: it was ended and its container started again, not by Berth: its kernels are gone | last words
+        hub 1.2 a.1 stop
+          stop a.1 in 10 s
+        stop a ok
+          remove a.1
+        ",
+    );
+    // Also when the engine has shown the end in between.
+    check(
+        "
+        list a.1 running
+        hub 1.1 a.1 keep
+        answers a
+        list a.1 exited 143
+          examine a.1
+        examine a 143
+        list a.1 running
+        report
+          applied 1.1
+          a.1 stopped.crash: exit code 143 | last words
+        ",
+    );
+}

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use bollard::auth::DockerCredentials;
-use bollard::query_parameters::CreateImageOptionsBuilder;
+use bollard::query_parameters::{CreateImageOptionsBuilder, TagImageOptionsBuilder};
 use futures::StreamExt;
 
-use super::Docker;
-use super::trouble::Trouble;
-use crate::registries;
+use super::trouble::{Trouble, within};
+use super::{Docker, QUESTION};
 use crate::runtime::Runtime;
+use crate::{images, registries};
 
 /// A registry that says nothing for so long is away.
 const SILENCE: Duration = Duration::from_secs(120);
@@ -20,14 +20,7 @@ impl Docker {
         let words = |trouble: Trouble| trouble.to_string();
         let client = self.client().await.map_err(words)?;
         let options = CreateImageOptionsBuilder::new().from_image(image).build();
-        let login = registries::login(self.registries.as_deref(), image)?;
-        let login = login.map(|(registry, login)| DockerCredentials {
-            username: Some(login.user),
-            password: Some(login.password.0),
-            serveraddress: Some(registry),
-            ..DockerCredentials::default()
-        });
-        let mut told = client.create_image(Some(options), None, login);
+        let mut told = client.create_image(Some(options), None, self.login(image)?);
         let trouble = loop {
             match tokio::time::timeout(SILENCE, told.next()).await {
                 Ok(Some(Ok(step))) => {
@@ -45,5 +38,36 @@ impl Docker {
             Some(_) => Ok(()),
             None => Err(trouble),
         }
+    }
+
+    /// Asks an image's registry, logged in likewise, what it gives under that name.
+    pub(super) async fn try_offered(&self, image: &str) -> Result<String, String> {
+        let words = |trouble: Trouble| trouble.to_string();
+        let client = self.client().await.map_err(words)?;
+        let asked = client.inspect_registry_image(image, self.login(image)?);
+        let found = within(SILENCE, asked).await.map_err(words)?;
+        let digest = found.descriptor.digest.ok_or("the registry names no digest")?;
+        Ok(format!("{}@{digest}", images::repository(image)))
+    }
+
+    /// Gives an image a name of a registry.
+    pub(super) async fn try_name(&self, image: &str, name: &str) -> Result<(), String> {
+        let words = |trouble: Trouble| trouble.to_string();
+        let client = self.client().await.map_err(words)?;
+        let repository = images::repository(name);
+        let tag = name.strip_prefix(repository).and_then(|rest| rest.strip_prefix(':'));
+        let options = TagImageOptionsBuilder::new().repo(repository);
+        let options = options.tag(tag.unwrap_or("latest")).build();
+        within(QUESTION, client.tag_image(image, Some(options))).await.map_err(words)
+    }
+
+    fn login(&self, image: &str) -> Result<Option<DockerCredentials>, String> {
+        let login = registries::login(self.registries.as_deref(), image)?;
+        Ok(login.map(|(registry, login)| DockerCredentials {
+            username: Some(login.user),
+            password: Some(login.password.0),
+            serveraddress: Some(registry),
+            ..DockerCredentials::default()
+        }))
     }
 }

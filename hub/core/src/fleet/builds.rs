@@ -7,10 +7,42 @@ use berth_common::link::HostFacts;
 
 use crate::settings::Settings;
 
-/// How many hosts hold which build under which name, as they last reported.
+/// What hosts say that names stand for: of each name, how many say which build.
+#[derive(Debug, Clone, Default)]
+struct Said(BTreeMap<String, BTreeMap<String, u32>>);
+
+impl Said {
+    /// A host that said the one says the other now.
+    fn change(&mut self, before: &BTreeMap<String, String>, after: &BTreeMap<String, String>) {
+        for (name, build) in before {
+            let Some(builds) = self.0.get_mut(name) else { continue };
+            if let Some(hosts) = builds.get_mut(build) {
+                *hosts = hosts.saturating_sub(1);
+            }
+            builds.retain(|_, hosts| *hosts > 0);
+            if builds.is_empty() {
+                self.0.remove(name);
+            }
+        }
+        for (name, build) in after {
+            let hosts = self.0.entry(name.clone()).or_default().entry(build.clone()).or_default();
+            *hosts = hosts.saturating_add(1);
+        }
+    }
+
+    /// What most say.
+    fn most(&self, name: &str) -> Option<&str> {
+        let builds = self.0.get(name)?.iter();
+        builds.max_by_key(|(_, hosts)| *hosts).map(|(build, _)| build.as_str())
+    }
+}
+
+/// Which builds hosts hold under which names, as they last reported, and what registries give for
+/// the names that no host holds.
 #[derive(Debug, Clone, Default)]
 pub struct Builds {
-    held: BTreeMap<String, BTreeMap<String, u32>>,
+    held: Said,
+    offered: Said,
 }
 
 /// A build that any host can fetch from its registry, and not one that is known to an engine alone.
@@ -19,33 +51,26 @@ fn is_fetchable(build: &str) -> bool {
 }
 
 impl Builds {
-    /// A host that held the one holds the other now.
-    pub(crate) fn change(
-        &mut self,
-        before: &BTreeMap<String, String>,
-        after: &BTreeMap<String, String>,
-    ) {
-        for (name, build) in before {
-            let Some(builds) = self.held.get_mut(name) else { continue };
-            if let Some(hosts) = builds.get_mut(build) {
-                *hosts = hosts.saturating_sub(1);
-            }
-            builds.retain(|_, hosts| *hosts > 0);
-            if builds.is_empty() {
-                self.held.remove(name);
-            }
-        }
-        for (name, build) in after {
-            let hosts =
-                self.held.entry(name.clone()).or_default().entry(build.clone()).or_default();
-            *hosts = hosts.saturating_add(1);
-        }
+    /// A host that told the one tells the other now.
+    pub(crate) fn change(&mut self, before: &HostFacts, after: &HostFacts) {
+        self.held.change(&before.builds, &after.builds);
+        self.offered.change(&before.offered, &after.offered);
+    }
+
+    /// Those of these names of which no host holds a build: their registries are to be asked.
+    pub fn unknown<'a>(&self, names: impl Iterator<Item = &'a str>) -> BTreeSet<String> {
+        let unknown = names.filter(|name| !is_fetchable(name) && self.usual(name).is_none());
+        unknown.map(str::to_owned).collect()
+    }
+
+    /// What its registry gives for a name.
+    pub(crate) fn offered(&self, name: &str) -> Option<&str> {
+        self.offered.most(name).filter(|build| is_fetchable(build))
     }
 
     /// The site's build of a name: what most hosts hold; `None`: no host has it.
     pub fn usual(&self, name: &str) -> Option<&str> {
-        let builds = self.held.get(name)?.iter();
-        builds.max_by_key(|(_, hosts)| *hosts).map(|(build, _)| build.as_str())
+        self.held.most(name)
     }
 
     /// What a prepared host is to have under a name: the site's build where it can be fetched.
@@ -99,12 +124,12 @@ mod tests {
 
     #[test]
     fn what_most_hosts_hold_is_run_everywhere_and_fetched_where_it_is_not() {
-        let mut builds = Builds::default();
+        let (mut builds, nothing) = (Builds::default(), HostFacts::default());
         let (old, new) = (facts(&[(NAME, OLD)]), facts(&[(NAME, NEW)]));
         assert_eq!(builds.pinned(NAME, None), "", "nobody knows it");
         assert_eq!(builds.to_fetch(NAME), NAME);
         for host in [&old, &old, &new] {
-            builds.change(&BTreeMap::new(), &host.builds);
+            builds.change(&nothing, host);
         }
         assert_eq!(builds.pinned(NAME, Some(&new)), OLD, "not what this one host has");
         assert_eq!((builds.pinned(NAME, None).as_str(), builds.to_fetch(NAME)), (OLD, OLD));
@@ -113,24 +138,40 @@ mod tests {
         assert!(builds.present(&settings, &new).is_empty(), "it has to be fetched there");
         assert!(builds.present(&settings, &old).contains(NAME));
         // The others follow.
-        builds.change(&old.builds, &new.builds);
+        builds.change(&old, &new);
         assert_eq!(builds.usual(NAME), Some(NEW));
-        builds.change(&old.builds, &BTreeMap::new());
-        builds.change(&new.builds, &BTreeMap::new());
-        builds.change(&new.builds, &BTreeMap::new());
+        builds.change(&old, &nothing);
+        builds.change(&new, &nothing);
+        builds.change(&new, &nothing);
         assert_eq!(builds.usual(NAME), None);
     }
 
     #[test]
     fn an_image_that_cannot_be_fetched_is_what_the_host_has() {
-        let mut builds = Builds::default();
+        let (mut builds, nothing) = (Builds::default(), HostFacts::default());
         let hosts = ["sha256:01", "sha256:01", "sha256:02"].map(|id| facts(&[("berth/nb:1", id)]));
         for host in &hosts {
-            builds.change(&BTreeMap::new(), &host.builds);
+            builds.change(&nothing, host);
         }
         assert_eq!(builds.pinned("berth/nb:1", Some(&hosts[2])), "sha256:02");
         assert_eq!(builds.pinned("berth/nb:1", None), "sha256:01");
         assert_eq!(builds.to_fetch("berth/nb:1"), "berth/nb:1");
         assert_eq!(builds.pinned(OLD, None), OLD, "a name that says it");
+    }
+
+    #[test]
+    fn what_no_host_holds_is_what_its_registry_gives() {
+        let (mut builds, nothing) = (Builds::default(), HostFacts::default());
+        let names = || [NAME, OLD, "berth/nb:1"].into_iter();
+        assert_eq!(Vec::from_iter(builds.unknown(names())), ["berth/nb:1", NAME]);
+        let offered = BTreeMap::from([(NAME.to_owned(), NEW.to_owned())]);
+        let asked = HostFacts { offered, ..HostFacts::default() };
+        builds.change(&nothing, &asked);
+        assert_eq!(builds.offered(NAME), Some(NEW));
+        assert_eq!(builds.usual(NAME), None, "nobody holds it");
+        builds.change(&nothing, &facts(&[(NAME, OLD)]));
+        assert_eq!(Vec::from_iter(builds.unknown(names())), ["berth/nb:1"]);
+        builds.change(&asked, &nothing);
+        assert_eq!(builds.offered(NAME), None);
     }
 }

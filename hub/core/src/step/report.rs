@@ -1,10 +1,10 @@
 //! A heartbeat: what a host says is compared with what should be. The only place where a server
 //! becomes ready, is found ended, or is released.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use berth_common::link::{GpuUse, Kill, Observed, ObservedState, Report};
+use berth_common::link::{GpuUse, HostFacts, Kill, Observed, ObservedState, Report};
 use berth_common::{ByteCount, GpuId, HostId, Reason, Resources, Revision, ServerId, Timestamp};
 
 use crate::event::{Effect, Row};
@@ -142,10 +142,10 @@ fn fetching_on(fleet: &Fleet, host: &HostId) -> BTreeSet<ServerId> {
 /// not absent.
 fn hear(fleet: &mut Fleet, now: Timestamp, id: &HostId, report: Report) {
     let Some(host) = fleet.hosts.get(id) else { return };
-    let none = BTreeMap::new();
-    let held = host.heard.as_ref().map_or(&none, |heard| &heard.facts.builds);
-    if *held != report.facts.builds {
-        Arc::make_mut(&mut fleet.builds).change(held, &report.facts.builds);
+    let none = HostFacts::default();
+    let told = host.heard.as_ref().map_or(&none, |heard| &heard.facts);
+    if told.builds != report.facts.builds || told.offered != report.facts.offered {
+        Arc::make_mut(&mut fleet.builds).change(told, &report.facts);
     }
     let images = fleet.builds.present(&fleet.settings, &report.facts);
     let Some(host) = fleet.hosts.get_mut(id) else { return };

@@ -309,17 +309,10 @@ fn gpu_facts(busy: Option<u32>) -> GpuFacts {
     let process =
         GpuProcess { pid: 1, memory: None, server: None, uid: 2000, program: "python3".into() };
     let one = |busy: u32| GpuUse {
-        gpu: "GPU-0aa".parse().unwrap(),
-        device: None,
-        board: None,
         busy: Some(busy),
         memory_used: Some(ByteCount(GB)),
-        temperature: None,
-        power_mw: None,
-        ecc_uncorrected: None,
-        last_xid: None,
-        warning: None,
         processes: vec![process.clone()],
+        ..GpuUse::unknown("GPU-0aa".parse().unwrap())
     };
     GpuFacts { used: busy.map(one).into_iter().collect(), ..GpuFacts::default() }
 }

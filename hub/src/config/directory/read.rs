@@ -216,10 +216,11 @@ fn needed<T>(
 }
 
 fn take_file(draft: &mut Draft, file: File, place: &Place, toml: SourceToml) -> Option<Kind> {
-    let passwd = needed(draft, place, "passwd", KindWord::File, toml.passwd);
-    let passwd = passwd.map(|path| existing(&mut draft.sources, file, &path));
-    let group = toml.group.map(|path| existing(&mut draft.sources, file, &path));
-    Some(Kind::File { passwd: passwd?, group })
+    if toml.group.is_none() {
+        needed(draft, place, "passwd", KindWord::File, toml.passwd.as_ref())?;
+    }
+    let mut read = |path: Spanned<PathBuf>| existing(&mut draft.sources, file, &path);
+    Some(Kind::File { passwd: toml.passwd.map(&mut read), group: toml.group.map(&mut read) })
 }
 
 fn take_ldap(draft: &mut Draft, file: File, place: &Place, toml: SourceToml) -> Option<Kind> {

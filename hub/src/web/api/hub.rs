@@ -32,9 +32,24 @@ pub async fn health(State(hub): State<Arc<Hub>>) -> Result<(), ApiError> {
 pub async fn metrics(
     State(hub): State<Arc<Hub>>,
     caller: Caller,
-) -> Result<([(HeaderName, &'static str); 1], String), ApiError> {
+) -> Result<ForPrometheus, ApiError> {
     caller.require("read:metrics")?;
-    let text = metrics::text(&hub, now()).map_err(|error| {
+    for_prometheus(metrics::text(&hub, now()))
+}
+
+/// `GET /hub/metrics/gpus`: the GPUs under the names of dcgm-exporter.
+pub async fn gpu_metrics(
+    State(hub): State<Arc<Hub>>,
+    caller: Caller,
+) -> Result<ForPrometheus, ApiError> {
+    caller.require("read:metrics")?;
+    for_prometheus(metrics::gpus(&hub))
+}
+
+type ForPrometheus = ([(HeaderName, &'static str); 1], String);
+
+fn for_prometheus(gathered: anyhow::Result<String>) -> Result<ForPrometheus, ApiError> {
+    let text = gathered.map_err(|error| {
         tracing::error!(%error, "the metrics cannot be gathered");
         ApiError::new(
             StatusCode::INTERNAL_SERVER_ERROR,

@@ -6,6 +6,7 @@ use berth_common::ServerName;
 use berth_core::{Fleet, Phase, Server};
 use berth_process::clock::now;
 use berth_store::{Token, TokenKind, User};
+use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Map, Value, json};
 
 use crate::auth::Caller;
@@ -20,13 +21,25 @@ pub fn user(
     user: &User,
     stopped_too: bool,
 ) -> Map<String, Value> {
-    let fields = readable(caller, user);
-    let Value::Object(mut model) = whole(hub, fleet, user) else { return Map::new() };
-    model.retain(|key, _| fields.contains(key.as_str()));
-    if let Some(servers) = servers(hub, fleet, caller, user, stopped_too) {
-        model.insert("servers".into(), servers);
+    match serde_json::to_value(UserModel { hub, fleet, caller, user, stopped_too }) {
+        Ok(Value::Object(model)) => model,
+        _ => Map::new(),
     }
-    model
+}
+
+/// A user to be written down as JSON at once: lists of thousands are asked for all day.
+#[derive(Debug, Clone, Copy)]
+pub struct UserModel<'a> {
+    /// Where the user is.
+    pub hub: &'a Hub,
+    /// The servers.
+    pub fleet: &'a Fleet,
+    /// Who reads it.
+    pub caller: &'a Caller,
+    /// Who it is.
+    pub user: &'a User,
+    /// Whether servers that do not run are told too.
+    pub stopped_too: bool,
 }
 
 /// Which scope shows which fields.
@@ -64,32 +77,52 @@ pub const USER_SCOPES: [&str; 7] = [
     "admin:auth_state",
 ];
 
-fn readable(caller: &Caller, user: &User) -> BTreeSet<&'static str> {
-    let held = FIELDS.iter().filter(|(scope, _)| caller.scopes.reach_user(scope, &user.account));
-    held.flat_map(|(_, fields)| *fields).copied().collect()
+impl Serialize for UserModel<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self { hub, fleet, caller, user, stopped_too } = *self;
+        let account = &user.account;
+        let default = fleet.find(&account.name, &ServerName::default_server());
+        let url = default.filter(|server| hub.is_open(server)).map(|server| server.prefix());
+        let seen = fleet.servers_of(&account.name).map(|server| server.last_activity).max();
+        let last_activity = seen.map_or(user.last_activity, |seen| seen.max(user.last_activity));
+        let groups: Vec<_> = account.groups.iter().map(|group| group.name.as_str()).collect();
+        let held = FIELDS.iter().filter(|(scope, _)| caller.scopes.reach_user(scope, account));
+        let mut model = Readable {
+            fields: held.map(|(_, fields)| *fields).collect(),
+            map: serializer.serialize_map(None)?,
+        };
+        model.put("kind", "user")?;
+        model.put("name", &account.name)?;
+        model.put("admin", hub.is_admin(user))?;
+        model.put("roles", roles(hub, user))?;
+        model.put("groups", groups)?;
+        model.put("server", url)?;
+        model.put("pending", default.and_then(|server| pending(hub, server)))?;
+        model.put("created", user.created.to_string())?;
+        model.put("last_activity", last_activity.to_string())?;
+        model.put("auth_state", Value::Null)?;
+        model.put("user_info", Value::Null)?;
+        let mut map = model.map;
+        if let Some(servers) = servers(hub, fleet, caller, user, stopped_too) {
+            map.serialize_entry("servers", &servers)?;
+        }
+        map.end()
+    }
 }
 
-fn whole(hub: &Hub, fleet: &Fleet, user: &User) -> Value {
-    let account = &user.account;
-    let default = fleet.find(&account.name, &ServerName::default_server());
-    let url = default.filter(|server| hub.is_open(server)).map(|server| server.prefix());
-    let pending = default.and_then(|server| pending(hub, server));
-    let seen = fleet.servers_of(&account.name).map(|server| server.last_activity).max();
-    let last_activity = seen.map_or(user.last_activity, |seen| seen.max(user.last_activity));
-    let groups: Vec<_> = account.groups.iter().map(|group| group.name.as_str()).collect();
-    json!({
-        "kind": "user",
-        "name": account.name,
-        "admin": hub.is_admin(user),
-        "roles": roles(hub, user),
-        "groups": groups,
-        "server": url,
-        "pending": pending,
-        "created": user.created.to_string(),
-        "last_activity": last_activity.to_string(),
-        "auth_state": null,
-        "user_info": null,
-    })
+/// A model of which the fields are written that the caller may read.
+struct Readable<M> {
+    fields: Vec<&'static [&'static str]>,
+    map: M,
+}
+
+impl<M: SerializeMap> Readable<M> {
+    fn put(&mut self, field: &'static str, value: impl Serialize) -> Result<(), M::Error> {
+        if self.fields.iter().any(|fields| fields.contains(&field)) {
+            self.map.serialize_entry(field, &value)?;
+        }
+        Ok(())
+    }
 }
 
 /// The names of a person's roles: the site's, and those that are built in.

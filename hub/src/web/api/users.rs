@@ -5,10 +5,12 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
 use berth_common::Reason;
 use berth_core::{Answer, Fleet};
 use berth_store::{User, UserKey, UserOrder};
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
 
 use crate::actions;
 use crate::audit::Actor;
@@ -16,6 +18,7 @@ use crate::auth::scopes::Scopes;
 use crate::auth::{Caller, form};
 use crate::site::Hub;
 use crate::web::api::body::{self, JsonBody};
+use crate::web::api::model::UserModel;
 use crate::web::api::page::{self, Page};
 use crate::web::api::path::Names;
 use crate::web::api::{find_user, model, servers};
@@ -43,10 +46,11 @@ pub async fn list(
     caller: Caller,
     uri: Uri,
     headers: HeaderMap,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Response, ApiError> {
     caller.require("list:users")?;
     let page = Page::read(&uri, &headers)?;
     let query = read_query(&uri)?;
+    let stopped_too = query.stopped_too;
     let fleet = hub.fleet.fleet();
     let (shown, total) = if query.state.is_none() && caller.scopes.hold_for_all("list:users") {
         // The store itself can tell who is on the page.
@@ -63,15 +67,21 @@ pub async fn list(
         let total = users.len();
         (users.into_iter().skip(page.offset).take(page.limit).collect(), total)
     };
-    let items: Vec<Value> = shown
-        .iter()
-        .map(|user| Value::Object(model::user(&hub, &fleet, &caller, user, query.stopped_too)))
-        .collect();
+    let model = |user| UserModel { hub: &hub, fleet: &fleet, caller: &caller, user, stopped_too };
+    let items: Vec<_> = shown.iter().map(model).collect();
     if !page.with_place {
-        return Ok(Json(Value::Array(items)));
+        return Ok(Json(items).into_response());
     }
     let place = page::place(&hub, &headers, &uri, &page, items.len(), total);
-    Ok(Json(json!({ "items": items, "_pagination": place })))
+    Ok(Json(Listed { items, place }).into_response())
+}
+
+/// A part of the users, and where in the whole it is.
+#[derive(Serialize)]
+struct Listed<'a> {
+    items: Vec<UserModel<'a>>,
+    #[serde(rename = "_pagination")]
+    place: Value,
 }
 
 fn read_query(uri: &Uri) -> Result<Query, ApiError> {

@@ -175,6 +175,7 @@ fn stage(
         (Phase::Placed(placement), state) => match &placement.stop {
             Some(stop) if stop.end.is_failure() => failure(&stop.end, false),
             Some(_) => Stage::Stops,
+            None if state == ServerState::Stopping => Stage::Stops,
             None if state == ServerState::Unreachable => {
                 Stage::Silent { silent_for: card::silence(fleet, server, now) }
             }

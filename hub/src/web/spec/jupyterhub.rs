@@ -45,6 +45,13 @@ const SHARES: super::Rights = AnyOf(&["shares"]);
 pub const OPERATIONS: &[Operation] = &[
     Operation::new("get", "/hub/health", Open, &[200], "Whether the hub lives"),
     Operation::new("get", "/hub/metrics", AnyOf(&["read:metrics"]), &[200], "For Prometheus"),
+    Operation::new(
+        "get",
+        "/hub/metrics/gpus",
+        AnyOf(&["read:metrics"]),
+        &[200],
+        "GPUs for Prometheus, under the names of dcgm-exporter",
+    ),
     Operation::new("get", "/hub/api", Open, &[200], "The version").gives("Object"),
     Operation::new("get", "/hub/api/", Open, &[200], "The version").gives("Object"),
     Operation::new("get", "/hub/api/spec", Open, &[200], "This document").gives("Object"),

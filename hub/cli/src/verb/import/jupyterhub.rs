@@ -1,5 +1,6 @@
 //! `berth import jupyterhub FILE`.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use berth_common::Timestamp;
@@ -23,11 +24,15 @@ const AT_ONCE: usize = 100;
 #[command(after_help = "\
 First it shows what would become of everybody, then it asks. Doing it again takes over what is new.\n\
 People come if the account directory knows them, or `berth user add` has made them before. Their\n\
-tokens go on working. Groups are those of the directory.")]
+tokens go on working. Groups are those of the directory; those that JupyterHub alone knows come with\n\
+--groups FILE and a source of directory.toml: kind = \"file\", group = FILE, takes = [\"groups\"].")]
 pub struct Args {
     /// JupyterHub's database, e.g. jupyterhub.sqlite; it is only read
     #[arg(value_name = "FILE")]
     file: PathBuf,
+    /// Write the groups in which the directory does not have people to this file, as in group(5)
+    #[arg(long, value_name = "FILE")]
+    groups: Option<PathBuf>,
     /// Show what would become of everybody, and do nothing
     #[arg(long)]
     dry_run: bool,
@@ -82,8 +87,11 @@ pub async fn run(args: &Args, common: &Common) -> Result<Exit, Problem> {
     if !common.quiet && !site.left_out.is_empty() {
         note(&format!("Left out:\n  {}", site.left_out.join("\n  ")));
     }
-    if args.dry_run || at_once {
+    if args.dry_run {
         return Ok(Exit::Done);
+    }
+    if at_once {
+        return write_groups(args, common, &people);
     }
     let coming = people.iter().filter(|row| row.outcome != "left_out").count();
     let question = format!("Take {coming} of {} people over?", people.len());
@@ -92,7 +100,35 @@ pub async fn run(args: &Args, common: &Common) -> Result<Exit, Problem> {
     if !common.quiet {
         note("Done.");
     }
+    write_groups(args, common, &people)
+}
+
+fn write_groups(args: &Args, common: &Common, people: &[Row]) -> Result<Exit, Problem> {
+    let Some(path) = &args.groups else { return Ok(Exit::Done) };
+    let text = groups_of(people);
+    std::fs::write(path, &text).map_err(|error| {
+        let what = format!("cannot write {}", path.display());
+        Problem::new(Exit::Failed, what, error, "Name a file that can be written.")
+    })?;
+    if !common.quiet {
+        let (groups, path) = (text.lines().count(), path.display());
+        note(&format!("{groups} groups are in {path}."));
+    }
     Ok(Exit::Done)
+}
+
+/// Lines as of group(5), without numbers: JupyterHub's groups have none.
+fn groups_of(people: &[Row]) -> String {
+    let mut groups: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for person in people.iter().filter(|person| person.outcome != "left_out") {
+        for group in &person.groups_lacking {
+            groups.entry(group).or_default().push(&person.name);
+        }
+    }
+    let line = |(group, members): (&str, Vec<&str>)| format!("{group}:x::{}\n", members.join(","));
+    // What would be another line or field is no group's name here.
+    let is_plain = |name: &str| !name.contains([':', ',', '\n', '\r']);
+    groups.into_iter().filter(|(group, _)| is_plain(group)).map(line).collect()
 }
 
 async fn send(
@@ -125,4 +161,27 @@ fn print(common: &Common, rows: &[Value], now: Timestamp) -> Result<Vec<Row>, Pr
         empty: "No people.",
     })?;
     Ok(people)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(name: &str, outcome: &str, groups: &[&str]) -> Row {
+        let row = json!({
+            "name": name, "outcome": outcome, "why": null, "becomes_admin": false, "tokens": 0,
+            "tokens_known": 0, "tokens_strange": 0, "groups_lacking": groups,
+        });
+        serde_json::from_value(row).unwrap()
+    }
+
+    #[test]
+    fn groups_that_are_lacking_are_lines_of_a_group_file() {
+        let people = [
+            row("alice", "known", &["gpu", "lab"]),
+            row("bob", "new", &["lab", "a:b,c"]),
+            row("carol", "left_out", &["lab"]),
+        ];
+        assert_eq!(groups_of(&people), "gpu:x::alice\nlab:x::alice,bob\n");
+    }
 }

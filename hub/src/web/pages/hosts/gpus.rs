@@ -82,17 +82,11 @@ mod tests {
             program: "python3".into(),
         };
         let used = GpuUse {
-            gpu,
             device: Some("nvidia0".into()),
-            board: None,
             busy: Some(80),
             memory_used: Some(ByteCount(2 << 30)),
-            temperature: None,
-            power_mw: None,
-            ecc_uncorrected: None,
-            last_xid: None,
-            warning: None,
             processes: vec![process],
+            ..GpuUse::unknown(gpu)
         };
         let known = row(&device, &[used], &BTreeMap::new());
         assert_eq!((known.memory.as_str(), known.busy.as_str()), ("2 GB of 11 GB", "80 %"));

@@ -432,17 +432,9 @@ fn gpus(host: &str) -> Vec<GpuDevice> {
 
 fn uses(host: &str) -> Vec<GpuUse> {
     let used = |(device, busy): (GpuDevice, u32)| GpuUse {
-        gpu: device.gpu,
-        device: None,
-        board: None,
         busy: Some(busy),
         memory_used: Some(gb(5)),
-        temperature: None,
-        power_mw: None,
-        ecc_uncorrected: None,
-        last_xid: None,
-        warning: None,
-        processes: Vec::new(),
+        ..GpuUse::unknown(device.gpu)
     };
     gpus(host).into_iter().zip([72, 0]).map(used).collect()
 }

@@ -1,0 +1,109 @@
+//! Who may see and use each page.
+
+/// Whom a page is for. Everybody else is sent to the login, or told that there is no such page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Who {
+    /// Everybody, also without a login; what they see may depend on it.
+    Everybody,
+    /// Everybody who has logged in, about themselves.
+    Person,
+    /// Whoever owns what the path names, and administrators.
+    Owner,
+    /// Whoever teaches the training that the path names, and administrators.
+    Instructor,
+    /// Administrators.
+    Administrator,
+}
+
+use Who::{Administrator, Everybody, Instructor, Owner, Person};
+
+/// One path of the pages, and whom it is for however it is asked.
+#[derive(Debug, Clone, Copy)]
+pub struct Page {
+    /// As the router has it.
+    pub path: &'static str,
+    /// Whom it is for.
+    pub who: Who,
+}
+
+const fn page(path: &'static str, who: Who) -> Page {
+    Page { path, who }
+}
+
+/// All pages.
+pub const PAGES: &[Page] = &[
+    page("/", Everybody),
+    page("/hub", Everybody),
+    page("/hub/", Everybody),
+    page("/hub/login", Everybody),
+    page("/hub/logout", Everybody),
+    page("/hub/oauth_login", Everybody),
+    page("/hub/oauth_callback", Everybody),
+    page("/hub/backchannel_logout", Everybody),
+    page("/hub/error/{code}", Everybody),
+    page("/hub/help/{code}", Everybody),
+    page("/hub/logo", Everybody),
+    page("/hub/reader", Everybody),
+    page("/hub/static/{file}", Everybody),
+    page("/favicon.ico", Everybody),
+    page("/user/{*path}", Everybody),
+    page("/user-redirect/{*path}", Everybody),
+    page("/hub/help", Person),
+    page("/hub/home", Person),
+    page("/hub/live/home", Person),
+    page("/hub/spawn", Person),
+    page("/hub/token", Person),
+    page("/hub/trainings", Person),
+    page("/hub/usage", Person),
+    page("/hub/usage.csv", Person),
+    page("/hub/user-redirect/{*path}", Person),
+    page("/hub/decisions/{id}", Owner),
+    page("/hub/forecast/{user}", Owner),
+    page("/hub/forecast/{user}/{server}", Owner),
+    page("/hub/live/server/{id}", Owner),
+    page("/hub/live/servers/{id}", Owner),
+    page("/hub/servers/{id}", Owner),
+    page("/hub/servers/{id}/extend", Owner),
+    page("/hub/servers/{id}/memory", Owner),
+    page("/hub/servers/{id}/remove", Owner),
+    page("/hub/servers/{id}/restart", Owner),
+    page("/hub/servers/{id}/start", Owner),
+    page("/hub/servers/{id}/stop", Owner),
+    page("/hub/spawn/{user}", Owner),
+    page("/hub/spawn/{user}/{server}", Owner),
+    page("/hub/spawn-pending/{user}", Owner),
+    page("/hub/spawn-pending/{user}/{server}", Owner),
+    page("/hub/token/{id}/revoke", Owner),
+    page("/hub/user/{*path}", Owner),
+    page("/hub/trainings/{name}", Instructor),
+    page("/hub/trainings/{name}/message", Instructor),
+    page("/hub/trainings/{name}/orders", Instructor),
+    page("/hub/trainings/{name}/participants/{user}/start", Instructor),
+    page("/hub/trainings/{name}/participants/{user}/stop", Instructor),
+    page("/hub/admin", Administrator),
+    page("/hub/admin/audit", Administrator),
+    page("/hub/admin/audit.csv", Administrator),
+    page("/hub/admin/config", Administrator),
+    page("/hub/admin/config/files/{*name}", Administrator),
+    page("/hub/admin/config/reload", Administrator),
+    page("/hub/admin/config/rollback", Administrator),
+    page("/hub/admin/floor", Administrator),
+    page("/hub/admin/floor/hosts/{host}", Administrator),
+    page("/hub/admin/health", Administrator),
+    page("/hub/admin/hosts", Administrator),
+    page("/hub/admin/hosts/{host}", Administrator),
+    page("/hub/admin/hosts/{host}/drain", Administrator),
+    page("/hub/admin/hosts/{host}/intent", Administrator),
+    page("/hub/admin/people", Administrator),
+    page("/hub/admin/people/{user}", Administrator),
+    page("/hub/admin/people/{user}/home", Administrator),
+    page("/hub/admin/queue", Administrator),
+    page("/hub/admin/servers/{act}", Administrator),
+    page("/hub/admin/usage", Administrator),
+    page("/hub/admin/usage.csv", Administrator),
+    page("/hub/live/admin", Administrator),
+    page("/hub/live/floor", Administrator),
+    page("/hub/live/health", Administrator),
+    page("/hub/live/hosts", Administrator),
+    page("/hub/servers/{id}/enter", Administrator),
+];
