@@ -149,7 +149,7 @@ pub fn run_seed(
     } else {
         world.has_lives(Lives::of(seed));
         world.restores = Restores::of(seed, scale);
-        world.has_loans(Loans::of(seed, scale));
+        world.has_loans(Loans::of(seed));
     }
     world.nature.has_strange_people = accounts::has_strange_people(seed);
     match world.live() {

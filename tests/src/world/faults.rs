@@ -300,16 +300,16 @@ impl EnginePlan {
         let often = |chance: &mut Chance, most| if chance.permille(500) { most } else { 0 };
         Self {
             create_fails: often(chance, 200),
-            spoils: often(chance, 150),
+            spoils: often(chance, 100),
             start_fails: often(chance, 200),
             stop_fails: often(chance, 500),
             remove_fails: often(chance, 400),
             ends_at_once: often(chance, 200),
             never_answers: often(chance, 150),
             answers_late: often(chance, 150),
-            resize_fails: often(chance, 900),
+            resize_fails: often(chance, 700),
             lacks_image: often(chance, 500),
-            foreign: often(chance, 8_000),
+            foreign: often(chance, 2_000),
             ..plan
         }
     }

@@ -45,10 +45,12 @@ struct Backup {
 impl Restores {
     /// The restores of a seed, if it has any.
     pub fn of(seed: u64, scale: Scale) -> Option<Self> {
-        let harsh = scale == Scale::Harsh;
-        let often = if harsh { 5 } else { 1 };
-        let has = if harsh { seed % 4 == 1 } else { seed % 7 == 5 };
-        has.then(|| Self { chance: Chance::new(seed ^ 0x7265_7374_6f72_6573), often, backup: None })
+        let often = if scale == Scale::Harsh { 5 } else { 1 };
+        (seed % 7 == 5).then(|| Self {
+            chance: Chance::new(seed ^ 0x7265_7374_6f72_6573),
+            often,
+            backup: None,
+        })
     }
 
     /// Restores that a scenario brings about.
