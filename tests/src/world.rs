@@ -8,35 +8,44 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use berth_common::{ByteCount, HostId, Seconds};
+use berth_common::{ByteCount, HostId, Seconds, Timestamp};
 use berth_core::Settings;
 use berth_core::event::Event;
-use berth_core::settings::{Cite, HostSettings, Image, Pool, Profile, Quota, Quotas, Strategy};
+use berth_core::settings::{
+    Cite, GpuChoice, HostSettings, Image, Pool, Profile, Quota, Quotas, Strategy,
+};
 
+mod accounts;
 pub mod bugs;
 mod chance;
 mod disk;
 mod engine;
 pub mod faults;
+mod grants;
 mod host;
 mod hub;
+mod idle;
 mod invariants;
 mod judge;
 mod lives;
 mod loans;
+pub mod many;
 mod marks;
 mod nature;
 mod network;
+mod operators;
 mod people;
 mod restores;
 pub mod scenario;
 mod schedule;
 mod strikes;
 mod transcript;
+mod usage;
 
 use bugs::Bug;
 use chance::Chance;
 use faults::{Plan, Scale};
+use grants::Grants;
 use host::Machine;
 use hub::Hub;
 pub use invariants::Broken;
@@ -80,6 +89,8 @@ pub struct Summary {
     pub events: u64,
     /// Virtual time.
     pub simulated_ms: u64,
+    /// Of that, stretches in which nothing but heartbeats would have happened.
+    pub skipped_ms: u64,
     /// The hash of the transcript.
     pub hash: u64,
     /// Faults by kind.
@@ -93,6 +104,7 @@ impl Summary {
     pub fn add(&mut self, other: Self) {
         self.events += other.events;
         self.simulated_ms += other.simulated_ms;
+        self.skipped_ms += other.skipped_ms;
         for (kind, count) in other.faults {
             *self.faults.entry(kind).or_default() += count;
         }
@@ -126,17 +138,27 @@ pub fn run_seed(
     with_lines: bool,
 ) -> Result<Summary, Box<Failure>> {
     let mut chance = Chance::new(seed);
-    let plan = Plan::draw(&mut chance, scale);
+    let mut plan = Plan::draw(&mut chance, scale);
+    plan.gpus = u64::from(Grants::has(seed, scale));
     let mut world = World::new(plan, chance, bug, with_lines);
-    world.has_lives(Lives::of(seed));
-    world.restores = Restores::of(seed, scale);
-    world.has_loans(Loans::of(seed));
+    if Grants::has(seed, scale) {
+        world.has_grants(seed);
+    }
+    if scale == Scale::Days {
+        world.nature.skips_idle = true;
+    } else {
+        world.has_lives(Lives::of(seed));
+        world.restores = Restores::of(seed, scale);
+        world.has_loans(Loans::of(seed));
+    }
+    world.nature.has_strange_people = accounts::has_strange_people(seed);
     match world.live() {
         Ok(()) => {
             let transcript = world.nature.transcript;
             Ok(Summary {
                 events: world.events,
                 simulated_ms: world.nature.schedule.elapsed_ms(),
+                skipped_ms: world.nature.skipped_us / 1000,
                 hash: transcript.hash(),
                 faults: transcript.faults,
                 marks: transcript.marks,
@@ -164,9 +186,12 @@ impl World {
             .filter_map(|number| format!("user{number:03}").parse().ok())
             .enumerate();
         Self {
-            hub: Hub::new(Arc::new(settings(&names, strategy))),
+            hub: Hub::new(Arc::new(settings(&names, strategy, plan.gpus)), &names),
             machines: machines
-                .map(|(index, (id, memory))| Machine::new(id.clone(), index, ByteCount(*memory)))
+                .map(|(index, (id, memory))| {
+                    let memory = ByteCount(memory * plan.memory_times.max(1));
+                    Machine::new(id.clone(), index, memory, operators::gpus(index, plan.gpus))
+                })
                 .collect(),
             people: people.map(|(index, name)| Person::new(index, name)).collect(),
             restores: None,
@@ -181,6 +206,11 @@ impl World {
                 transcript: Transcript::new(with_lines),
                 processes: vec![0; names.len()],
                 processes_started: 0,
+                has_strange_people: false,
+                skips_idle: false,
+                restless_at: Timestamp::default(),
+                ends_at: Timestamp::default(),
+                skipped_us: 0,
                 touched: Vec::new(),
                 cuts: vec![Cut::default(); names.len()],
                 plan,
@@ -195,6 +225,15 @@ impl World {
             self.hub.under(|settings| settings.lifecycle = rules);
         }
         self.nature.history.lives = lives;
+    }
+
+    /// Not everybody may have everything.
+    fn has_grants(&mut self, seed: u64) {
+        let people = self.people.iter().map(|person| person.name.clone()).collect();
+        let grants = Grants::of(seed, people, self.nature.schedule.now());
+        let bug = self.nature.bug;
+        self.hub.under(|settings| grants.write(settings, bug));
+        self.nature.history.grants = Some(grants);
     }
 
     /// What servers use changes, and memory is lent.
@@ -225,6 +264,13 @@ impl World {
         if let Some(loans) = &mut self.loans {
             self.nature.schedule.after_ms(loans.wait_ms(), Happening::UseChanges);
         }
+        if let Some(grants) = &mut self.nature.history.grants {
+            self.nature.schedule.after_ms(grants.changes_ms(), Happening::WhitelistChanges);
+            for person in 0..people {
+                let wait = grants.asks_ms();
+                self.nature.schedule.after_ms(wait, Happening::PersonAsks { person });
+            }
+        }
         for (strike, mean_s) in self.nature.plan.strikes.clone() {
             let wait = self.nature.chance.around(mean_s * 1000);
             self.nature.schedule.after_ms(wait, Happening::Strikes(strike));
@@ -241,6 +287,7 @@ impl World {
         self.judge_calm()?;
         self.stop_everything();
         self.pass(STOPPED_S)?;
+        self.judge_usage()?;
         self.judge_empty()
     }
 
@@ -259,17 +306,22 @@ impl World {
     /// The first invariant that did not hold.
     fn pass(&mut self, seconds: u64) -> Result<(), Broken> {
         let end = self.nature.schedule.now().plus(Seconds(seconds));
+        self.nature.ends_at = end;
         while self.nature.schedule.next_at().is_some_and(|at| at <= end) {
             let Some(happening) = self.nature.schedule.next() else { break };
             self.events += 1;
             let now = self.nature.schedule.now();
             self.nature.transcript.mix(now.0.unsigned_abs());
             self.nature.transcript.mix(self.nature.chance.state());
+            if !happening.is_regular() {
+                self.nature.is_restless();
+            }
             self.happens(happening);
             self.judge_running();
             if let Some(broken) = self.nature.history.broken() {
                 return Err(broken.clone());
             }
+            self.skip_idle();
         }
         Ok(())
     }
@@ -385,6 +437,7 @@ impl World {
                 if !nature.healed {
                     people[person].acts(nature, hub);
                     let wait = nature.chance.around(nature.plan.thinks_s * 1000);
+                    let wait = people::awake_ms(nature, wait);
                     nature.schedule.after_ms(wait, Happening::PersonActs { person });
                 }
             }
@@ -396,6 +449,23 @@ impl World {
                     if let Some(wish) = wish {
                         people[person].wishes(nature, hub, wish);
                     }
+                }
+            }
+            Happening::PersonAsks { person } => {
+                if let Some(grants) = nature.history.grants.as_mut().filter(|_| !nature.healed) {
+                    let (wish, wait) = (grants.wish(), grants.asks_ms());
+                    nature.schedule.after_ms(wait, Happening::PersonAsks { person });
+                    people[person].wishes(nature, hub, wish);
+                }
+            }
+            Happening::WhitelistChanges => {
+                if let Some(grants) = nature.history.grants.as_mut().filter(|_| !nature.healed) {
+                    grants.change();
+                    let (wait, bug) = (grants.changes_ms(), nature.bug);
+                    hub.under(|settings| grants.write(settings, bug));
+                    nature.schedule.after_ms(wait, Happening::WhitelistChanges);
+                    nature.transcript.fault("whitelist change");
+                    hub.send(nature, Event::SettingsChanged(hub.settings()), None);
                 }
             }
             Happening::ProxyIsRead => lives::proxy_is_read(nature, hub),
@@ -426,6 +496,7 @@ impl World {
                     self.strike(strike, host);
                 }
             }
+            Happening::Chore(host, chore) => self.chore(host, chore),
             Happening::StrikesHost(strike, host) => self.strike(strike, host),
             Happening::CutEnds { host, cut } => {
                 if nature.cuts[host].number == cut {
@@ -490,7 +561,7 @@ impl World {
 }
 
 /// The site's files: one pool, one profile, two images.
-fn settings(hosts: &[HostId], strategy: Strategy) -> Settings {
+fn settings(hosts: &[HostId], strategy: Strategy, gpus: u64) -> Settings {
     let cite = Cite::default();
     let choices: Vec<ByteCount> = (0..=4).map(|power| ByteCount(GB << power)).collect();
     let image = |name: &str| {
@@ -509,6 +580,18 @@ fn settings(hosts: &[HostId], strategy: Strategy) -> Settings {
         cite: cite.clone(),
         ..Profile::default()
     };
+    let one = GpuChoice {
+        default: 1,
+        max: 1,
+        share_milli: 1000,
+        models: Vec::new(),
+        memory: ByteCount::ZERO,
+    };
+    let with_gpu =
+        Profile { title: "GPU".into(), default: false, gpus: Some(one), ..profile.clone() };
+    // Where there is no GPU nobody is offered one.
+    let with_gpu = (gpus > 0).then(|| ("gpu".to_owned(), with_gpu));
+    let profiles = [("notebook".to_owned(), profile)].into_iter().chain(with_gpu);
     let host = |id: &HostId| {
         let settings = HostSettings {
             pool: "cpu".into(),
@@ -523,7 +606,7 @@ fn settings(hosts: &[HostId], strategy: Strategy) -> Settings {
     Settings {
         hosts: hosts.iter().map(host).collect(),
         pools: BTreeMap::from([("cpu".to_owned(), Pool { strategy, ..Pool::default() })]),
-        profiles: BTreeMap::from([("notebook".to_owned(), profile)]),
+        profiles: profiles.collect(),
         images: BTreeMap::from([image("base"), image("other")]),
         quotas: Quotas {
             default: Quota { servers: Some(2), ..Quota::default() },

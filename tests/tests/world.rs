@@ -3,11 +3,14 @@
 //! `BERTH_WORLD_SEEDS=N` runs more seeds, `BERTH_WORLD_SEED=x` one of them with all that happened.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use berth_tests::world::bugs::Bug;
 use berth_tests::world::faults::Scale;
+use berth_tests::world::many::run_seeds;
 use berth_tests::world::{Failure, Summary, run_seed, scenario};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Seeds that once found something, kept for ever, with what they found.
 const KEPT: &[(u64, &str)] = &[
@@ -40,6 +43,7 @@ const REACHED: &[&str] = &[
     "a host was taken in after a restore",
     "a limit was changed after its agent had given up",
     "a limit was not believed: it was older than the order",
+    "a host refused an account",
     "a host refused another limit",
     "a lost host came back",
     "a reboot released a server",
@@ -91,6 +95,13 @@ fn shown(failure: &Failure, scale: Scale) -> String {
     format!("seed {seed} after {at_s} s: {}\n{}", failure.broken, end.join("\n"))
 }
 
+/// Many more hosts and servers than in the other seeds: minutes without optimization.
+#[cfg(not(debug_assertions))]
+#[test]
+fn a_site_of_two_hundred_hosts_keeps_the_promise() {
+    run_at(1, Scale::Site);
+}
+
 fn run(seed: u64) -> Summary {
     run_at(seed, Scale::Small)
 }
@@ -106,6 +117,8 @@ fn run_at(seed: u64, scale: Scale) -> Summary {
 const SEEDS: u64 = if cfg!(debug_assertions) { 50 } else { 250 };
 /// Of those in which what is rare happens often.
 const HARSH: u64 = if cfg!(debug_assertions) { 10 } else { 300 };
+/// And those of days and nights; `BERTH_LONG` makes two years of them.
+const DAYS: u64 = if cfg!(debug_assertions) { 1 } else { 8 };
 /// Each kind of fault happens this often in an optimized run.
 const EACH: u64 = 150;
 /// Kinds of fault at least.
@@ -115,26 +128,10 @@ const FAULTS: u64 = 100_000;
 
 /// Runs seeds on all processors.
 fn run_all(seeds: u64, scale: Scale) -> Summary {
-    let next = AtomicU64::new(1);
-    let work = || {
-        let mut sum = Summary::default();
-        loop {
-            let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed > seeds {
-                return sum;
-            }
-            sum.add(run_at(seed, scale));
-        }
-    };
-    let processors = std::thread::available_parallelism().map_or(1, usize::from);
-    let mut all = Summary::default();
-    std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..processors).map(|_| scope.spawn(work)).collect();
-        for thread in threads {
-            all.add(thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-        }
-    });
-    all
+    let many = run_seeds(1..seeds + 1, scale, || true);
+    let failures: Vec<_> = many.failures.iter().map(|failure| shown(failure, scale)).collect();
+    assert!(failures.is_empty(), "{}", failures.join("\n\n"));
+    many.all
 }
 
 #[test]
@@ -146,12 +143,16 @@ fn many_seeds_keep_the_promise() {
     let begun = std::time::Instant::now();
     let seeds = number("BERTH_WORLD_SEEDS").unwrap_or(SEEDS);
     let mut all = run_all(seeds, Scale::Small);
+    let long = if std::env::var_os("BERTH_LONG").is_some() { 30 } else { 1 };
     all.add(run_all(HARSH, Scale::Harsh));
+    all.add(run_all(DAYS * long, Scale::Days));
     let (seconds, faults) = (begun.elapsed().as_secs_f64(), all.faults.values().sum::<u64>());
     println!(
-        "{} events, {} hours simulated, {faults} faults, {seconds:.0} s, {:.0} times real time",
+        "{} events, {} hours simulated, {} of them idle and skipped, {faults} faults, {seconds:.0} s, \
+         {:.0} times real time",
         all.events,
         all.simulated_ms / 3_600_000,
+        all.skipped_ms / 3_600_000,
         all.simulated_ms as f64 / 1000.0 / seconds
     );
     if seeds >= SEEDS && !cfg!(debug_assertions) {

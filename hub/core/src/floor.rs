@@ -160,7 +160,7 @@ impl FloorHost {
             cpu_milli: heard.map_or(0, |heard| heard.capacity.cpus.saturating_mul(1000)),
             gpus: heard.map_or_else(Arc::default, |heard| Arc::clone(&heard.gpus)),
             images: heard.map_or_else(Arc::default, |heard| Arc::clone(&heard.images)),
-            sick: heard.map(sick).unwrap_or_default(),
+            sick: heard.map(|heard| sick(heard)).unwrap_or_default(),
             farm: heard.and_then(|heard| heard.facts.farm),
             servers,
         }

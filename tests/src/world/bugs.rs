@@ -1,12 +1,14 @@
 //! Rules of the protocol that are broken on purpose, to see that the invariants notice.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use berth_agent::reconcile::{Act, Container, ContainerState, Keeper, Operation};
 use berth_common::link::{DesiredSet, ObservedState, Report};
 use berth_common::{Revision, Seconds, ServerId, Timestamp};
-use berth_core::event::{Effect, Row};
+use berth_core::event::{Effect, Event, Row};
 use berth_core::fleet::{Phase, ResizeState};
+use berth_core::reconcile::{Order, What, orders};
 use berth_core::{Fleet, Server};
 
 use crate::world::engine::{Engine, id_of};
@@ -70,11 +72,21 @@ pub enum Bug {
     ForgetsPromises,
     /// What a smaller limit frees is given away before the container has it.
     FreesBeforeProof,
+    /// S10: a host's own rules are not asked before a container is made.
+    SkipsPolicy,
+    /// S11: hosts are told how to start servers that are not theirs.
+    TellsEveryHost,
+    /// S5: a whitelist that changes is taken for open to everybody.
+    ForgetsWhitelist,
+    /// S6: trainings are always on.
+    OpensCourses,
+    /// S14: what was used does not outlive the hub.
+    ForgetsUsage,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 33] = [
         Self::AcknowledgesFirst,
         Self::TellsFirst,
         Self::SkipsSavingStops,
@@ -103,6 +115,11 @@ impl Bug {
         Self::WarnsNobody,
         Self::ForgetsPromises,
         Self::FreesBeforeProof,
+        Self::SkipsPolicy,
+        Self::TellsEveryHost,
+        Self::ForgetsUsage,
+        Self::ForgetsWhitelist,
+        Self::OpensCourses,
     ];
 }
 
@@ -199,6 +216,27 @@ pub fn heard(bug: Option<Bug>, fleet: &Fleet, report: &mut Report, now: Timestam
             }
         }
         _ => {}
+    }
+}
+
+/// Bends what a hub is told besides reports.
+pub fn told(bug: Option<Bug>, event: Event) -> Event {
+    match (bug, event) {
+        (Some(Bug::ForgetsWhitelist), Event::SettingsChanged(mut settings)) => {
+            Arc::make_mut(&mut settings).access.allow.clear();
+            Event::SettingsChanged(settings)
+        }
+        (_, event) => event,
+    }
+}
+
+/// Adds what other hosts are to start.
+pub fn tells_every_host(fleet: &Fleet, told: &mut BTreeMap<ServerId, Order>) {
+    for host in fleet.hosts.keys() {
+        let starts = orders(fleet, host).into_iter().filter(|(_, order)| order.what == What::Run);
+        for (server, order) in starts {
+            told.entry(server).or_insert(order);
+        }
     }
 }
 

@@ -3,11 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use berth_common::{Epoch, Generation, HostId, Revision, ServerId, Timestamp};
+use berth_common::{
+    Epoch, Generation, HostId, Revision, ServerId, ServerName, Timestamp, Username,
+};
 use berth_core::event::Row;
 use berth_core::fleet::restored::Restored;
 use berth_core::fleet::{Phase, StopOrder};
 use berth_core::store::Store;
+use berth_core::usage::UsageDay;
 use berth_core::{Host, Server};
 
 /// The hub's disk. What is committed stays; what production leaves out of its rows is lost.
@@ -17,6 +20,10 @@ pub struct Disk {
     pub epoch: Epoch,
     /// Servers.
     pub servers: BTreeMap<ServerId, Server>,
+    /// The one of each owner and name.
+    pub by_name: BTreeMap<(Username, ServerName), ServerId>,
+    /// What people used, by day.
+    pub usage: BTreeMap<(Username, u32), UsageDay>,
     /// Hosts.
     pub hosts: BTreeMap<HostId, Host>,
     /// The restore it has been through last.
@@ -35,19 +42,28 @@ impl Store for Disk {
         for row in rows {
             match row {
                 Row::Server(server) => {
+                    let key = (server.owner.clone(), server.name.clone());
+                    self.by_name.insert(key, server.id.clone());
                     self.servers.insert(server.id.clone(), saved_server(server));
                 }
                 Row::ServerGone(id) => {
-                    self.servers.remove(id);
+                    if let Some(gone) = self.servers.remove(id) {
+                        let key = (gone.owner, gone.name);
+                        if self.by_name.get(&key) == Some(id) {
+                            self.by_name.remove(&key);
+                        }
+                    }
                 }
                 Row::Host(host) => {
                     self.hosts.insert(host.id.clone(), saved_host(host));
+                }
+                Row::Usage(day) => {
+                    self.usage.insert((day.user.clone(), day.day), day.clone());
                 }
                 Row::Restored(restored) => self.restored = Some(Arc::clone(restored)),
                 Row::Decision(_)
                 | Row::Floor { .. }
                 | Row::Settings(_)
-                | Row::Usage(_)
                 | Row::Prices(_)
                 | Row::Life(_)
                 | Row::Wait(_)

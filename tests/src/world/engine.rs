@@ -8,6 +8,8 @@ use berth_agent::reconcile::{Act, Container, ContainerState, Operation, Outcome,
 use berth_common::link::{Ending, Limit, Origin};
 use berth_common::{BootId, ByteCount, Epoch, Generation, Reason, ServerId, Timestamp};
 
+use crate::world::accounts;
+use crate::world::bugs::Bug;
 use crate::world::nature::{Happening, Nature};
 use crate::world::schedule::later;
 
@@ -109,6 +111,11 @@ impl Engine {
         Self { up: true, next: 1, ..Self::default() }
     }
 
+    /// Whether nobody waits for an answer of it.
+    pub fn is_idle(&self) -> bool {
+        self.calls.values().all(|call| call.answered)
+    }
+
     /// The container of this id.
     pub fn find(&self, id: &str) -> Option<(u64, &Made)> {
         let number = id.strip_prefix('c')?.parse().ok()?;
@@ -119,6 +126,11 @@ impl Engine {
     pub fn running(&self, server: &ServerId) -> Option<(u64, &Made)> {
         let found = self.containers.iter().find(|(_, made)| made.server == *server && made.runs());
         found.map(|(number, made)| (*number, made))
+    }
+
+    /// Whether a server runs here and will never answer.
+    pub fn never_answers(&self, server: &ServerId) -> bool {
+        self.running(server).is_some_and(|(_, made)| made.answers_at.is_none())
     }
 
     /// All containers of ours in every state.
@@ -185,6 +197,13 @@ impl Engine {
                     let detail = "the engine says no".to_owned();
                     Outcome::Failed(Ending { reason, detail })
                 };
+                if nature.bug != Some(Bug::SkipsPolicy)
+                    && let Err(detail) = accounts::check(spec)
+                {
+                    nature.transcript.mark("a host refused an account");
+                    let ending = Ending { reason: Reason::FailedPolicy, detail };
+                    return self.finish(nature, host, number, Outcome::Failed(ending));
+                }
                 if nature.lacks_image(host, &spec.image) {
                     return self.finish(nature, host, number, failed(Reason::FailedImage));
                 }
@@ -283,6 +302,9 @@ impl Engine {
                 self.containers.insert(container, made);
                 self.names.insert(operation.server.clone(), Holder::Ours(container));
                 nature.history.created(&operation.server, operation.generation, host);
+                if let Some(found) = accounts::forbidden(&spec.account) {
+                    nature.history.violated("S10-account", found);
+                }
                 if nature.engine_fault("spoiled container", |plan| plan.spoils) {
                     let detail = "not as asked for".to_owned();
                     let ending = Ending { reason: Reason::FailedPolicy, detail };

@@ -165,10 +165,16 @@ pub struct Plan {
     pub hosts: u64,
     /// People.
     pub people: u64,
+    /// So many times the memory that hosts mostly have.
+    pub memory_times: u64,
+    /// GPUs of each host.
+    pub gpus: u64,
     /// How long things go wrong, in seconds.
     pub horizon_s: u64,
     /// Between two wishes of one person, in seconds.
     pub thinks_s: u64,
+    /// People sleep at night.
+    pub has_nights: bool,
     /// The network.
     pub network: NetworkPlan,
     /// The engines.
@@ -188,6 +194,9 @@ pub enum Scale {
     Harsh,
     /// For long runs: hours of 10 hosts and 100 people.
     Large,
+    /// Days and nights of a small site, or of one of 10 hosts and 100 people: people come every hour
+    /// or two, blows are hours apart, and nothing is in a hurry.
+    Days,
     /// For long runs: a site of 200 hosts and 3,000 people.
     Site,
 }
@@ -204,22 +213,33 @@ impl Plan {
         let (hosts, people, horizon_s) = match scale {
             Scale::Small | Scale::Harsh => (2..=6, 4..=24, 600..=1500),
             Scale::Large => (10..=10, 60..=100, 3600..=14_400),
+            Scale::Days if chance.permille(100) => (10..=10, 100..=100, 86_400..=86_400),
+            Scale::Days => (2..=4, 3..=12, 172_800..=604_800),
             Scale::Site => (200..=200, 3_000..=3_000, 600..=600),
         };
         let mut strikes = BTreeMap::new();
         for (strike, from, to) in Strike::ALL {
             // One blow after the other upon hub or agents would leave nothing to happen between.
             let rate = if scale == Scale::Harsh && from >= RARE_S { 8 } else { 1 };
+            let apart = if scale == Scale::Days { 200 } else { 1 };
             if chance.permille(500) {
-                strikes.insert(strike, chance.between(from / rate..=to / rate));
+                strikes.insert(strike, chance.between(from / rate..=to / rate) * apart);
             }
         }
         Self {
             strikes,
+            gpus: 0,
+            // Else most of 3,000 people would wait.
+            memory_times: if scale == Scale::Site { 4 } else { 1 },
             hosts: chance.between(hosts),
             people: chance.between(people),
             horizon_s: chance.between(horizon_s),
-            thinks_s: chance.between(20..=240),
+            thinks_s: if scale == Scale::Days {
+                chance.between(1_800..=7_200)
+            } else {
+                chance.between(20..=240)
+            },
+            has_nights: scale == Scale::Days,
             network: NetworkPlan::draw(chance),
             engine: if scale == Scale::Harsh {
                 EnginePlan::harsh(chance)

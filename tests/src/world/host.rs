@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use berth_agent::reconcile::{
     Act, Container, Ignored, Keeper, Listening, Look, Measured, Operation, Outcome, Step,
 };
-use berth_common::link::{Capacity, DesiredSet, HostFacts, Report};
+use berth_common::link::{Capacity, DesiredSet, GpuDevice, HostFacts, Report};
 use berth_common::{ByteCount, Epoch, HostId, Incarnation, ServerId, Timestamp};
 
 use crate::world::bugs::{self, Bug};
@@ -14,6 +14,7 @@ use crate::world::engine::{Engine, id_of};
 use crate::world::hub::boot_id;
 use crate::world::nature::{Happening, Nature};
 use crate::world::network::{arrivals, way_us};
+use crate::world::operators;
 use crate::world::transcript::server_word;
 
 mod judge;
@@ -48,6 +49,10 @@ pub struct Machine {
     pub memory: ByteCount,
     /// What its wall clock is wrong by, in microseconds.
     pub clock_wrong_us: i64,
+    /// Its GPUs.
+    pub gpus: Vec<GpuDevice>,
+    /// Its agent is an old one.
+    pub is_old: bool,
     /// The file of the highest reign.
     epoch_file: Epoch,
 }
@@ -86,7 +91,7 @@ enum Link {
 
 impl Machine {
     /// A machine that is on, without an agent yet.
-    pub fn new(id: HostId, index: usize, memory: ByteCount) -> Self {
+    pub fn new(id: HostId, index: usize, memory: ByteCount, gpus: Vec<GpuDevice>) -> Self {
         Self {
             id,
             index,
@@ -97,6 +102,8 @@ impl Machine {
             engine: Engine::new(),
             memory,
             clock_wrong_us: 0,
+            gpus,
+            is_old: false,
             epoch_file: Epoch::default(),
         }
     }
@@ -104,6 +111,16 @@ impl Machine {
     /// The agent's process, if it is the one of this number.
     fn process(&mut self, process: u64) -> Option<&mut Agent> {
         self.agent.as_mut().filter(|agent| agent.process == process)
+    }
+
+    /// Whether it is up with all that belongs to it, and says what there is to say.
+    pub fn is_settled(&self, now: Timestamp) -> bool {
+        let linked = |agent: &Agent| matches!(agent.link, Link::Up { .. });
+        self.powered
+            && self.engine.up
+            && self.engine.is_idle()
+            && self.paused_until <= now
+            && self.agent.as_ref().is_some_and(linked)
     }
 
     fn clock(&self, nature: &Nature) -> Timestamp {
@@ -248,6 +265,9 @@ impl Machine {
     /// A desired set has arrived.
     pub fn obey(&mut self, nature: &mut Nature, process: u64, mut set: DesiredSet) {
         let (host, ordered) = (self.index, nature.plan.network.ordered);
+        if self.is_old {
+            operators::read_by_old(&mut set);
+        }
         let Some(agent) = &mut self.agent else { return };
         if agent.process != process && (ordered || nature.healed) {
             return;
@@ -383,6 +403,9 @@ impl Machine {
         let (host, now) = (self.index, self.clock(nature));
         let Some(agent) = &mut self.agent else { return };
         let steps = agent.keeper.steps(now);
+        if !steps.is_empty() {
+            nature.is_restless();
+        }
         nature.transcript.mix(steps.len() as u64);
         let process = agent.process;
         let away = agent.link == Link::Away;
@@ -480,7 +503,13 @@ impl Machine {
             cpus: 8,
             memory_pressure: None,
         };
-        Some(agent.keeper.report(self.clock(nature), capacity, HostFacts::default(), &servers))
+        let facts = HostFacts::default();
+        let mut report = agent.keeper.report(self.clock(nature), capacity, facts, &servers);
+        report.gpus.clone_from(&self.gpus);
+        if self.is_old {
+            operators::told_by_old(&mut report);
+        }
+        Some(report)
     }
 
     /// What the kernel says of the containers at this moment.
@@ -515,5 +544,8 @@ fn is_news(last: &Report, next: &Report) -> bool {
         (Err(last), Err(next)) => last == next,
         _ => false,
     };
-    !same_engine || last.pending != next.pending || last.applied != next.applied
+    !same_engine
+        || last.pending != next.pending
+        || last.applied != next.applied
+        || last.gpus != next.gpus
 }

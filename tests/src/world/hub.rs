@@ -8,11 +8,12 @@ use std::sync::Arc;
 use berth_common::link::{
     Desired, DesiredSet, ObservedState, Origin, Report, RunSpec, Verdict, Watch,
 };
-use berth_common::{HostId, Revision, ServerId, Timestamp};
+use berth_common::{HostId, Revision, ServerId, ServerName, Timestamp, Username};
 use berth_core::event::{Effect, ReplyTo};
 use berth_core::fleet::{HostState, ResizeState};
 use berth_core::reconcile::{Order, What, orders};
 use berth_core::store::commit_then_release;
+use berth_core::usage::Usage;
 use berth_core::{Event, Fleet, Host, Server, Settings, step};
 
 use crate::world::bugs::{self, Bug};
@@ -27,8 +28,10 @@ use crate::world::transcript::server_word;
 const BATCH: usize = 256;
 const STOP_GRACE_S: u32 = 10;
 
-/// A fleet that changed without saying so is judged after this many batches at the latest.
+/// The whole fleet is judged after this many batches that change nothing by what they say, or after
+/// this many others; a large one more seldom.
 const SELDOM: u64 = 32;
+const OFTEN: u64 = 4;
 
 /// The hub: its disk outlives its process.
 #[derive(Debug)]
@@ -48,14 +51,15 @@ pub struct Hub {
 /// All that dies with the process.
 #[derive(Debug)]
 pub struct Reign {
-    /// The driver's own fleet.
+    /// The driver's own fleet. Effects leave only when nothing of it is on its way to the disk, so
+    /// what leaves is made of what is saved, and nothing has to be copied for that.
     pub fleet: Fleet,
-    /// What everybody else sees of it.
-    pub published: Arc<Fleet>,
     queue: VecDeque<(Event, Option<Caller>)>,
     awake: bool,
     batches: u64,
     in_flight: Option<Vec<Effect>>,
+    /// When the last events were stepped.
+    stepped_at: Timestamp,
     waiting: BTreeMap<ReplyTo, Caller>,
     next_reply: ReplyTo,
     next_session: u64,
@@ -80,9 +84,9 @@ enum Fate {
 }
 
 impl Hub {
-    /// A hub that never ran.
-    pub fn new(settings: Arc<Settings>) -> Self {
-        let names = settings.hosts.keys().enumerate().map(|(index, id)| (id.clone(), index));
+    /// A hub that never ran; its hosts in the order of the machines.
+    pub fn new(settings: Arc<Settings>, hosts: &[HostId]) -> Self {
+        let names = hosts.iter().enumerate().map(|(index, id)| (id.clone(), index));
         Self {
             disk: Disk::default(),
             life: 0,
@@ -93,9 +97,14 @@ impl Hub {
         }
     }
 
-    /// The same under other files, before its first start.
+    /// Its files change.
     pub fn under(&mut self, change: impl FnOnce(&mut Settings)) {
         change(Arc::make_mut(&mut self.settings));
+    }
+
+    /// Its files as they are now.
+    pub fn settings(&self) -> Arc<Settings> {
+        Arc::clone(&self.settings)
     }
 
     /// Its process starts: a new reign, saved before anybody hears of it.
@@ -108,6 +117,9 @@ impl Hub {
             self.disk.epoch = self.disk.epoch.next();
         }
         nature.say(|| format!("the hub starts, reign {}", self.disk.epoch));
+        if let Some(grants) = &mut nature.history.grants {
+            grants.read();
+        }
         nature.history.reign_begins(self.disk.epoch, &self.disk.servers);
         let mut servers: Vec<Server> = self.disk.servers.values().cloned().collect();
         bugs::loaded(nature.bug, &mut servers);
@@ -115,13 +127,16 @@ impl Hub {
         let settings = Arc::clone(&self.settings);
         let mut fleet = Fleet::restore(self.disk.epoch, settings, hosts, servers);
         fleet.restored.clone_from(&self.disk.restored);
+        if nature.bug != Some(Bug::ForgetsUsage) {
+            fleet.usage = Usage::of(self.disk.usage.values().cloned());
+        }
         self.reign = Some(Reign {
-            published: Arc::new(fleet.clone()),
             fleet,
             queue: VecDeque::new(),
             awake: false,
             batches: 0,
             in_flight: None,
+            stepped_at: Timestamp::default(),
             waiting: BTreeMap::new(),
             next_reply: 1,
             next_session: 1,
@@ -149,9 +164,16 @@ impl Hub {
         self.names.keys()
     }
 
-    /// What everybody else sees of the fleet, while the hub runs.
-    pub fn published(&self) -> Option<&Arc<Fleet>> {
-        self.reign.as_ref().map(|reign| &reign.published)
+    /// The fleet, while the hub runs.
+    pub fn fleet(&self) -> Option<&Fleet> {
+        self.reign.as_ref().map(|reign| &reign.fleet)
+    }
+
+    /// The server of this owner and name, as everybody sees it while the hub runs: as it is saved.
+    pub fn find(&self, owner: &Username, name: &ServerName) -> Option<&Server> {
+        self.reign.as_ref()?;
+        let id = self.disk.by_name.get(&(owner.clone(), name.clone()))?;
+        self.disk.servers.get(id)
     }
 
     /// Takes an event in.
@@ -197,9 +219,13 @@ impl Hub {
         let now = nature.schedule.now();
         let Some(reign) = &mut self.reign else { return };
         reign.awake = false;
+        reign.stepped_at = now;
         let mut effects = Vec::new();
         for _ in 0..BATCH {
             let Some((event, caller)) = reign.queue.pop_front() else { break };
+            if let Some(grants) = &mut nature.history.grants {
+                grants.taken(&event);
+            }
             let event = prepare(nature, reign, event, now);
             if let Some(lives) = &mut nature.history.lives {
                 lives.taken(&event);
@@ -210,17 +236,25 @@ impl Hub {
                 reign.waiting.insert(number, caller);
                 number
             });
-            effects.append(&mut step(&mut reign.fleet, now, with_reply(event, reply)));
+            let mut outcome = step(&mut reign.fleet, now, with_reply(event, reply));
+            nature.history.judge_grants(&reign.fleet, &outcome, now);
+            effects.append(&mut outcome);
         }
         nature.transcript.mix(effects.len() as u64);
-        // Most heartbeats change nothing, and judging the whole fleet costs more than they do.
+        // Most heartbeats change nothing, and most changes are about one server: the whole is judged
+        // now and then, and what an event touched at once.
         let changes = effects.iter().any(|effect| !matches!(effect, Effect::Tell(_)));
-        reign.batches += 1;
-        if changes || reign.batches % SELDOM == 0 {
+        if changes {
+            nature.is_restless();
+        }
+        reign.batches += u64::from(changes) * (SELDOM / OFTEN) + 1;
+        if reign.batches > SELDOM + reign.fleet.servers.len() as u64 {
+            reign.batches = 0;
             nature.history.judge(&reign.fleet, &mut nature.transcript);
+        } else if changes {
+            nature.history.judge_changed(&reign.fleet, &effects, &mut nature.transcript);
         }
         if !effects.iter().any(|effect| matches!(effect, Effect::Save(_))) {
-            reign.published = Arc::new(reign.fleet.clone());
             self.let_out(nature, effects, usize::MAX);
             return self.go_on(nature);
         }
@@ -229,18 +263,12 @@ impl Hub {
                 let (early, late) =
                     effects.into_iter().partition(|effect| matches!(effect, Effect::Reply(..)));
                 reign.in_flight = Some(late);
-                let published = Arc::new(reign.fleet.clone());
-                let before = std::mem::replace(&mut reign.published, published);
                 self.let_out(nature, early, usize::MAX);
-                if let Some(reign) = &mut self.reign {
-                    reign.published = before;
-                }
             }
             Some(Bug::TellsFirst) => {
                 let (early, late) =
                     effects.into_iter().partition(|effect| matches!(effect, Effect::Tell(_)));
                 reign.in_flight = Some(late);
-                reign.published = Arc::new(reign.fleet.clone());
                 self.let_out(nature, early, usize::MAX);
             }
             _ => reign.in_flight = Some(effects),
@@ -258,6 +286,7 @@ impl Hub {
         let Some(mut effects) = self.reign.as_mut().and_then(|reign| reign.in_flight.take()) else {
             return;
         };
+        let made_at = self.reign.as_ref().map(|reign| reign.stepped_at).unwrap_or_default();
         let away_ms = nature.chance.between(200..=20_000);
         let fate = fate(nature);
         match fate {
@@ -274,14 +303,11 @@ impl Hub {
             }
             Ok(_) if matches!(fate, Fate::DiesAfter) => {
                 nature.transcript.mark("the hub died between commit and send");
-                nature.saved();
+                nature.saved(made_at);
                 self.die(nature, away_ms);
             }
             Ok(effects) => {
-                nature.saved();
-                if let Some(reign) = &mut self.reign {
-                    reign.published = Arc::new(reign.fleet.clone());
-                }
+                nature.saved(made_at);
                 let some = match fate {
                     Fate::DiesBetween => nature.chance.between(0..=effects.len() as u64) as usize,
                     _ => usize::MAX,
@@ -324,7 +350,7 @@ impl Hub {
             reign.fleet = bugs::forgets_what_was_said(&former, fleet);
         }
         reign.fleet.restored.clone_from(&self.disk.restored);
-        reign.published = Arc::new(reign.fleet.clone());
+        reign.fleet.usage = Usage::of(self.disk.usage.values().cloned());
     }
 
     /// Lets effects out, the first so many of them.
@@ -338,7 +364,7 @@ impl Hub {
                 }
                 Effect::Reply(to, answer) => {
                     if let Some(caller) = reign.waiting.remove(&to) {
-                        caller.hears(nature, &answer, &reign.published);
+                        caller.hears(nature, &answer, &reign.fleet);
                     }
                 }
                 Effect::Alarm(text) => {
@@ -353,7 +379,7 @@ impl Hub {
         }
         for host in told {
             let Some(index) = self.names.get(&host).copied() else { continue };
-            tell(nature, reign, &host, index);
+            tell(nature, reign, &self.disk, &host, index);
         }
     }
 
@@ -388,9 +414,10 @@ impl Hub {
 }
 
 /// Sends a host its desired set, over every connection that seems to be one of its agent's.
-fn tell(nature: &mut Nature, reign: &mut Reign, host: &HostId, index: usize) {
-    let Some(set) = desired_set(&reign.published, host, nature.bug) else { return };
+fn tell(nature: &mut Nature, reign: &mut Reign, disk: &Disk, host: &HostId, index: usize) {
+    let Some(set) = desired_set(&reign.fleet, host, nature.bug) else { return };
     nature.history.told(index, &set);
+    nature.history.tells_secrets(host, &set, &disk.servers);
     let cut = nature.cuts.get(index).is_some_and(|cut| cut.down);
     for session in reign.sessions.values_mut().filter(|session| session.host == index) {
         for at in arrivals(nature, cut, &mut session.last) {
@@ -402,7 +429,9 @@ fn tell(nature: &mut Nature, reign: &mut Reign, host: &HostId, index: usize) {
 
 /// Bends an event as the planted bug wants it, and notes rare paths.
 fn prepare(nature: &mut Nature, reign: &Reign, event: Event, now: Timestamp) -> Event {
-    let Event::Reported { host, session, mut report } = event else { return event };
+    let Event::Reported { host, session, mut report } = event else {
+        return bugs::told(nature.bug, event);
+    };
     bugs::heard(nature.bug, &reign.fleet, &mut report, now);
     for seen in report.engine.iter().flatten() {
         let placement = reign.fleet.servers.get(&seen.server).and_then(|it| it.placement());
@@ -518,7 +547,11 @@ fn desired_set(fleet: &Fleet, host: &HostId, bug: Option<Bug>) -> Option<Desired
     if bug == Some(Bug::ReusesRevisions) {
         revision.seq = revision.seq.div_ceil(2);
     }
-    let servers = orders(fleet, host)
+    let mut orders = orders(fleet, host);
+    if bug == Some(Bug::TellsEveryHost) {
+        bugs::tells_every_host(fleet, &mut orders);
+    }
+    let servers = orders
         .into_iter()
         .filter_map(|(server, order)| Some((server.clone(), desired(fleet, &server, order)?)));
     Some(DesiredSet {
@@ -549,7 +582,7 @@ fn run_spec(fleet: &Fleet, server: &Server) -> Option<RunSpec> {
             server_name: server.name.clone(),
             profile: server.ask.profile.clone(),
             memory: server.ask.memory,
-            gpus: Vec::new(),
+            gpus: server.placement().map_or_else(Vec::new, |it| it.gpus.clone()),
             decision: server.decision.clone(),
         },
         account,

@@ -5,16 +5,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use berth_common::link::{DesiredSet, Limit, Verdict};
-use berth_common::{Epoch, Generation, Reason, Revision, ServerId, Timestamp};
+use berth_common::{Epoch, Generation, HostId, Reason, Revision, ServerId, Timestamp};
 use berth_core::check::violations;
 use berth_core::event::{Effect, Row};
-use berth_core::fleet::Phase;
+use berth_core::fleet::{End, Phase};
+use berth_core::usage::UsageDay;
 use berth_core::{Fleet, Server};
 
+use crate::world::grants::Grants;
 use crate::world::lives::Lives;
 use crate::world::marks::mark_of;
 use crate::world::schedule::later;
 use crate::world::transcript::Transcript;
+use crate::world::usage::Ledger;
 
 /// A wish to stop may wait this long in the hub's queue, while the hub stands still.
 const QUEUE_US: u64 = 600_000_000;
@@ -55,6 +58,7 @@ pub struct Promises {
 }
 
 type Start = (ServerId, Generation);
+type Servers = BTreeMap<ServerId, Server>;
 type Orders = BTreeMap<ServerId, (Generation, u8, Option<Limit>)>;
 
 /// The truth, and the first thing that contradicts it.
@@ -77,6 +81,11 @@ pub struct History {
     ended: BTreeSet<Start>,
     obeyed: BTreeMap<usize, Epoch>,
     told: BTreeMap<usize, (Revision, Orders)>,
+    ledger: Ledger,
+    /// Hosts that somebody wants empty.
+    pub drained: BTreeSet<HostId>,
+    /// What not everybody may have, in a seed that has such things.
+    pub grants: Option<Grants>,
     /// Lives of servers, in a seed that has them.
     pub lives: Option<Lives>,
 }
@@ -241,7 +250,7 @@ impl History {
                     let forgotten = promise.waiting
                         && server.generation == promise.generation
                         && !server.is_active();
-                    if forgotten && !wished_away {
+                    if forgotten && !wished_away && !self.may_be_over(server.last_end.as_ref()) {
                         lost.push(format!("{id} has left the queue"));
                     }
                 }
@@ -255,6 +264,29 @@ impl History {
         }
         for found in lost {
             self.violated("S7-acknowledged", found);
+        }
+    }
+
+    /// What is booked is what was held (S14). A restore takes both back, and not alike.
+    pub fn judge_usage<'a>(&self, days: impl Iterator<Item = &'a UsageDay>) -> Option<String> {
+        if self.renumbers { None } else { self.ledger.judge(days) }
+    }
+
+    /// A desired set with what a server needs to start goes to the host that it is saved on, and to
+    /// no other: its token is in it (S11).
+    pub fn tells_secrets(&mut self, host: &HostId, set: &DesiredSet, saved: &Servers) {
+        for (id, desired) in &set.servers {
+            let Verdict::Run(spec) = &desired.what else { continue };
+            let right = saved.get(id).is_some_and(|server| {
+                server.generation == desired.generation
+                    && server.owner == spec.account.name
+                    && server.placement().is_some_and(|placement| placement.host == *host)
+            });
+            if !right {
+                let found =
+                    format!("{host} is told how to start {id}, start {}", desired.generation);
+                self.violated("S11-secret", found);
+            }
         }
     }
 
@@ -275,7 +307,7 @@ impl History {
     }
 
     /// They are saved. Returns the servers of which nothing, or less than before, may run now.
-    pub fn saved(&mut self, transcript: &mut Transcript) -> Vec<ServerId> {
+    pub fn saved(&mut self, now: Timestamp, transcript: &mut Transcript) -> Vec<ServerId> {
         let mut less = Vec::new();
         for row in std::mem::take(&mut self.unsaved) {
             if let Some(mark) = mark_of(&row) {
@@ -284,6 +316,7 @@ impl History {
             match row {
                 Row::Server(server) => {
                     self.server_saved(&server);
+                    self.ledger.saved(&server, now);
                     if let Some(lives) = &mut self.lives {
                         lives.saved(&server, transcript);
                     }
@@ -374,32 +407,70 @@ impl History {
             self.violated(found.invariant, found.found);
         }
         for server in fleet.servers.values() {
-            let start = (server.id.clone(), server.generation);
-            if self.promises.removed.contains(&server.id) {
-                self.violated("S13-removed", format!("{} is there again", server.id));
-            }
-            if self.lives_again(server) {
-                self.violated("S13-final", format!("{} lives again after its stop", server.id));
-            }
-            let Some(placement) = server.placement() else { continue };
-            if placement.ready_at.is_some() && !self.answered.contains(&start) {
-                let found = format!("start {} of {} never answered", server.generation, server.id);
-                self.violated("S12-ready", found);
-            }
-            let wrong = self.lives.as_mut().and_then(|lives| lives.judge(server, transcript));
-            if let Some(found) = wrong {
-                self.violated("L6-idle", found);
-            }
-            if let Some(stop) = &placement.stop
-                && stop.end.reason != Reason::StoppedIdle
-                && !self.may_end.contains(&start)
-                && !(stop.end.reason == Reason::StoppedUser && self.wished(&server.id, stop.end.at))
-                && (!self.renumbers || self.made_on.contains_key(&start))
-            {
-                let found = format!("{} is ended without a cause: {:?}", server.id, stop.end);
-                self.violated("S15-cause", found);
-            }
+            self.judge_server(server, transcript);
         }
+    }
+
+    /// What an event touched, of a fleet after a step.
+    pub fn judge_changed(
+        &mut self,
+        fleet: &Fleet,
+        effects: &[Effect],
+        transcript: &mut Transcript,
+    ) {
+        for effect in effects {
+            let Effect::Save(Row::Server(saved)) = effect else { continue };
+            let Some(server) = fleet.servers.get(&saved.id) else { continue };
+            self.judge_server(server, transcript);
+        }
+    }
+
+    /// Who is placed now may be (S5, S6).
+    pub fn judge_grants(&mut self, fleet: &Fleet, effects: &[Effect], now: Timestamp) {
+        let Some(grants) = &self.grants else { return };
+        let Some(course_host) = fleet.settings.hosts.keys().next_back() else { return };
+        let found = effects.iter().find_map(|effect| match effect {
+            Effect::Save(Row::Server(saved)) => grants.judge(saved, course_host, now),
+            _ => None,
+        });
+        if let Some((invariant, found)) = found {
+            self.violated(invariant, found);
+        }
+    }
+
+    fn judge_server(&mut self, server: &Server, transcript: &mut Transcript) {
+        let start = (server.id.clone(), server.generation);
+        if self.promises.removed.contains(&server.id) {
+            self.violated("S13-removed", format!("{} is there again", server.id));
+        }
+        if self.lives_again(server) {
+            self.violated("S13-final", format!("{} lives again after its stop", server.id));
+        }
+        let Some(placement) = server.placement() else { return };
+        if placement.ready_at.is_some() && !self.answered.contains(&start) {
+            let found = format!("start {} of {} never answered", server.generation, server.id);
+            self.violated("S12-ready", found);
+        }
+        let wrong = self.lives.as_mut().and_then(|lives| lives.judge(server, transcript));
+        if let Some(found) = wrong {
+            self.violated("L6-idle", found);
+        }
+        if let Some(stop) = &placement.stop
+            && stop.end.reason != Reason::StoppedIdle
+            && !self.may_end.contains(&start)
+            && !self.may_be_over(Some(&stop.end))
+            && !(stop.end.reason == Reason::StoppedDrain && self.drained.contains(&placement.host))
+            && !(stop.end.reason == Reason::StoppedUser && self.wished(&server.id, stop.end.at))
+            && (!self.renumbers || self.made_on.contains_key(&start))
+        {
+            let found = format!("{} is ended without a cause: {:?}", server.id, stop.end);
+            self.violated("S15-cause", found);
+        }
+    }
+
+    /// Whether an end is one that the site's files want.
+    fn may_be_over(&self, end: Option<&End>) -> bool {
+        self.grants.as_ref().zip(end).is_some_and(|(grants, end)| grants.may_end(end))
     }
 
     /// Whether somebody wished this server's end: the wish may have waited while the start got another

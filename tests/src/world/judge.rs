@@ -37,6 +37,13 @@ impl World {
                     let found = format!("{}: containers may use {used}", machine.id);
                     self.nature.history.violated("S3-containers", found);
                 }
+                let running = machine.engine.containers.values().filter(|made| made.runs());
+                let mut held: Vec<_> = running.flat_map(|made| &made.origin.gpus).collect();
+                held.sort_by(|a, b| a.gpu.cmp(&b.gpu));
+                if let Some(pair) = held.windows(2).find(|pair| pair[0].gpu == pair[1].gpu) {
+                    let found = format!("{}: two containers have {}", machine.id, pair[0].gpu);
+                    self.nature.history.violated("S4-containers", found);
+                }
                 self.judge_limit(host, &server, generation);
             }
         }
@@ -70,7 +77,7 @@ impl World {
     /// L1, L2: every server runs, rests, or waits for room that is not there; nothing else exists.
     pub(super) fn judge_calm(&self) -> Result<(), Broken> {
         let broken = |invariant, found| Err(Broken { invariant, found });
-        let Some(fleet) = self.hub.published() else {
+        let Some(fleet) = self.hub.fleet() else {
             return broken("L1-hub", "the hub does not run".into());
         };
         let now = self.nature.schedule.now();
@@ -97,7 +104,12 @@ impl World {
                         let found = format!("{}: {placement:?}, has {limit:?}", server.id);
                         return broken("L6-limit", found);
                     }
-                    if placement.ready_at.is_none() || !there {
+                    // After a restore nobody can tell it from one that is only busy: it is kept, and
+                    // its owner may stop it.
+                    let kept = there
+                        && server.account.is_none()
+                        && self.machines.iter().any(|it| it.engine.never_answers(&server.id));
+                    if (placement.ready_at.is_none() || !there) && !kept {
                         let found = format!("{}: {placement:?}, runs on {running:?}", server.id);
                         return broken("L1-starting", found);
                     }
@@ -138,7 +150,7 @@ impl World {
 
     /// L5: soon after a restart of the hub all agents have reported.
     pub(super) fn judge_attached(&self) -> Result<(), Broken> {
-        let fleet = self.hub.published();
+        let fleet = self.hub.fleet();
         let silent = fleet.is_none_or(|fleet| {
             self.machines
                 .iter()
@@ -151,10 +163,16 @@ impl World {
         Ok(())
     }
 
+    /// S14: what is booked is what was held.
+    pub(super) fn judge_usage(&self) -> Result<(), Broken> {
+        let found = self.nature.history.judge_usage(self.hub.disk.usage.values());
+        found.map_or(Ok(()), |found| Err(Broken { invariant: "S14-usage", found }))
+    }
+
     /// L2, L3: when everybody has stopped nothing is left and nothing is promised.
     pub(super) fn judge_empty(&self) -> Result<(), Broken> {
         let broken = |invariant, found| Err(Broken { invariant, found });
-        let Some(fleet) = self.hub.published() else { return Ok(()) };
+        let Some(fleet) = self.hub.fleet() else { return Ok(()) };
         for server in fleet.servers.values() {
             if server.is_active() {
                 let found = format!("{} is {:?}", server.id, server.phase);

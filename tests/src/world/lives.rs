@@ -187,10 +187,10 @@ pub fn person_works(
     servers: &[ServerId],
 ) -> Option<Wish> {
     let now = nature.schedule.now();
-    let fleet = hub.published().cloned();
+    let fleet = hub.fleet();
     let lives = nature.history.lives.as_mut()?;
     let again = lives.comes_again_ms();
-    let wish = fleet.and_then(|fleet| lives.works(&fleet, servers, now));
+    let wish = fleet.and_then(|fleet| lives.works(fleet, servers, now));
     nature.schedule.after_ms(again, Happening::PersonWorks { person });
     wish
 }

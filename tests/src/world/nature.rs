@@ -3,14 +3,15 @@
 use std::ops::RangeInclusive;
 
 use berth_agent::reconcile::{Container, Look, Operation, Outcome};
-use berth_common::ServerId;
 use berth_common::link::{DesiredSet, Report};
+use berth_common::{ServerId, Timestamp};
 
 use crate::world::bugs::Bug;
 use crate::world::chance::Chance;
 use crate::world::faults::{EnginePlan, Plan, Strike};
 use crate::world::invariants::History;
 use crate::world::network::Cut;
+use crate::world::operators::Chore;
 use crate::world::people::Wish;
 use crate::world::schedule::Schedule;
 use crate::world::transcript::Transcript;
@@ -79,6 +80,10 @@ pub enum Happening {
     PersonWishes { person: usize, wish: Wish },
     /// A person comes to their servers, in a seed that has lives.
     PersonWorks { person: usize },
+    /// A person asks for what not everybody may have, in a seed that has such things.
+    PersonAsks { person: usize },
+    /// Somebody is put on the whitelist, or taken from it.
+    WhitelistChanges,
     /// The hub reads what the proxy saw.
     ProxyIsRead,
     /// A backup of the hub's disk is taken, and perhaps others later.
@@ -89,10 +94,32 @@ pub enum Happening {
     UseChanges,
     /// A blow from outside.
     Strikes(Strike),
+    /// Something is done to a host, as a scenario says.
+    Chore(usize, Chore),
     /// A scenario's own blow.
     StrikesHost(Strike, usize),
     /// Both directions to a host work again.
     CutEnds { host: usize, cut: u64 },
+}
+
+impl Happening {
+    /// Whether it comes again and again, and mostly says the same.
+    pub fn is_regular(&self) -> bool {
+        matches!(
+            self,
+            Self::HubTicks { .. }
+                | Self::HubTakes { .. }
+                | Self::AgentTicks { .. }
+                | Self::AgentPublishes { .. }
+                | Self::AgentWoken { .. }
+                | Self::ListTaken { .. }
+                | Self::Listed { .. }
+                | Self::Heartbeat { .. }
+                | Self::Desired { .. }
+                // The limit of a call that was answered long ago.
+                | Self::CallExpires { .. }
+        )
+    }
 }
 
 /// What all parts of the world share.
@@ -120,6 +147,16 @@ pub struct Nature {
     pub cuts: Vec<Cut>,
     /// Agent processes so far.
     pub processes_started: u64,
+    /// Some people have accounts that no host may serve.
+    pub has_strange_people: bool,
+    /// Idle stretches are skipped.
+    pub skips_idle: bool,
+    /// When something other than a heartbeat last happened.
+    pub restless_at: Timestamp,
+    /// Until when the world is let go now.
+    pub ends_at: Timestamp,
+    /// Time that was skipped.
+    pub skipped_us: u64,
 }
 
 impl Nature {
@@ -183,10 +220,15 @@ impl Nature {
         self.schedule.after_us(wait, Happening::AgentWoken { host, process });
     }
 
-    /// The rows on their way are saved.
-    pub fn saved(&mut self) {
-        let less = self.history.saved(&mut self.transcript);
+    /// The rows on their way are saved; they were made at that moment.
+    pub fn saved(&mut self, made_at: Timestamp) {
+        let less = self.history.saved(made_at, &mut self.transcript);
         self.touched.extend(less);
+    }
+
+    /// More than a heartbeat has happened.
+    pub fn is_restless(&mut self) {
+        self.restless_at = self.schedule.now();
     }
 
     /// Writes a line.

@@ -5,6 +5,7 @@ use berth_common::{ByteCount, DecisionId, Reason, ServerId, ServerName, Username
 use berth_core::event::Wish as Choices;
 use berth_core::{Answer, Event, Fleet, StartRequest};
 
+use crate::world::accounts;
 use crate::world::hub::Hub;
 use crate::world::nature::{Happening, Nature};
 
@@ -23,6 +24,10 @@ pub struct Person {
 pub enum Wish {
     /// A server with so much memory in GB.
     Start { memory_gb: u64, other_image: bool, named: bool },
+    /// The default server, with so much memory in GB and a GPU.
+    StartWithGpu { memory_gb: u64 },
+    /// The default server, with so much memory in GB and in the training.
+    StartInCourse { memory_gb: u64 },
     /// Its end.
     Stop { named: bool },
     /// Another memory limit for it while it runs, in GB.
@@ -87,7 +92,7 @@ impl Person {
 
     /// The person's servers, as the hub shows them.
     pub fn servers(&self, hub: &Hub) -> Vec<ServerId> {
-        let servers = hub.published().map(|fleet| {
+        let servers = hub.fleet().map(|fleet| {
             fleet.servers_of(&self.name).map(|server| server.id.clone()).collect::<Vec<_>>()
         });
         servers.unwrap_or_default()
@@ -96,22 +101,32 @@ impl Person {
     /// Asks the hub for something; without a hub there is only an error page.
     pub fn wishes(&self, nature: &mut Nature, hub: &mut Hub, wish: Wish) {
         let name = name_of(wish);
-        let Some(fleet) = hub.published() else { return };
-        let found = fleet.find(&self.name, &name).map(|s| (s.id.clone(), s.generation));
+        if hub.fleet().is_none() {
+            return;
+        }
+        let found = hub.find(&self.name, &name).map(|s| (s.id.clone(), s.generation));
         nature.say(|| format!("{} wishes: {}", self.name, words(wish)));
         let mut caller =
             Caller { name: self.name.clone(), wish, server: found.as_ref().map(|f| f.0.clone()) };
         let event = match wish {
-            Wish::Start { memory_gb, other_image, .. } => {
+            Wish::Start { memory_gb, .. }
+            | Wish::StartWithGpu { memory_gb }
+            | Wish::StartInCourse { memory_gb } => {
+                let other_image = matches!(wish, Wish::Start { other_image: true, .. });
+                let profile = match wish {
+                    Wish::StartWithGpu { .. } => Some("gpu".to_owned()),
+                    Wish::StartInCourse { .. } => Some("course".to_owned()),
+                    _ => None,
+                };
                 let image = if other_image { "other" } else { "base" };
                 caller.server = None;
                 Event::Start(Box::new(StartRequest {
                     server: ServerId::from_random(nature.chance.bits()),
                     decision: DecisionId::from_random(nature.chance.bits()),
-                    account: account(self),
+                    account: account(self, nature.has_strange_people),
                     name,
                     wish: Choices {
-                        profile: None,
+                        profile,
                         memory: Some(ByteCount(memory_gb * GB)),
                         image: Some(image.into()),
                         ..Choices::default()
@@ -146,13 +161,25 @@ impl Person {
     }
 }
 
+/// The wait until a person acts, who sleeps from 19 to 7 o'clock where the plan has nights.
+pub fn awake_ms(nature: &Nature, wait_ms: u64) -> u64 {
+    const HOUR_MS: u64 = 3_600_000;
+    let now_ms = nature.schedule.now().as_millis().unsigned_abs();
+    let hour = (now_ms + wait_ms) / HOUR_MS % 24;
+    if nature.plan.has_nights && !(7..19).contains(&hour) {
+        wait_ms + 12 * HOUR_MS
+    } else {
+        wait_ms
+    }
+}
+
 impl Caller {
     /// Hears the hub's answer: from now on it is a promise.
     pub fn hears(self, nature: &mut Nature, answer: &Answer, fleet: &Fleet) {
         let now = nature.schedule.now();
         nature.say(|| format!("{} hears: {}", self.name, answer_words(answer)));
         match (self.wish, answer) {
-            (Wish::Start { .. }, Answer::Accepted(decision)) => {
+            (_, Answer::Accepted(decision)) => {
                 nature.history.start_acknowledged(&decision.server, fleet, now);
             }
             (Wish::Start { .. }, Answer::AlreadyPending(_) | Answer::AlreadyRunning(_)) => {
@@ -195,7 +222,10 @@ fn name_of(wish: Wish) -> ServerName {
     | Wish::Resize { named, .. }
     | Wish::Stop { named }
     | Wish::Remove { named }
-    | Wish::Extend { named }) = wish;
+    | Wish::Extend { named }) = wish
+    else {
+        return ServerName::default_server();
+    };
     if named {
         "n1".parse().unwrap_or_else(|_| ServerName::default_server())
     } else {
@@ -203,15 +233,22 @@ fn name_of(wish: Wish) -> ServerName {
     }
 }
 
-fn account(person: &Person) -> Account {
+fn account(person: &Person, strange: bool) -> Account {
     let id = 10_000 + person.index as u32;
     let home = format!("/home/{}", person.name);
-    Account { name: person.name.clone(), uid: id, gid: id, groups: Vec::new(), home }
+    let name = person.name.clone();
+    let mut account = Account { name, uid: id, gid: id, groups: Vec::new(), home };
+    if strange {
+        accounts::bend(&mut account, person.index);
+    }
+    account
 }
 
 fn words(wish: Wish) -> String {
     match wish {
         Wish::Start { memory_gb, .. } => format!("start with {memory_gb} GB"),
+        Wish::StartWithGpu { memory_gb } => format!("start with {memory_gb} GB and a GPU"),
+        Wish::StartInCourse { memory_gb } => format!("start in the course with {memory_gb} GB"),
         Wish::Resize { memory_gb, .. } => format!("another limit, {memory_gb} GB"),
         Wish::Stop { .. } => "stop".into(),
         Wish::Remove { .. } => "remove".into(),

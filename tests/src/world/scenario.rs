@@ -13,6 +13,7 @@ use crate::world::chance::Chance;
 use crate::world::faults::{Plan, Strike};
 use crate::world::invariants::Broken;
 use crate::world::nature::Happening;
+use crate::world::operators::Chore;
 use crate::world::people::Wish;
 use crate::world::restores::Restores;
 
@@ -56,6 +57,26 @@ pub fn play(text: &str) -> Result<String, BadScenario> {
                 calm.begin();
                 world = Some(calm);
             }
+            [hosts, "hosts", people, "people", gpus, "GPUs", "each"] => {
+                let plan =
+                    Plan::calm(number(hosts).ok_or_else(bad)?, number(people).ok_or_else(bad)?);
+                let plan = Plan { gpus: number(gpus).ok_or_else(bad)?, ..plan };
+                let mut calm = World::new(plan, Chance::new(1), None, true);
+                calm.restores = Some(Restores::scripted());
+                calm.begin();
+                world = Some(calm);
+            }
+            ["at", at, "everybody", what @ .., "within", span] => {
+                let world = world.as_mut().ok_or_else(bad)?;
+                let (at_ms, span_ms) = (millis(at).ok_or_else(bad)?, millis(span).ok_or_else(bad)?);
+                let people = world.people.len() as u64;
+                for (number, person) in (0..).zip(0..world.people.len()) {
+                    let wish = wish(what).ok_or_else(bad)?;
+                    let wait_ms = at_ms + span_ms * number / people;
+                    let happening = Happening::PersonWishes { person, wish };
+                    world.nature.schedule.after_ms(wait_ms, happening);
+                }
+            }
             ["for", seconds] => {
                 let world = world.as_mut().ok_or_else(bad)?;
                 world.pass(number(seconds).ok_or_else(bad)?).map_err(BadScenario::Broken)?;
@@ -91,6 +112,19 @@ fn happening(world: &World, who: &str, what: &[&str]) -> Option<Happening> {
         };
     }
     if let Some(host) = world.machines.iter().position(|machine| machine.id.as_str() == who) {
+        let chore = match what {
+            ["is", "cordoned"] => Some(Chore::Cordon),
+            ["is", "drained", "within", span] => Some(Chore::Drain(millis(span)? / 1000)),
+            ["is", "opened"] => Some(Chore::Open),
+            ["GPU", gpu, "fails"] => Some(Chore::GpuFails(number(gpu)? as usize)),
+            ["GPU", gpu, "vanishes"] => Some(Chore::GpuVanishes(number(gpu)? as usize)),
+            ["has", "an", "old", "agent"] => Some(Chore::IsOld),
+            ["agent", "is", "upgraded"] => Some(Chore::Upgrade),
+            _ => None,
+        };
+        if let Some(chore) = chore {
+            return Some(Happening::Chore(host, chore));
+        }
         let strike = match what {
             ["reboots"] => Strike::Reboot,
             ["goes", "off"] => Strike::PowerOff,
@@ -104,16 +138,23 @@ fn happening(world: &World, who: &str, what: &[&str]) -> Option<Happening> {
         return Some(Happening::StrikesHost(strike, host));
     }
     let person = world.people.iter().position(|person| person.name.as_str() == who)?;
-    let wish = match what {
+    Some(Happening::PersonWishes { person, wish: wish(what)? })
+}
+
+fn wish(what: &[&str]) -> Option<Wish> {
+    let named = false;
+    Some(match what {
         ["starts", memory, "GB"] => {
-            let memory_gb = number(memory)?;
-            Wish::Start { memory_gb, other_image: false, named: false }
+            Wish::Start { memory_gb: number(memory)?, other_image: false, named }
         }
-        ["stops"] => Wish::Stop { named: false },
-        ["removes"] => Wish::Remove { named: false },
+        ["starts", memory, "GB", "with", "a", "GPU"] => {
+            Wish::StartWithGpu { memory_gb: number(memory)? }
+        }
+        ["wants", memory, "GB"] => Wish::Resize { memory_gb: number(memory)?, named },
+        ["stops"] => Wish::Stop { named },
+        ["removes"] => Wish::Remove { named },
         _ => return None,
-    };
-    Some(Happening::PersonWishes { person, wish })
+    })
 }
 
 fn number(word: &str) -> Option<u64> {

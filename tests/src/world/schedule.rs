@@ -62,6 +62,27 @@ impl<T> Schedule<T> {
         Some(entry.what)
     }
 
+    /// When the first of those happens that this is true of.
+    pub fn first_at(&self, is: impl Fn(&T) -> bool) -> Option<Timestamp> {
+        self.heap.iter().filter(|entry| is(&entry.what)).map(|entry| entry.at).min()
+    }
+
+    /// So many microseconds pass in which nothing happens: what moves with time comes that much
+    /// later, and the rest when it would have come.
+    pub fn skip(&mut self, micros: u64, moves: impl Fn(&T) -> bool) {
+        self.now = later(self.now, micros);
+        let now = self.now;
+        let entries = std::mem::take(&mut self.heap).into_iter();
+        let moved = entries.map(|mut entry| {
+            if moves(&entry.what) {
+                entry.at = later(entry.at, micros);
+            }
+            entry.at = entry.at.max(now);
+            entry
+        });
+        self.heap = moved.collect();
+    }
+
     /// When that will be.
     pub fn next_at(&self) -> Option<Timestamp> {
         self.heap.peek().map(|entry| entry.at)

@@ -42,6 +42,7 @@ pub async fn reign(shared: Arc<Shared>, name: &'static str) -> turmoil::Result {
             hub: config(&state),
             people: People::default(),
             services: Services::default(),
+            farm: None,
         }),
         configuration: Default::default(),
         fleet,
@@ -56,6 +57,8 @@ pub async fn reign(shared: Arc<Shared>, name: &'static str) -> turmoil::Result {
         services: Default::default(),
         samples: Default::default(),
         routed: watch::Sender::new(BTreeMap::new()),
+        asked: Default::default(),
+        farm: Default::default(),
     });
     for host in &shared.hosts {
         if shared.join_anew() || !has_joined(&shared, host) {

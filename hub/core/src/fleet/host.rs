@@ -28,9 +28,10 @@ pub struct Host {
     /// keeps its routes.
     #[serde(default)]
     pub address: String,
-    /// What it said in this reign; `None` = unknown, never "empty".
+    /// What it said in this reign; `None` = unknown, never "empty". Shared, so that a snapshot of
+    /// the fleet and the next report cost no copy of it.
     #[serde(skip)]
-    pub heard: Option<Heard>,
+    pub heard: Option<Arc<Heard>>,
     /// Number of its newest desired set in this reign.
     #[serde(skip)]
     pub seq: u64,

@@ -160,12 +160,12 @@ fn hear(fleet: &mut Fleet, now: Timestamp, id: &HostId, report: Report) {
         Some(heard) if *heard.gpus == report.gpus => Arc::clone(&heard.gpus),
         _ => Arc::new(report.gpus),
     };
-    let known = before.map(|heard| heard.observed);
+    let known = || before.as_ref().map(|heard| heard.observed.clone());
     let (observed, engine_trouble) = match report.engine {
         Ok(seen) => (seen.into_iter().map(|o| (o.server.clone(), o)).collect(), None),
-        Err(trouble) => (known.unwrap_or_default(), Some(trouble)),
+        Err(trouble) => (known().unwrap_or_default(), Some(trouble)),
     };
-    host.heard = Some(Heard {
+    let heard = Heard {
         at: now,
         sent: report.sent,
         incarnation: report.incarnation,
@@ -178,15 +178,16 @@ fn hear(fleet: &mut Fleet, now: Timestamp, id: &HostId, report: Report) {
         spaces: report.spaces,
         images,
         facts: report.facts,
-    });
+    };
+    host.heard = Some(Arc::new(heard));
     fleet.heard(id);
     note_peaks(fleet, now, id);
 }
 
 /// Notes what each server there uses.
 fn note_peaks(fleet: &mut Fleet, now: Timestamp, id: &HostId) {
-    let Some(host) = fleet.hosts.get(id).cloned() else { return };
-    for seen in host.heard.iter().flat_map(|heard| heard.observed.values()) {
+    let heard = fleet.hosts.get(id).and_then(|host| host.heard.clone());
+    for seen in heard.iter().flat_map(|heard| heard.observed.values()) {
         let Some(server) = fleet.servers.get(&seen.server) else { continue };
         if server.generation != seen.generation {
             continue;
@@ -211,8 +212,7 @@ fn note_peaks(fleet: &mut Fleet, now: Timestamp, id: &HostId) {
 
 /// Takes in what each server there used: a silent computation is not idle.
 fn note_use(fleet: &mut Fleet, now: Timestamp, id: &HostId, out: &mut Vec<Effect>) {
-    let Some(host) = fleet.hosts.get(id).cloned() else { return };
-    let Some(heard) = &host.heard else { return };
+    let Some(heard) = fleet.hosts.get(id).and_then(|host| host.heard.clone()) else { return };
     let terminals = fleet.settings.lifecycle.activity.terminal;
     for seen in heard.observed.values().filter(|seen| seen.state == ObservedState::Ready) {
         let held = seen.origin.gpus.iter().map(|part| &part.gpu);
@@ -261,28 +261,26 @@ fn busy(used: &[GpuUse], gpu: &GpuId) -> Option<u32> {
 
 /// Goes through the containers that the host shows.
 fn observe(fleet: &mut Fleet, now: Timestamp, host: &HostId, out: &mut Vec<Effect>) {
-    let heard = fleet.hosts.get(host).and_then(|host| host.heard.as_ref());
+    let heard = fleet.hosts.get(host).and_then(|host| host.heard.clone());
     let Some(heard) = heard else { return };
-    let applied = heard.applied;
-    let seen: Vec<Observed> = heard.observed.values().cloned().collect();
-    for seen in seen {
+    for seen in heard.observed.values() {
         let Some(server) = fleet.servers.get(&seen.server) else {
             if runs(&seen.state) {
-                restored::give_up_name(fleet, host, &seen, out);
+                restored::give_up_name(fleet, host, seen, out);
             }
-            adopt(fleet, now, host, &seen, out);
+            adopt(fleet, now, host, seen, out);
             continue;
         };
         if seen.generation > server.generation {
-            readopt(fleet, now, host, &seen, out);
+            readopt(fleet, now, host, seen, out);
             continue;
         }
         let here = server.placement().is_some_and(|placement| placement.host == *host);
         if here && seen.generation == server.generation {
-            restored::correct(fleet, host, &seen, out);
-            note_kills(fleet, &seen, out);
-            resize::follow(fleet, now, host, applied, &seen, out);
-            follow(fleet, now, &seen, out);
+            restored::correct(fleet, host, seen, out);
+            note_kills(fleet, seen, out);
+            resize::follow(fleet, now, host, heard.applied, seen, out);
+            follow(fleet, now, seen, out);
         }
     }
 }

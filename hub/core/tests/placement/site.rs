@@ -365,8 +365,8 @@ impl Site {
             .filter(|(_, placement)| placement.stop.is_none())
             .map(|(server, _)| server.id.clone())
             .collect();
-        let observed = heard.observed.into_values().filter(|seen| placed.contains(&seen.server));
-        self.says(host, &machine, observed.collect());
+        let observed = heard.observed.values().filter(|seen| placed.contains(&seen.server));
+        self.says(host, &machine, observed.cloned().collect());
     }
 
     /// What the rules of the site say about a decision, told from the settings alone.

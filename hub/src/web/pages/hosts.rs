@@ -221,7 +221,7 @@ fn one(fleet: &Fleet, host: &Host, shell: Shell, now: Timestamp) -> HostPage {
         images: heard.map(|heard| heard.facts.images.clone()).unwrap_or_default(),
         gpu_driver: heard.map(|heard| heard.facts.gpus.driver.clone()).unwrap_or_default(),
         gpu_trouble: heard.map(|heard| heard.facts.gpus.trouble.clone()).unwrap_or_default(),
-        gpus: heard.map(gpus::rows).unwrap_or_default(),
+        gpus: heard.map(|heard| gpus::rows(heard)).unwrap_or_default(),
         servers: servers.collect(),
     }
 }
