@@ -90,8 +90,8 @@ fn the_same_seed_gives_the_same_transcript() {
 
 #[test]
 fn whatever_happens_all_converge() {
-    let seeds = if std::env::var_os("BERTH_LONG").is_some() { 200 } else { 3 };
-    for seed in 100..100 + seeds {
+    let seeds = if std::env::var_os("BERTH_LONG").is_some() { 200 } else { 2 };
+    for seed in 4..4 + seeds {
         by_chance(seed);
     }
 }
