@@ -42,7 +42,7 @@ pub async fn reign(shared: Arc<Shared>, name: &'static str) -> turmoil::Result {
             hub: config(&state),
             people: People::default(),
             services: Services::default(),
-            farm: None,
+            farm: Default::default(),
         }),
         configuration: Default::default(),
         fleet,
