@@ -8,6 +8,7 @@ use std::time::Duration;
 use berth_common::link::{DesiredSet, HostFacts, Kill, Report, SpaceHealth, StartStep, Watch};
 use berth_common::{Epoch, Reason, ServerId};
 use berth_process::{clock, crash_point, file};
+use berth_proto::link::{HostAnswer, Question};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, MissedTickBehavior, sleep_until};
@@ -21,6 +22,7 @@ use crate::link::LinkState;
 use crate::mem;
 use crate::meter::{Meter, Meters};
 use crate::perform::{Workplace, perform};
+use crate::questions;
 use crate::readiness::{self, Asked};
 use crate::reconcile::{
     Container, ContainerState, Ignored, Keeper, Listening, Look, Operation, Outcome, Remains,
@@ -72,6 +74,8 @@ pub enum Input {
     Settled(Operation, Outcome),
     /// A server answers.
     Answered(ServerId, String),
+    /// The hub asks about a server.
+    Asked(Question, oneshot::Sender<Result<HostAnswer, String>>),
     /// The main process of a server's container has ended.
     Ended(ServerId, String),
     /// Somebody wants to know how things are.
@@ -249,6 +253,14 @@ impl<R: Runtime> Driver<R> {
                 self.asking.remove(&container);
                 tracing::info!(%server, "answers");
                 self.keeper.ready(&server, &container, now);
+            }
+            Input::Asked(question, answer) => {
+                let work = self.work.clone();
+                tokio::spawn(async move {
+                    let found = questions::find(&work.runtime, question).await;
+                    // Who asked may be gone.
+                    let _ = answer.send(found);
+                });
             }
             Input::Ended(server, container) => {
                 tracing::info!(%server, "its main process has ended");

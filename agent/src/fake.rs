@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use crate::reconcile::{Container, ContainerState, Outcome, Remains};
 use crate::runtime::{EngineFacts, Network, Plan, Runtime};
 
+mod answer;
 pub mod engine;
 pub mod host;
 pub mod inventory;

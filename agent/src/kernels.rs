@@ -10,6 +10,7 @@ use std::time::Duration;
 use berth_common::Timestamp;
 use berth_common::link::Kernels;
 use berth_process::clock;
+use berth_proto::link::KernelSpec;
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::body::Bytes;
 use hyper::header::{AUTHORIZATION, HOST};
@@ -128,15 +129,21 @@ struct Kernel {
     last_activity: String,
 }
 
-type Trouble = Box<dyn std::error::Error + Send + Sync>;
+pub(crate) type Trouble = Box<dyn std::error::Error + Send + Sync>;
 
 /// Asks once. `None`: something else than a notebook server answers.
 async fn ask(address: SocketAddr, prefix: &str, token: &str) -> Result<Option<Heard>, Trouble> {
+    // The question itself is no activity.
+    let body = read(address, &format!("{prefix}api/kernels?no_track_activity=1"), token).await?;
+    Ok(body.and_then(|body| heard(&body)))
+}
+
+/// What a notebook server answers to a question; `None`: it does not say *OK*.
+async fn read(address: SocketAddr, path: &str, token: &str) -> Result<Option<Bytes>, Trouble> {
     let stream = TokioIo::new(TcpStream::connect(address).await?);
     let (mut sender, connection) = hyper::client::conn::http1::handshake(stream).await?;
     let connection = tokio::spawn(connection);
-    // The question itself is no activity.
-    let request = Request::get(format!("{prefix}api/kernels?no_track_activity=1"))
+    let request = Request::get(path)
         .header(HOST, address.to_string())
         .header(AUTHORIZATION, format!("token {token}"))
         .body(Empty::<Bytes>::new())?;
@@ -146,11 +153,59 @@ async fn ask(address: SocketAddr, prefix: &str, token: &str) -> Result<Option<He
             return Ok(None);
         }
         let body = Limited::new(response.into_body(), LIST_MAX).collect().await?.to_bytes();
-        Ok(heard(&body))
+        Ok(Some(body))
     };
     let answer = answer.await;
     connection.abort();
     answer
+}
+
+/// The kernels that a notebook server offers, by name: those of its image, of its owner's HOME and
+/// of shared folders.
+pub(crate) async fn offered(
+    address: SocketAddr,
+    prefix: &str,
+    token: &str,
+) -> Result<Option<Vec<KernelSpec>>, Trouble> {
+    let body =
+        read(address, &format!("{prefix}api/kernelspecs?no_track_activity=1"), token).await?;
+    Ok(body.and_then(|body| specs(&body)))
+}
+
+/// As Jupyter Server lists them.
+#[derive(Debug, Deserialize)]
+struct Specs {
+    kernelspecs: BTreeMap<String, Listed>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Listed {
+    spec: Spec,
+}
+
+#[derive(Debug, Deserialize)]
+struct Spec {
+    #[serde(default)]
+    argv: Vec<String>,
+    #[serde(default)]
+    display_name: String,
+    #[serde(default)]
+    language: String,
+}
+
+/// More than this of a kernel's words nobody reads.
+const WORDS_MAX: usize = 300;
+
+fn specs(body: &[u8]) -> Option<Vec<KernelSpec>> {
+    let all: Specs = serde_json::from_slice(body).ok()?;
+    let short = |text: String| text.chars().filter(|c| !c.is_control()).take(WORDS_MAX).collect();
+    let spec = |(name, Listed { spec }): (String, Listed)| KernelSpec {
+        name: short(name),
+        title: short(spec.display_name),
+        language: short(spec.language),
+        program: short(spec.argv.into_iter().next().unwrap_or_default()),
+    };
+    Some(all.kernelspecs.into_iter().map(spec).collect())
 }
 
 fn heard(body: &[u8]) -> Option<Heard> {
@@ -179,5 +234,19 @@ mod tests {
         assert_eq!((none.busy, none.said), (0, None));
         assert_eq!(heard(b"{}"), None);
         assert_eq!(heard(b"<html>"), None);
+    }
+
+    #[test]
+    fn the_kernels_on_offer_are_read() {
+        let list = br#"{"default": "python3", "kernelspecs": {
+            "python3": {"name": "python3", "resources": {}, "spec": {
+                "argv": ["/opt/jupyter/bin/python", "-m", "ipykernel_launcher"],
+                "display_name": "Python 3", "language": "python", "env": {}}},
+            "bare": {"spec": {}}}}"#;
+        let found = specs(list).unwrap();
+        let titles: Vec<_> = found.iter().map(|it| (it.name.as_str(), it.title.as_str())).collect();
+        assert_eq!(titles, [("bare", ""), ("python3", "Python 3")]);
+        assert_eq!(found[1].program, "/opt/jupyter/bin/python");
+        assert_eq!((specs(b"{}"), specs(b"<html>")), (None, None));
     }
 }

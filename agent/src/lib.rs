@@ -26,6 +26,7 @@ pub mod meter;
 pub mod mounts;
 pub mod perform;
 pub mod policy;
+pub mod questions;
 pub mod readiness;
 pub mod reconcile;
 pub mod registries;

@@ -1,6 +1,7 @@
 //! The link: the agent dials the hub and keeps one session open, heartbeats up, desired sets
 //! down. While the hub is away nothing stops: the agent goes on and dials again.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use crate::driver::Input;
 use crate::identity::{self, IdentityError};
 use crate::link::dial::{Network, Tcp};
 
+mod asked;
 pub mod dial;
 
 /// Between two attempts to reach the hub, with chance in between so that a thousand agents do
@@ -138,10 +140,13 @@ async fn session(
     };
     let mut client = LinkClient::new(channel).max_decoding_message_size(DESIRED_MAX);
     let mut desired = client.session(heartbeats).await.map_err(refused)?.into_inner();
+    let mut answering = pin!(asked::answer(client, driver));
     loop {
-        let Some(message) = desired.message().await.map_err(refused)? else {
-            return Err(LinkError::Closed);
+        let message = tokio::select! {
+            message = desired.message() => message.map_err(refused)?,
+            never = &mut answering => match never {},
         };
+        let Some(message) = message else { return Err(LinkError::Closed) };
         crash_point!("link.desired.received");
         if state.send_if_modified(|state| std::mem::replace(state, LinkState::Up) != LinkState::Up)
         {

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use berth_common::link::Origin;
 use berth_common::{BootId, ByteCount, Epoch, Generation, ServerId};
+use berth_proto::link::LogLine;
 
 use crate::reconcile::{Container, Outcome};
 
@@ -148,6 +149,14 @@ pub trait Runtime: Clone + Send + Sync + 'static {
     fn remove(&self, container: &str) -> impl Future<Output = Outcome> + Send;
     /// How it ended and what it said last.
     fn examine(&self, container: &str) -> impl Future<Output = Outcome> + Send;
+    /// What it has written last, so many lines at most, each with its time, oldest first.
+    fn log(
+        &self,
+        _container: &str,
+        _lines: u32,
+    ) -> impl Future<Output = Result<Vec<LogLine>, String>> + Send {
+        std::future::ready(Err("this engine keeps no logs".into()))
+    }
     /// Its main process on the host.
     fn process(&self, container: &str) -> impl Future<Output = Option<u32>> + Send;
     /// The token by which the server in it speaks to the hub, and may itself be asked; `None`: it

@@ -7,16 +7,20 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use berth_common::{HostId, Timestamp};
-use berth_core::agenda::{self, Entry, Maintenance, Notice, TrainingOrder};
+use berth_core::agenda::{self, Entry, Maintenance, Notice, Progress, TrainingOrder};
 use berth_core::fleet::Fleet;
+use berth_core::settings::Window;
 use berth_core::{Event, Settings};
+use berth_process::clock::now;
 use berth_store::Act;
 
 use crate::config::version_of;
 use crate::site::Hub;
 use crate::storage::{Storage, StorageError};
+use crate::web::error::cut;
 
 pub mod keeper;
+pub mod wish;
 
 /// The entries as they are in the store.
 #[derive(Debug, Default)]
@@ -143,6 +147,51 @@ pub async fn change(
     changed.await?;
     take_over(hub).await?;
     Ok(true)
+}
+
+/// Ends a notice now. Whoever was first has ended it, too.
+///
+/// # Errors
+/// When it could not be saved: then nothing has changed.
+pub async fn end_notice(hub: &Hub, act: Act, id: i64, notice: Notice) -> Result<(), StorageError> {
+    let at = act.at;
+    let window = Window { from: notice.window.from.min(at), to: at };
+    let ended = Entry::Notice(Notice { window, ..notice.clone() });
+    change(hub, Some(act), id, &Entry::Notice(notice), ended).await.map(drop)
+}
+
+/// Plans maintenance, and begins what is due of it.
+///
+/// # Errors
+/// When it could not be saved: then nothing has changed.
+pub async fn plan(hub: &Hub, act: Act, maintenance: Maintenance) -> Result<i64, StorageError> {
+    let (who, reason) = (maintenance.order.who.clone(), maintenance.order.reason.clone());
+    let hosts = names(&maintenance);
+    let id = add(hub, act, Entry::Maintenance(maintenance)).await?;
+    tracing::info!(hosts, why = reason, by = who, "maintenance");
+    keeper::carry_out(hub, now()).await;
+    Ok(id)
+}
+
+/// Takes maintenance back; hosts that are emptied for it take servers again. False: its drains have
+/// begun or ended this moment.
+///
+/// # Errors
+/// When it could not be saved: then nothing has changed.
+pub async fn cancel(hub: &Hub, act: Act, id: i64, it: Maintenance) -> Result<bool, StorageError> {
+    let cancelled = Maintenance { state: Progress::Cancelled, ..it.clone() };
+    let (seen, entry) = (Entry::Maintenance(it), Entry::Maintenance(cancelled));
+    let changed = change(hub, Some(act), id, &seen, entry).await?;
+    if changed {
+        keeper::carry_out(hub, now()).await;
+    }
+    Ok(changed)
+}
+
+/// The hosts of a maintenance, in one line.
+pub fn names(maintenance: &Maintenance) -> String {
+    let names: Vec<_> = maintenance.hosts.iter().map(HostId::as_str).collect();
+    cut(&names.join(" "))
 }
 
 async fn take_over(hub: &Hub) -> Result<(), StorageError> {

@@ -2,6 +2,7 @@
 //! database, the certificates, and whoever the hub needs. Each finding says what to do.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use serde::Serialize;
 
 use crate::reload::Origin;
 use crate::site::Hub;
+use crate::web::say;
 use crate::{backup, mail, routes};
 
 /// How often the metric is made anew.
@@ -50,20 +52,21 @@ pub struct Finding {
 }
 
 impl Finding {
-    fn ok(check: &'static str, text: impl Into<String>) -> Self {
-        Self { check, verdict: Verdict::Ok, text: text.into(), remedy: String::new() }
+    fn ok(check: &'static str, text: impl Display) -> Self {
+        Self { check, verdict: Verdict::Ok, text: text.to_string(), remedy: String::new() }
     }
 
-    fn of(check: &'static str, verdict: Verdict, text: impl Into<String>, remedy: &str) -> Self {
-        Self { check, verdict, text: text.into(), remedy: remedy.to_owned() }
+    fn of(check: &'static str, verdict: Verdict, text: impl Display, remedy: impl Display) -> Self {
+        Self { check, verdict, text: text.to_string(), remedy: remedy.to_string() }
     }
 
-    fn failed(check: &'static str, text: impl Into<String>, remedy: &str) -> Self {
+    fn failed(check: &'static str, text: impl Display, remedy: impl Display) -> Self {
         Self::of(check, Verdict::Failed, text, remedy)
     }
 }
 
 /// Looks at everything. Takes as long as the slowest of those who are asked, five seconds at most.
+/// What it says is in the language of whoever reads it now.
 pub async fn examine(hub: &Hub) -> Vec<Finding> {
     let fleet = hub.fleet.fleet();
     let mut found = invariants(&fleet);
@@ -103,25 +106,23 @@ fn invariants(fleet: &Fleet) -> Vec<Finding> {
     violations.extend(check::doubled(fleet));
     if violations.is_empty() {
         let (hosts, servers) = (fleet.hosts.len(), fleet.servers.len());
-        let text = format!("every invariant holds over {hosts} hosts and {servers} servers");
+        let text = say::t("doctor-fleet").with("hosts", hosts).with("servers", servers);
         return vec![Finding::ok("fleet", text)];
     }
-    let advice = "This is a mistake of Berth: report it with the hub's log. Nothing is stopped \
-                  for it; do not restart servers by hand.";
-    violations.iter().map(|it| Finding::failed("fleet", it.to_string(), advice)).collect()
+    let advice = say::t("doctor-fleet-remedy");
+    violations.iter().map(|it| Finding::failed("fleet", it, &advice)).collect()
 }
 
 fn restore(fleet: &Fleet) -> Option<Finding> {
     let open: Vec<_> = fleet.unsettled().map(ToString::to_string).collect();
-    let text = format!("restored from a backup; not heard since of {}", open.join(", "));
-    let advice = "No server is started before they report. Start their agents; take a host that \
-                  is gone for good out of hosts.d.";
+    let text = say::t("doctor-restore").with("hosts", open.join(", "));
+    let advice = say::t("doctor-restore-remedy");
     (!open.is_empty()).then(|| Finding::failed("restore", text, advice))
 }
 
 fn hosts(fleet: &Fleet, now: Timestamp) -> Vec<Finding> {
     let mut found = Vec::new();
-    let mut well = 0;
+    let mut well = 0_usize;
     for host in fleet.hosts.values() {
         found.extend(spaces(host));
         found.extend(images(fleet, host));
@@ -137,10 +138,11 @@ fn hosts(fleet: &Fleet, now: Timestamp) -> Vec<Finding> {
         };
         let note = host.note(state);
         let more = if note.is_empty() { note } else { format!(" ({note})") };
-        let text = format!("{}: {}{more}", host.id, reason.text());
-        found.push(Finding::of("hosts", verdict, text, reason.remedy()));
+        let text = format!("{}: {}{more}", host.id, say::reason(reason));
+        found.push(Finding::of("hosts", verdict, text, say::remedy(reason)));
     }
-    found.insert(0, Finding::ok("hosts", format!("{well} of {} report", fleet.hosts.len())));
+    let text = say::t("doctor-hosts").with("well", well).with("all", fleet.hosts.len());
+    found.insert(0, Finding::ok("hosts", text));
     found
 }
 
@@ -149,21 +151,19 @@ fn spaces(host: &berth_core::Host) -> impl Iterator<Item = Finding> + '_ {
     heard.flat_map(|heard| &heard.spaces).filter_map(|space| {
         let trouble = space.trouble.as_ref()?;
         let text = format!("{}: {}: {}", host.id, space.name, trouble.detail);
-        Some(Finding::of("spaces", Verdict::Warning, text, Reason::MountSick.remedy()))
+        Some(Finding::of("spaces", Verdict::Warning, text, say::remedy(Reason::MountSick)))
     })
 }
 
 /// Images whose names stand for something else here than on most hosts.
 fn images<'a>(fleet: &'a Fleet, host: &'a berth_core::Host) -> impl Iterator<Item = Finding> + 'a {
-    const REMEDY: &str = "Servers run what most hosts have, fetched by its digest; an image \
-                          without a registry is run as it is there. Load or pull the right one on \
-                          the host, or remove its name there: docker rmi.";
     let facts = host.heard.iter().map(|heard| &heard.facts);
     facts.flat_map(|facts| fleet.settings.references().map(move |name| (name, facts))).filter_map(
         |(name, facts)| {
             let (own, usual) = fleet.builds.other(name, facts)?;
-            let text = format!("{}: {name} is {own}, and {usual} on most hosts", host.id);
-            Some(Finding::of("images", Verdict::Warning, text, REMEDY))
+            let text = say::t("doctor-images").with("host", host.id.as_str());
+            let text = text.with("image", name).with("own", own).with("usual", usual);
+            Some(Finding::of("images", Verdict::Warning, text, say::t("doctor-images-remedy")))
         },
     )
 }
@@ -176,22 +176,23 @@ fn configuration(hub: &Hub) -> Finding {
     match (now.origin, wrong) {
         (Origin::Kept, _) => Finding::failed(
             "configuration",
-            format!("the last good files are in force; those on disk are wrong: {first}"),
-            "'berth config check' says what is wrong; put it right.",
+            say::t("doctor-config-kept").with("first", &first),
+            say::t("doctor-config-remedy"),
         ),
         (_, true) => Finding::failed(
             "configuration",
-            format!("the files on disk are wrong and not in force: {first}"),
-            "'berth config check' says what is wrong; put it right.",
+            say::t("doctor-config-wrong").with("first", &first),
+            say::t("doctor-config-remedy"),
         ),
         (Origin::RolledBack, false) => Finding::of(
             "configuration",
             Verdict::Warning,
-            "somebody went back to earlier files",
-            "'berth config diff' shows what is on disk; change that, or 'berth config reload'.",
+            say::t("doctor-config-back"),
+            say::t("doctor-config-back-remedy"),
         ),
         (Origin::Disk, false) => {
-            Finding::ok("configuration", format!("in force since {}", minute(now.since)))
+            let text = say::t("doctor-config").with("since", minute(now.since));
+            Finding::ok("configuration", text)
         }
     }
 }
@@ -199,13 +200,8 @@ fn configuration(hub: &Hub) -> Finding {
 async fn database(hub: &Hub) -> Finding {
     let done = hub.storage.write(|database| database.try_write(now())).await;
     match done {
-        Ok(()) => Finding::ok("database", "takes a write"),
-        Err(error) => Finding::failed(
-            "database",
-            error.to_string(),
-            "Look at the disk of the state folder and at the hub's log; 'berth-hub restore' \
-             goes back to a backup.",
-        ),
+        Ok(()) => Finding::ok("database", say::t("doctor-database")),
+        Err(error) => Finding::failed("database", error, say::t("doctor-database-remedy")),
     }
 }
 
@@ -213,24 +209,28 @@ fn disk(hub: &Hub) -> Finding {
     let state = &hub.config().hub.state;
     match berth_store::free_bytes(state) {
         Ok(free) => {
-            let text = format!("{} free for {}", berth_common::ByteCount(free), state.display());
-            let short = "Make room: without it nothing can be started or stopped.";
-            let verdict = if free < DISK_SHORT { Verdict::Failed } else { Verdict::Ok };
-            Finding::of("disk", verdict, text, if free < DISK_SHORT { short } else { "" })
+            let text = say::t("doctor-disk").with("free", berth_common::ByteCount(free));
+            let text = text.with("folder", state.display().to_string());
+            match free < DISK_SHORT {
+                true => Finding::failed("disk", text, say::t("doctor-disk-short")),
+                false => Finding::ok("disk", text),
+            }
         }
-        Err(error) => Finding::failed("disk", error.to_string(), "Look at the state folder."),
+        Err(error) => Finding::failed("disk", error, say::t("doctor-disk-remedy")),
     }
 }
 
 fn last_backup(hub: &Hub) -> Finding {
-    let advice = "Let 'berth-hub backup FILE' run every night.";
+    let advice = say::t("doctor-backup-remedy");
     match backup::last(&hub.config().hub.state) {
-        None => Finding::of("backup", Verdict::Warning, "there was none", advice),
+        None => Finding::of("backup", Verdict::Warning, say::t("doctor-backup-none"), advice),
         Some(at) => {
             let old = at.plus(BACKUP_OLD) < now();
-            let verdict = if old { Verdict::Warning } else { Verdict::Ok };
-            let advice = if old { advice } else { "" };
-            Finding::of("backup", verdict, format!("the last: {}", minute(at)), advice)
+            let text = say::t("doctor-backup").with("at", minute(at));
+            match old {
+                true => Finding::of("backup", Verdict::Warning, text, advice),
+                false => Finding::ok("backup", text),
+            }
         }
     }
 }
@@ -243,62 +243,60 @@ fn certificate(hub: &Hub) -> Finding {
         .zip(read("key.pem"))
         .and_then(|(it, key)| tls::Credential::new(&it, &key).ok());
     let until = credential.and_then(|credential| credential.peer()).map(|peer| peer.valid_until);
-    let advice = "Restart berth-hub: it writes a new one. Then look why it was not renewed.";
+    let advice = say::t("doctor-certificate-remedy");
     match until {
-        None => Finding::failed("certificate", "the proxy has none that can be read", advice),
+        None => Finding::failed("certificate", say::t("doctor-certificate-none"), advice),
         Some(until) => {
             let late = until < now().plus(CERTIFICATE_SOON);
-            let verdict = if late { Verdict::Failed } else { Verdict::Ok };
-            let text = format!("the proxy's is valid until {}", minute(until));
-            Finding::of("certificate", verdict, text, if late { advice } else { "" })
+            let text = say::t("doctor-certificate").with("until", minute(until));
+            match late {
+                true => Finding::failed("certificate", text, advice),
+                false => Finding::ok("certificate", text),
+            }
         }
     }
 }
 
 async fn proxy(hub: &Hub) -> Finding {
     let wanted = berth_core::route::routes(&hub.fleet.fleet());
-    let advice =
-        "Look at berth-proxy: 'systemctl status berth-proxy', and [proxy] api in hub.toml.";
     if routes::table(hub).await.is_none() {
-        return Finding::failed("proxy", "it does not answer", advice);
+        let advice = say::t("doctor-proxy-remedy");
+        return Finding::failed("proxy", say::t("doctor-proxy-silent"), advice);
     }
     let has = hub.routed.borrow();
     let lacks = wanted.iter().filter(|(path, route)| has.get(*path) != Some(&route.generation));
     match lacks.count() {
-        0 => Finding::ok("proxy", format!("answers, and has all {} routes", wanted.len())),
+        0 => Finding::ok("proxy", say::t("doctor-proxy").with("routes", wanted.len())),
         lacks => {
-            let text = format!("lacks {lacks} of {} routes", wanted.len());
-            Finding::of(
-                "proxy",
-                Verdict::Warning,
-                text,
-                "Ask again in a minute; then look at its log.",
-            )
+            let text = say::t("doctor-proxy-lacks").with("lacks", lacks);
+            let text = text.with("routes", wanted.len());
+            Finding::of("proxy", Verdict::Warning, text, say::t("doctor-proxy-lacks-remedy"))
         }
     }
 }
 
 /// Each source is asked about the first account that the hub knows.
 async fn directory(hub: &Hub) -> Vec<Finding> {
-    let advice = "Until it answers, its last word counts as long as directory.toml says.";
     let somebody = match hub.storage.read(berth_store::Reader::users) {
         Ok(users) => users.into_iter().next().map(|user| user.account.name),
-        Err(error) => return vec![Finding::failed("directory", error.to_string(), "")],
+        Err(error) => return vec![Finding::failed("directory", error, "")],
     };
     let Some(name) = somebody else {
-        return vec![Finding::ok("directory", "nobody is known yet")];
+        return vec![Finding::ok("directory", say::t("doctor-directory-nobody"))];
     };
     let words = match hub.directory.words(hub, &name, None).await {
         Ok((_, words)) => words,
-        Err(error) => return vec![Finding::failed("directory", error.to_string(), "")],
+        Err(error) => return vec![Finding::failed("directory", error, "")],
     };
     let one = |word: crate::directory::Word| match (word.down, word.at) {
-        (None, _) => Finding::ok("directory", format!("{} answers", word.source)),
+        (None, _) => {
+            Finding::ok("directory", say::t("doctor-answers").with("who", word.source.clone()))
+        }
         (Some(why), at) => {
-            let last = at.map_or_else(|| "never".to_owned(), minute);
-            let text =
-                format!("{} does not answer: {why}; last word about {name}: {last}", word.source);
-            Finding::failed("directory", text, advice)
+            let last = at.map_or_else(|| say::t("doctor-never").to_string(), minute);
+            let text = say::t("doctor-directory-down").with("who", word.source.clone());
+            let text = text.with("why", &why).with("name", name.as_str()).with("last", &last);
+            Finding::failed("directory", text, say::t("doctor-directory-remedy"))
         }
     };
     words.into_iter().map(one).collect()
@@ -308,12 +306,10 @@ async fn mail_server(hub: &Hub) -> Option<Finding> {
     let config = hub.config().hub.mail.clone()?;
     let place = format!("{}:{}", config.host, config.port);
     Some(match mail::answers(&config).await {
-        Ok(()) => Finding::ok("mail", format!("{place} answers")),
-        Err(why) => Finding::failed(
-            "mail",
-            format!("{place}: {why}"),
-            "Warnings are kept and sent once it answers. Look at [mail] in hub.toml.",
-        ),
+        Ok(()) => Finding::ok("mail", say::t("doctor-answers").with("who", &place)),
+        Err(why) => {
+            Finding::failed("mail", format!("{place}: {why}"), say::t("doctor-mail-remedy"))
+        }
     })
 }
 

@@ -1,6 +1,7 @@
 //! The link port: agents dial in over TLS that we terminate, and who they are is read from their
 //! certificate. A connection without one may only join, one whose certificate expired only renew.
 
+pub mod asked;
 pub mod enroll;
 mod session;
 

@@ -215,13 +215,13 @@ async fn put_in_force(hub: &Hub, fresh: Config, files: Files, origin: Origin, sa
     warn_of_restart(&keep, &fresh.hub);
     hub.config.store(Arc::new(Config { hub: keep, ..fresh }));
     agenda::put_in_force(hub).await;
-    record(hub, &files, origin);
+    record(hub, &files, origin).await;
     *hub.configuration.lock() = InForce { files, origin, since: now(), said: said.clone() };
     note(hub);
 }
 
 /// Notes which files have changed, whoever changed them: on disk that is nobody the hub knows.
-fn record(hub: &Hub, files: &Files, origin: Origin) {
+async fn record(hub: &Hub, files: &Files, origin: Origin) {
     let before = hub.configuration.in_force().files.0;
     let names: BTreeSet<&String> = before.keys().chain(files.0.keys()).collect();
     let changed = names.into_iter().filter(|name| before.get(*name) != files.0.get(*name));
@@ -231,7 +231,9 @@ fn record(hub: &Hub, files: &Files, origin: Origin) {
     }
     let why = if origin == Origin::RolledBack { "back to the files before" } else { "" };
     let act = Act::new(now(), "files", IN_FORCE, "disk").on(&changed).because(why);
-    hub.storage.write_later("a change of the files", move |database| database.record(&act));
+    if let Err(error) = hub.storage.write(move |database| database.record(&act)).await {
+        tracing::error!(%error, "a change of the files was not recorded");
+    }
 }
 
 /// Keeps what is in force, and counts it.

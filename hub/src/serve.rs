@@ -63,6 +63,7 @@ pub async fn open(config: Config, configuration: Configuration) -> anyhow::Resul
         revoked: revoked_in,
         metrics,
         services: services::Shared::default(),
+        asked: Default::default(),
         samples: Default::default(),
         routed: watch::Sender::new(BTreeMap::new()),
     };
@@ -91,6 +92,9 @@ pub async fn run(folder: &Path) -> anyhow::Result<()> {
     let router = web::router(Arc::clone(&hub));
     let for_admins = admin_socket::guarded(router.clone(), own)
         .into_make_service_with_connect_info::<admin_socket::Peer>();
+    // Made into a service here: a router that is served as it is copies its table, 140 kB, for
+    // each connection.
+    let router = router.into_make_service();
     tokio::spawn(routes::keep(Arc::clone(&hub), revoked));
     tokio::spawn(housekeeping::end_tokens(Arc::clone(&hub)));
     tokio::spawn(housekeeping::collect_activity(Arc::clone(&hub)));

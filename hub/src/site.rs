@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::directory::Directory;
 use crate::driver::FleetHandle;
 use crate::keys::Keys;
+use crate::link;
 use crate::metrics;
 use crate::reload::Configuration;
 use crate::samples;
@@ -49,6 +50,8 @@ pub struct Hub {
     pub metrics: metrics::Shared,
     /// The services that run here, and where the proxy finds all of them.
     pub services: services::Shared,
+    /// The hosts, for what is asked of them when somebody looks.
+    pub asked: link::asked::Hosts,
     /// What running servers used over their life.
     pub samples: samples::Samples,
     /// The routes that the proxy has confirmed, by path.
@@ -64,6 +67,13 @@ impl Hub {
     /// Whether somebody is an administrator: made one in the hub, or by the site's roles.
     pub fn is_admin(&self, user: &User) -> bool {
         user.admin || self.config().people.roles.make_admin(&user.account)
+    }
+
+    /// Whether somebody looks after a training.
+    pub fn teaches(&self, user: &User) -> bool {
+        let fleet = self.fleet.fleet();
+        let mut trainings = fleet.settings.trainings.values();
+        trainings.any(|training| training.instructors.contains(&user.account.name))
     }
 
     /// Whether people can open a server: it answers, and the proxy leads there.

@@ -163,6 +163,7 @@ fn berth() -> Table {
             get(berth::visits::list).post(berth::visits::begin).delete(berth::visits::end),
         )
         .route("/hub/api/berth/audit", get(berth::audit::list))
+        .route("/hub/api/berth/servers/{id}/log", get(berth::logs::show))
         .route("/hub/api/berth/servers/{id}/memory", put(berth::resize::change))
         .route("/hub/api/berth/servers/{id}/decisions", get(berth::decisions::of_server))
         .route("/hub/api/berth/servers/{id}/why-not/{host}", get(berth::why_not::show))

@@ -131,6 +131,9 @@ fn the_whole_platform_comes_up_can_be_looked_at_and_goes() {
     let with_gpu = running.iter().filter(|server| server["profile"] == "gpu").count();
     assert!(with_gpu >= 8, "{with_gpu}");
 
+    let log = site.berth(&["server", "logs", running[0]["id"].as_str().unwrap()]);
+    assert!(log["log"][0]["text"].as_str().unwrap().contains("this host is fake"), "{log}");
+
     // Days have been lived before: decisions, refusals among them, and the floor of then.
     let decisions = site.berth(&["decision", "list", "--limit", "500"]);
     let decisions = decisions["decisions"].as_array().unwrap();

@@ -10,8 +10,10 @@ use berth_common::{
     Timestamp, Username,
 };
 use berth_process::file::{self, FileError};
+use berth_proto::link::{HostAnswer, Question};
 use serde::{Deserialize, Serialize};
 
+use crate::fake::answer;
 use crate::fake::nature::{Life, Nature};
 use crate::reconcile::{Act, Container, ContainerState, Measured, Operation, Outcome, Remains};
 
@@ -221,6 +223,20 @@ impl Engine {
 
     fn change(&mut self, id: &str, change: impl FnOnce(&mut Made) -> Outcome) -> Outcome {
         self.containers.get_mut(id).map_or(Outcome::Gone, change)
+    }
+
+    /// What it says of a server when the hub asks.
+    ///
+    /// # Errors
+    /// When it has no such server.
+    pub fn answer(&self, question: Question) -> Result<HostAnswer, String> {
+        let is_asked = |kept: &Kept| {
+            kept.server.as_str() == question.server && kept.generation.0 == question.generation
+        };
+        let mut all = self.containers.values().map(|made| &made.kept);
+        let kept = all.find(|kept| is_asked(kept));
+        let kept = kept.ok_or("the server has no container on this host")?;
+        answer::about(question.what, kept.started.unwrap_or_default(), &kept.prefix)
     }
 
     /// What is measured of the running ones.

@@ -155,6 +155,10 @@ impl FakeHost {
                 input = inputs.recv() => match input {
                     Some(Input::Desired(set)) => self.obey(set),
                     Some(Input::Connected) => self.publish_at = Some(Instant::now()),
+                    Some(Input::Asked(question, answer)) => {
+                        // Who asked may be gone.
+                        let _ = answer.send(self.engine.answer(question));
+                    }
                     Some(_) => {}
                     None => return,
                 },

@@ -11,6 +11,7 @@ use std::time::Duration;
 use berth_common::link::Ending;
 use berth_common::{ByteCount, HostId, Reason};
 use berth_process::crash_point;
+use berth_proto::link::LogLine;
 use bollard::errors::Error;
 use bollard::models::{
     ContainerInspectResponse, ContainerState, ContainerUpdateBody, NetworkCreateRequest,
@@ -39,7 +40,7 @@ mod trouble;
 
 use gpus::Form;
 use make::{body, container_name, differs};
-use read::{address_of, container, printable};
+use read::{address_of, container, log_line, printable};
 use trouble::{Trouble, gone_or_failed, refused, settled, slow, start_refused, within};
 
 /// The firewall is looked at so often, and before each start.
@@ -64,7 +65,7 @@ const STOP_MARGIN: Duration = Duration::from_secs(15);
 const EVENTS_AGAIN: Duration = Duration::from_millis(500);
 
 /// Lines and bytes of a log that go into a report.
-const LOG_LINES: &str = "20";
+const LOG_LINES: u32 = 20;
 const LOG_BYTES: usize = 4_000;
 
 /// bollard's own limit, in seconds: above all of ours, so that it never decides.
@@ -326,17 +327,8 @@ impl Docker {
     async fn try_examine(&self, container: &str) -> Result<Outcome, Trouble> {
         let found = self.inspect(container).await?;
         let state = found.state.unwrap_or_default();
-        let client = self.client().await?;
-        let options = LogsOptionsBuilder::new().stdout(true).stderr(true).tail(LOG_LINES).build();
-        let mut lines = client.logs(container, Some(options));
-        let mut log = Vec::new();
-        let read = async {
-            while let Some(Ok(line)) = lines.next().await {
-                log.extend_from_slice(&line.into_bytes());
-            }
-        };
         // A log that cannot be read explains less, but keeps nobody from the exit code.
-        let _ = tokio::time::timeout(QUESTION, read).await;
+        let log = self.tail(container, LOG_LINES, false).await.unwrap_or_default();
         let from = log.len().saturating_sub(LOG_BYTES);
         let log = String::from_utf8_lossy(log.get(from..).unwrap_or_default());
         Ok(Outcome::Examined(Remains {
@@ -346,6 +338,22 @@ impl Docker {
             again: runs(&state),
             log: printable(&log),
         }))
+    }
+
+    /// The last lines of a log, as far as they came in time.
+    async fn tail(&self, container: &str, lines: u32, stamped: bool) -> Result<Vec<u8>, Trouble> {
+        let client = self.client().await?;
+        let options = LogsOptionsBuilder::new().stdout(true).stderr(true).timestamps(stamped);
+        let mut parts = client.logs(container, Some(options.tail(&lines.to_string()).build()));
+        let mut log = Vec::new();
+        let read = async {
+            while let Some(part) = parts.next().await {
+                log.extend_from_slice(&part?.into_bytes());
+            }
+            Ok(())
+        };
+        let read = within(QUESTION, read).await;
+        if log.is_empty() { read.map(|()| log) } else { Ok(log) }
     }
 }
 
@@ -436,6 +444,11 @@ impl Runtime for Docker {
 
     async fn examine(&self, container: &str) -> Outcome {
         settled(self.try_examine(container).await, gone_or_failed)
+    }
+
+    async fn log(&self, container: &str, lines: u32) -> Result<Vec<LogLine>, String> {
+        let log = self.tail(container, lines, true).await.map_err(|trouble| trouble.to_string())?;
+        Ok(String::from_utf8_lossy(&log).lines().map(log_line).collect())
     }
 
     async fn process(&self, container: &str) -> Option<u32> {

@@ -157,7 +157,7 @@ impl Engine {
         GREEDY
     }
 
-    fn try_docker(&self, arguments: &[&str]) -> Result<String, String> {
+    pub fn try_docker(&self, arguments: &[&str]) -> Result<String, String> {
         let output =
             Command::new("docker").args(["-H", &self.socket()]).args(arguments).output().unwrap();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();

@@ -402,6 +402,17 @@ impl Link for Service {
         Ok(Response::new(Box::pin(out)))
     }
 
+    type AskedStream =
+        Pin<Box<dyn Stream<Item = Result<berth_proto::link::Question, Status>> + Send>>;
+
+    /// As a hub answers that is older than the agent.
+    async fn asked(
+        &self,
+        _: Request<Streaming<berth_proto::link::HostAnswer>>,
+    ) -> Result<Response<Self::AskedStream>, Status> {
+        Err(Status::unimplemented("no such method"))
+    }
+
     async fn intend(&self, request: Request<HostWish>) -> Result<Response<HostIntent>, Status> {
         let wish = request.into_inner();
         let words = format!("open {}, {} s: {}", wish.open, wish.within_s, wish.reason);

@@ -26,7 +26,7 @@ mod rows;
 mod value;
 mod worth;
 
-pub use prices::{Priced, Prices};
+pub use prices::{Numbering, Priced, Prices};
 pub use rows::{Choice, Rows};
 pub use worth::{Cost, Valuation, Worth};
 

@@ -129,7 +129,9 @@ fn price(fleet: &mut Fleet, now: Timestamp, out: &mut Vec<Effect>) {
     let offered: Vec<_> = rules::offered(fleet).collect();
     let mix = fleet.demand.mix(&fleet.rows, offered.into_iter());
     let version = fleet.prices.version.saturating_add(1);
-    let prices = Arc::new(Prices::of(version, &mix, fleet.rows.shapes()));
+    let numbering = fleet.rows.numbering();
+    let prices = Prices { numbering, ..Prices::of(version, &mix, fleet.rows.shapes()) };
+    let prices = Arc::new(prices);
     let same = Prices { version: fleet.prices.version, ..Prices::clone(&prices) } == *fleet.prices;
     if !same {
         fleet.rows.set_prices(&prices);

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use berth_core::decision::{Decision, Nearest, Outcome};
 use berth_core::event::Wish;
 use berth_core::floor::FloorHost;
+use berth_core::placement::Rows;
 use berth_core::settings::Settings;
 use berth_core::{Fleet, check};
 
@@ -43,6 +44,33 @@ fn a_dry_run_says_what_then_happens() {
         let mut site = Site::new(20_000 + seed);
         (0..150).for_each(|_| drop(site.live()));
     }
+}
+
+/// Rows that were brought up to date host by host answer every search as rows made anew do.
+#[test]
+fn rows_that_were_kept_answer_as_rows_made_anew() {
+    let mut compared = 0;
+    for seed in 0..share(200) {
+        let mut site = Site::new(70_000 + seed);
+        for _ in 0..60 {
+            site.live();
+            let request = site.random_request();
+            let Some(need) = site.dry_run(&request).inputs.need else { continue };
+            compared += 1;
+            let kept = site.fleet.rows();
+            let anew = Rows::of(&site.fleet.floor, &site.fleet.settings, &site.fleet.prices);
+            let back = |rows: &Rows| rows.if_it_were_back(&need, |_, _| true);
+            assert_eq!(kept.look(&need, None, None), anew.look(&need, None, None), "seed {seed}");
+            assert_eq!(kept.largest_limit(&need, None), anew.largest_limit(&need, None));
+            assert_eq!(
+                kept.lacking(&need, 3),
+                anew.lacking(&need, usize::MAX)[..kept.lacking(&need, 3).len()]
+            );
+            assert_eq!(kept.least_missing(&need), anew.least_missing(&need));
+            assert_eq!(back(kept), back(&anew), "seed {seed}");
+        }
+    }
+    assert!(compared > 0);
 }
 
 /// The same events give the same decisions, bit for bit.

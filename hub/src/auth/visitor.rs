@@ -26,6 +26,8 @@ pub struct Visitor {
     pub session: String,
     /// Whether this is an administrator.
     pub admin: bool,
+    /// Whether this person looks after a training.
+    pub teaches: bool,
     /// The client's address.
     pub from: String,
 }
@@ -52,6 +54,7 @@ fn find(parts: &Parts, hub: &Hub) -> Result<Option<Visitor>, Refusal> {
     let live = session::find(hub, &parts.headers)?;
     Ok(live.map(|live| Visitor {
         admin: hub.is_admin(&live.user),
+        teaches: hub.teaches(&live.user),
         user: live.user,
         xsrf: live.xsrf,
         session: live.id,

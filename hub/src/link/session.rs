@@ -11,7 +11,7 @@ use berth_core::{Answer, Event, step};
 use berth_process::clock::now;
 use berth_process::crash_point;
 use berth_proto::link::link_server::Link;
-use berth_proto::link::{Desired, Heartbeat, HostIntent, HostWish};
+use berth_proto::link::{Desired, Heartbeat, HostAnswer, HostIntent, HostWish, Question};
 use tokio::sync::{broadcast, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_stream::{Stream, StreamExt};
@@ -47,6 +47,19 @@ impl Link for Service {
         let hub = Arc::clone(&self.hub);
         tokio::spawn(run(hub, host, request.into_inner(), out));
         Ok(Response::new(Box::pin(ReceiverStream::new(desired))))
+    }
+
+    type AskedStream = Pin<Box<dyn Stream<Item = Result<Question, Status>> + Send>>;
+
+    async fn asked(
+        &self,
+        request: Request<Streaming<HostAnswer>>,
+    ) -> Result<Response<Self::AskedStream>, Status> {
+        let host = valid_host(&request)?;
+        let (out, questions) = mpsc::channel(1);
+        let hub = Arc::clone(&self.hub);
+        tokio::spawn(async move { hub.asked.serve(host, request.into_inner(), out).await });
+        Ok(Response::new(Box::pin(ReceiverStream::new(questions))))
     }
 
     async fn intend(&self, request: Request<HostWish>) -> Result<Response<HostIntent>, Status> {

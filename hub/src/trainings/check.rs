@@ -1,7 +1,9 @@
 //! What would go wrong with a training, looked for beforehand: memory, image, accounts, maintenance,
-//! other trainings, and whether all can start in time. A plain function of what it is given.
+//! other trainings, and whether all can start in time. A plain function of what it is given, in the
+//! language of whoever reads it now.
 
 use std::collections::BTreeSet;
+use std::fmt::Display;
 
 use berth_common::{Seconds, Timestamp, Username};
 use berth_core::agenda::Maintenance;
@@ -9,6 +11,7 @@ use berth_core::fleet::Fleet;
 use berth_core::settings::{Cite, Profile, Training, Window};
 
 use super::rehearsal::{self, Rehearsal, Scene, rehearse};
+use crate::web::say::{self, Said};
 
 /// What is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -78,7 +81,7 @@ pub fn check(
     now: Timestamp,
 ) -> Vec<Finding> {
     let Some(at) = rehearsal::next_beginning(training, now) else {
-        let text = "it is over: no hour of it lies ahead".to_owned();
+        let text = say::t("check-over");
         return vec![fault(Subject::Dates, text, [&training.cite])];
     };
     let look = Look { fleet, name, training, profile, now };
@@ -142,23 +145,28 @@ impl<'a> Look<'a> {
         let without = rehearsal.without_place;
         let pool = &self.training.pool;
         if without > 0 {
-            let beside = if others.is_empty() { "" } else { ", beside the trainings of that hour" };
-            let text = format!(
-                "{without} of {people} people find no room for {each} in pool {pool}{beside}"
-            );
+            let text = match others.is_empty() {
+                true => say::t("check-no-room"),
+                false => say::t("check-no-room-beside"),
+            };
+            let text = text.with("without", without).with("people", people);
+            let text = text.with("memory", each).with("pool", pool);
             return fault(Subject::Memory, text, [&self.training.cite]);
         }
-        let mut text = format!("{people} x {each} have room on {}", count(rehearsal.hosts.len()));
+        let room = say::t("check-room").with("people", people).with("memory", each);
+        let mut text = room.with("hosts", count(rehearsal.hosts.len())).to_string();
         // What the loss of the host with most of them would mean.
         let fullest = rehearsal.hosts.iter().max_by_key(|(_, (seats, _))| *seats);
         if let Some((host, _)) = fullest {
             let down = BTreeSet::from([host.clone()]);
             let scene = Scene::Prepared { without: &down };
             let less = rehearse(self.fleet, self.profile, people, others, scene);
-            text.push_str(&format!("; without {host} {} of them", less.placed()));
+            let without = say::t("check-without").with("host", host.as_str());
+            text.push_str(&without.with("placed", less.placed()).to_string());
             if less.overflow > 0 {
                 let elsewhere = self.profile.overflow.as_deref().unwrap_or_default();
-                text.push_str(&format!(", {} in pool {elsewhere}", less.overflow));
+                let overflow = say::t("check-overflow").with("count", less.overflow);
+                text.push_str(&overflow.with("pool", elsewhere).to_string());
             }
         }
         fine(Subject::Memory, text)
@@ -168,7 +176,7 @@ impl<'a> Look<'a> {
         let names = &self.profile.images;
         let image = names.first().map_or("", String::as_str);
         let Some(known) = self.fleet.settings.images.get(image) else {
-            let text = format!("there is no image {image}");
+            let text = say::t("check-no-image").with("image", image);
             return fault(Subject::Image, text, [&self.training.cite]);
         };
         let mut lack = Vec::new();
@@ -182,9 +190,11 @@ impl<'a> Look<'a> {
         }
         let all = have.saturating_add(lack.len());
         if lack.is_empty() {
-            return fine(Subject::Image, format!("{image} is on all {}", count(all)));
+            let text = say::t("check-image").with("image", image).with("hosts", count(all));
+            return fine(Subject::Image, text);
         }
-        let text = format!("{image} is on {have} of {}, not on {}", count(all), listed(&lack));
+        let text = say::t("check-image-lacks").with("image", image).with("have", have);
+        let text = text.with("hosts", count(all)).with("lack", listed(&lack));
         fault(Subject::Image, text, [&self.training.cite, &known.cite])
     }
 
@@ -195,17 +205,15 @@ impl<'a> Look<'a> {
             let who: Vec<_> =
                 facts.invalid.iter().map(|(name, why)| format!("{name} ({why})")).collect();
             let who: Vec<_> = who.iter().map(String::as_str).collect();
-            let text = format!("no valid account: {}", listed(&who));
+            let text = say::t("check-accounts").with("who", listed(&who));
             return fault(Subject::People, text, [&self.training.cite]);
         }
         let groups: Vec<_> = self.training.participants.groups.iter().map(String::as_str).collect();
         let text = match groups.as_slice() {
-            [] => format!("{known} are named, {expected} expected"),
-            groups => format!(
-                "{known} are known here, {expected} expected; others of {} at their first login",
-                listed(groups)
-            ),
+            [] => say::t("check-named"),
+            groups => say::t("check-known").with("groups", listed(groups)),
         };
+        let text = text.with("known", known).with("expected", expected);
         // Nobody else can ever come.
         match groups.is_empty() && (known as u64) < u64::from(expected) {
             true => fault(Subject::People, text, [&self.training.cite]),
@@ -226,15 +234,13 @@ impl<'a> Look<'a> {
             let why = match (away, intent) {
                 (Some(it), _) => {
                     let Window { from, to } = it.window;
-                    format!(
-                        "{id} is away from {} to {}: {}",
-                        minute(from),
-                        minute(to),
-                        it.order.reason
-                    )
+                    let away = say::t("check-away").with("host", id.as_str());
+                    let away = away.with("from", minute(from)).with("to", minute(to));
+                    away.with("reason", &it.order.reason).to_string()
                 }
                 (None, Some(order)) => {
-                    format!("{id} takes nothing new: {} ({})", order.reason, order.who)
+                    let closed = say::t("check-closed").with("host", id.as_str());
+                    closed.with("reason", &order.reason).with("who", &order.who).to_string()
                 }
                 (None, None) => continue,
             };
@@ -242,7 +248,7 @@ impl<'a> Look<'a> {
             cites.push(cite);
         }
         if found.is_empty() {
-            return fine(Subject::Maintenance, "no host is away meanwhile".to_owned());
+            return fine(Subject::Maintenance, say::t("check-none-away"));
         }
         fault(Subject::Maintenance, found.join("; "), cites)
     }
@@ -255,17 +261,22 @@ impl<'a> Look<'a> {
         let met: Vec<_> =
             self.others().filter_map(|(name, it, _)| Some((name, it, meets(it)?))).collect();
         if met.is_empty() {
-            let text = format!("no other training has pool {} then", self.training.pool);
+            let text = say::t("check-alone").with("pool", &self.training.pool);
             return fine(Subject::Clash, text);
         }
         let told: Vec<_> = met
             .iter()
-            .map(|(name, it, at)| format!("{name} ({}, {} people)", minute(at.from), it.expected))
+            .map(|(name, it, at)| {
+                let other = say::t("check-other").with("name", *name);
+                other.with("from", minute(at.from)).with("people", it.expected).to_string()
+            })
             .collect();
         let told: Vec<_> = told.iter().map(String::as_str).collect();
-        let text = format!("pool {} is also of {}", self.training.pool, listed(&told));
-        if self.all_fit_with(&met) && rehearsal.without_place == 0 {
-            return fine(Subject::Clash, format!("{text}; all of both have room"));
+        let fits = self.all_fit_with(&met) && rehearsal.without_place == 0;
+        let text = if fits { say::t("check-shared") } else { say::t("check-clash") };
+        let text = text.with("pool", &self.training.pool).with("others", listed(&told));
+        if fits {
+            return fine(Subject::Clash, text);
         }
         let cites = met.iter().map(|(_, it, _)| &it.cite);
         fault(Subject::Clash, text, std::iter::once(&self.training.cite).chain(cites))
@@ -288,14 +299,13 @@ impl<'a> Look<'a> {
     fn start_rate(&self, rehearsal: &Rehearsal) -> Finding {
         let (takes, within) = (rehearsal.takes(), self.training.start_within);
         let from = match rehearsal.measured {
-            0 => format!("{} a start, assumed", rehearsal.one),
-            1 => format!("{} a start, measured once", rehearsal.one),
-            times => format!("{} a start, the median of {times}", rehearsal.one),
+            0 => say::t("check-assumed"),
+            1 => say::t("check-measured"),
+            times => say::t("check-median").with("times", times),
         };
-        let text = format!(
-            "{} starts at once take {takes} ({from}); {within} are allowed",
-            rehearsal.placed()
-        );
+        let from = from.with("one", rehearsal.one.to_string()).to_string();
+        let text = say::t("check-starts").with("starts", rehearsal.placed()).with("from", &from);
+        let text = text.with("takes", takes.to_string()).with("within", within.to_string());
         if takes > within {
             return fault(Subject::StartRate, text, [&self.training.cite]);
         }
@@ -303,17 +313,21 @@ impl<'a> Look<'a> {
     }
 }
 
-fn fine(subject: Subject, text: String) -> Finding {
-    Finding { subject, ok: true, text, cites: Vec::new() }
+fn fine(subject: Subject, text: impl Display) -> Finding {
+    Finding { subject, ok: true, text: text.to_string(), cites: Vec::new() }
 }
 
-fn fault<'a>(subject: Subject, text: String, cites: impl IntoIterator<Item = &'a Cite>) -> Finding {
+fn fault<'a>(
+    subject: Subject,
+    text: impl Display,
+    cites: impl IntoIterator<Item = &'a Cite>,
+) -> Finding {
     let cites = cites.into_iter().filter(|cite| !cite.file.is_empty()).cloned().collect();
-    Finding { subject, ok: false, text, cites }
+    Finding { subject, ok: false, text: text.to_string(), cites }
 }
 
-fn count(hosts: usize) -> String {
-    format!("{hosts} host{}", if hosts == 1 { "" } else { "s" })
+fn count(hosts: usize) -> Said {
+    say::t("hosts-count").with("count", hosts)
 }
 
 /// The first few, and how many more.
@@ -322,7 +336,7 @@ fn listed(words: &[&str]) -> String {
     let shown = words.iter().take(SHOWN).copied().collect::<Vec<_>>().join(", ");
     match words.len().saturating_sub(SHOWN) {
         0 => shown,
-        more => format!("{shown} and {more} more"),
+        more => say::t("check-more").with("shown", &shown).with("more", more).to_string(),
     }
 }
 

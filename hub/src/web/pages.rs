@@ -22,8 +22,11 @@ mod health;
 mod help;
 pub mod home;
 pub mod hosts;
+mod kernels;
 pub mod life;
+mod log;
 mod login;
+mod notices;
 pub mod pending;
 mod people;
 pub mod progress;
@@ -94,6 +97,8 @@ pub(super) fn table() -> Table {
         .route("/hub/usage.csv", get(usage::table))
         .route("/hub/help", get(help::show))
         .route("/hub/help/{code}", get(help::reason))
+        .route("/hub/kernels", get(kernels::show))
+        .route("/hub/notices", get(notices::show))
         .route("/hub/reader", get(reader::choose))
         .route("/hub/token", get(tokens::show).post(tokens::create))
         .route("/hub/token/{id}/revoke", post(tokens::revoke))
@@ -113,6 +118,9 @@ pub(super) fn table() -> Table {
         .route("/hub/admin/floor/hosts/{host}", get(floor::show_host))
         .route("/hub/live/floor", get(floor::live::follow))
         .route("/hub/admin/queue", get(queue::show))
+        .route("/hub/admin/notices", get(notices::calendar::show).post(notices::calendar::add))
+        .route("/hub/admin/notices/maintenance", post(notices::calendar::plan))
+        .route("/hub/admin/notices/{id}/end", post(notices::calendar::end))
         .route("/hub/admin/audit", get(audit::show))
         .route("/hub/admin/audit.csv", get(audit::table))
         .route("/hub/admin/health", get(health::show))

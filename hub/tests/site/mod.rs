@@ -114,6 +114,7 @@ impl Site {
             revoked: revoked_in,
             metrics,
             services: berth_hub::services::Shared::default(),
+            asked: Default::default(),
             samples: Default::default(),
             routed: watch::Sender::new(BTreeMap::new()),
         });

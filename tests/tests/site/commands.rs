@@ -27,6 +27,7 @@ async fn every_command_that_reads_understands_the_hub() {
         &["queue", "list"],
         &["server", "list"],
         &["server", "show", server],
+        &["server", "logs", server],
         &["decision", "list"],
         &["decision", "show", decision],
         &["explain", "server", server],
@@ -51,6 +52,10 @@ async fn every_command_that_reads_understands_the_hub() {
             .unwrap();
         let told = String::from_utf8_lossy(&out.stderr);
         assert!(out.status.success(), "berth {}: {told}", arguments.join(" "));
+        if arguments.starts_with(&["server", "logs"]) {
+            let log = String::from_utf8_lossy(&out.stdout);
+            assert!(log.contains("ServerApp"), "its own words, over the link: {log}");
+        }
         assert!(
             !out.stdout.is_empty() || !told.is_empty(),
             "berth {} says nothing",

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use berth_common::link::Origin;
 use berth_common::{ByteCount, HostId};
+use berth_proto::link::LogLine;
 use bollard::models::{ContainerInspectResponse, ContainerSummary, ContainerSummaryStateEnum};
 
 use super::{LEFT_OUT, gpus};
@@ -74,6 +75,12 @@ pub(super) fn address_of(found: &ContainerInspectResponse) -> Option<SocketAddr>
     let ip = networks.values().find_map(|endpoint| endpoint.ip_address.as_ref()?.parse().ok())?;
     let labels = found.config.as_ref()?.labels.as_ref()?;
     Some(SocketAddr::new(ip, labels.get("berth.port")?.parse().ok()?))
+}
+
+/// A line that the engine has written a time before.
+pub(super) fn log_line(line: &str) -> LogLine {
+    let (at, text) = line.split_once(' ').unwrap_or((line, ""));
+    LogLine { at: at.to_owned(), text: printable(text) }
 }
 
 /// A log as people can read it: no control characters of terminals.

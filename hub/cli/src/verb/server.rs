@@ -14,6 +14,7 @@ use crate::text;
 
 mod extend;
 pub mod list;
+mod logs;
 mod resize;
 mod show;
 mod start;
@@ -39,6 +40,9 @@ pub enum Verb {
     Stop(stop::Args),
     /// Let a server stop later than it would
     Extend(extend::Args),
+    /// Show what a running server has written last
+    #[command(visible_alias = "log")]
+    Logs(logs::Args),
 }
 
 /// Does what the verb says.
@@ -50,6 +54,7 @@ pub async fn run(verb: &Verb, common: &Common) -> Result<Exit, Problem> {
         Verb::Resize(args) => resize::run(args, common).await,
         Verb::Stop(args) => stop::run(args, common).await,
         Verb::Extend(args) => extend::run(args, common).await,
+        Verb::Logs(args) => logs::run(args, common).await,
     }
 }
 

@@ -44,6 +44,19 @@ pub struct Prices {
     pub cpu_nano: i64,
     /// The same of one MiB of memory.
     pub memory_nano: i64,
+    /// What the numbers of groups stand for, as the caller says.
+    #[serde(default)]
+    pub numbering: Numbering,
+}
+
+/// The caller's numbers of groups. They depend on what was seen first, so prices mean nothing
+/// without them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Numbering {
+    /// The names of the models, by number.
+    pub models: Vec<String>,
+    /// Number of the pool and number of the model of each group.
+    pub groups: Vec<(Option<u16>, u16)>,
 }
 
 /// What is known of one kind of requests.
@@ -81,6 +94,7 @@ impl Prices {
             pressure_ppm: pressure(&kinds, &supply),
             cpu_nano: NANO * devices / cpu.max(1),
             memory_nano: NANO * devices / memory.max(1),
+            numbering: Numbering::default(),
             kinds: kinds
                 .into_iter()
                 .zip(earns)

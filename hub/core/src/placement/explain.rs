@@ -37,9 +37,10 @@ pub fn lines(
             HostLine { host: scored.host, verdict }
         })
         .collect();
+    let allowed = rows.allowed(need);
     for (position, host) in floor.hosts.iter().enumerate() {
         let Some(row) = rows.row(position) else { continue };
-        let fails = all_fails(row, &ask, rows.allowed(need, position));
+        let fails = all_fails(row, &ask, allowed.at(position));
         let obstacle = |fail: &Fail| Obstacle {
             reason: fail.reason(),
             detail: detail(*fail, host, settings, need, now),

@@ -250,26 +250,8 @@ fn count<T>(items: impl Iterator<Item = T>) -> u16 {
     u16::try_from(items.count()).unwrap_or(u16::MAX)
 }
 
-/// Hosts that differ in nothing once they are empty: what one of them could take, all could.
-#[derive(Debug, Default)]
-pub struct Empties<'a> {
-    seen: Vec<(&'a Row, bool)>,
-}
-
-impl<'a> Empties<'a> {
-    /// [`fits_empty`], asked once for all hosts that are the same when empty.
-    pub fn fit(&mut self, row: &'a Row, ask: &Ask) -> bool {
-        if let Some((_, fits)) = self.seen.iter().find(|(other, _)| other.is_same_empty(row)) {
-            return *fits;
-        }
-        let fits = fits_empty(row, ask);
-        self.seen.push((row, fits));
-        fits
-    }
-}
-
 /// Whether an empty host of this size could take the request, whatever is on it now.
-fn fits_empty(row: &Row, ask: &Ask) -> bool {
+pub fn fits_empty(row: &Row, ask: &Ask) -> bool {
     let host = &row.memory.host;
     if host.report.is_none() {
         // It may have anything: only what is declared bounds it.

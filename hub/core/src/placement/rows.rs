@@ -1,21 +1,26 @@
 //! All rows of the floor under the site's rules, brought up to date host by host.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use berth_common::{GpuPart, HostId};
 
 use crate::floor::{Floor, FloorHost};
-use crate::packing::{self, Gpu, Group, Groups, Kind, Prices, Shape};
+use crate::packing::{self, Gpu, Group, Groups, Kind, Numbering, Prices, Shape};
 use crate::placement::need::Need;
 use crate::placement::room::Ask;
 use crate::placement::row::Row;
 use crate::settings::{MemoryRule, Settings};
 
 mod answers;
+mod brief;
 mod what_if;
 
 use answers::Answers;
+use brief::{Allowed, Brief};
+
+/// The hosts that a rule requires, and which positions those are.
+type Required = (Arc<BTreeSet<HostId>>, Arc<[bool]>);
 
 /// A host that is kept for who waits, as its position; others do not get it.
 pub type Kept = Option<usize>;
@@ -25,6 +30,11 @@ pub type Kept = Option<usize>;
 pub struct Rows {
     hosts: Vec<HostId>,
     rows: Vec<Row>,
+    briefs: Vec<Brief>,
+    /// One host of each size.
+    sizes: Vec<Row>,
+    /// The hosts of each rule that requires some.
+    required: Vec<Required>,
     models: Vec<String>,
     /// Pool and model of the hosts of each group, as packing tells them apart.
     groups: Vec<(Option<u16>, u16)>,
@@ -50,6 +60,9 @@ impl Clone for Rows {
         Self {
             hosts: self.hosts.clone(),
             rows: self.rows.clone(),
+            briefs: self.briefs.clone(),
+            sizes: self.sizes.clone(),
+            required: self.required.clone(),
             models: self.models.clone(),
             groups: self.groups.clone(),
             shapes: self.shapes.clone(),
@@ -63,15 +76,23 @@ impl Clone for Rows {
 impl Rows {
     /// The rows of a floor under the site's rules, with these prices.
     pub fn of(floor: &Floor, settings: &Arc<Settings>, prices: &Arc<Prices>) -> Self {
-        let mut rows =
-            Self { settings: Arc::clone(settings), prices: Arc::clone(prices), ..Self::default() };
+        let mut rows = Self {
+            settings: Arc::clone(settings),
+            prices: Arc::clone(prices),
+            models: prices.numbering.models.clone(),
+            groups: prices.numbering.groups.clone(),
+            ..Self::default()
+        };
         for host in &floor.hosts {
             let row = rows.row_of(host);
             let shape = rows.shape_of(host, &row);
+            let brief = rows.brief(&row, None);
             rows.hosts.push(host.host.clone());
+            rows.briefs.push(brief);
             rows.rows.push(row);
             rows.shapes.push(shape);
         }
+        rows.mark_required();
         rows.packing = Some(packing::Rows::new((**prices).clone(), rows.shapes.iter().copied()));
         rows
     }
@@ -83,6 +104,12 @@ impl Rows {
         self.answers.clear();
     }
 
+    /// What the numbers of groups stand for: prices made from these rows carry it, so that rows
+    /// made anew later read them in the same way.
+    pub fn numbering(&self) -> Numbering {
+        Numbering { models: self.models.clone(), groups: self.groups.clone() }
+    }
+
     /// What every host has left, for prices.
     pub fn shapes(&self) -> impl Iterator<Item = &Shape> {
         self.shapes.iter()
@@ -92,6 +119,10 @@ impl Rows {
     pub fn update(&mut self, position: usize, host: &FloorHost) {
         let row = self.row_of(host);
         let shape = self.shape_of(host, &row);
+        let brief = self.brief(&row, self.briefs.get(position).copied());
+        if let Some(known) = self.briefs.get_mut(position) {
+            *known = brief;
+        }
         let (Some(old), Some(known)) = (self.rows.get_mut(position), self.shapes.get_mut(position))
         else {
             return;
@@ -201,12 +232,6 @@ impl Rows {
         let today = || Some(self.settings.images.get(&need.image)?.reference.as_str());
         let wanted = need.reference.as_deref().or_else(today)?;
         self.settings.references().take(64).position(|name| name == wanted)
-    }
-
-    /// Whether no rule of placement keeps a need from a host.
-    pub fn allowed(&self, need: &Need, position: usize) -> bool {
-        need.require.is_empty()
-            || self.hosts.get(position).is_some_and(|host| need.require.contains(host))
     }
 }
 

@@ -84,7 +84,7 @@ impl Ending {
 /// The servers whose end gives room for a need.
 fn endings(fleet: &Fleet, rows: &Rows, need: &Need, now: Timestamp) -> Vec<Ending> {
     let mut endings = Vec::new();
-    for ((devices, memory), host) in rows.lacking(need).into_iter().take(HOSTS) {
+    for ((devices, memory), host) in rows.lacking(need, HOSTS) {
         let servers: Vec<_> = fleet.placed_on(host).collect();
         let helps = |placement: &Placement| devices == 0 || !placement.gpus.is_empty();
         let mut freed: Vec<u64> = servers

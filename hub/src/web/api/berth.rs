@@ -11,6 +11,7 @@ pub mod hosts;
 pub mod import;
 pub mod intents;
 pub mod life;
+pub mod logs;
 pub mod maintenance;
 pub mod notices;
 pub mod plans;

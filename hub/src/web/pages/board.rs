@@ -27,12 +27,14 @@ pub struct Board {
 
 /// A notice as its reader sees it.
 #[derive(Debug)]
-struct Note {
-    text: String,
+pub struct Note {
+    /// What it says.
+    pub text: String,
     /// The language of the text, where it is not the reader's.
-    lang: &'static str,
+    pub lang: &'static str,
     class: &'static str,
-    until: Moment,
+    /// When it ends.
+    pub until: Moment,
 }
 
 /// A host under the person's servers that is to be empty for a while.
@@ -67,7 +69,8 @@ impl Board {
 }
 
 impl Note {
-    fn of(notice: &Notice) -> Self {
+    /// As its reader sees it.
+    pub fn of(notice: &Notice) -> Self {
         let french = Reader::now().language == Language::French;
         let translated = french && !notice.fr.is_empty();
         Self {

@@ -57,6 +57,27 @@ fn class(finding: &Finding) -> &'static str {
     }
 }
 
+/// What was looked at.
+fn subject(finding: &Finding) -> String {
+    let said = match finding.check {
+        "fleet" => say::t("doctor-check-fleet"),
+        "restore" => say::t("doctor-check-restore"),
+        "hosts" => say::t("doctor-check-hosts"),
+        "spaces" => say::t("doctor-check-spaces"),
+        "images" => say::t("doctor-check-images"),
+        "configuration" => say::t("doctor-check-configuration"),
+        "database" => say::t("doctor-check-database"),
+        "disk" => say::t("doctor-check-disk"),
+        "backup" => say::t("doctor-check-backup"),
+        "certificate" => say::t("doctor-check-certificate"),
+        "proxy" => say::t("doctor-check-proxy"),
+        "directory" => say::t("doctor-check-directory"),
+        "mail" => say::t("doctor-check-mail"),
+        other => return other.to_owned(),
+    };
+    said.to_string()
+}
+
 fn word(finding: &Finding) -> String {
     let said = match finding.verdict {
         Verdict::Ok => say::t("health-ok"),

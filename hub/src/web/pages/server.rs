@@ -6,7 +6,7 @@ use askama::Template;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use berth_common::link::Space;
+use berth_common::link::{Space, StartStep};
 use berth_common::{ByteCount, Timestamp};
 use berth_core::{Decision, Fleet, Server};
 use berth_process::clock::now;
@@ -17,14 +17,15 @@ use crate::site::Hub;
 use crate::web::pages::card::Card;
 use crate::web::pages::chart::{self, Chart};
 use crate::web::pages::error::PageError;
+use crate::web::pages::log::Log;
 use crate::web::pages::shell::{Here, Shell, page};
 use crate::web::pages::target;
+use crate::web::pages::visits;
 use crate::web::pages::words::{self, Moment};
 use crate::web::say;
 
 /// More decisions about one server nobody reads on a page.
 const MOST_DECISIONS: u32 = 20;
-use crate::web::pages::visits;
 
 #[derive(Template)]
 #[template(path = "server.html")]
@@ -34,6 +35,8 @@ struct ServerPage {
     decisions: Vec<Line>,
     /// Who entered it.
     visits: Vec<visits::Line>,
+    /// What it has written last.
+    log: Option<Log>,
 }
 
 /// A decision about it.
@@ -171,7 +174,16 @@ fn timeline(server: &Server) -> Vec<Happened> {
     if let Some(placement) = placement {
         let placed = say::t("timeline-placed").with("host", placement.host.as_str());
         add(Some(placement.placed_at), placed);
+        for done in placement.steps.iter().filter(|done| done.step != StartStep::Answers) {
+            let tenths = done.at.millis_since(placement.placed_at) / 100;
+            let later = say::t("timeline-step").with("step", words::step_name(done.step));
+            let later = later.with("seconds", format!("{}.{}", tenths / 10, tenths % 10));
+            add(Some(done.at), later);
+        }
         add(placement.ready_at, say::t("timeline-answers"));
+    }
+    for kill in server.kills.iter().filter(|kill| since.is_none_or(|since| since <= kill.at)) {
+        add(Some(kill.at), say::t("timeline-killed"));
     }
     add(server.last_end.as_ref().map(|end| end.at), say::t("timeline-ended"));
     all.sort_by_key(|(at, _)| *at);
@@ -190,6 +202,7 @@ pub async fn show(
     let all = visits::lines(&hub, &fleet, &server.owner)?.into_iter();
     let of_it = all.filter(|(visit, _)| visit.server == server.id);
     let view = ServerPage {
+        log: Log::of(&hub, server).await,
         shell: Shell::of(&visitor, say::t("server").to_string(), Here::Home),
         part: ServerPart::of(&hub.samples, &fleet, server, &visitor.xsrf, now()),
         decisions: decisions.iter().map(line).collect(),

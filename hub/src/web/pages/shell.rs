@@ -27,6 +27,8 @@ pub struct Who {
     pub name: String,
     /// Whether the administrators' pages are offered.
     pub admin: bool,
+    /// Whether the page of trainings is offered.
+    pub teaches: bool,
     /// The token that forms carry.
     pub xsrf: String,
 }
@@ -42,6 +44,10 @@ pub enum Here {
     Usage,
     /// API tokens.
     Tokens,
+    /// Kernels of the person's servers.
+    Kernels,
+    /// What people should know.
+    Notices,
     /// The rules of the site.
     Help,
     /// All servers.
@@ -58,6 +64,8 @@ pub enum Here {
     People,
     /// The site's files.
     Configuration,
+    /// What people are told, and maintenance.
+    Calendar,
     /// Who did what.
     Audit,
     /// Whether all is well.
@@ -74,6 +82,7 @@ impl Shell {
         let who = Who {
             name: visitor.user.account.name.to_string(),
             admin: visitor.admin,
+            teaches: visitor.teaches,
             xsrf: visitor.xsrf.clone(),
         };
         Self { title: title.into(), who: Some(who), here, reader: Reader::now() }
@@ -91,6 +100,8 @@ impl Shell {
             Here::New => "new",
             Here::Usage => "usage",
             Here::Tokens => "tokens",
+            Here::Kernels => "kernels",
+            Here::Notices => "notices",
             Here::Help => "help",
             Here::Servers => "servers",
             Here::Floor => "floor",
@@ -99,6 +110,7 @@ impl Shell {
             Here::AllUsage => "everybody",
             Here::People => "people",
             Here::Configuration => "config",
+            Here::Calendar => "calendar",
             Here::Audit => "audit",
             Here::Health => "health",
             Here::Trainings => "trainings",

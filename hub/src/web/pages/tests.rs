@@ -2,11 +2,13 @@
 //! as text, nothing inline, every form a POST with its token.
 
 mod administration;
+mod asked;
 mod browser;
 mod bulk;
 mod drain;
 mod floor;
 mod look;
+mod notices;
 mod queue;
 mod scene;
 mod site;
@@ -31,6 +33,9 @@ async fn all_pages(site: &Site, user: &str) -> Vec<(String, String)> {
         "/hub/usage",
         "/hub/help",
         "/hub/trainings",
+        "/hub/kernels",
+        "/hub/notices",
+        "/hub/admin/notices",
         "/hub/help/stopped.oom",
         "/hub/admin",
         "/hub/admin?q=ended",

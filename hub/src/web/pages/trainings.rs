@@ -21,7 +21,7 @@ use crate::audit::Actor;
 use crate::auth::{CheckedForm, Visitor};
 use crate::site::Hub;
 use crate::trainings::care::{self, NotDone};
-use crate::trainings::check::check;
+use crate::trainings::check::{Subject, check};
 use crate::trainings::orders::{self, Wish};
 use crate::trainings::{Participant, Role, State, participants, stuck};
 use crate::web::api::berth::trainings::facts;
@@ -147,7 +147,7 @@ pub async fn show(
         findings: findings
             .into_iter()
             .map(|it| Found {
-                name: it.subject.word().replace('_', " "),
+                name: subject(it.subject),
                 ok: it.ok,
                 text: it.text,
                 cites: it.cites.iter().map(ToString::to_string).collect(),
@@ -157,6 +157,20 @@ pub async fn show(
         path,
     };
     Ok(page(StatusCode::OK, &view))
+}
+
+/// What was looked at.
+fn subject(subject: Subject) -> String {
+    let said = match subject {
+        Subject::Dates => say::t("check-of-dates"),
+        Subject::Memory => say::t("check-of-memory"),
+        Subject::Image => say::t("check-of-image"),
+        Subject::People => say::t("check-of-people"),
+        Subject::Maintenance => say::t("check-of-maintenance"),
+        Subject::Clash => say::t("check-of-clash"),
+        Subject::StartRate => say::t("check-of-start-rate"),
+    };
+    said.to_string()
 }
 
 /// A training that somebody looks after; for others there is none.

@@ -275,6 +275,15 @@ pub const OPERATIONS: &[Operation] = &[
     )
     .body(&[("memory", Any), ("dry_run", Flag)])
     .gives("Object"),
+    Operation::new(
+        "get",
+        "/hub/api/berth/servers/{id}/log",
+        READS,
+        &[200, 409],
+        "What a running server has written last",
+    )
+    .query(&[("lines", Number)])
+    .gives("Object"),
     get("/hub/api/berth/servers/{id}/decisions", READS, "Why a server is where it is"),
     get(
         "/hub/api/berth/servers/{id}/why-not/{host}",

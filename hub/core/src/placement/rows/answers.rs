@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 
 use berth_common::{HostId, Reason};
 
-use super::{Kept, Rows};
+use super::{Allowed, Kept, Rows};
 use crate::decision::Excluded;
 use crate::packing::{self, Cost, Kind};
 use crate::placement::need::Need;
-use crate::placement::room::{Ask, Empties, Fail, first_fail, suits};
+use crate::placement::room::{Ask, Fail, first_fail, suits};
 use crate::placement::row::Row;
 use crate::placement::score::{Fill, Score};
 use crate::placement::{Chosen, NoHost, Scored, Verdict};
@@ -25,6 +25,8 @@ pub struct Answers {
     ask: Ask,
     kind: Option<Kind>,
     image: Option<usize>,
+    /// The hosts that rules leave to it.
+    allowed: Allowed,
     /// Number of changes that are in it.
     seen: u64,
     /// Per host: the score without the last two terms, or why not.
@@ -131,14 +133,14 @@ impl Rows {
 
     /// Why there is none. Being full says more to the person who asks than another host being down.
     fn no_host(&self, answers: &Answers, kept: Kept) -> NoHost {
-        let mut empties = Empties::default();
+        let mut fits = self.fits(&answers.ask);
         let ever = |(position, row)| {
             let row: &Row = row;
             row.pool.is_some()
                 && row.pool == answers.ask.pool
                 && row.obstacle != Some(Reason::HostUndeclared)
-                && empties.fit(row, &answers.ask)
-                && self.allowed(&answers.need, position)
+                && answers.allowed.at(position)
+                && fits.at(position)
         };
         if !self.rows.iter().enumerate().any(ever) {
             return NoHost::Never;
@@ -225,6 +227,7 @@ impl Rows {
             ask: self.ask(need),
             kind: self.kind(need),
             image: self.image(need),
+            allowed: self.allowed(need),
             seen: now,
             keys: Vec::with_capacity(self.rows.len()),
             excluded: BTreeMap::new(),
@@ -249,8 +252,7 @@ impl Rows {
     /// A host's answer as one number: excluded ones last, by their reason.
     fn key(&self, answers: &Answers, position: usize, cost: Option<Cost>) -> u64 {
         let Some(row) = self.rows.get(position) else { return EXCLUDED };
-        let allowed = self.allowed(&answers.need, position);
-        if let Some(fail) = first_fail(row, &answers.ask, allowed) {
+        if let Some(fail) = first_fail(row, &answers.ask, answers.allowed.at(position)) {
             return EXCLUDED | reason_number(fail);
         }
         let score =

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use berth_common::{ByteCount, HostId, Reason, Seconds};
 
+use super::brief::{Allowed, Fits};
 use super::{Kept, Rows, number_of};
 use crate::floor::FloorHost;
 use crate::placement::need::Need;
-use crate::placement::room::{Ask, Empties, Fail, all_fails, first_fail, first_other_fail, suits};
+use crate::placement::room::{Ask, Fail, all_fails, first_fail, first_other_fail, suits};
 use crate::placement::row::Row;
 
 impl Rows {
@@ -15,15 +16,14 @@ impl Rows {
     /// take a need now, and the first such host.
     pub fn largest_limit(&self, need: &Need, kept: Kept) -> Option<(HostId, ByteCount)> {
         let ask = self.ask(need);
+        let allowed = self.allowed(need);
         let (mut best, mut at) = (0, None);
-        for (position, row) in self.rows.iter().enumerate() {
-            let serves = row.pool.is_some() && row.pool == ask.pool && Some(position) != kept;
-            if !serves || row.obstacle.is_some() {
+        for (position, (row, brief)) in self.rows.iter().zip(&self.briefs).enumerate() {
+            // Most hosts are passed by this.
+            if u64::from(brief.open_mib) <= best || Some(position) == kept {
                 continue;
             }
-            // No rule promises more than what is not even used: most hosts are passed by this.
-            let unused = u128::from(row.memory.usable().0).saturating_sub(row.memory.sums.lately);
-            if unused >> 20 <= u128::from(best) {
+            if row.pool != ask.pool || !allowed.at(position) {
                 continue;
             }
             let takes = |mib: u64| {
@@ -32,7 +32,7 @@ impl Rows {
                 first_fail(row, &asked, true).is_none()
             };
             // Most hosts give no more than the best so far: one question tells.
-            if !takes(best + 1) || !self.allowed(need, position) {
+            if !takes(best + 1) {
                 continue;
             }
             let (mut least, mut most) = (best + 1, ask.limit.mebibytes().max(best + 1));
@@ -54,23 +54,27 @@ impl Rows {
         can: impl Fn(&HostId, Reason) -> bool,
     ) -> Option<(HostId, Reason)> {
         let ask = self.ask(need);
+        let (allowed, mut fits) = (self.allowed(need), self.fits(&ask));
         self.rows.iter().zip(&self.hosts).enumerate().find_map(|(position, (row, host))| {
-            let reason = row.obstacle.filter(|reason| can(host, *reason))?;
+            let reason = row.obstacle?;
+            if row.pool != ask.pool || !allowed.at(position) || !fits.at(position) {
+                return None;
+            }
             let speaks = row.memory.host.report.is_some_and(|report| report.age == Seconds(0));
-            let fits = if speaks {
+            let takes = if speaks {
                 first_other_fail(row, &ask, true).is_none()
             } else {
                 let memory = Arc::new(row.memory.heard_now());
                 first_other_fail(&Row { memory, ..row.clone() }, &ask, true).is_none()
             };
-            (fits && self.allowed(need, position)).then(|| (host.clone(), reason))
+            (takes && can(host, reason)).then(|| (host.clone(), reason))
         })
     }
 
     /// All rules that exclude a host, in their order.
     pub fn fails(&self, need: &Need, position: usize) -> Vec<Fail> {
         let ask = self.ask(need);
-        let allowed = self.allowed(need, position);
+        let allowed = self.allowed(need).at(position);
         self.rows.get(position).map_or_else(Vec::new, |row| all_fails(row, &ask, allowed))
     }
 
@@ -83,67 +87,48 @@ impl Rows {
     pub fn first_fail_if(&self, need: &Need, position: usize, host: &FloorHost) -> Option<Fail> {
         let mut models = self.models.clone();
         let row = Row::of(host, &self.settings, &mut |model| number_of(&mut models, model));
-        first_fail(&row, &self.ask(need), self.allowed(need, position))
+        first_fail(&row, &self.ask(need), self.allowed(need).at(position))
     }
 
     /// Whether a host could take a need one day: it is up, and large enough when empty.
     pub fn could_take(&self, need: &Need, host: &HostId) -> bool {
         let Ok(position) = self.hosts.binary_search(host) else { return false };
+        let (ask, allowed) = (self.ask(need), self.allowed(need));
         self.rows.get(position).is_some_and(|row| {
-            let empties = &mut Empties::default();
-            self.missing(row, need, &self.ask(need), position, empties).is_some()
+            missing(row, &ask, position, &allowed, &mut self.fits(&ask)).is_some()
         })
     }
 
     /// The host that is nearest to taking a need: the fewest devices missing, then the least memory.
     pub fn least_missing(&self, need: &Need) -> Option<HostId> {
         let ask = self.ask(need);
-        let mut empties = Empties::default();
+        let (allowed, mut fits) = (self.allowed(need), self.fits(&ask));
         let rows = self.rows.iter().enumerate();
         let missing = rows.filter_map(|(position, row)| {
-            Some((self.missing(row, need, &ask, position, &mut empties)?, position))
+            Some((missing(row, &ask, position, &allowed, &mut fits)?, position))
         });
         self.hosts.get(missing.min()?.1).cloned()
     }
 
     /// What hosts lack to take a need, devices and memory (negative: more than enough), without
-    /// those that never will, or are not up; the least first.
-    pub fn lacking(&self, need: &Need) -> Vec<((u32, i128), &HostId)> {
+    /// those that never will, or are not up; the so many that lack least, the least first.
+    pub fn lacking(&self, need: &Need, most: usize) -> Vec<((u32, i128), &HostId)> {
         let ask = self.ask(need);
-        let mut empties = Empties::default();
-        let hosts = self.rows.iter().zip(&self.hosts).enumerate();
-        let mut lacking: Vec<_> = hosts
-            .filter_map(|(position, (row, host))| {
-                Some((self.missing(row, need, &ask, position, &mut empties)?, host))
+        let (allowed, mut fits) = (self.allowed(need), self.fits(&ask));
+        let rows = self.rows.iter().enumerate();
+        // Positions are in the order of names, and cheaper to compare.
+        let mut lacking: Vec<_> = rows
+            .filter_map(|(position, row)| {
+                Some((missing(row, &ask, position, &allowed, &mut fits)?, position))
             })
             .collect();
+        if most < lacking.len() {
+            lacking.select_nth_unstable(most);
+            lacking.truncate(most);
+        }
         lacking.sort_unstable();
-        lacking
-    }
-
-    /// What a host lacks to take a need, devices and memory; `None`: it never will, or is not up.
-    fn missing<'a>(
-        &self,
-        row: &'a Row,
-        need: &Need,
-        ask: &Ask,
-        position: usize,
-        empties: &mut Empties<'a>,
-    ) -> Option<(u32, i128)> {
-        // Room on a host whose spaces do not answer is worth nothing, however near it is.
-        let up = row.obstacle.is_none() && ask.spaces & row.sick == 0;
-        let possible = up && empties.fit(row, ask) && self.allowed(need, position);
-        let free =
-            row.gpus.iter().filter(|gpu| suits(row, ask, gpu) && gpu.left_milli >= ask.gpu_milli);
-        let devices = ask.gpus.saturating_sub(u32::try_from(free.count()).unwrap_or(u32::MAX));
-        // Less used than elsewhere is nearest to having room.
-        let promised = match row.memory.rule.kind {
-            crate::memory::Kind::Limits => row.memory.sums.limits,
-            crate::memory::Kind::Peaks => row.memory.sums.need(),
-        };
-        let left =
-            i128::from(row.memory.usable().0) - i128::try_from(promised).unwrap_or(i128::MAX);
-        possible.then_some((devices, i128::from(ask.limit.0) - left))
+        let named = lacking.into_iter();
+        named.filter_map(|(lack, position)| Some((lack, self.hosts.get(position)?))).collect()
     }
 
     /// Whether a host that serves this pool is not ready.
@@ -152,4 +137,29 @@ impl Rows {
         let number = number.and_then(|number| u16::try_from(number).ok());
         number.is_some() && self.rows.iter().any(|row| row.pool == number && row.obstacle.is_some())
     }
+}
+
+/// What a host lacks to take a request, devices and memory; `None`: it never will, or is not up.
+fn missing(
+    row: &Row,
+    ask: &Ask,
+    position: usize,
+    allowed: &Allowed,
+    fits: &mut Fits<'_>,
+) -> Option<(u32, i128)> {
+    // Room on a host whose spaces do not answer is worth nothing, however near it is.
+    let up = row.obstacle.is_none() && ask.spaces & row.sick == 0;
+    if !up || !allowed.at(position) || !fits.at(position) {
+        return None;
+    }
+    let free =
+        row.gpus.iter().filter(|gpu| suits(row, ask, gpu) && gpu.left_milli >= ask.gpu_milli);
+    let devices = ask.gpus.saturating_sub(u32::try_from(free.count()).unwrap_or(u32::MAX));
+    // Less used than elsewhere is nearest to having room.
+    let promised = match row.memory.rule.kind {
+        crate::memory::Kind::Limits => row.memory.sums.limits,
+        crate::memory::Kind::Peaks => row.memory.sums.need(),
+    };
+    let left = i128::from(row.memory.usable().0) - i128::try_from(promised).unwrap_or(i128::MAX);
+    Some((devices, i128::from(ask.limit.0) - left))
 }

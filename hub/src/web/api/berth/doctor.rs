@@ -11,9 +11,12 @@ use crate::doctor;
 use crate::site::Hub;
 use crate::web::api::berth::answer;
 use crate::web::error::ApiError;
+use crate::web::reader::Reader;
 
 /// `GET doctor`: everything that was looked at, with what to do.
 pub async fn examine(State(hub): State<Arc<Hub>>, caller: Caller) -> Result<Json<Value>, ApiError> {
     caller.require("admin-ui")?;
-    Ok(answer("doctor", json!(doctor::examine(&hub).await)))
+    // Programs read English, whatever the caller's browser would rather read.
+    let found = Reader::default().served(doctor::examine(&hub)).await;
+    Ok(answer("doctor", json!(found)))
 }

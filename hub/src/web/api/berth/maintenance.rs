@@ -9,23 +9,20 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use berth_common::{HostId, Seconds, Timestamp};
 use berth_core::Fleet;
-use berth_core::agenda::{Entry, Maintenance, Progress};
-use berth_core::fleet::Order;
+use berth_core::agenda::Maintenance;
 use berth_core::settings::Window;
 use berth_process::clock::now;
 use serde_json::{Value, json};
 
-use crate::agenda::{self, keeper};
+use crate::agenda;
+use crate::agenda::wish::{MaintenanceWish, Wrong};
 use crate::audit::Actor;
 use crate::auth::Caller;
 use crate::site::Hub;
 use crate::web::api::berth::{SCHEMA_VERSION, answer, moment, no_host};
 use crate::web::api::body::{self, JsonBody};
 use crate::web::api::path::Names;
-use crate::web::error::{ApiError, cut};
-
-/// Drains begin so long before, if the site's first warning does not come earlier.
-const USUAL_AHEAD: Seconds = Seconds(86_400);
+use crate::web::error::ApiError;
 
 /// `GET maintenance`: what is ahead and under way, and what was over in the last month.
 pub async fn list(State(hub): State<Arc<Hub>>, caller: Caller) -> Result<Json<Value>, ApiError> {
@@ -52,8 +49,7 @@ pub async fn add(
     let body = body.or_empty();
     body::only(&body, &["hosts", "from", "to", "reason", "ahead_s", "dry_run"])?;
     let hosts: Option<BTreeSet<HostId>> = body::field(&body, "hosts")?;
-    let hosts = hosts.filter(|hosts| !hosts.is_empty());
-    let hosts = hosts.ok_or_else(|| ApiError::bad_request("hosts: name at least one"))?;
+    let hosts = hosts.unwrap_or_default();
     let said = |name: &str| -> Result<Timestamp, ApiError> {
         let text: Option<String> = body::field(&body, name)?;
         let text =
@@ -61,39 +57,25 @@ pub async fn add(
         moment(name, &text)
     };
     let window = Window { from: said("from")?, to: said("to")? };
-    let at = now();
-    if window.to <= window.from || window.to <= at {
-        return Err(ApiError::bad_request("to: it must lie ahead, and after from"));
-    }
     let reason: Option<String> = body::field(&body, "reason")?;
-    let reason = reason.map(|it| it.trim().to_owned()).filter(|it| !it.is_empty());
-    let why = "reason: say why; people whose servers are there read it";
-    let reason = reason.ok_or_else(|| ApiError::bad_request(why))?;
     let ahead: Option<u64> = body::field(&body, "ahead_s")?;
     let dry_run = body::field::<bool>(&body, "dry_run")?.unwrap_or(false);
-    let fleet = hub.fleet.fleet();
-    if let Some(unknown) = hosts.iter().find(|host| !fleet.hosts.contains_key(*host)) {
-        return Err(no_host(unknown));
-    }
-    let ahead = ahead.map(Seconds).unwrap_or_else(|| {
-        let leads = fleet.settings.lifecycle.drain.leads.iter().copied();
-        leads.max().unwrap_or_default().max(USUAL_AHEAD)
-    });
-    let back = i64::try_from(ahead.0).unwrap_or(i64::MAX).saturating_mul(1_000_000);
-    let maintenance = Maintenance {
+    let wish = MaintenanceWish {
         hosts,
         window,
-        drain_at: Timestamp(window.from.0.saturating_sub(back)).max(at),
-        order: Order { reason: cut(&reason), who: caller.actor(), at },
-        state: Progress::Planned,
+        reason: reason.unwrap_or_default(),
+        ahead: ahead.map(Seconds),
     };
+    let maintenance = wish.checked(&hub.fleet.fleet(), caller.actor(), now());
+    let maintenance = maintenance.map_err(|wrong| match wrong {
+        Wrong::NoHost(host) => no_host(&host),
+        wrong => ApiError::bad_request(wrong.to_string()),
+    })?;
     let mut id = 0;
     if !dry_run {
-        let names: Vec<_> = maintenance.hosts.iter().map(HostId::as_str).collect();
-        let act = caller.act("maintenance-add").on(&cut(&names.join(" "))).because(&reason);
-        id = agenda::add(&hub, act, Entry::Maintenance(maintenance.clone())).await?;
-        tracing::info!(hosts = names.join(" "), why = reason, by = caller.name(), "maintenance");
-        keeper::carry_out(&hub, now()).await;
+        let act = caller.act("maintenance-add").on(&agenda::names(&maintenance));
+        let act = act.because(&maintenance.order.reason);
+        id = agenda::plan(&hub, act, maintenance.clone()).await?;
     }
     let fleet = hub.fleet.fleet();
     let known = hub.agenda.maintenance().into_iter().find(|(other, _)| *other == id);
@@ -118,16 +100,12 @@ pub async fn cancel(
     let all = hub.agenda.maintenance();
     let found = all.into_iter().find(|(other, it)| *other == id && it.is_ahead());
     let (_, maintenance) = found.ok_or_else(ApiError::no_resource)?;
-    let names: Vec<_> = maintenance.hosts.iter().map(HostId::as_str).collect();
-    let act = caller.act("maintenance-cancel").on(&cut(&names.join(" ")));
+    let act = caller.act("maintenance-cancel").on(&agenda::names(&maintenance));
     let act = act.because(&maintenance.order.reason);
-    let cancelled = Maintenance { state: Progress::Cancelled, ..maintenance.clone() };
-    let (seen, entry) = (Entry::Maintenance(maintenance), Entry::Maintenance(cancelled));
-    if !agenda::change(&hub, Some(act), id, &seen, entry).await? {
+    if !agenda::cancel(&hub, act, id, maintenance).await? {
         let why = "its drains have begun or ended this moment; ask again";
         return Err(ApiError::new(StatusCode::CONFLICT, why.to_owned()));
     }
-    keeper::carry_out(&hub, now()).await;
     Ok(StatusCode::NO_CONTENT)
 }
 

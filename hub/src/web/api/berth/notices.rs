@@ -6,13 +6,13 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use berth_common::{Seconds, Timestamp};
+use berth_common::Timestamp;
 use berth_core::agenda::{Audience, Entry, Level, Notice};
-use berth_core::settings::Window;
 use berth_process::clock::now;
 use serde_json::{Value, json};
 
 use crate::agenda;
+use crate::agenda::wish::NoticeWish;
 use crate::audit::Actor;
 use crate::auth::Caller;
 use crate::site::Hub;
@@ -20,11 +20,6 @@ use crate::web::api::berth::{SCHEMA_VERSION, answer, moment};
 use crate::web::api::body::{self, JsonBody};
 use crate::web::api::path::Names;
 use crate::web::error::ApiError;
-
-/// Notices are a few sentences.
-const LONGEST_TEXT: usize = 1_000;
-/// Where no end is said.
-const USUAL: Seconds = Seconds(86_400);
 
 /// `GET site-notices`: all that are shown or will be, for who writes them.
 pub async fn list(State(hub): State<Arc<Hub>>, caller: Caller) -> Result<Json<Value>, ApiError> {
@@ -49,40 +44,24 @@ pub async fn add(
     let audience = audience.as_deref().unwrap_or("all").parse::<Audience>();
     let audience = audience.map_err(|error| ApiError::bad_request(format!("to: {error}")))?;
     may_write(&hub, &caller, &audience)?;
-    there_is(&hub, &audience)?;
     let level: Option<Level> = body::field(&body, "level")?;
     let said = |name: &str| -> Result<Option<Timestamp>, ApiError> {
         let text: Option<String> = body::field(&body, name)?;
         text.map(|text| moment(name, &text)).transpose()
     };
-    let at = now();
-    let from = said("from")?.unwrap_or(at);
-    let to = said("until")?.unwrap_or_else(|| from.plus(USUAL));
-    if to <= from || to <= at {
-        return Err(ApiError::bad_request("until: it must lie ahead, and after from"));
-    }
-    let text = |name: &str| -> Result<String, ApiError> {
-        let text: Option<String> = body::field(&body, name)?;
-        let text = text.unwrap_or_default().trim().to_owned();
-        match text.chars().count() > LONGEST_TEXT {
-            true => Err(ApiError::bad_request(format!("{name}: {LONGEST_TEXT} letters at most"))),
-            false => Ok(text),
-        }
-    };
-    let (en, fr) = (text("en")?, text("fr")?);
-    if en.is_empty() {
-        return Err(ApiError::bad_request("en: say what people should know, in English"));
-    }
-    let dry_run = body::field::<bool>(&body, "dry_run")?.unwrap_or(false);
-    let notice = Notice {
+    let text = |name: &str| body::field::<String>(&body, name).map(Option::unwrap_or_default);
+    let wish = NoticeWish {
         audience,
         level: level.unwrap_or_default(),
-        window: Window { from, to },
-        en,
-        fr,
-        who: caller.actor(),
-        at,
+        from: said("from")?,
+        until: said("until")?,
+        en: text("en")?,
+        fr: text("fr")?,
     };
+    let dry_run = body::field::<bool>(&body, "dry_run")?.unwrap_or(false);
+    let at = now();
+    let notice = wish.checked(&hub.fleet.fleet(), caller.actor(), at);
+    let notice = notice.map_err(|wrong| ApiError::bad_request(wrong.to_string()))?;
     let mut id = 0;
     if !dry_run {
         let act = caller.act("notice-add").on(&notice.audience.to_string()).because(&notice.en);
@@ -111,10 +90,7 @@ pub async fn end(
         return Err(ApiError::no_resource());
     }
     let act = caller.act("notice-end").on(&notice.audience.to_string()).because(&notice.en);
-    let window = Window { from: notice.window.from.min(at), to: at };
-    let ended = Entry::Notice(Notice { window, ..notice.clone() });
-    // Whoever was first has ended it, too.
-    agenda::change(&hub, Some(act), id, &Entry::Notice(notice), ended).await?;
+    agenda::end_notice(&hub, act, id, notice).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -134,19 +110,6 @@ fn may_write(hub: &Hub, caller: &Caller, audience: &Audience) -> Result<(), ApiE
             "Only administrators write notices; who teaches writes to the own training.",
         )),
     }
-}
-
-/// A notice for something that is not there would reach nobody.
-fn there_is(hub: &Hub, audience: &Audience) -> Result<(), ApiError> {
-    let settings = &hub.fleet.fleet().settings;
-    let known = match audience {
-        Audience::All | Audience::Group(_) => true,
-        Audience::Pool(name) => settings.pools.contains_key(name),
-        Audience::Host(host) => settings.hosts.contains_key(host),
-        Audience::Training(name) => settings.trainings.contains_key(name),
-    };
-    let unknown = || ApiError::bad_request(format!("to: there is no {audience}"));
-    known.then_some(()).ok_or_else(unknown)
 }
 
 fn row(id: i64, notice: &Notice, now: Timestamp) -> Value {

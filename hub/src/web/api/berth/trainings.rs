@@ -27,6 +27,7 @@ use crate::web::api::berth::{SCHEMA_VERSION, answer, reason};
 use crate::web::api::body::{self, JsonBody};
 use crate::web::api::path::Names;
 use crate::web::error::{ApiError, cut};
+use crate::web::reader::Reader;
 
 /// More people than this are a slip of the keyboard.
 const MOST_PEOPLE: u32 = 100_000;
@@ -105,7 +106,9 @@ pub async fn check(
     let fleet = hub.fleet.fleet();
     let (name, training, profile, _) = cared(&fleet, &caller, &name)?;
     let facts = facts(&hub, &fleet, name, training).await?;
-    let found = check::check(&fleet, name, training, profile, &facts, now());
+    // Programs read English, whatever the caller's browser would rather read.
+    let check = || check::check(&fleet, name, training, profile, &facts, now());
+    let found = Reader::default().shown(check);
     Ok(Json(json!({
         "schema_version": SCHEMA_VERSION,
         "training": name,

@@ -9,10 +9,9 @@ use std::path::{Path, PathBuf};
 
 use axum::http::StatusCode;
 
-use super::administration;
 use super::scene::{HOSTILE, Port, heartbeat, scene, serve};
 use super::site::{Site, gb};
-use super::trainings;
+use super::{administration, asked, notices, trainings};
 use chromium::Chromium;
 
 const LANGUAGES: [&str; 2] = ["en", "fr"];
@@ -63,6 +62,10 @@ fn pages(site: &Site) -> Vec<Page> {
         ("usage", "alice", "/hub/usage".into()),
         ("tokens", "alice", "/hub/token".into()),
         ("help", "alice", "/hub/help".into()),
+        ("kernels", "alice", "/hub/kernels".into()),
+        ("kernels-none", "dave", "/hub/kernels".into()),
+        ("notices", "alice", "/hub/notices".into()),
+        ("calendar", "erin", "/hub/admin/notices".into()),
         ("reason", "nobody", "/hub/help/stopped.idle".into()),
         ("error", "alice", "/hub/nowhere".into()),
         ("error-server", "alice", "/hub/error/503".into()),
@@ -87,6 +90,9 @@ async fn every_page_in_both_languages_and_themes_on_a_desk_and_on_a_phone() {
     let site = scene().await;
     administration::prepare(&site).await;
     administration::course(&site);
+    notices::write(&site).await;
+    let _wn1 = asked::link(&site, "wn1", asked::hostile).await;
+    let _wn2 = asked::link(&site, "wn2", asked::hostile).await;
     site.newcomer("newcomer").await;
     let addresses = serve(&site).await;
     let axe = folder().join("node_modules/axe-core/axe.min.js");
@@ -123,7 +129,7 @@ impl Tour<'_> {
                 let home = &addresses["alice"];
                 browser.go(&format!("{home}/hub/reader?language={language}")).await;
                 browser.go(&format!("{home}/hub/reader?theme={theme}")).await;
-                for (name, person, path) in pages(site) {
+                for (name, person, path) in pages(site).into_iter().filter(|it| is_wanted(it.0)) {
                     let address = format!("{}{path}", addresses[person]);
                     heartbeat(site).await;
                     for width in WIDTHS {
@@ -141,6 +147,12 @@ impl Tour<'_> {
         }
         troubles
     }
+}
+
+/// Whether a page is to be looked at: those that BERTH_ONLY names, or all.
+fn is_wanted(name: &str) -> bool {
+    let only = std::env::var("BERTH_ONLY").ok();
+    only.is_none_or(|only| only.split(',').any(|it| it == name))
 }
 
 /// What is wrong with the page that is shown; empty when nothing is.

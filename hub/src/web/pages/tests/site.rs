@@ -134,6 +134,7 @@ impl Site {
             revoked,
             metrics,
             services: crate::services::Shared::default(),
+            asked: Default::default(),
             samples: Default::default(),
             routed: watch::Sender::new(BTreeMap::new()),
             config: ArcSwap::from_pointee(config),
