@@ -464,7 +464,7 @@ impl World {
                     let (wait, bug) = (grants.changes_ms(), nature.bug);
                     hub.under(|settings| grants.write(settings, bug));
                     nature.schedule.after_ms(wait, Happening::WhitelistChanges);
-                    nature.transcript.fault("whitelist change");
+                    nature.transcript.mark("a whitelist changed");
                     hub.send(nature, Event::SettingsChanged(hub.settings()), None);
                 }
             }
