@@ -17,7 +17,7 @@ const HSTS: HeaderValue = HeaderValue::from_static("max-age=31536000");
 const FRAMES: HeaderValue = HeaderValue::from_static("frame-ancestors 'self'");
 
 /// Whether a request to the hub that changes something comes from where it may: not from another
-/// site, and not from a page of a notebook server. A program that shows a token is no page.
+/// site, and not from a page of a notebook server or a dashboard. A program that shows a token is no page.
 pub fn may_change_the_hub(method: &Method, headers: &HeaderMap, base: &str) -> bool {
     if matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS) {
         return true;
@@ -28,16 +28,20 @@ pub fn may_change_the_hub(method: &Method, headers: &HeaderMap, base: &str) -> b
         (Some(site), None) => site == "same-origin",
         (Some(_), Some(_)) => false,
     };
-    site_is_ours && (headers.contains_key(AUTHORIZATION) || !is_of_a_server(headers, base))
+    site_is_ours && (headers.contains_key(AUTHORIZATION) || !is_of_a_program(headers, base))
 }
 
-/// Whether the page that asks lies under a server's path.
-fn is_of_a_server(headers: &HeaderMap, base: &str) -> bool {
+/// Where pages of people's own programs are: their servers', and the dashboards of their clusters.
+const OF_PROGRAMS: [&str; 2] = ["/user/", "/hub/dask/"];
+
+/// Whether the page that asks is one of a person's own programs.
+fn is_of_a_program(headers: &HeaderMap, base: &str) -> bool {
     headers.get_all(REFERER).iter().any(|page| {
         let page = page.to_str().unwrap_or_default();
         let behind = page.split_once("://").map_or(page, |(_, rest)| rest);
         let path = behind.find('/').and_then(|at| behind.get(at..)).unwrap_or_default();
-        path.strip_prefix(base).is_some_and(|path| path.starts_with("/user/"))
+        let path = path.strip_prefix(base).unwrap_or_default();
+        OF_PROGRAMS.iter().any(|prefix| path.starts_with(prefix))
     })
 }
 
@@ -88,6 +92,7 @@ mod tests {
             ("POST", vec![("sec-fetch-site", "same-origin"), ("sec-fetch-site", "x")], false),
             ("POST", vec![], true),
             ("POST", vec![("referer", "https://a/user/bob/lab")], false),
+            ("POST", vec![("referer", "https://a/hub/dask/gateway/clusters/x/status")], false),
             ("POST", vec![("referer", "https://a/hub/home")], true),
             ("POST", vec![("referer", "https://a")], true),
             ("POST", vec![("referer", "https://a/user/b"), ("authorization", "token x")], true),
