@@ -17,7 +17,8 @@ const HSTS: HeaderValue = HeaderValue::from_static("max-age=31536000");
 const FRAMES: HeaderValue = HeaderValue::from_static("frame-ancestors 'self'");
 
 /// Whether a request to the hub that changes something comes from where it may: not from another
-/// site, and not from a page of a notebook server or a dashboard. A program that shows a token is no page.
+/// site, and not from a page of a notebook server or a dashboard. A program that shows a token is
+/// no page.
 pub fn may_change_the_hub(method: &Method, headers: &HeaderMap, base: &str) -> bool {
     if matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS) {
         return true;
