@@ -110,6 +110,11 @@ async fn filled(site: &Site, page: &Page, number: usize) -> String {
         let alice = "alice".parse().unwrap();
         let tokens = site.hub.storage.read(|reader| reader.tokens_of(&alice)).unwrap();
         values.insert("{id}", tokens.last().unwrap().id.to_string());
+    } else if page.path.starts_with("/hub/admin/notices") {
+        let root = site.program("root_").await;
+        let body = r#"{"en": "The farm rests tonight."}"#;
+        let notice = root.json("POST", "/hub/api/berth/site-notices", body).await.json();
+        values.insert("{id}", notice["notice"]["id"].to_string());
     } else if page.path.contains("{id}") {
         let server = site.running("alice", &name).await;
         let decision = server.decision.as_ref().unwrap().to_string();
