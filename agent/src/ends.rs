@@ -70,8 +70,10 @@ async fn ended<R: Runtime>(runtime: R, container: &str) -> io::Result<()> {
             None => tokio::time::sleep(AGAIN).await,
         }
     };
-    let Some(process) = open(pid)? else { return Ok(()) };
-    // The number may have become another process's before it was opened.
+    // Not to be found proves nothing: an engine in another namespace of processes counts otherwise
+    // than we do.
+    let process = open(pid)?;
+    // For the same reason, or since it has ended already, the number may be another process's.
     if Owner::of(pid).and_then(|owner| owner.container).as_deref() != Some(container) {
         return Err(io::ErrorKind::NotFound.into());
     }
@@ -84,12 +86,8 @@ async fn ended<R: Runtime>(runtime: R, container: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// A descriptor that becomes readable when the process ends; `None`: it has ended.
-fn open(pid: u32) -> io::Result<Option<OwnedFd>> {
+/// A descriptor that becomes readable when the process ends.
+fn open(pid: u32) -> io::Result<OwnedFd> {
     let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::InvalidInput)?;
-    match pidfd_open(pid, PidfdFlags::empty()) {
-        Ok(process) => Ok(Some(process)),
-        Err(rustix::io::Errno::SRCH) => Ok(None),
-        Err(error) => Err(error.into()),
-    }
+    Ok(pidfd_open(pid, PidfdFlags::empty())?)
 }
