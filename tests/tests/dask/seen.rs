@@ -180,7 +180,7 @@ async fn what_a_person_may_have_on_the_farm_is_the_quotas_to_say() {
     farm::start(&ann).await;
     let mut kernel = Kernel::start(&ann, "python3").await;
     let said = kernel
-        .run(&format!(
+        .run(
             "
 import warnings
 from dask_gateway import Gateway
@@ -190,8 +190,8 @@ with warnings.catch_warnings(record=True) as told:
     cluster.scale(5)
 print('told:', [str(it.message) for it in told])
 try: Gateway().new_cluster(cores=2)
-except Exception as error: print('refused:', type(error).__name__, error)"
-        ))
+except Exception as error: print('refused:', type(error).__name__, error)",
+        )
         .await;
     // A scheduler and two workers are three cores.
     assert!(said.contains("would exceed resource limit of 2 workers"), "{said}");
