@@ -57,7 +57,12 @@ async fn a_notebook_in_the_browser_computes_on_the_farm() {
     browser.shot("farm-2-card").await;
     let link = browser.see("a[href^='/hub/dask/']").await.attr("href").await.unwrap().unwrap();
     browser.page.goto(&format!("{}{link}", site.url)).await.unwrap();
-    browser.see_text("Task Stream").await;
+    until("the dashboard has its figures, which come by its websocket", async || {
+        let script = "return window.Bokeh !== undefined && Bokeh.documents.length > 0";
+        let drawn = browser.page.execute(script, Vec::new()).await.ok()?;
+        (drawn == true).then_some(())
+    })
+    .await;
     browser.shot("farm-3-dashboard").await;
 
     browser.page.goto(&format!("{}/hub/home", site.url)).await.unwrap();

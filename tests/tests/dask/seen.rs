@@ -22,10 +22,12 @@ async fn record(person: &Person<'_>) -> Value {
 
 fn show(person: &Person<'_>) -> String {
     let berth = format!("{}/berth", std::env::var("BERTH_BIN").expect("BERTH_BIN"));
+    let token = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(token.path(), &person.token).unwrap();
     let out = std::process::Command::new(berth)
         .args(["server", "show", &person.name])
         .env("BERTH_URL", &person.site.url)
-        .env("BERTH_TOKEN", &person.token)
+        .env("BERTH_TOKEN_FILE", token.path())
         .output()
         .expect("berth");
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
