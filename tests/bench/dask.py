@@ -9,7 +9,8 @@ import time
 BYTES = 512 << 20
 SCRIPT = """#!/bin/bash
 export PATH=/opt/jupyter/bin:$PATH
-dask scheduler --port 0 --no-dashboard --scheduler-file FILE &
+# One of the farm's ports that notebooks reach.
+dask scheduler --port $((20000 + RANDOM % 1000)) --no-dashboard --scheduler-file FILE &
 while [ ! -s FILE ]; do sleep 0.05; done
 for i in 1 2 3; do dask worker --scheduler-file FILE --nthreads 1 --no-dashboard & done
 wait
