@@ -91,3 +91,14 @@ fn open(pid: u32) -> io::Result<OwnedFd> {
     let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::InvalidInput)?;
     Ok(pidfd_open(pid, PidfdFlags::empty())?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_that_is_not_to_be_found_has_not_ended() {
+        // One more than the kernel ever gives.
+        assert!(open(4_194_305).is_err());
+    }
+}
