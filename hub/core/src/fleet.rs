@@ -422,8 +422,9 @@ impl Fleet {
         now: Timestamp,
         ask: &Ask,
     ) -> (ByteCount, bool) {
-        let mut history = memory::History::clone(&self.history);
         let was = &server.ask;
+        let (images, profiles) = ([&*was.image, &*ask.image], [&*was.profile, &*ask.profile]);
+        let mut history = self.history.of(&server.owner, images, profiles);
         if let Some(peak) =
             server.peaks.as_ref().map(|peaks| peaks.highest(now)).filter(|peak| peak.0 > 0)
         {
