@@ -11,6 +11,10 @@ import os
 import aiohttp
 from dask_gateway_server.options import Integer, Options, String
 
+# What starts Dask on the farm for a notebook of an image: both must have the same versions. Where the farm has
+# Apptainer, ["apptainer", "exec", f"docker://{image}", "dask"] is all that is needed.
+DASK_OF = {"berth/notebook:dask": ["/opt/jupyter/bin/dask"]}
+
 
 async def ask(user):
     url = f"{os.environ['JUPYTERHUB_API_URL']}/berth/users/{user.name}/farm"
@@ -31,7 +35,14 @@ def left(limit):
 def check(farm, options):
     if farm["slurm_trouble"]:
         raise ValueError(f"The farm takes no jobs now. Slurm: {farm['slurm_trouble']}")
-    most = {}
+    if options.image not in DASK_OF:
+        raise ValueError(
+            f"The farm has no Dask for the image {options.image}, but for {', '.join(DASK_OF)}. "
+            "Start a server with one of those."
+        )
+    dask = DASK_OF[options.image]
+    # A worker's own pages cannot be reached from anywhere, and would only slow its start.
+    most = {"scheduler_cmd": [*dask, "scheduler"], "worker_cmd": [*dask, "worker", "--no-dashboard"]}
     for name, unit in (("cores", "cores"), ("memory", "bytes of memory")):
         limit, asked = farm[name], getattr(options, name)
         if not limit:
@@ -50,6 +61,8 @@ async def cluster_options(user):
     return Options(
         # Which server began it: the profile's environment says so, and the hub shows it there.
         String("server", default=""),
+        # That server's image, as the environment says, too.
+        String("image", default=next(iter(DASK_OF))),
         Integer("cores", default=left(farm["cores"])),
         Integer("memory", default=left(farm["memory"])),
         handler=lambda options: check(farm, options),

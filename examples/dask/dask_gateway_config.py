@@ -6,7 +6,6 @@ import sys
 sys.path.insert(0, "/opt/berth")
 import berth_limits
 
-programs = "/opt/jupyter/bin/"
 address = os.environ["FARM_ADDRESS"]
 
 c.DaskGateway.backend_class = "dask_gateway_server.backends.jobqueue.slurm.SlurmBackend"
@@ -21,12 +20,11 @@ c.Proxy.tcp_address = f"{address}:27001"
 c.Proxy.prefix = "/services/dask-gateway"
 
 c.SlurmBackend.api_url = f"http://{address}:27000/services/dask-gateway/api"
-c.SlurmBackend.dask_gateway_jobqueue_launcher = programs + "dask-gateway-jobqueue-launcher"
+c.SlurmBackend.dask_gateway_jobqueue_launcher = "/opt/berth/launcher"
 c.SlurmBackend.cluster_start_timeout = 60
 
 cluster = c.SlurmClusterConfig
-cluster.scheduler_cmd = [programs + "dask", "scheduler"]
-cluster.worker_cmd = [programs + "dask", "worker"]
+# Which Python the jobs have is the image's to say: see berth_limits.py.
 cluster.partition = "htc"
 cluster.scheduler_cores, cluster.scheduler_memory = 1, "500 M"
 cluster.worker_cores, cluster.worker_memory = 1, "500 M"
