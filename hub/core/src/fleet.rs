@@ -31,7 +31,7 @@ pub mod server;
 pub use builds::Builds;
 pub use calendar::Closed;
 use decided::Decided;
-pub use host::{Heard, Host, HostState, Intent, Order};
+pub use host::{Heard, Host, HostState, Intent, Mismatch, Order};
 pub use leaving::Leaving;
 pub use restored::Restored;
 pub use rolling::Rolling;
