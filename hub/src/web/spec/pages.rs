@@ -82,6 +82,7 @@ pub const PAGES: &[Page] = &[
     page("/hub/trainings/{name}/message", Instructor),
     page("/hub/trainings/{name}/orders", Instructor),
     page("/hub/trainings/{name}/participants/{user}/start", Instructor),
+    page("/hub/trainings/{name}/participants/{user}/restart", Instructor),
     page("/hub/trainings/{name}/participants/{user}/stop", Instructor),
     page("/hub/admin", Administrator),
     page("/hub/admin/audit", Administrator),
