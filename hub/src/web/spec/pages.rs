@@ -48,6 +48,7 @@ pub const PAGES: &[Page] = &[
     page("/favicon.ico", Everybody),
     page("/user/{*path}", Everybody),
     page("/user-redirect/{*path}", Everybody),
+    page("/hub/dask/{service}/clusters/{cluster}/{*rest}", Person),
     page("/hub/help", Person),
     page("/hub/home", Person),
     page("/hub/kernels", Person),
