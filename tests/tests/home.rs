@@ -2,6 +2,9 @@
 //! administrators use, and taken down. It needs the four programs, built in the same profile as
 //! this test, and nothing else.
 
+#[path = "home/prometheus.rs"]
+mod prometheus;
+
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -145,6 +148,10 @@ fn the_whole_platform_comes_up_can_be_looked_at_and_goes() {
     let (status, floor) = site.get("/hub/api/berth/floor");
     assert!(status.contains(" 200 "), "{status}");
     assert!(floor.contains("\"ccjngpu5\""), "{floor}");
+
+    let token = site.state().join("admin-token");
+    let monitoring = root().join("packaging/monitoring");
+    prometheus::asks_all_that_boards_and_alerts_ask(site.port, &token, &monitoring);
 
     let again = site.script("up");
     assert!(told(&again).contains("all is running"), "{}", told(&again));
