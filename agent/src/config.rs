@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 
 use crate::firewall::Prefix;
+use crate::floors::Floors;
 
 /// Where the file is unless `--config` says otherwise.
 pub const DEFAULT_FILE: &str = "/etc/berth-agent/agent.toml";
@@ -39,6 +40,9 @@ pub struct Config {
     pub firewall: Firewall,
     /// Ports of servers that the compute farm reaches. Without it no server has any.
     pub farm: Option<Farm>,
+    /// Below which versions the programs that make containers are found wrong.
+    #[serde(default)]
+    pub floors: Floors,
 }
 
 /// Ports of servers that the compute farm reaches: section `[farm]`.

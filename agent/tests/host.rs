@@ -3,6 +3,7 @@
 //! Needs a Docker Engine (`examples/engine up`) and root; without them it fails, loudly.
 
 mod host {
+    pub mod advisories;
     pub mod crash;
     pub mod docker;
     pub mod engine;

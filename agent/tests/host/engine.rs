@@ -178,7 +178,7 @@ impl Engine {
              ln -s busybox {at}/image/bin/httpd
              import() {{ tar -C {at}/image -c bin www | docker -H {socket} import \"$@\"; }}
              import --change 'ENV PATH=/bin' - {IMAGE}
-             import --change 'ENV PATH=/bin NVIDIA_VISIBLE_DEVICES=all' - {GREEDY}"
+             import --change 'ENV PATH=/bin NVIDIA_VISIBLE_DEVICES=all LD_PRELOAD=./own.so' - {GREEDY}"
         );
         let made = Command::new("sh").args(["-c", &script]).output().unwrap();
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
@@ -192,7 +192,7 @@ impl Engine {
         IMAGE
     }
 
-    /// Its environment says: all GPUs.
+    /// Its environment says: all GPUs, and a library for whoever runs in it.
     pub fn greedy_image(&self) -> &'static str {
         GREEDY
     }

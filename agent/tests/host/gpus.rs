@@ -267,8 +267,10 @@ async fn a_container_gets_its_gpus_and_no_other() {
     let home = host.home("alice", 20_001, 30_001);
     let image = engine.image();
 
-    // By a device request: what the hook is told.
-    let server = runs(&hub, gpu_spec(image, &home, &[0, 1])).await;
+    // By a device request: what the hook is told, whatever the image says.
+    let mut greedy = gpu_spec(image, &home, &[0, 1]);
+    greedy.image = engine.greedy_image().into();
+    let server = runs(&hub, greedy).await;
     let seen = engine.hooked();
     assert_eq!(seen.len(), 1, "called once: {seen:?}");
     let both = format!("{},{}", k80(0), k80(1));
@@ -286,6 +288,11 @@ async fn a_container_gets_its_gpus_and_no_other() {
     assert_eq!(capabilities, ["compute", "utility"]);
     for name in ["CUDA_VISIBLE_DEVICES", "NVIDIA_MIG_CONFIG_DEVICES"] {
         assert_eq!(last(name), None);
+    }
+    // CVE-2025-23266: a hook of the toolkit's inherits what the image would have it load.
+    for name in ["LD_PRELOAD", "LD_AUDIT"] {
+        let said: Vec<_> = seen[0].iter().filter(|line| line.starts_with(name)).collect();
+        assert_eq!(said, [&format!("{name}=")]);
     }
 
     // Its processes are its own; on another GPU they are an alarm.
