@@ -244,7 +244,7 @@ pub async fn runs(hub: &Hub, wanted: RunSpec) -> ServerId {
     server
 }
 
-async fn ends(hub: &Hub, server: &ServerId) {
+pub async fn ends(hub: &Hub, server: &ServerId) {
     hub.say(server, 1, Verdict::Stop { grace_s: 1 });
     hub.sees_nothing_of(server).await;
 }

@@ -13,7 +13,7 @@ use berth_core::life::Evidence;
 
 use super::docker::{IMAGE, docker, image};
 use super::engine::Engine;
-use super::gpus::{agent, all_well, gpu_spec, runs};
+use super::gpus::{agent, all_well, ends, gpu_spec, runs};
 use super::lab::{self, Lab, NOTEBOOK, Open};
 use super::life::{Facts, HOUR, Life};
 use super::nvml::{Fake, Flavour};
@@ -305,24 +305,35 @@ async fn scenarios_of_a_gpu() {
     let _agent = agent(&host, &fake);
     hub.heard("well GPUs", all_well).await;
     let home = host.home("alice", 20_001, 30_001);
-    let server = runs(&hub, gpu_spec(engine.image(), &home, &[0])).await;
-    let pid = engine.pid(&host.name, &server);
     let all = [
         (7, "a GPU at 30 % from outside any kernel", 30, Some(Evidence::Gpu)),
         (17, "memory of a GPU that is held, GPU at 0 %", 0, None),
     ];
     for (number, what, percent, kept_by) in all {
-        fake.says(&format!("gpu0.procs = {pid}:1000\ngpu0.util = {percent}\n"));
-        let is = |report: &Report| {
-            let gpu = report.facts.gpus.used.first();
-            let holds = gpu.is_some_and(|gpu| {
-                let mut holders = gpu.processes.iter();
-                gpu.busy == Some(percent) && holders.any(|it| it.server.as_ref() == Some(&server))
-            });
-            holds && of(report, &server).is_some_and(|it| rests(&it.usage))
+        let usage = loop {
+            let server = runs(&hub, gpu_spec(engine.image(), &home, &[0])).await;
+            let pid = ["inspect", "-f", "{{.State.Pid}}", &host.container(&server)];
+            let pid = engine.try_docker(&pid).unwrap_or_else(|_| "0".into());
+            fake.says(&format!("gpu0.procs = {pid}:1000\ngpu0.util = {percent}\n"));
+            let is = |report: &Report| {
+                let gpu = report.facts.gpus.used.first();
+                let holds = gpu.is_some_and(|gpu| {
+                    let mut holders = gpu.processes.iter().map(|it| it.server.as_ref());
+                    gpu.busy == Some(percent) && holders.any(|it| it == Some(&server))
+                });
+                holds && of(report, &server).is_some_and(|it| rests(&it.usage))
+            };
+            // Nobody hears it answer, so that it is given up after a minute.
+            let over = |report: &Report| {
+                of(report, &server).is_none_or(|it| it.state != ObservedState::Running)
+            };
+            let report = hub.heard(what, |report| is(report) || over(report)).await;
+            fake.says("");
+            ends(&hub, &server).await;
+            if is(&report) {
+                break of(&report, &server).unwrap().usage;
+            }
         };
-        let report = hub.heard(what, is).await;
-        let usage = of(&report, &server).unwrap().usage;
         let mut life = Life::new(200);
         life.passes(6 * HOUR, Facts { usage, told: None, gpu: Some(percent) });
         life.ends_as_expected(number, what, kept_by);

@@ -68,15 +68,6 @@ fn end(state: &ObservedState) -> Option<&Ending> {
     }
 }
 
-/// It runs. Nobody answers in it, which a busy machine leaves the agent time to say.
-fn is_there(state: &ObservedState) -> bool {
-    match state {
-        ObservedState::Running => true,
-        ObservedState::Failed(ending) => ending.reason == Reason::FailedNoAnswer,
-        _ => false,
-    }
-}
-
 fn of<'a>(report: &'a Report, server: &ServerId) -> Option<&'a Observed> {
     report.engine.iter().flatten().find(|one| one.server == *server)
 }
@@ -217,7 +208,7 @@ async fn an_engine_that_hangs_or_restarts_loses_nothing() {
     scene.hub.heard("the order taken over", |report| report.applied >= revision).await;
     scene.engine.goes_on();
     scene.hub.sees(&late, "the late one", |it| *it == ObservedState::Running).await;
-    scene.hub.sees(&server, "the other", is_there).await;
+    scene.hub.sees(&server, "the other", |it| *it == ObservedState::Running).await;
     let filter = format!("label=berth.server={late}");
     assert_eq!(scene.engine.docker(&["ps", "-aq", "--filter", &filter]).lines().count(), 1);
     scene.ends(&late).await;
@@ -227,7 +218,7 @@ async fn an_engine_that_hangs_or_restarts_loses_nothing() {
     let gone = |report: &Report| report.engine.as_ref().is_err_and(|it| it.contains("/sock"));
     scene.hub.heard("trouble", gone).await;
     scene.engine.start_again();
-    scene.hub.sees(&server, "it again", is_there).await;
+    scene.hub.sees(&server, "it again", |it| *it == ObservedState::Running).await;
     assert_eq!(scene.inspect(&server, "{{.State.Pid}}"), pid);
     // The engine's word about changes comes again: this end is heard of.
     scene.engine.docker(&["kill", &scene.name(&server)]);
