@@ -16,7 +16,7 @@ pub const PATIENCE: Duration = Duration::from_secs(180);
 pub struct Site {
     /// `http://127.0.0.1:PORT`.
     pub url: String,
-    port: u16,
+    pub port: u16,
     /// How many days of its past are lived.
     days: u32,
     state: PathBuf,

@@ -269,7 +269,14 @@ fn accept(
             let foreseen = estimate.map(|estimate| estimate.foreseen);
             fleet.set_phase(
                 &id,
-                Phase::Waiting { since: now, reason: *reason, watched, foreseen, place: None },
+                Phase::Waiting {
+                    since: now,
+                    reason: *reason,
+                    watched,
+                    foreseen,
+                    place: None,
+                    moved: None,
+                },
             );
             save_and_show(fleet, &id, out);
         }
@@ -337,7 +344,11 @@ fn pinned(fleet: &Fleet, now: Timestamp, id: &ServerId, host: &HostId) -> Option
     if build.is_empty() {
         // No host has reported it yet. What was decided for others stays the site's build, also if
         // the registry gives another one by now.
-        build = fleet.decided(name).or_else(|| fleet.builds.offered(name)).unwrap_or_default().to_owned();
+        build = fleet
+            .decided(name)
+            .or_else(|| fleet.builds.offered(name))
+            .unwrap_or_default()
+            .to_owned();
     }
     Some(Box::new(ImagePin { name: name.to_owned(), build }))
 }
