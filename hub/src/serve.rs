@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 use anyhow::Context;
 use arc_swap::ArcSwap;
@@ -23,7 +24,8 @@ use crate::reload::Configuration;
 use crate::site::Hub;
 use crate::storage::Storage;
 use crate::{
-    doctor, driver, farm, housekeeping, link, mail, reload, routes, samples, services, visits, web,
+    doctor, driver, farm, housekeeping, link, mail, metrics, reload, routes, samples, services,
+    visits, web,
 };
 
 /// What a hub is made of, before anything listens.
@@ -78,6 +80,7 @@ pub async fn open(config: Config, configuration: Configuration) -> anyhow::Resul
 /// # Errors
 /// When the configuration is wrong, or something it needs cannot be opened.
 pub async fn run(folder: &Path) -> anyhow::Result<()> {
+    let begun = Instant::now();
     let (config, configuration) = Configuration::open(folder)?;
     let addresses = config.hub.clone();
     let pages = TcpListener::bind(addresses.listen).await.with_context(|| {
@@ -111,6 +114,9 @@ pub async fn run(folder: &Path) -> anyhow::Result<()> {
     tokio::spawn(samples::keep(Arc::clone(&hub)));
     tokio::spawn(farm::keep(Arc::clone(&hub)));
     tokio::spawn(reload::follow(Arc::clone(&hub), folder.to_owned()));
+    tokio::spawn(metrics::tell_changes(hub.fleet.clone()));
+    tokio::spawn(metrics::watch_runtime(Arc::clone(&hub.metrics)));
+    hub.metrics.work.ready(begun);
     tracing::info!(url = addresses.public_url, listen = %addresses.listen, "hub is ready");
     tokio::select! {
         ended = axum::serve(pages, router) => ended.context("pages and API")?,

@@ -57,6 +57,7 @@ fn jupyterhub() -> Table {
     Table::new()
         .route("/hub/api/spec", get(spec::jupyterhub))
         .route("/hub/health", get(about::health))
+        .route("/hub/security/csp-report", post(about::csp_report))
         .route("/hub/metrics", get(about::metrics))
         .route("/hub/metrics/gpus", get(about::gpu_metrics))
         .route("/hub/api", get(about::version))
@@ -136,6 +137,10 @@ fn berth() -> Table {
         .route("/hub/api/berth/drains", get(berth::drains::list))
         .route("/hub/api/berth/floor", get(berth::floor::at))
         .route("/hub/api/berth/queue", get(berth::queue::list))
+        .route("/hub/api/berth/queue/{id}", put(berth::queue::change))
+        .route("/hub/api/berth/pools", get(berth::pools::list))
+        .route("/hub/api/berth/images", get(berth::images::list))
+        .route("/hub/api/berth/access", get(berth::access::show))
         .route("/hub/api/berth/plan", post(berth::plans::hosts))
         .route("/hub/api/berth/plan/config", post(berth::plans::config))
         .route(
@@ -181,6 +186,7 @@ fn berth() -> Table {
         .route("/hub/api/berth/users", get(berth::users::list).post(berth::users::create))
         .route("/hub/api/berth/users/{user}/account", get(berth::accounts::show))
         .route("/hub/api/berth/users/{user}/farm", get(berth::farm::show))
+        .route("/hub/api/berth/users/{user}/quota", get(berth::quota::show))
         .route(
             "/hub/api/berth/users/{user}/identities",
             post(berth::accounts::link).delete(berth::accounts::unlink),

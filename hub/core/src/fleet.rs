@@ -36,7 +36,7 @@ pub use leaving::Leaving;
 pub use restored::Restored;
 pub use rolling::Rolling;
 pub use server::{
-    Ask, End, HeldPlace, ImagePin, Loan, Phase, Placement, Resize, ResizeState, Server,
+    Ask, End, HeldPlace, ImagePin, Loan, Moved, Phase, Placement, Resize, ResizeState, Server,
     ServerState, StopOrder, UsedMemory,
 };
 

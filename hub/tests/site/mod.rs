@@ -412,6 +412,8 @@ fn hub_config(public_url: &str, insecure_cookies: bool, state: &std::path::Path)
         api_url: format!("{public_url}/hub/api"),
         keep_decisions: berth_common::Seconds(90 * 86_400),
         keep_audit: berth_common::Seconds(1_095 * 86_400),
+        per_user: Default::default(),
+        puppet: None,
         insecure_cookies,
         agents_listen: ([127, 0, 0, 1], 2).into(),
         proxy_api: format!("unix:{}", state.join("proxy.sock").display()),

@@ -5,6 +5,7 @@
 #[path = "../site/browser.rs"]
 mod browser;
 mod journeys;
+mod prometheus;
 mod site;
 
 use site::{Site, told};
@@ -54,6 +55,10 @@ fn the_whole_platform_comes_up_can_be_looked_at_and_goes() {
     let (status, floor) = site.get("/hub/api/berth/floor");
     assert!(status.contains(" 200 "), "{status}");
     assert!(floor.contains("\"ccjngpu5\""), "{floor}");
+
+    let (token, monitoring) =
+        (site.state().join("admin-token"), site::root().join("packaging/monitoring"));
+    prometheus::asks_all_that_boards_and_alerts_ask(site.port, &token, &monitoring);
 
     let again = site.script("up");
     assert!(told(&again).contains("all is running"), "{}", told(&again));

@@ -28,6 +28,13 @@ pub async fn health(State(hub): State<Arc<Hub>>) -> Result<(), ApiError> {
     Ok(())
 }
 
+/// `POST /hub/security/csp-report`: a browser says that a page broke its content security policy.
+/// Anybody can send anything there, so it is counted and not kept.
+pub async fn csp_report(State(hub): State<Arc<Hub>>) -> StatusCode {
+    hub.metrics.work.complained();
+    StatusCode::NO_CONTENT
+}
+
 /// `GET /hub/metrics`: for Prometheus.
 pub async fn metrics(
     State(hub): State<Arc<Hub>>,

@@ -56,6 +56,13 @@ const SHARES: super::Rights = AnyOf(&["shares"]);
 /// All of it.
 pub const OPERATIONS: &[Operation] = &[
     Operation::new("get", "/hub/health", Open, &[200], "Whether the hub lives"),
+    Operation::new(
+        "post",
+        "/hub/security/csp-report",
+        Open,
+        &[204],
+        "A browser's complaint; it is counted",
+    ),
     Operation::new("get", "/hub/metrics", AnyOf(&["read:metrics"]), &[200], "For Prometheus"),
     Operation::new(
         "get",

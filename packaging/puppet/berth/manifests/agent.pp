@@ -5,6 +5,9 @@
 # @param images how image names must begin; `*` allows all
 # @param host_name the name in the hub's hosts.toml, if not the machine's own
 # @param join_token from `berth host add NAME -q`; needed once, and only until the host has joined
+# @param hub_key from `berth-hub key-hash`: the host joins once with its Puppet certificate as proof,
+#   if the hub's `puppet_ca` names Puppet's authority and no join_token is given
+# @param puppet_ssldir where Puppet's agent keeps its certificate and key
 # @param users whose word counts about uids and groups
 # @param create_home what to do when a HOME is not there
 # @param tunnel_listen the one port for the proxy
@@ -25,6 +28,8 @@ class berth::agent (
   Array[Berth::Quotable, 1]      $images,
   Optional[Berth::Quotable]      $host_name        = undef,
   Optional[Sensitive[String[1]]] $join_token       = undef,
+  Optional[Pattern[/\A[0-9a-f]{64}\z/]] $hub_key  = undef,
+  Berth::Path                    $puppet_ssldir    = '/etc/puppetlabs/puppet/ssl',
   Enum['nss', 'hub']             $users            = 'nss',
   Enum['never', 'missing']       $create_home      = 'never',
   Berth::Address                 $tunnel_listen    = '0.0.0.0:8444',
@@ -82,6 +87,16 @@ class berth::agent (
       require     => File[$file],
     }
     $joined = [Exec['berth-agent: join']]
+  } elsif $hub_key {
+    exec { 'berth-agent: join by Puppet':
+      command => shellquote(
+        '/usr/bin/berth-agent', 'join', '--puppet', $puppet_ssldir,
+        '--certname', $trusted['certname'], '--hub-key', $hub_key
+      ),
+      creates => "${state}/link.pem",
+      require => File[$file],
+    }
+    $joined = [Exec['berth-agent: join by Puppet']]
   } else {
     $joined = []
   }
