@@ -337,7 +337,11 @@ fn pinned(fleet: &Fleet, now: Timestamp, id: &ServerId, host: &HostId) -> Option
     if build.is_empty() {
         // No host has reported it yet. What was decided for others stays the site's build, also if
         // the registry gives another one by now.
-        build = fleet.decided(name).or_else(|| fleet.builds.offered(name)).unwrap_or_default().to_owned();
+        build = fleet
+            .decided(name)
+            .or_else(|| fleet.builds.offered(name))
+            .unwrap_or_default()
+            .to_owned();
     }
     Some(Box::new(ImagePin { name: name.to_owned(), build }))
 }

@@ -154,12 +154,7 @@ impl Rows {
     }
 
     /// The score of one host that a need may use, as in a decision.
-    pub fn score_of(
-        &self,
-        need: &Need,
-        position: usize,
-        last: Option<&HostId>,
-    ) -> Option<Scored> {
+    pub fn score_of(&self, need: &Need, position: usize, last: Option<&HostId>) -> Option<Scored> {
         let packing = self.packing();
         let answers = self.unanswered(need);
         let last = last.and_then(|last| self.hosts.binary_search(last).ok());
