@@ -31,12 +31,12 @@ pub mod server;
 pub use builds::Builds;
 pub use calendar::Closed;
 use decided::Decided;
-pub use host::{Heard, Host, HostState, Intent, Order};
+pub use host::{Heard, Host, HostState, Intent, Mismatch, Order};
 pub use leaving::Leaving;
 pub use restored::Restored;
 pub use rolling::Rolling;
 pub use server::{
-    Ask, End, HeldPlace, ImagePin, Loan, Phase, Placement, Resize, ResizeState, Server,
+    Ask, End, HeldPlace, ImagePin, Loan, Moved, Phase, Placement, Resize, ResizeState, Server,
     ServerState, StopOrder, UsedMemory,
 };
 

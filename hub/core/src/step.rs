@@ -28,6 +28,7 @@ mod restored;
 mod rolling;
 mod start;
 mod stop;
+mod turn;
 
 pub use drain::{
     consolidation, forecast as reboot_forecast, plan as drain_plan, preview as drain_preview,
@@ -52,6 +53,9 @@ pub fn step(fleet: &mut Fleet, now: Timestamp, event: Event) -> Vec<Effect> {
             report::reported(fleet, now, &host, session, *report, &mut out);
         }
         Event::Watched { server } => claim::watched(fleet, now, &server, &mut out),
+        Event::Move { server, to, reply } => {
+            turn::move_in_queue(fleet, &server, to, reply, &mut out);
+        }
         Event::Intend { host, intent, reply } => {
             intend::intend(fleet, &host, intent, reply, &mut out);
         }

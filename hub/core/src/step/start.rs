@@ -269,7 +269,14 @@ fn accept(
             let foreseen = estimate.map(|estimate| estimate.foreseen);
             fleet.set_phase(
                 &id,
-                Phase::Waiting { since: now, reason: *reason, watched, foreseen, place: None },
+                Phase::Waiting {
+                    since: now,
+                    reason: *reason,
+                    watched,
+                    foreseen,
+                    place: None,
+                    moved: None,
+                },
             );
             save_and_show(fleet, &id, out);
         }
