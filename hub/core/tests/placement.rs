@@ -6,6 +6,7 @@ mod site;
 
 use std::sync::Arc;
 
+use berth_common::ByteCount;
 use berth_core::decision::{Decision, Nearest, Outcome};
 use berth_core::event::Wish;
 use berth_core::floor::FloorHost;
@@ -70,7 +71,13 @@ fn rows_that_were_kept_answer_as_rows_made_anew() {
             compared += 1;
             let kept = site.fleet.rows();
             let back = |rows: &Rows| rows.if_it_were_back(&need, |_, _| true);
-            assert_eq!(kept.largest_limit(&need, None), anew.largest_limit(&need, None));
+            let largest = kept.largest_limit(&need, None);
+            assert_eq!(largest, anew.largest_limit(&need, None));
+            let more = largest.map_or(0, |(_, limit)| limit.0) + (1 << 20);
+            if more <= need.limit.0 && need.gpus == 0 {
+                let more = anew.look(&need.with_limit(ByteCount(more)), None, None);
+                assert_eq!(more.possible, 0, "seed {seed}: a larger one would start");
+            }
             assert_eq!(
                 kept.lacking(&need, 3),
                 anew.lacking(&need, usize::MAX)[..kept.lacking(&need, 3).len()]
