@@ -18,7 +18,7 @@ use crate::gpu::Gpus;
 use crate::gpu::nvml::Library;
 use crate::health;
 use crate::helper::Helper;
-use crate::identity::{self, Folder, IdentityError};
+use crate::identity::{self, Folder, IdentityError, Puppet};
 use crate::images;
 use crate::link::dial::Tcp;
 use crate::link::{self, LinkState, Outside};
@@ -255,6 +255,25 @@ pub fn join(file: &Path, token: &str, hub: Option<HubAddress>) -> Result<(), Com
     let config = config::read(file)?;
     let hub = hub.unwrap_or_else(|| config.agent.hub.clone());
     runtime()?.block_on(identity::join(&config, &Tcp, &hub, token))?;
+    println!(
+        "{} has joined; start the services berth-agent and berth-agent-tunnel",
+        config.agent.name
+    );
+    Ok(())
+}
+
+/// `berth-agent join --puppet`.
+///
+/// # Errors
+/// Says what is wrong and what to do.
+pub fn join_by_puppet(
+    file: &Path,
+    puppet: &Puppet,
+    hub: Option<HubAddress>,
+) -> Result<(), CommandError> {
+    let config = config::read(file)?;
+    let hub = hub.unwrap_or_else(|| config.agent.hub.clone());
+    runtime()?.block_on(identity::join_by_puppet(&config, &Tcp, &hub, puppet))?;
     println!(
         "{} has joined; start the services berth-agent and berth-agent-tunnel",
         config.agent.name

@@ -50,6 +50,14 @@ pub enum IdentityError {
     /// The text is no join token.
     #[error("this is no join token: it looks like berth1.HASH.ID.SECRET; copy it whole")]
     Token,
+    /// Puppet has nothing here.
+    #[error(
+        "Puppet's {0} is not there: has puppet agent run on this host? --puppet names its ssldir"
+    )]
+    NoPuppet(String),
+    /// The hub's key is not known.
+    #[error("this is no hash of the hub's key: --hub-key takes what `berth-hub key-hash` prints")]
+    HubKey,
     /// The hub cannot be reached or trusted.
     #[error(transparent)]
     Dial(#[from] DialError),
@@ -185,15 +193,22 @@ pub async fn connect(
 fn ca_hash(token: &str) -> Result<[u8; 32], IdentityError> {
     let parts: Vec<&str> = token.split('.').collect();
     let ["berth1", hash, id, secret] = parts.as_slice() else { return Err(IdentityError::Token) };
-    if id.is_empty() || secret.is_empty() || hash.len() != 64 || !hash.is_ascii() {
+    if id.is_empty() || secret.is_empty() {
         return Err(IdentityError::Token);
     }
-    let mut bytes = [0; 32];
-    for (byte, pair) in bytes.iter_mut().zip(hash.as_bytes().chunks(2)) {
-        let pair = std::str::from_utf8(pair).map_err(|_| IdentityError::Token)?;
-        *byte = u8::from_str_radix(pair, 16).map_err(|_| IdentityError::Token)?;
+    hash_of(hash).ok_or(IdentityError::Token)
+}
+
+/// The bytes of 64 hexadecimal digits.
+fn hash_of(text: &str) -> Option<[u8; 32]> {
+    if text.len() != 64 || !text.is_ascii() {
+        return None;
     }
-    Ok(bytes)
+    let mut bytes = [0; 32];
+    for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+    }
+    Some(bytes)
 }
 
 /// Turns a join token into keys and certificates on this host.
@@ -207,12 +222,75 @@ pub async fn join(
     token: &str,
 ) -> Result<(), IdentityError> {
     let token = token.trim();
-    let hash = ca_hash(token)?;
+    join_with(config, network, hub, (ca_hash(token)?, token), None).await
+}
+
+/// What Puppet's agent keeps on this host, as proof of its name.
+#[derive(Debug, Clone)]
+pub struct Puppet {
+    /// Puppet's `ssldir`.
+    pub ssl: PathBuf,
+    /// The name in its certificate; `None`: the only one that has a key there.
+    pub name: Option<String>,
+    /// The hash of the hub's key, as `berth-hub key-hash` prints it.
+    pub hub_key: String,
+}
+
+impl Puppet {
+    fn credential(&self) -> Result<Arc<Credential>, IdentityError> {
+        let name = match &self.name {
+            Some(name) => name.clone(),
+            None => self.only_name()?,
+        };
+        let file = |folder: &str| self.ssl.join(folder).join(format!("{name}.pem"));
+        let read = |path: PathBuf| {
+            file::read_if_there(&path)?
+                .ok_or_else(|| IdentityError::NoPuppet(path.display().to_string()))
+        };
+        Ok(Credential::new(&read(file("certs"))?, &read(file("private_keys"))?)?)
+    }
+
+    fn only_name(&self) -> Result<String, IdentityError> {
+        let folder = self.ssl.join("private_keys");
+        let found =
+            fs::read_dir(&folder).map_err(|error| FileError::new("read", &folder, error))?;
+        let names = found.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        let names: Vec<_> =
+            names.filter_map(|name| name.strip_suffix(".pem").map(str::to_owned)).collect();
+        match names.as_slice() {
+            [name] => Ok(name.clone()),
+            _ => Err(IdentityError::NoPuppet(format!("one key in {}", folder.display()))),
+        }
+    }
+}
+
+/// Turns the host's Puppet certificate into keys and certificates of ours. The hub takes it once.
+///
+/// # Errors
+/// Says what is wrong and what to do.
+pub async fn join_by_puppet(
+    config: &Config,
+    network: &impl Network,
+    hub: &HubAddress,
+    puppet: &Puppet,
+) -> Result<(), IdentityError> {
+    let hash = hash_of(puppet.hub_key.trim()).ok_or(IdentityError::HubKey)?;
+    let credential = puppet.credential()?;
+    join_with(config, network, hub, (hash, "puppet"), Some(credential)).await
+}
+
+async fn join_with(
+    config: &Config,
+    network: &impl Network,
+    hub: &HubAddress,
+    (hash, token): ([u8; 32], &str),
+    credential: Option<Arc<Credential>>,
+) -> Result<(), IdentityError> {
     let folder = Folder::new(config);
     folder.make()?;
     let (link_key, tunnel_key) = (KeyPair::generate()?, KeyPair::generate()?);
     // With the CA's hash the hub is authenticated before anything is sent to it.
-    let channel = dial::connect(network, hub, tls::joining_config(hash, ALPN)?).await?;
+    let channel = dial::connect(network, hub, tls::joining_config(hash, credential, ALPN)?).await?;
     crash_point!("identity.join.before");
     let answer = EnrolmentClient::new(channel)
         .join(JoinRequest {

@@ -8,6 +8,7 @@ use berth_agent::command::drain_me::{self, Wish};
 use berth_agent::command::{self, CommandError};
 use berth_agent::config::{DEFAULT_FILE, HubAddress};
 use berth_agent::fake::swarm;
+use berth_agent::identity::Puppet;
 use berth_common::GpuId;
 use clap::{Parser, Subcommand, ValueEnum};
 
@@ -58,10 +59,21 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         tokens: Option<PathBuf>,
     },
-    /// Get this host's certificates with a join token from the hub.
+    /// Get this host's certificates with a join token from the hub, or once with its Puppet
+    /// certificate as proof.
     Join {
         /// berth1.HASH.ID.SECRET, used once; `-` reads it from standard input.
-        token: String,
+        #[arg(required_unless_present = "puppet", conflicts_with = "puppet")]
+        token: Option<String>,
+        /// Puppet's ssldir, in place of a token.
+        #[arg(long, value_name = "SSLDIR", requires = "hub_key")]
+        puppet: Option<PathBuf>,
+        /// The name in the Puppet certificate, if several keys lie there.
+        #[arg(long, value_name = "NAME", requires = "puppet")]
+        certname: Option<String>,
+        /// What `berth-hub key-hash` prints: the hub is known by it.
+        #[arg(long, value_name = "HASH", requires = "puppet")]
+        hub_key: Option<String>,
         /// The hub's link address, if not the one in the file.
         #[arg(long, value_name = "HOST:PORT")]
         hub: Option<HubAddress>,
@@ -127,8 +139,12 @@ fn main() -> ExitCode {
         Command::Swarm { inventory, hub, state, tokens } => {
             swarm::run(&inventory, &hub, &state, tokens.as_deref())
         }
-        Command::Join { token, hub } => {
-            read_token(token).and_then(|token| command::join(file, &token, hub))
+        Command::Join { token, puppet: None, hub, .. } => {
+            read_token(token.unwrap_or_default()).and_then(|token| command::join(file, &token, hub))
+        }
+        Command::Join { puppet: Some(ssl), certname: name, hub_key, hub, .. } => {
+            let puppet = Puppet { ssl, name, hub_key: hub_key.unwrap_or_default() };
+            command::join_by_puppet(file, &puppet, hub)
         }
         Command::Tunnel => command::tunnel(file),
         Command::Status { json } => command::show_status(file, json),

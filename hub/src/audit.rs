@@ -67,8 +67,22 @@ pub async fn on_server(
     owner: &str,
     server: &str,
 ) -> Result<(), StorageError> {
+    on_server_because(hub, actor, (action, owner, server), None).await
+}
+
+/// The same, with what they say of it: the action, the owner, the server, and why.
+///
+/// # Errors
+/// As [`record`].
+pub async fn on_server_because(
+    hub: &Hub,
+    actor: &impl Actor,
+    (action, owner, server): (&str, &str, &str),
+    why: Option<&str>,
+) -> Result<(), StorageError> {
     if actor.actor() == owner {
         return Ok(());
     }
-    record(hub, actor.act(action).about(owner).on(server)).await
+    let act = actor.act(action).about(owner).on(server);
+    record(hub, why.iter().fold(act, |act, why| act.because(why))).await
 }

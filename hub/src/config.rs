@@ -36,11 +36,13 @@ use std::path::{Path, PathBuf};
 
 use berth_common::{Seconds, Timestamp};
 use berth_core::settings::Settings;
+use berth_proto::guests::Guests;
 
 pub use candidate::{Candidate, CandidateError};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 use draft::Draft;
 pub use files::{Files, Kept};
+pub use hub::PerUser;
 pub use mail::{MailConfig, MailTls};
 use sources::Sources;
 pub use version::number as version_of;
@@ -96,6 +98,10 @@ pub struct HubConfig {
     pub keep_decisions: Seconds,
     /// How long the audit is kept.
     pub keep_audit: Seconds,
+    /// How far the metrics tell people apart.
+    pub per_user: PerUser,
+    /// Whose certificates prove a host's name when it joins without a token.
+    pub puppet: Option<Guests>,
 }
 
 impl HubConfig {

@@ -7,7 +7,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use berth_common::{Epoch, HostId, ServerId};
 use berth_core::event::{Effect, Event, ReplyTo, Row};
@@ -100,7 +100,9 @@ pub async fn start(
     let epoch = storage.write(berth_store::Database::next_epoch).await?;
     let row = Row::Settings(Arc::clone(&settings));
     storage.write(move |database| database.commit(&[row])).await?;
+    let begun = Instant::now();
     let fleet = restore(&storage, epoch, settings)?;
+    metrics.work.restored(begun);
     let (events, queue) = mpsc::channel(QUEUE);
     let (publish, published) = watch::channel(Arc::new(fleet.clone()));
     let (changes, _) = broadcast::channel(1_024);
@@ -213,7 +215,10 @@ impl Driver {
             self.waiting.insert(to, sender);
             to
         });
-        step(&mut self.fleet, now(), with_reply(event, to))
+        let (kind, begun) = (metrics::StepKind::of(&event), Instant::now());
+        let effects = step(&mut self.fleet, now(), with_reply(event, to));
+        self.metrics.work.stepped(kind, begun);
+        effects
     }
 
     async fn commit(&self, effects: Vec<Effect>) -> Result<Vec<Effect>, StorageError> {
@@ -282,6 +287,7 @@ fn with_reply(event: Event, to: Option<ReplyTo>) -> Event {
         Event::Extend { server, steps, beyond, .. } => {
             Event::Extend { server, steps, beyond, reply: to }
         }
+        Event::Move { server, to: turn, .. } => Event::Move { server, to: turn, reply: to },
         Event::Roll { rolling, .. } => Event::Roll { rolling, reply: to },
         Event::Intend { host, intent, .. } => Event::Intend { host, intent, reply: to },
         other => other,

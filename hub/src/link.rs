@@ -3,6 +3,7 @@
 
 pub mod asked;
 pub mod enroll;
+mod puppet;
 mod session;
 
 use std::io;
@@ -14,7 +15,7 @@ use std::time::Duration;
 
 use berth_common::HostId;
 use berth_process::clock::now;
-use berth_proto::identity::{Identity, Peer};
+use berth_proto::identity::{Identity, Peer, common_name};
 use berth_proto::link::enrolment_server::EnrolmentServer;
 use berth_proto::link::link_server::LinkServer;
 use berth_proto::tls::{self, Admit, Credential, TlsError};
@@ -80,10 +81,11 @@ impl Listener for TcpListener {
 pub async fn serve(hub: Arc<Hub>, listener: impl Listener) -> Result<(), LinkError> {
     let leaf = hub.ca.hub_leaf()?;
     let credential = Credential::new(&leaf.chain_pem, &leaf.key_pem)?;
-    let config = tls::server_config(
+    let config = tls::server_config_with(
         Arc::clone(&credential),
         tls::roots(hub.ca.pem())?,
         Admit::Enrolling,
+        hub.config().hub.puppet.clone(),
         &[b"h2"],
     )?;
     tokio::spawn(renew(Arc::clone(&hub), credential));
@@ -163,15 +165,18 @@ struct AgentStream<S> {
 #[derive(Debug, Clone)]
 struct Who {
     peer: Option<Peer>,
+    /// The name that another authority's certificate proves.
+    guest: Option<String>,
     address: SocketAddr,
 }
 
 impl<S> AgentStream<S> {
     fn new(stream: TlsStream<S>, address: SocketAddr) -> Self {
         let certificates = stream.get_ref().1.peer_certificates();
-        let peer =
-            certificates.and_then(|chain| chain.first()).and_then(|leaf| Peer::of(leaf).ok());
-        Self { stream, who: Who { peer, address } }
+        let leaf = certificates.and_then(|chain| chain.first());
+        let peer = leaf.and_then(|leaf| Peer::of(leaf).ok());
+        let guest = leaf.filter(|_| peer.is_none()).and_then(common_name);
+        Self { stream, who: Who { peer, guest, address } }
     }
 }
 

@@ -58,6 +58,13 @@ enum Command {
         #[arg(long, value_name = "HOST")]
         without: Vec<HostId>,
     },
+    /// Print the hash of the hub's key, by which a host knows the hub that it joins without a
+    /// token.
+    KeyHash {
+        /// The state folder, as `state` in hub.toml says.
+        #[arg(long, value_name = "FOLDER", default_value = "/var/lib/berth")]
+        state: PathBuf,
+    },
     /// Print every series of /hub/metrics as a Markdown table.
     Metrics,
     /// Print every reason code as a Markdown table.
@@ -132,6 +139,20 @@ async fn run() -> ExitCode {
                     ExitCode::SUCCESS
                 }
                 Err(error) => fail(&error),
+            }
+        }
+        Command::KeyHash { state } => {
+            let folder = state.join("ca");
+            // A hub makes its key when it first runs, as its own user.
+            if !folder.join("ca.pem").exists() {
+                return fail(&anyhow::anyhow!("{}: no hub has run here", folder.display()));
+            }
+            match berth_hub::ca::Ca::open(&folder).and_then(|ca| ca.key_hash()) {
+                Ok(hash) => {
+                    println!("{hash}");
+                    ExitCode::SUCCESS
+                }
+                Err(error) => fail(&error.into()),
             }
         }
         Command::Metrics => match berth_hub::metrics::all_series() {

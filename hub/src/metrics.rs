@@ -1,23 +1,30 @@
 //! What Prometheus reads at `/hub/metrics`: JupyterHub's names, so that the community's boards work
 //! unchanged, and our own. What happens is counted as it happens; what is, is looked at when asked.
 
+mod consumed;
 mod dcgm;
+mod each;
 mod gpus;
 mod happened;
+mod hosts;
+mod life;
 mod present;
 mod shelf;
+mod work;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use berth_common::Timestamp;
+use berth_common::{Reason, Timestamp};
 use prometheus::{Gauge, GaugeVec, HistogramVec, IntCounterVec, IntGauge, TextEncoder};
 
 pub use happened::Happened;
+pub use hosts::tell_changes;
 use present::Present;
 pub use shelf::Series;
 use shelf::Shelf;
+pub use work::{StepKind, Work, watch_runtime};
 
 use crate::doctor::Verdict;
 use crate::site::Hub;
@@ -41,10 +48,13 @@ pub struct Metrics {
     routes_deleted: HistogramVec,
     decisions: IntCounterVec,
     ends: IntCounterVec,
-    kills: IntCounterVec,
     config_ok: IntGauge,
     config_loaded: Gauge,
     doctor: GaugeVec,
+    lives: life::Lives,
+    consumed: consumed::Consumed,
+    /// The hub's own work.
+    pub work: Work,
 }
 
 impl Metrics {
@@ -102,11 +112,6 @@ impl Metrics {
                 "Servers that ended, by profile and reason code",
                 &["profile", "reason"],
             )?,
-            kills: shelf.counters(
-                "berth_memory_kills_total",
-                "Processes that the kernel killed because a server had used all its memory",
-                &["profile"],
-            )?,
             config_ok: shelf.number(
                 "berth_config_ok",
                 "1 if the files on disk are in force, 0 if they were refused",
@@ -121,11 +126,22 @@ impl Metrics {
                 "berth_config_loaded_timestamp_seconds",
                 "When the files in force were read",
             )?,
+            lives: life::Lives::new(&mut shelf)?,
+            consumed: consumed::Consumed::new(&mut shelf)?,
+            work: Work::new(&mut shelf)?,
             shelf,
         };
         // Shown from the first scrape on, as the community's boards expect.
+        let _ = metrics.starts.get_metric_with_label_values(&["success", ""])?;
+        for reason in Reason::ALL.iter().map(|reason| reason.code()) {
+            let status = match reason.split_once('.') {
+                Some(("refused", _)) => "failure",
+                Some(("failed", _)) => "error",
+                _ => continue,
+            };
+            let _ = metrics.starts.get_metric_with_label_values(&[status, reason])?;
+        }
         for status in ["success", "failure", "error"] {
-            let _ = metrics.starts.get_metric_with_label_values(&[status, ""])?;
             let _ = metrics.ends_took.get_metric_with_label_values(&[status])?;
         }
         for status in ["success", "failure"] {
@@ -196,6 +212,7 @@ fn seconds(at: Timestamp) -> f64 {
 /// # Errors
 /// When the store cannot be read.
 pub fn text(hub: &Hub, now: Timestamp) -> anyhow::Result<String> {
+    hub.metrics.consumed.look(&hub.fleet.fleet(), now);
     let mut families = hub.metrics.shelf.gather();
     families.append(&mut Present::of(hub, now)?.gather());
     Ok(TextEncoder::new().encode_to_string(&families)?)

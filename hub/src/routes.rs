@@ -80,8 +80,12 @@ pub async fn keep(hub: Arc<Hub>, mut revoked: mpsc::UnboundedReceiver<Vec<u8>>) 
         };
         if told.as_ref() != Some(&wanted) {
             seq = seq.saturating_add(1);
+            let begun = Instant::now();
             match bring_in_line(&hub, told.as_ref(), &wanted, seq).await {
                 Ok(()) => {
+                    if told.is_none() {
+                        hub.metrics.work.routes_checked(begun);
+                    }
                     let servers = wanted.servers.iter();
                     let confirmed = servers.map(|(path, route)| (path.clone(), route.generation));
                     hub.routed.send_replace(confirmed.collect());
@@ -198,7 +202,9 @@ async fn bring_in_line(
             let table: BTreeMap<_, _> = servers.chain(services).collect();
             crash_point!("hub.routes.before_sync");
             let body = json!({ "epoch": epoch, "seq": seq, "routes": table });
+            let begun = Instant::now();
             let answer = call(hub, Method::PUT, "/api/berth/routes", Some(body)).await?;
+            hub.metrics.work.proxy_polled(begun);
             crash_point!("hub.routes.after_sync");
             let answer: SyncAnswer = serde_json::from_slice(&answer)?;
             for unknown in answer.unknown {

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 use anyhow::Context;
 use arc_swap::ArcSwap;
@@ -23,7 +24,8 @@ use crate::reload::Configuration;
 use crate::site::Hub;
 use crate::storage::Storage;
 use crate::{
-    doctor, driver, farm, housekeeping, link, mail, reload, routes, samples, services, visits, web,
+    doctor, driver, farm, housekeeping, link, mail, metrics, reload, routes, samples, services,
+    visits, web,
 };
 
 /// What a hub is made of, before anything listens.
@@ -49,6 +51,7 @@ pub async fn open(config: Config, configuration: Configuration) -> anyhow::Resul
     let agenda = Agenda::open(&storage)?;
     let settings = Arc::new(agenda.applied(&config.settings));
     let fleet = driver::start(storage.clone(), settings, Arc::clone(&metrics)).await?;
+    let services = services::Shared::open(&storage)?;
     let (revoked_in, revoked) = mpsc::unbounded_channel();
     let hub = Hub {
         config: ArcSwap::from_pointee(config),
@@ -62,11 +65,12 @@ pub async fn open(config: Config, configuration: Configuration) -> anyhow::Resul
         ca,
         revoked: revoked_in,
         metrics,
-        services: services::Shared::default(),
+        services,
         asked: Default::default(),
         farm: farm::Shared::default(),
         samples: Default::default(),
         routed: watch::Sender::new(BTreeMap::new()),
+        end: Default::default(),
     };
     Ok(Parts { hub: Arc::new(hub), revoked })
 }
@@ -76,6 +80,7 @@ pub async fn open(config: Config, configuration: Configuration) -> anyhow::Resul
 /// # Errors
 /// When the configuration is wrong, or something it needs cannot be opened.
 pub async fn run(folder: &Path) -> anyhow::Result<()> {
+    let begun = Instant::now();
     let (config, configuration) = Configuration::open(folder)?;
     let addresses = config.hub.clone();
     let pages = TcpListener::bind(addresses.listen).await.with_context(|| {
@@ -109,12 +114,16 @@ pub async fn run(folder: &Path) -> anyhow::Result<()> {
     tokio::spawn(samples::keep(Arc::clone(&hub)));
     tokio::spawn(farm::keep(Arc::clone(&hub)));
     tokio::spawn(reload::follow(Arc::clone(&hub), folder.to_owned()));
+    tokio::spawn(metrics::tell_changes(hub.fleet.clone()));
+    tokio::spawn(metrics::watch_runtime(Arc::clone(&hub.metrics)));
+    hub.metrics.work.ready(begun);
     tracing::info!(url = addresses.public_url, listen = %addresses.listen, "hub is ready");
     tokio::select! {
         ended = axum::serve(pages, router) => ended.context("pages and API")?,
         ended = axum::serve(admins, for_admins) => ended.context("admin socket")?,
-        ended = link::serve(hub, agents) => ended.context("link port")?,
+        ended = link::serve(Arc::clone(&hub), agents) => ended.context("link port")?,
         asked = signal::asked_to_end() => asked.context("signals")?,
+        () = hub.end.notified() => {}
     }
     services.stop().await;
     tracing::info!("hub ends; servers, routes and agents go on without it");

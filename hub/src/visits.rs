@@ -84,6 +84,8 @@ pub async fn begin(
             })
         })
         .await?;
+    tracing::info!(action = "enter-server", outcome = "success", user = %visit.visitor,
+        server = %visit.server, owner = %visit.owner, why = visit.reason, "somebody was let in");
     Ok(visit)
 }
 

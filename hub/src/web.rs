@@ -9,7 +9,7 @@ pub mod reader;
 pub mod response;
 pub mod say;
 pub mod spec;
-mod table;
+pub(crate) mod table;
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ use crate::farm::dashboard;
 use crate::site::Hub;
 use api::{
     activity, berth, body, groups, hub as about, new_users, oauth, progress, servers, services,
-    sharing, tokens, users, whoami,
+    sharing, shutdown, tokens, users, whoami,
 };
 use table::Table;
 
@@ -47,9 +47,9 @@ pub fn api_paths() -> (Vec<&'static str>, Vec<&'static str>) {
     (jupyterhub().paths(), berth().paths())
 }
 
-/// The paths of the pages.
+/// The paths of the pages, and of what other programs show below our address.
 pub fn page_paths() -> Vec<&'static str> {
-    pages::table().paths()
+    [pages::table().paths(), dashboard::table().paths()].concat()
 }
 
 /// JupyterHub's API.
@@ -57,6 +57,7 @@ fn jupyterhub() -> Table {
     Table::new()
         .route("/hub/api/spec", get(spec::jupyterhub))
         .route("/hub/health", get(about::health))
+        .route("/hub/security/csp-report", post(about::csp_report))
         .route("/hub/metrics", get(about::metrics))
         .route("/hub/metrics/gpus", get(about::gpu_metrics))
         .route("/hub/api", get(about::version))
@@ -71,19 +72,22 @@ fn jupyterhub() -> Table {
             "/hub/api/users/{user}",
             get(users::show).post(new_users::one).patch(users::change).delete(users::delete),
         )
-        .route("/hub/api/groups", get(groups::list).post(groups::change))
+        .route("/hub/api/groups", get(groups::list).post(groups::change::many))
         .route(
             "/hub/api/groups/{group}",
-            get(groups::show).post(groups::change).delete(groups::change),
+            get(groups::show).post(groups::change::one).delete(groups::change::remove),
         )
-        .route("/hub/api/groups/{group}/users", post(groups::change).delete(groups::change))
-        .route("/hub/api/groups/{group}/properties", put(groups::change))
+        .route(
+            "/hub/api/groups/{group}/users",
+            post(groups::change::add).delete(groups::change::take_out),
+        )
+        .route("/hub/api/groups/{group}/properties", put(groups::change::set_properties))
         .route("/hub/api/groups/{group}/shared", get(sharing::with_group))
         .route(
             "/hub/api/proxy",
             get(about::proxy).post(about::check_proxy).patch(about::change_proxy),
         )
-        .route("/hub/api/shutdown", post(about::shutdown))
+        .route("/hub/api/shutdown", post(shutdown::shutdown))
         .route("/hub/api/shares/{owner}", get(sharing::of_owner))
         .route("/hub/api/shares/{owner}/", get(sharing::of_owner))
         .route(
@@ -101,7 +105,7 @@ fn jupyterhub() -> Table {
         .route("/hub/api/services", get(services::list))
         .route(
             "/hub/api/services/{service}",
-            get(services::show).post(services::change).delete(services::change),
+            get(services::show).post(services::change::make).delete(services::change::remove),
         )
         .route("/hub/api/users/{user}/activity", post(activity::report))
         .route("/hub/api/users/{user}/admin-access", post(about::admin_access))
@@ -133,6 +137,10 @@ fn berth() -> Table {
         .route("/hub/api/berth/drains", get(berth::drains::list))
         .route("/hub/api/berth/floor", get(berth::floor::at))
         .route("/hub/api/berth/queue", get(berth::queue::list))
+        .route("/hub/api/berth/queue/{id}", put(berth::queue::change))
+        .route("/hub/api/berth/pools", get(berth::pools::list))
+        .route("/hub/api/berth/images", get(berth::images::list))
+        .route("/hub/api/berth/access", get(berth::access::show))
         .route("/hub/api/berth/plan", post(berth::plans::hosts))
         .route("/hub/api/berth/plan/config", post(berth::plans::config))
         .route(
@@ -178,6 +186,7 @@ fn berth() -> Table {
         .route("/hub/api/berth/users", get(berth::users::list).post(berth::users::create))
         .route("/hub/api/berth/users/{user}/account", get(berth::accounts::show))
         .route("/hub/api/berth/users/{user}/farm", get(berth::farm::show))
+        .route("/hub/api/berth/users/{user}/quota", get(berth::quota::show))
         .route(
             "/hub/api/berth/users/{user}/identities",
             post(berth::accounts::link).delete(berth::accounts::unlink),

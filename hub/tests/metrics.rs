@@ -4,7 +4,8 @@ mod site;
 
 use std::sync::Arc;
 
-use axum::http::StatusCode;
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
 use berth_common::link::{Kill, Observed, ObservedState};
 use berth_common::{Reason, Timestamp};
 use berth_core::event::Row;
@@ -94,7 +95,7 @@ async fn each_process_killed_for_want_of_memory_is_counted_once() {
     }
     site.settle().await;
     let text = admin.get("/hub/metrics").await.text;
-    assert_eq!(value(&text, "berth_memory_kills_total", &[]), Some(3.0), "{text}");
+    assert_eq!(value(&text, "berth_oom_kills_total", &["scope=\"kernel\""]), Some(3.0), "{text}");
 }
 
 #[tokio::test]
@@ -172,4 +173,124 @@ fn boards_and_alerts_ask_for_series_that_exist() {
         }
     }
     assert!(seen > 30, "only {seen} names were found: are these the files?");
+}
+
+/// The names that the specification keeps or gives, with the labels that boards and alerts use.
+const REQUIRED: &[(&str, &[&str])] = &[
+    // JupyterHub's, kept exactly.
+    ("jupyterhub_running_servers", &[]),
+    ("jupyterhub_total_users", &[]),
+    ("jupyterhub_active_users", &["period"]),
+    ("jupyterhub_server_spawn_duration_seconds", &["status", "reason"]),
+    ("jupyterhub_server_stop_seconds", &["status"]),
+    ("jupyterhub_server_poll_duration_seconds", &["status"]),
+    ("jupyterhub_request_duration_seconds", &["method", "handler", "code"]),
+    ("jupyterhub_login_duration_seconds", &["status"]),
+    ("jupyterhub_logout_duration_seconds", &[]),
+    ("jupyterhub_proxy_add_duration_seconds", &["status"]),
+    ("jupyterhub_proxy_delete_duration_seconds", &["status"]),
+    ("jupyterhub_proxy_poll_duration_seconds", &[]),
+    ("jupyterhub_check_routes_duration_seconds", &[]),
+    ("jupyterhub_hub_startup_duration_seconds", &[]),
+    ("jupyterhub_init_spawners_duration_seconds", &[]),
+    ("jupyterhub_event_loop_interval_seconds", &[]),
+    ("jupyterhub_csp_reports_total", &[]),
+    (
+        "jupyterhub_user_group_info",
+        &["usergroup", "username", "username_escape", "username_escaped", "username_safe"],
+    ),
+    // Hosts.
+    ("berth_host_state", &["host", "pool", "state"]),
+    ("berth_host_memory_bytes", &["host", "kind"]),
+    ("berth_host_gpus", &["host", "model", "state"]),
+    ("berth_host_mount_ok", &["host", "mount"]),
+    ("berth_host_report_age_seconds", &["host"]),
+    ("berth_agent_info", &["host", "version", "docker", "nvml", "driver"]),
+    ("berth_image_present", &["host", "image"]),
+    ("berth_image_pull_seconds", &[]),
+    // Pools and queue.
+    ("berth_pool_largest_start_bytes", &["pool"]),
+    ("berth_pool_oversubscription_ratio", &["pool"]),
+    ("berth_queue_length", &["profile"]),
+    ("berth_queue_wait_seconds", &["profile"]),
+    ("berth_queue_estimate_error_seconds", &[]),
+    ("berth_decisions_total", &["profile", "outcome", "reason"]),
+    ("berth_decision_seconds", &[]),
+    // Servers.
+    ("berth_servers", &["profile", "pool", "group", "state"]),
+    ("berth_server_memory_bytes", &["server", "kind"]),
+    ("berth_server_gpu_utilization_ratio", &["server", "gpu"]),
+    ("berth_server_idle_seconds", &["server"]),
+    ("berth_server_age_seconds", &["server"]),
+    // Their lives.
+    ("berth_stops_total", &["profile", "reason"]),
+    ("berth_warnings_total", &["channel", "outcome"]),
+    ("berth_extensions_total", &["profile"]),
+    ("berth_oom_kills_total", &["profile", "scope"]),
+    ("berth_memory_resizes_total", &["by"]),
+    // Trainings, use, configuration.
+    ("berth_training_participants", &["training", "kind"]),
+    ("berth_usage_gibibyte_seconds_total", &["group", "kind"]),
+    ("berth_usage_gpu_seconds_total", &["group", "kind"]),
+    ("berth_config_ok", &[]),
+    ("berth_config_loaded_timestamp_seconds", &[]),
+    ("berth_config_info", &["commit"]),
+    // NVIDIA's exporter.
+    ("DCGM_FI_DEV_GPU_UTIL", &["gpu", "UUID", "Hostname", "modelName"]),
+    ("DCGM_FI_DEV_FB_USED", &["gpu", "UUID", "Hostname", "modelName"]),
+    ("DCGM_FI_DEV_FB_FREE", &["gpu", "UUID", "Hostname", "modelName"]),
+    ("DCGM_FI_DEV_GPU_TEMP", &["gpu", "UUID", "Hostname", "modelName"]),
+    ("DCGM_FI_DEV_POWER_USAGE", &["gpu", "UUID", "Hostname", "modelName"]),
+    ("DCGM_FI_DEV_XID_ERRORS", &["gpu", "UUID", "Hostname", "modelName"]),
+];
+
+#[test]
+fn every_required_series_is_there_with_its_labels() {
+    let known = berth_hub::metrics::all_series().unwrap();
+    for (name, labels) in REQUIRED {
+        let found = known.iter().find(|one| one.name == *name);
+        let found = found.unwrap_or_else(|| panic!("there is no {name}"));
+        for label in *labels {
+            assert!(found.labels.iter().any(|it| it == label), "{name} has no label {label}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_served_tells_of_servers_groups_images_and_the_hub_itself() {
+    let site = Site::new().await;
+    let admin = site.program("root_").await;
+    let server = site.running("alice", "").await;
+    let text = admin.get("/hub/metrics").await.text;
+    let named = format!("server=\"{}\"", server.id);
+    let limit = value(&text, "berth_server_memory_bytes", &[&named, "kind=\"limit\""]);
+    assert_eq!(limit, Some(server.ask.memory.0 as f64), "{text}");
+    assert!(value(&text, "berth_server_age_seconds", &[&named]).is_some(), "{text}");
+    assert!(value(&text, "berth_server_idle_seconds", &[&named]).is_some(), "{text}");
+    // Names are hashes where the site says nothing else.
+    assert!(!text.contains("username=\"alice\""), "{text}");
+    assert!(text.contains("jupyterhub_user_group_info{"), "{text}");
+    let placed = ["pool=\"cpu\"", "state=\"running\""];
+    assert_eq!(value(&text, "berth_servers", &placed), Some(1.0), "{text}");
+    assert_eq!(value(&text, "berth_config_info", &[]), Some(1.0), "{text}");
+    assert!(text.contains("berth_image_present{"), "{text}");
+    assert!(value(&text, "berth_decision_seconds_count", &[]).unwrap() >= 1.0, "{text}");
+    let taken = value(&text, "jupyterhub_server_poll_duration_seconds_count", &["\"running\""]);
+    assert!(taken.unwrap() >= 1.0, "{text}");
+    // Every way in which a start can come out is shown at zero from the first scrape on.
+    let count = "jupyterhub_server_spawn_duration_seconds_count";
+    let refused = ["status=\"failure\"", "reason=\"refused.quota.memory\""];
+    assert_eq!(value(&text, count, &refused), Some(0.0), "{text}");
+    let broken = ["status=\"error\"", "reason=\"failed.mount\""];
+    assert_eq!(value(&text, count, &broken), Some(0.0), "{text}");
+}
+
+#[tokio::test]
+async fn complaints_of_browsers_are_counted_and_need_no_login() {
+    let site = Site::new().await;
+    let request = Request::post("/hub/security/csp-report").body(Body::from("{}")).unwrap();
+    let reply = site.send(request).await;
+    assert_eq!(reply.status, StatusCode::NO_CONTENT, "{}", reply.text);
+    let text = site.program("root_").await.get("/hub/metrics").await.text;
+    assert_eq!(value(&text, "jupyterhub_csp_reports_total", &[]), Some(1.0), "{text}");
 }

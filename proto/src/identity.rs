@@ -94,3 +94,11 @@ pub fn public_key_hash(certificate: &CertificateDer<'_>) -> Result<[u8; 32], NoI
     let (_, parsed) = X509Certificate::from_der(certificate).map_err(|_| NoIdentity::Unreadable)?;
     Ok(sha2::Sha256::digest(parsed.public_key().raw).into())
 }
+
+/// The common name of a certificate whose chain was verified; `None`: it has not exactly one.
+pub fn common_name(certificate: &CertificateDer<'_>) -> Option<String> {
+    let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
+    let mut names = parsed.subject().iter_common_name();
+    let name = names.next()?.as_str().ok()?.to_owned();
+    names.next().is_none().then_some(name)
+}

@@ -3,6 +3,7 @@
 
 pub mod convert;
 pub mod frame;
+pub mod guests;
 pub mod identity;
 pub mod tls;
 

@@ -20,6 +20,7 @@ use rustls::{
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 
+use crate::guests::Guests;
 use crate::identity::{Identity, Peer, public_key_hash};
 
 /// Why keys or certificates cannot be used.
@@ -141,13 +142,28 @@ pub fn server_config(
     admit: Admit,
     alpn: &[&[u8]],
 ) -> Result<ServerConfig, TlsError> {
+    server_config_with(credential, roots, admit, None, alpn)
+}
+
+/// The same for a link port at which holders of another authority's certificates may ask for one
+/// of ours.
+///
+/// # Errors
+/// When the roots are unusable.
+pub fn server_config_with(
+    credential: Arc<Credential>,
+    roots: RootCertStore,
+    admit: Admit,
+    guests: Option<Guests>,
+    alpn: &[&[u8]],
+) -> Result<ServerConfig, TlsError> {
     let provider = Arc::new(default_provider());
     let chain = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone())
         .allow_unauthenticated()
         .build()?;
     let mut config = ServerConfig::builder_with_details(provider, Arc::new(WallClock))
         .with_protocol_versions(&[&rustls::version::TLS13])?
-        .with_client_cert_verifier(Arc::new(ClientVerifier { chain, admit }))
+        .with_client_cert_verifier(Arc::new(ClientVerifier { chain, admit, guests }))
         .with_cert_resolver(credential);
     config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
     // No resumption: a resumed session would not show the certificate again.
@@ -168,14 +184,19 @@ pub fn client_config(
     client_with(ServerVerifier { trust: Trust::Roots(roots), expected }, credential, alpn)
 }
 
-/// TLS towards the hub for a host that knows nothing but the CA's hash from its join token.
+/// TLS towards the hub for a host that knows nothing but the CA's hash. `credential` is another
+/// authority's certificate that proves its name, if it has no join token.
 ///
 /// # Errors
 /// Never for a sound build; rustls' own checks are passed on.
-pub fn joining_config(ca_hash: [u8; 32], alpn: &[&[u8]]) -> Result<ClientConfig, TlsError> {
+pub fn joining_config(
+    ca_hash: [u8; 32],
+    credential: Option<Arc<Credential>>,
+    alpn: &[&[u8]],
+) -> Result<ClientConfig, TlsError> {
     client_with(
         ServerVerifier { trust: Trust::CaHash(ca_hash), expected: Identity::Hub },
-        None,
+        credential,
         alpn,
     )
 }
@@ -223,6 +244,7 @@ pub fn server_name() -> ServerName<'static> {
 struct ClientVerifier {
     chain: Arc<dyn ClientCertVerifier>,
     admit: Admit,
+    guests: Option<Guests>,
 }
 
 impl ClientCertVerifier for ClientVerifier {
@@ -244,7 +266,13 @@ impl ClientCertVerifier for ClientVerifier {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        let peer = Peer::of(leaf).map_err(|_| application_failure())?;
+        let peer = match (Peer::of(leaf), &self.guests) {
+            (Ok(peer), _) => peer,
+            (Err(_), Some(guests)) if self.admit == Admit::Enrolling => {
+                return guests.verify(leaf, intermediates, now);
+            }
+            (Err(_), _) => return Err(application_failure()),
+        };
         match self.admit {
             Admit::ProxyOnly if peer.identity != Identity::Proxy => Err(application_failure()),
             Admit::ProxyOnly => self.chain.verify_client_cert(leaf, intermediates, now),

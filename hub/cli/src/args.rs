@@ -15,7 +15,7 @@ use crate::settings::{SettingsError, Sources};
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Options of all commands")]
 pub struct Common {
-    /// https://HOST, http://HOST or unix:/PATH (BERTH_URL)
+    /// http(s)://HOST or unix:/PATH (BERTH_URL)
     #[arg(long, global = true, value_name = "URL", env = "BERTH_URL", hide_env = true)]
     pub url: Option<String>,
     /// A file with the token (BERTH_TOKEN_FILE)
@@ -40,6 +40,12 @@ pub struct Common {
     /// Print names, ids or secrets only
     #[arg(short, long, global = true, action = ArgAction::SetTrue)]
     pub quiet: bool,
+    /// Show it again every two seconds, until Ctrl-C
+    #[arg(long, global = true, action = ArgAction::SetTrue)]
+    pub watch: bool,
+    /// Open the page of it, or print its address
+    #[arg(long, global = true, action = ArgAction::SetTrue, conflicts_with = "watch")]
+    pub web: bool,
 }
 
 impl Common {
@@ -74,7 +80,7 @@ pub struct Wish {
     /// Whose server; yours if not given
     #[arg(long, value_name = "USER")]
     pub user: Option<Username>,
-    /// What it is good for and how large it may be; see `berth profile list`
+    /// What it is good for; see `berth profile list`
     #[arg(long, value_name = "PROFILE")]
     pub profile: Option<String>,
     /// With a unit, e.g. 8G
@@ -167,6 +173,29 @@ impl std::str::FromStr for Span {
 impl std::fmt::Display for Span {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.0.fmt(f)
+    }
+}
+
+/// How long something that takes a while is watched.
+#[derive(Debug, Clone, Copy, Default, Args)]
+pub struct Patience {
+    /// Do not watch it; it goes on
+    #[arg(long, conflicts_with = "wait")]
+    pub detach: bool,
+    /// Watch it, for so long at most; then exit code 6
+    #[arg(long, value_name = "SPAN", num_args = 0..=1, require_equals = true)]
+    pub wait: Option<Option<Span>>,
+}
+
+impl Patience {
+    /// Returns when it is used up; never, if nothing was said of it.
+    pub async fn used_up(&self) {
+        match self.wait {
+            Some(Some(Span(span))) => {
+                tokio::time::sleep(std::time::Duration::from_secs(span.0)).await;
+            }
+            _ => std::future::pending().await,
+        }
     }
 }
 

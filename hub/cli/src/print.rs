@@ -392,6 +392,11 @@ fn width() -> Option<u16> {
     said.or_else(found).filter(|width| *width >= NARROWEST)
 }
 
+/// Whether a person looks at the answer, not a program or a file.
+pub fn is_watched() -> bool {
+    io::stdout().is_terminal()
+}
+
 /// A cell of a bare table.
 pub fn cell(cell: &Cell) -> TableCell {
     cell.painted()

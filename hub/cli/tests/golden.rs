@@ -12,6 +12,8 @@ mod calendar;
 mod decisions;
 #[path = "golden/fleet.rs"]
 mod fleet;
+#[path = "golden/pools.rs"]
+mod pools;
 #[path = "golden/site.rs"]
 mod site;
 #[path = "golden/stub.rs"]
@@ -56,6 +58,11 @@ fn home() -> tempfile::TempDir {
     std::fs::write(home.path().join("password"), "correct horse\n").unwrap();
     std::fs::write(home.path().join("wrong"), "wrong\n").unwrap();
     std::fs::create_dir(home.path().join("manual")).unwrap();
+    std::fs::create_dir_all(home.path().join("berth.old/trainings.d")).unwrap();
+    std::fs::write(home.path().join("berth.old/pools.toml"), "[pool.cpu]\n").unwrap();
+    std::fs::create_dir(home.path().join("berth.later")).unwrap();
+    std::fs::write(home.path().join("berth.later/pools.toml"), "version = 2\n").unwrap();
+    kernels(home.path());
     for (folder, pool) in [("berth.new", "cpu"), ("berth.wrong", "cpuu")] {
         let folder = home.path().join(folder);
         std::fs::create_dir_all(folder.join("hosts.d")).unwrap();
@@ -63,6 +70,20 @@ fn home() -> tempfile::TempDir {
         std::fs::write(folder.join("hosts.d/10-cpu.toml"), "version = 1\n").unwrap();
     }
     home
+}
+
+/// A kernel whose program is not there, and an environment of which one can be made.
+fn kernels(home: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    let broken = home.join(".local/share/jupyter/kernels/old");
+    std::fs::create_dir_all(&broken).unwrap();
+    let spec =
+        r#"{"argv": ["/opt/gone/bin/python", "-f", "{connection_file}"], "display_name": "Old"}"#;
+    std::fs::write(broken.join("kernel.json"), spec).unwrap();
+    let python = home.join("venv/bin/python");
+    std::fs::create_dir_all(python.parent().unwrap()).unwrap();
+    std::fs::write(&python, "#!/bin/sh\nexit 0\n").unwrap();
+    std::fs::set_permissions(&python, std::fs::Permissions::from_mode(0o755)).unwrap();
 }
 
 /// One command's output as the transcript has it.
@@ -88,7 +109,7 @@ fn run(stub: &Stub, home: &Path, who: &str, args: &str) -> String {
         text.push_str(format!("! {line}").trim_end());
         text.push('\n');
     }
-    let text = steady(stub, &text);
+    let text = steady(stub, &text.replace(&home.display().to_string(), "~"));
     format!("{text}exit {}\n\n", output.status.code().unwrap())
 }
 
@@ -223,6 +244,68 @@ fn others() {
 #[test]
 fn choices() {
     check("choices");
+}
+
+#[test]
+fn pools() {
+    check("pools");
+}
+
+#[test]
+fn events() {
+    check("events");
+}
+
+#[test]
+fn helps() {
+    check("helps");
+}
+
+/// Every help text, of every command, in its short and its long form.
+#[test]
+fn helps_fit_a_terminal() {
+    let help = |words: &[String], form: &str| {
+        let output = Command::new(env!("CARGO_BIN_EXE_berth")).args(words).arg(form).output();
+        String::from_utf8(output.unwrap().stdout).unwrap()
+    };
+    let mut open: Vec<Vec<String>> = vec![Vec::new()];
+    let (mut seen, mut wide) = (0, Vec::new());
+    while let Some(words) = open.pop() {
+        seen += 1;
+        let (text, long) = (help(&words, "-h"), help(&words, "--help"));
+        let lines = text.lines().chain(long.lines());
+        let lines = lines.filter(|line| line.chars().count() > COLUMNS);
+        wide.extend(lines.map(|line| format!("{}: {line}", words.join(" "))));
+        let commands = text.lines().skip_while(|line| *line != "Commands:").skip(1);
+        let names = commands.take_while(|line| !line.is_empty());
+        let names = names.filter_map(|line| line.split_whitespace().next());
+        open.extend(names.map(|name| [words.clone(), vec![name.to_owned()]].concat()));
+    }
+    assert!(seen > 80, "only {seen} commands were found");
+    assert!(wide.is_empty(), "wider than {COLUMNS}:\n{}", wide.join("\n"));
+}
+
+#[test]
+fn what_is_watched_is_shown_again_and_again() {
+    use std::io::BufRead;
+    let stub = Stub::start();
+    let home = home();
+    std::fs::write(home.path().join("token"), "admin").unwrap();
+    let mut watching = Command::new(env!("CARGO_BIN_EXE_berth"))
+        .args(["host", "list", "-q", "--watch"])
+        .env_clear()
+        .env("HOME", home.path())
+        .env("BERTH_URL", &stub.url)
+        .env("BERTH_TOKEN_FILE", home.path().join("token"))
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = std::io::BufReader::new(watching.stdout.take().unwrap()).lines();
+    // It never ends by itself: the third time is proof enough.
+    let shown = lines.map_while(Result::ok).filter(|line| line == "ccjn01").take(3).count();
+    watching.kill().unwrap();
+    watching.wait().unwrap();
+    assert_eq!(shown, 3);
 }
 
 /// The manual has a page for each command, and each command that has no others below it has a
@@ -388,8 +471,9 @@ fn what_is_asked_for_is_sent() {
          \"version = 1\\n\",\"pools.toml\":\"version = 1\\n[pool.cpu]\\n\"}}"
     );
     assert_eq!(
-        sent("", "server stop 8f2d"),
-        "GET /hub/api/berth/servers as admin\nDELETE /hub/api/users/alice/servers/n1 as admin"
+        sent("", "server stop 8f2d --reason ticket"),
+        "GET /hub/api/berth/servers as admin\n\
+         DELETE /hub/api/users/alice/servers/n1 as admin {\"reason\":\"ticket\"}"
     );
 }
 

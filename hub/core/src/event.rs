@@ -9,7 +9,7 @@ use berth_common::{
 };
 
 use crate::decision::Decision;
-use crate::fleet::{Host, Intent, Restored, Rolling, Server};
+use crate::fleet::{Host, Intent, Moved, Restored, Rolling, Server};
 use crate::floor::FloorHost;
 use crate::life::{Evidence, Use};
 use crate::packing::Prices;
@@ -111,6 +111,15 @@ pub enum Event {
     Watched {
         /// Which server.
         server: ServerId,
+    },
+    /// An administrator lets somebody who waits come first, or last.
+    Move {
+        /// Which.
+        server: ServerId,
+        /// Where to.
+        to: Moved,
+        /// Who waits for the answer.
+        reply: Option<ReplyTo>,
     },
     /// An administrator wants something else with a host.
     Intend {
@@ -243,6 +252,10 @@ pub enum Answer {
     NoSuchHost,
     /// Another rolling reboot is under way.
     AnotherPlan,
+    /// It has another turn in the queue.
+    Moved,
+    /// It does not wait, or its place is held already.
+    NotWaiting,
 }
 
 /// Why a server gets no other memory limit.

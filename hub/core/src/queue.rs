@@ -14,7 +14,7 @@ use std::sync::Arc;
 use berth_common::{HostId, Seconds, ServerId, Timestamp, Username};
 
 use crate::event::Wish;
-use crate::fleet::{Ask, Fleet, Phase, Server};
+use crate::fleet::{Ask, Fleet, Moved, Phase, Server};
 use crate::placement::{Need, Rows};
 use crate::rules;
 use crate::settings::Order;
@@ -36,6 +36,9 @@ const MOST_PENALTY: Seconds = Seconds(3600);
 const WINDOW: Seconds = Seconds(7 * 86_400);
 /// What a used-up budget moves a request back: behind everybody who waits as long as sites allow.
 const BEYOND_BUDGET: Seconds = Seconds(30 * 86_400);
+
+/// How far a request goes that an administrator lets come first or last: beyond everything else.
+const MOVED: Seconds = Seconds(10 * 365 * 86_400);
 
 /// What is kept for the first in the queue of a pool.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,7 +65,10 @@ impl<'a> Penalties<'a> {
         if fleet.settings.queue.order == Order::Fifo {
             return Self::default();
         }
-        let groups = usage::by_group(fleet, WINDOW, now);
+        let groups = match &fleet.used {
+            Some(used) => used.iter().map(|(group, weight)| (group.as_str(), *weight)).collect(),
+            None => usage::by_group(fleet, WINDOW, now),
+        };
         let all = groups.values().fold(0, |sum: u64, weight| sum.saturating_add(*weight));
         Self { groups, all }
     }
@@ -105,11 +111,22 @@ pub fn waiters(fleet: &Fleet, now: Timestamp) -> Vec<Waiter<'_>> {
         let checked = rules::check(fleet, now, account, &again(&server.ask), Some(&server.id));
         let beyond = checked.verdict.as_ref().is_ok_and(|passed| passed.last_in_queue);
         let turn = penalties.turn(since, server.main_group(), beyond, &server.id);
+        let turn = moved(turn, server.moved());
         Some(Waiter { server, turn, checked: checked.verdict.map(|passed| passed.need) })
     };
     let mut waiters: Vec<_> = waiting().filter_map(waiter).collect();
     waiters.sort_by(|a, b| a.turn.cmp(&b.turn));
     waiters
+}
+
+/// A turn as an administrator has changed it. Those who were moved keep their order among each other.
+fn moved((at, id): Turn, to: Option<Moved>) -> Turn {
+    let years = i64::try_from(MOVED.0).unwrap_or(i64::MAX).saturating_mul(1_000_000);
+    match to {
+        None => (at, id),
+        Some(Moved::First) => (Timestamp(at.0.saturating_sub(years)), id),
+        Some(Moved::Last) => (at.plus(MOVED), id),
+    }
 }
 
 /// When a request counts as made: one for a GPU of a person who gave an unused one back when asked,
@@ -174,6 +191,13 @@ pub fn keep_for(
     let host =
         still.filter(|host| rows.could_take(need, host)).or_else(|| rows.least_missing(need));
     KeptFor { server, host }
+}
+
+/// Adds up anew what each group used.
+pub fn look_at_use(fleet: &mut Fleet, now: Timestamp) {
+    let groups = usage::by_group(fleet, WINDOW, now);
+    let used = groups.into_iter().map(|(group, weight)| (group.to_owned(), weight)).collect();
+    fleet.used = Some(Arc::new(used));
 }
 
 /// Makes the curves of all pools anew: how long servers live there.

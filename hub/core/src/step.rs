@@ -28,6 +28,7 @@ mod restored;
 mod rolling;
 mod start;
 mod stop;
+mod turn;
 
 pub use drain::{
     consolidation, forecast as reboot_forecast, plan as drain_plan, preview as drain_preview,
@@ -52,6 +53,9 @@ pub fn step(fleet: &mut Fleet, now: Timestamp, event: Event) -> Vec<Effect> {
             report::reported(fleet, now, &host, session, *report, &mut out);
         }
         Event::Watched { server } => claim::watched(fleet, now, &server, &mut out),
+        Event::Move { server, to, reply } => {
+            turn::move_in_queue(fleet, &server, to, reply, &mut out);
+        }
         Event::Intend { host, intent, reply } => {
             intend::intend(fleet, &host, intent, reply, &mut out);
         }
@@ -108,13 +112,14 @@ fn tick(fleet: &mut Fleet, now: Timestamp, out: &mut Vec<Effect>) {
 /// Prices are made anew at most this often.
 const PRICED_EVERY: Seconds = Seconds(60);
 
-/// Curves of lives are made anew at most this often.
+/// Curves of lives and sums of use are made anew at most this often: both go over all servers.
 const CURVES_EVERY: Seconds = Seconds(60);
 
 fn look_at_lives(fleet: &mut Fleet, now: Timestamp) {
     if fleet.index.curves_at.is_none_or(|at| now >= at.plus(CURVES_EVERY)) {
         fleet.index.curves_at = Some(now);
         queue::look_at_lives(fleet, now);
+        queue::look_at_use(fleet, now);
     }
 }
 

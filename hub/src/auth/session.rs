@@ -335,6 +335,8 @@ mod tests {
             api_url: String::new(),
             keep_decisions: berth_common::Seconds(90 * 86_400),
             keep_audit: berth_common::Seconds(1095 * 86_400),
+            per_user: Default::default(),
+            puppet: None,
             insecure_cookies,
             agents_listen: ([127, 0, 0, 1], 2).into(),
             mail: None,

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use berth_common::Seconds;
+use berth_proto::guests::Guests;
 use jiff::tz::TimeZone;
 use serde::Deserialize;
 use toml::Spanned;
@@ -29,6 +30,29 @@ struct HubToml {
     mail: Option<Spanned<MailToml>>,
     #[serde(default)]
     keep: KeepSection,
+    #[serde(default)]
+    metrics: MetricsSection,
+}
+
+/// What the metrics tell.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MetricsSection {
+    #[serde(default)]
+    per_user: PerUser,
+}
+
+/// How far the series of single servers and people tell whose they are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PerUser {
+    /// There are none.
+    None,
+    /// A server's id, the beginning of a hash for a name.
+    #[default]
+    Hashed,
+    /// Names.
+    Name,
 }
 
 /// How long records are kept.
@@ -66,11 +90,18 @@ struct AgentsSection {
     #[serde(default = "default_agents_listen")]
     listen: Spanned<String>,
     lost_after: Option<Spanned<Written>>,
+    puppet_ca: Option<PathBuf>,
+    puppet_crl: Option<PathBuf>,
 }
 
 impl Default for AgentsSection {
     fn default() -> Self {
-        Self { listen: default_agents_listen(), lost_after: None }
+        Self {
+            listen: default_agents_listen(),
+            lost_after: None,
+            puppet_ca: None,
+            puppet_crl: None,
+        }
     }
 }
 
@@ -121,9 +152,12 @@ pub fn take(draft: &mut Draft) -> Option<(HubConfig, Login)> {
     };
     let keep_decisions = keep(toml.keep.decisions.as_ref(), KEEP_DECISIONS);
     let keep_audit = keep(toml.keep.audit.as_ref(), KEEP_AUDIT);
+    let per_user = toml.metrics.per_user;
+    let (ca, revoked) = (toml.agents.puppet_ca.clone(), toml.agents.puppet_crl.clone());
+    let puppet = ca.map(|ca| Guests { ca, revoked });
     let mail = toml.mail.as_ref().and_then(|toml| mail::take(draft, file, toml));
     let addresses = addresses(draft, file, toml)?;
-    Some((HubConfig { mail, keep_decisions, keep_audit, ..addresses }, login))
+    Some((HubConfig { mail, keep_decisions, keep_audit, per_user, puppet, ..addresses }, login))
 }
 
 /// A time zone by name.
@@ -162,5 +196,7 @@ fn addresses(draft: &mut Draft, file: File, toml: HubToml) -> Option<HubConfig> 
         mail: None,
         keep_decisions: KEEP_DECISIONS,
         keep_audit: KEEP_AUDIT,
+        per_user: PerUser::default(),
+        puppet: None,
     })
 }

@@ -11,7 +11,7 @@ use berth_proto::link::{Certificates, JoinRequest, RenewRequest};
 use berth_store::JoinToken;
 use tonic::{Request, Response, Status};
 
-use super::{Who, known_host};
+use super::{Who, known_host, puppet};
 use crate::ca::CaError;
 use crate::keys::{hash, secret};
 use crate::site::Hub;
@@ -21,6 +21,9 @@ use crate::storage::StorageError;
 const JOIN_TOKEN_LIFE: Seconds = Seconds(3_600);
 /// After this long without renewal a host has to join anew.
 const RENEWABLE_AFTER_EXPIRY: Seconds = Seconds(90 * 86_400);
+
+/// What a host says in place of a token when its certificate of another authority is the proof.
+const PUPPET: &str = "puppet";
 
 /// Why no join token was made.
 #[derive(Debug, thiserror::Error)]
@@ -91,8 +94,14 @@ impl Service {
 #[tonic::async_trait]
 impl Enrolment for Service {
     async fn join(&self, request: Request<JoinRequest>) -> Result<Response<Certificates>, Status> {
-        let address = request.extensions().get::<Who>().map(|who| who.address);
+        let who = request.extensions().get::<Who>().cloned();
+        let address = who.as_ref().map(|who| who.address);
         let request = request.into_inner();
+        if request.token == PUPPET {
+            let guest = who.and_then(|who| who.guest);
+            let host = puppet::admit(&self.hub, guest.as_deref(), address).await?;
+            return self.certificates(&host, &request.link_csr, &request.tunnel_csr);
+        }
         let mut parts = request.token.splitn(4, '.');
         let (Some("berth1"), Some(_ca), Some(id), Some(secret)) =
             (parts.next(), parts.next(), parts.next(), parts.next())

@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use berth_common::{ByteCount, DecisionId, HostId, Reason, ServerId, Timestamp, Username};
+use berth_common::link::StartStep;
+use berth_common::{ByteCount, DecisionId, GpuId, HostId, Reason, ServerId, Timestamp, Username};
 use berth_core::event::{Effect, Row};
 use berth_core::fleet::Intent;
-use berth_core::{Decision, Fleet, Outcome, Server};
+use berth_core::queue::Wait;
+use berth_core::{Decision, Fleet, Outcome, Server, Settings};
 
 use super::Metrics;
+use super::life::Moment;
 
 /// Something to be counted and logged once it is durable.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,6 +34,12 @@ pub enum Happened {
     Ended(About, Reason),
     /// Processes of a server were killed for want of memory: how many, and its highest use.
     Killed(About, u64, ByteCount),
+    /// Something in the life of a server that runs on, or its end as far as it was told.
+    Lived(About, Moment),
+    /// Somebody has waited.
+    Waited(Wait),
+    /// A start fetched its image in so many seconds.
+    Fetched(f64),
     /// A host has shown that it holds nothing more of a server, so long after the order.
     Released(f64),
     /// What administrators want with a host is another thing now; whether it was emptied before.
@@ -49,20 +58,55 @@ pub enum Happened {
 pub struct About {
     server: ServerId,
     user: Username,
+    uid: Option<u32>,
+    group: Option<String>,
     profile: String,
+    pool: Option<String>,
+    training: Option<String>,
+    image: String,
+    gpu: Option<GpuId>,
     /// Where, if it has a place.
     host: Option<HostId>,
 }
 
 impl About {
-    fn of(server: &Server) -> Self {
+    fn of(settings: &Settings, server: &Server) -> Self {
+        let placement = server.placement();
+        let known = settings.profiles.get(&server.ask.profile);
+        let group = server.main_group();
         Self {
             server: server.id.clone(),
             user: server.owner.clone(),
+            uid: server.account.as_ref().map(|account| account.uid),
+            group: (!group.is_empty()).then(|| group.to_owned()),
             profile: server.ask.profile.clone(),
-            host: server.placement().map(|placement| placement.host.clone()),
+            pool: known.map(|profile| profile.pool.clone()),
+            training: known.and_then(|profile| profile.training.clone()),
+            image: server.ask.image.clone(),
+            gpu: placement.and_then(|it| Some(it.gpus.first()?.gpu.clone())),
+            host: placement.map(|placement| placement.host.clone()),
         }
     }
+}
+
+/// A line about a server, with all that is known of it.
+macro_rules! line {
+    ($level:ident, $about:expr, $($rest:tt)+) => {{
+        let about: &About = $about;
+        tracing::$level!(
+            user = %about.user,
+            user_id = about.uid.map(tracing::field::display),
+            group = about.group.as_deref(),
+            host = about.host.as_ref().map(HostId::as_str),
+            image = about.image.as_str(),
+            profile = about.profile.as_str(),
+            pool = about.pool.as_deref(),
+            training = about.training.as_deref(),
+            gpu = about.gpu.as_ref().map(GpuId::as_str),
+            server = %about.server,
+            $($rest)+
+        )
+    }};
 }
 
 impl Happened {
@@ -74,11 +118,14 @@ impl Happened {
         let mut intents: BTreeMap<&HostId, &Intent> = BTreeMap::new();
         for effect in effects {
             match effect {
-                Effect::Save(Row::Decision(decision)) => all.push(decided(decision)),
+                Effect::Save(Row::Decision(decision)) => {
+                    all.push(decided(&before.settings, decision))
+                }
+                Effect::Save(Row::Wait(wait)) => all.push(Self::Waited(wait.clone())),
                 Effect::Save(Row::Server(server)) => {
                     let was = latest.insert(&server.id, server);
                     let was = was.or_else(|| before.servers.get(&server.id).map(AsRef::as_ref));
-                    all.extend(changed(was, server, now));
+                    all.extend(changed(&before.settings, was, server, now));
                 }
                 Effect::Save(Row::Host(host)) => {
                     let was = intents.insert(&host.id, &host.intent);
@@ -97,22 +144,34 @@ impl Happened {
     }
 }
 
-fn decided(decision: &Decision) -> Happened {
+fn decided(settings: &Settings, decision: &Decision) -> Happened {
     let (outcome, reason, host) = match &decision.outcome {
         Outcome::Placed { reason, host, .. } => ("placed", *reason, Some(host.clone())),
         Outcome::Waits { reason, .. } => ("waits", *reason, None),
         Outcome::Refused { reason, .. } => ("refused", *reason, None),
     };
+    let known = settings.profiles.get(&decision.ask.profile);
     let about = About {
         server: decision.server.clone(),
         user: decision.user.clone(),
+        uid: None,
+        group: decision.groups.first().cloned(),
         profile: decision.ask.profile.clone(),
+        pool: known.map(|profile| profile.pool.clone()),
+        training: known.and_then(|profile| profile.training.clone()),
+        image: decision.ask.image.clone(),
+        gpu: None,
         host,
     };
     Happened::Decided { decision: decision.id.clone(), about, outcome, reason }
 }
 
-fn changed(before: Option<&Server>, after: &Server, now: Timestamp) -> Vec<Happened> {
+fn changed(
+    settings: &Settings,
+    before: Option<&Server>,
+    after: &Server,
+    now: Timestamp,
+) -> Vec<Happened> {
     let mut all = Vec::new();
     let was = before.and_then(Server::placement);
     let same_start = before.is_some_and(|before| before.generation == after.generation);
@@ -121,25 +180,33 @@ fn changed(before: Option<&Server>, after: &Server, now: Timestamp) -> Vec<Happe
         && let Some(ready) = placement.ready_at
         && !(same_start && was.is_some_and(|was| was.ready_at.is_some()))
     {
-        all.push(Happened::Started(About::of(after), span(placement.placed_at, ready)));
+        all.push(Happened::Started(About::of(settings, after), span(placement.placed_at, ready)));
+        let step = |wanted| placement.steps.iter().find(|done| done.step == wanted).map(|it| it.at);
+        if let (Some(from), Some(to)) = (step(StartStep::Fetch), step(StartStep::Image)) {
+            all.push(Happened::Fetched(span(from, to)));
+        }
     }
     let end = after.last_end.as_ref();
     if let Some(end) = end.filter(|_| before.is_some_and(|before| before.last_end.as_ref() != end))
     {
         let placed = was.map_or(end.at, |was| was.placed_at);
         let host = was.map(|was| was.host.clone());
-        let about = About { host, ..About::of(after) };
+        let about = About { host, ..About::of(settings, after) };
         all.push(match end.is_failure() {
             true => Happened::Failed(about, end.reason, span(placed, end.at)),
             false => Happened::Ended(about, end.reason),
         });
+    }
+    if let Some(before) = before.filter(|_| same_start) {
+        let moments = Moment::between(before, after).into_iter();
+        all.extend(moments.map(|moment| Happened::Lived(About::of(settings, after), moment)));
     }
     // The kernel numbers the kills of one container; a new start begins anew.
     let last = |server: &Server| server.kills.last().map_or(0, |kill| kill.number);
     let heard = before.filter(|_| same_start).map_or(0, last);
     if let Some(killed) = last(after).checked_sub(heard).filter(|killed| *killed > 0) {
         let peak = after.kills.last().map(|kill| kill.highest).unwrap_or_default();
-        all.push(Happened::Killed(About::of(after), killed, peak));
+        all.push(Happened::Killed(About::of(settings, after), killed, peak));
     }
     if let Some(order) = was.and_then(|was| was.stop.as_ref())
         && after.placement().is_none()
@@ -155,43 +222,87 @@ impl Happened {
     pub fn log(&self) {
         match self {
             Self::Decided { decision, about, outcome, reason } => {
-                let About { server, user, profile, host } = about;
-                let came = *outcome;
+                let (came, user) = (*outcome, &about.user);
                 // The schema knows these three.
                 let outcome = match came {
                     "placed" => "success",
                     "refused" => "failure",
                     _ => "unknown",
                 };
-                tracing::info!(action = "decision", outcome, reason = reason.code(), %user,
-                    host = host.as_ref().map(HostId::as_str), profile, %server, %decision,
+                line!(info, about, action = "decision", outcome, reason = reason.code(), %decision,
                     "{user}, {came}: {}", reason.text());
             }
             Self::Started(about, seconds) => {
-                let About { server, user, profile, host } = about;
-                tracing::info!(action = "server-start", outcome = "success", %user,
-                    host = host.as_ref().map(HostId::as_str), profile, %server, seconds,
-                    "the server of {user} answers");
+                let user = &about.user;
+                line!(
+                    info,
+                    about,
+                    action = "server-start",
+                    outcome = "success",
+                    seconds,
+                    "the server of {user} answers"
+                );
             }
             Self::Failed(about, reason, seconds) => {
-                let About { server, user, profile, host } = about;
-                tracing::warn!(action = "server-start", outcome = "failure",
-                    reason = reason.code(), %user, host = host.as_ref().map(HostId::as_str),
-                    profile, %server, seconds, "a start of {user} failed: {}", reason.text());
+                let user = &about.user;
+                line!(
+                    warn,
+                    about,
+                    action = "server-start",
+                    outcome = "failure",
+                    reason = reason.code(),
+                    seconds,
+                    "a start of {user} failed: {}",
+                    reason.text()
+                );
             }
             Self::Ended(about, reason) => {
-                let About { server, user, profile, host } = about;
-                tracing::info!(action = "server-stop", outcome = "success", reason = reason.code(),
-                    %user, host = host.as_ref().map(HostId::as_str), profile, %server,
-                    "the server of {user} ended: {}", reason.text());
+                let user = &about.user;
+                line!(
+                    info,
+                    about,
+                    action = "server-stop",
+                    outcome = "success",
+                    reason = reason.code(),
+                    "the server of {user} ended: {}",
+                    reason.text()
+                );
             }
             Self::Killed(about, processes, peak) => {
-                let About { server, user, profile, host } = about;
-                tracing::warn!(action = "oom", outcome = "failure", %user,
-                    host = host.as_ref().map(HostId::as_str), profile, %server,
-                    memory_peak = peak.0, processes, "{user} ran out of memory: {processes} killed");
+                let user = &about.user;
+                line!(
+                    warn,
+                    about,
+                    action = "oom",
+                    outcome = "failure",
+                    memory_peak = peak.0,
+                    processes,
+                    "{user} ran out of memory: {processes} killed"
+                );
             }
-            Self::Released(_) => {}
+            Self::Released(_) | Self::Waited(_) | Self::Fetched(_) => {}
+            Self::Lived(about, moment) => {
+                let user = &about.user;
+                match moment {
+                    Moment::Extended => line!(
+                        info,
+                        about,
+                        action = "extend",
+                        outcome = "success",
+                        "{user} put a stop off"
+                    ),
+                    Moment::Warned(came, mailed) => line!(info, about, action = "warning",
+                        outcome = "success", came = ?came, mailed, "a warning of {user} is settled"),
+                    Moment::Resized(by) => line!(
+                        info,
+                        about,
+                        action = "resize",
+                        outcome = "success",
+                        by,
+                        "{user} has another memory limit"
+                    ),
+                }
+            }
             Self::Intended { host, intent, was_draining } => {
                 let action = match intent {
                     Intent::Draining { .. } => "drain-begin",
@@ -231,14 +342,17 @@ impl Metrics {
                     if let Ok(counter) = self.ends.get_metric_with_label_values(&labels) {
                         counter.inc();
                     }
-                }
-                Happened::Killed(about, processes, _) => {
-                    let labels = [about.profile.as_str()];
-                    if let Ok(counter) = self.kills.get_metric_with_label_values(&labels) {
-                        counter.inc_by(*processes);
+                    if *reason == Reason::StoppedOom {
+                        self.lives.killed(&about.profile, "container", 1);
                     }
                 }
+                Happened::Killed(about, processes, _) => {
+                    self.lives.killed(&about.profile, "kernel", *processes);
+                }
                 Happened::Intended { .. } => {}
+                Happened::Lived(about, moment) => self.lives.count(&about.profile, *moment),
+                Happened::Waited(wait) => self.lives.waited(wait),
+                Happened::Fetched(seconds) => self.lives.fetched(*seconds),
                 Happened::Released(seconds) => {
                     if let Ok(took) = self.ends_took.get_metric_with_label_values(&["success"]) {
                         took.observe(*seconds);

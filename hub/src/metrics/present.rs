@@ -8,8 +8,10 @@ use berth_core::{Fleet, Host, Phase, ServerState};
 use prometheus::proto::MetricFamily;
 use prometheus::{Gauge, GaugeVec};
 
+use super::each::Each;
 use super::gpus;
 use super::shelf::{Series, Shelf};
+use crate::keys;
 use crate::site::Hub;
 use crate::web::api::berth::usage::{self, By, MONTH_MICROS, Sum};
 
@@ -36,6 +38,9 @@ pub struct Present {
     memory_used: GaugeVec,
     gpu_time: GaugeVec,
     gpus: GaugeVec,
+    images: GaugeVec,
+    config: GaugeVec,
+    each: Each,
 }
 
 impl Present {
@@ -57,8 +62,9 @@ impl Present {
             )?,
             host_memory: shelf.amounts(
                 "berth_host_memory_bytes",
-                "Memory of a host: total, usable by servers, reserved by their limits, used by \
-                 them, free by the kernel's count",
+                "Memory of a host: total, usable by servers, reserved by their limits, guaranteed \
+                 (their peaks), used by them, promised to people who wait, free by the kernel's \
+                 count",
                 &["host", "kind"],
             )?,
             report_age: shelf.amounts(
@@ -69,7 +75,7 @@ impl Present {
             agent: shelf.amounts(
                 "berth_agent_info",
                 "1 for the agent that runs on the host",
-                &["host", "version"],
+                &["host", "version", "docker", "nvml", "driver"],
             )?,
             largest: shelf.amounts(
                 "berth_pool_largest_start_bytes",
@@ -90,8 +96,8 @@ impl Present {
             )?,
             servers: shelf.amounts(
                 "berth_servers",
-                "Servers that are not ended, by state",
-                &["profile", "state"],
+                "Servers that are not ended, by state; the group is the owner's main one",
+                &["profile", "pool", "group", "state"],
             )?,
             spaces: shelf.amounts(
                 "berth_host_mount_ok",
@@ -116,9 +122,20 @@ impl Present {
             gpus: shelf.amounts(
                 "berth_host_gpus",
                 "GPUs of a host: free, used, idle_held (a server has it and it computes nothing \
-                 now) or broken (set aside)",
+                 now), promised to somebody who waits, or broken (set aside)",
                 &["host", "model", "state"],
             )?,
+            images: shelf.amounts(
+                "berth_image_present",
+                "1 if an image of images.toml is on the host, else 0",
+                &["host", "image"],
+            )?,
+            config: shelf.amounts(
+                "berth_config_info",
+                "1 for the files in force: the beginning of their hash",
+                &["commit"],
+            )?,
+            each: Each::new(&mut shelf)?,
             shelf,
         })
     }
@@ -130,10 +147,9 @@ impl Present {
     pub fn of(hub: &Hub, now: Timestamp) -> anyhow::Result<Self> {
         let present = Self::new()?;
         let fleet = hub.fleet.fleet();
-        let last_seen: Vec<Timestamp> = hub
-            .storage
-            .read(berth_store::Reader::users)?
-            .into_iter()
+        let people = hub.storage.read(berth_store::Reader::users)?;
+        let last_seen: Vec<Timestamp> = people
+            .iter()
             .map(|user| {
                 let servers = fleet.servers_of(&user.account.name);
                 servers.map(|server| server.last_activity).fold(user.last_activity, Ord::max)
@@ -145,6 +161,11 @@ impl Present {
         present.pools(&fleet);
         present.trainings(&fleet, now);
         present.groups(&fleet, now);
+        present.each.look(&fleet, &people, hub.config().hub.per_user, now);
+        let files = hub.configuration.in_force().files;
+        let texts = files.0.iter().fold(String::new(), |all, (name, text)| all + name + text);
+        let digits = keys::hash(&texts).map(|byte| format!("{byte:02x}")).concat();
+        set(&present.config, &[digits.get(..12).unwrap_or_default()], 1.0);
         Ok(present)
     }
 
@@ -158,7 +179,7 @@ impl Present {
     }
 
     fn servers(&self, fleet: &Fleet, now: Timestamp) {
-        let mut states: BTreeMap<(&str, String), u32> = BTreeMap::new();
+        let mut states: BTreeMap<(&str, &str, &str, String), u32> = BTreeMap::new();
         let mut waiting: BTreeMap<&str, (u32, u64)> =
             fleet.settings.profiles.keys().map(|name| (name.as_str(), (0, 0))).collect();
         let mut running = 0_u32;
@@ -166,7 +187,10 @@ impl Present {
             let state = fleet.server_state(server, now);
             running += u32::from(state == ServerState::Running);
             let profile = server.ask.profile.as_str();
-            *states.entry((profile, state.to_string())).or_default() += 1;
+            let known = fleet.settings.profiles.get(profile);
+            let pool = known.map_or("", |profile| profile.pool.as_str());
+            let labels = (profile, pool, server.main_group(), state.to_string());
+            *states.entry(labels).or_default() += 1;
             if let Phase::Waiting { since, .. } = &server.phase {
                 let (length, longest) = waiting.entry(profile).or_default();
                 *length += 1;
@@ -174,8 +198,8 @@ impl Present {
             }
         }
         self.running.set(f64::from(running));
-        for ((profile, state), count) in states {
-            set(&self.servers, &[profile, &state], f64::from(count));
+        for ((profile, pool, group, state), count) in states {
+            set(&self.servers, &[profile, pool, group, &state], f64::from(count));
         }
         for (profile, (length, longest)) in waiting {
             set(&self.queue, &[profile], f64::from(length));
@@ -190,13 +214,33 @@ impl Present {
         set(&self.host_state, &[name, pool, &state], 1.0);
         let Some(heard) = &host.heard else { return };
         set(&self.report_age, &[name], now.millis_since(heard.at) as f64 / 1e3);
-        set(&self.agent, &[name, &heard.facts.agent_version], 1.0);
+        let facts = &heard.facts;
+        let nvml = match (facts.gpus.driver.is_empty(), facts.gpus.trouble.is_empty()) {
+            (true, true) => "none",
+            (_, false) => "trouble",
+            (false, true) => "ok",
+        };
+        let driver = facts.gpus.driver.as_str();
+        let labels = [name, &facts.agent_version, &facts.engine_version, nvml, driver];
+        set(&self.agent, &labels, 1.0);
+        for image in fleet.settings.images.values() {
+            let is_there = facts.images.contains(&image.reference);
+            set(&self.images, &[name, &image.reference], f64::from(u8::from(is_there)));
+        }
+        let promised: u64 = fleet
+            .waiting()
+            .filter(|server| server.holds_on() == Some(&host.id))
+            .map(|server| server.ask.memory.0)
+            .sum();
+        let peaks: u64 = heard.observed.values().map(|one| one.usage.memory_highest.0).sum();
         let used: u64 = heard.observed.values().map(|one| one.memory_used.0).sum();
         for (kind, amount) in [
             ("total", heard.capacity.memory_total),
             ("usable", fleet.usable_on(host).memory),
             ("reserved", fleet.reserved_on(&host.id).memory),
             ("used", ByteCount(used)),
+            ("guaranteed", ByteCount(peaks)),
+            ("promised", ByteCount(promised)),
             ("free", heard.capacity.memory_free),
         ] {
             set(&self.host_memory, &[name, kind], amount.0 as f64);

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use prometheus::core::Collector;
 use prometheus::proto::MetricFamily;
 use prometheus::{
-    Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry,
+    CounterVec, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec,
+    IntGauge, Opts, Registry,
 };
 
 /// The community's boards filter on this label.
@@ -62,6 +63,32 @@ impl Shelf {
     ) -> Result<HistogramVec, prometheus::Error> {
         let options = HistogramOpts::new(name, meaning).buckets(buckets.to_vec());
         self.put(HistogramVec::new(options, labels)?)
+    }
+
+    /// A distribution of durations.
+    pub fn histogram(
+        &mut self,
+        name: &str,
+        meaning: &str,
+        buckets: &[f64],
+    ) -> Result<Histogram, prometheus::Error> {
+        let options = HistogramOpts::new(name, meaning).buckets(buckets.to_vec());
+        self.put(Histogram::with_opts(options)?)
+    }
+
+    /// A count that only grows.
+    pub fn counter(&mut self, name: &str, meaning: &str) -> Result<IntCounter, prometheus::Error> {
+        self.put(IntCounter::new(name, meaning)?)
+    }
+
+    /// Sums that only grow, by labels.
+    pub fn sums(
+        &mut self,
+        name: &str,
+        meaning: &str,
+        labels: &[&str],
+    ) -> Result<CounterVec, prometheus::Error> {
+        self.put(CounterVec::new(Opts::new(name, meaning), labels)?)
     }
 
     /// Counts that only grow, by labels.

@@ -277,5 +277,7 @@ fn answer_words(answer: &Answer) -> String {
         Answer::Intended => "the host's intent is saved".into(),
         Answer::NoSuchHost => "there is no such host".into(),
         Answer::AnotherPlan => "another rolling reboot is under way".into(),
+        Answer::Moved => "it has another turn".into(),
+        Answer::NotWaiting => "it does not wait".into(),
     }
 }

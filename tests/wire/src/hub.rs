@@ -57,6 +57,7 @@ pub async fn reign(shared: Arc<Shared>, name: &'static str) -> turmoil::Result {
         services: Default::default(),
         samples: Default::default(),
         routed: watch::Sender::new(BTreeMap::new()),
+        end: Default::default(),
         asked: Default::default(),
         farm: Default::default(),
     });
@@ -98,6 +99,8 @@ fn config(state: &Path) -> HubConfig {
         api_url: "http://127.0.0.1:8000/hub/api".into(),
         keep_decisions: Seconds(90 * 86_400),
         keep_audit: Seconds(1_095 * 86_400),
+        per_user: Default::default(),
+        puppet: None,
         insecure_cookies: false,
         agents_listen: ([127, 0, 0, 1], 2).into(),
         proxy_api: format!("unix:{}", state.join("proxy.sock").display()),

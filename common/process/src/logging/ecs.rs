@@ -19,12 +19,16 @@ const NAMES: &[(&str, &str)] = &[
     ("outcome", "event.outcome"),
     ("reason", "event.reason"),
     ("user", "user.name"),
+    ("user_id", "user.id"),
+    ("group", "group.name"),
     ("host", "host.name"),
     ("container", "container.id"),
     ("image", "container.image.name"),
     ("address", "client.ip"),
     ("error", "error.message"),
     ("gpu", "berth.gpu.uuid"),
+    ("gpu_model", "berth.gpu.model"),
+    ("gpu_utilization", "berth.gpu.utilization"),
     ("memory_limit", "berth.memory.limit"),
     ("memory_peak", "berth.memory.peak"),
     ("memory_used", "berth.memory.used"),
@@ -61,6 +65,19 @@ where
     }
 }
 
+/// The schema's word for what an action is about.
+fn category(action: &str) -> Option<&'static str> {
+    match action {
+        "decision" | "server-start" | "server-stop" | "warning" | "extend" | "oom" | "resize" => {
+            Some("process")
+        }
+        "login" | "enter-server" => Some("authentication"),
+        "config-reload" => Some("configuration"),
+        "drain-begin" | "drain-end" | "host-cordon" | "host-open" | "host-state" => Some("host"),
+        _ => None,
+    }
+}
+
 fn level(level: Level) -> &'static str {
     match level {
         Level::ERROR => "error",
@@ -91,7 +108,17 @@ impl Line {
                 let nanoseconds = value.as_f64().map(|seconds| (seconds * 1e9) as u64);
                 self.put("event.duration", nanoseconds.into());
             }
-            (_, Some((_, name))) => self.put(name, value),
+            (ours, Some((_, name))) => {
+                let text = value.as_str().unwrap_or_default();
+                if let Some(category) = category(text).filter(|_| ours == "action") {
+                    self.put("event.category", Value::from(vec![category]));
+                }
+                // What came of one request shares its number: the schema's is twice as long.
+                if ours == "decision" && text.len() == 16 {
+                    self.put("trace.id", format!("{text:0>32}").into());
+                }
+                self.put(name, value);
+            }
             (name, None) => {
                 let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
                 self.put(&format!("labels.{name}"), text.into());
@@ -168,7 +195,9 @@ mod tests {
     fn an_event_is_one_line_with_the_names_of_the_schema() {
         let lines = lines(|| {
             let (user, reason) = ("alice", "wait.gpu.busy");
-            tracing::info!(action = "decision", %user, reason, seconds = 0.5, pool = "gpu", "waits");
+            let (decision, user_id) = ("2026051204510000", "41021");
+            tracing::info!(action = "decision", %user, user_id, group = "lsst", reason, decision,
+                seconds = 0.5, pool = "gpu", "waits");
             tracing::warn!(places = 3, ok = true, "two\nlines \"quoted\"");
         });
         let [waits, two] = lines.as_slice() else { panic!("{lines:?}") };
@@ -178,6 +207,11 @@ mod tests {
             ("event.duration", 500_000_000_u64.into()),
             ("user.name", "alice".into()),
             ("labels.pool", "gpu".into()),
+            ("event.category", vec!["process"].into()),
+            ("user.id", "41021".into()),
+            ("group.name", "lsst".into()),
+            ("labels.decision_id", "2026051204510000".into()),
+            ("trace.id", "00000000000000002026051204510000".into()),
             ("log.level", "info".into()),
             ("service.name", "berth-hub".into()),
             ("message", "waits".into()),
@@ -211,7 +245,9 @@ mod tests {
             "ecs.version",
             "service.name",
             "event.kind",
+            "event.category",
             "event.duration",
+            "trace.id",
         ];
         for name in NAMES.iter().map(|(_, name)| *name).chain(always) {
             assert!(mapped(name) || name.starts_with("labels."), "{name} has no mapping");

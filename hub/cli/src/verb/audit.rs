@@ -15,7 +15,7 @@ pub struct Args {
     /// Only what was done to this person
     #[arg(long, value_name = "USER")]
     user: Option<String>,
-    /// Only what this one did: an account, service:NAME or local-admin
+    /// Only what this one did: an account, or local-admin
     #[arg(long, value_name = "ACTOR")]
     actor: Option<String>,
     /// Only acts of this kind, e.g. enter-server
@@ -27,7 +27,7 @@ pub struct Args {
     /// At most so many, the newest
     #[arg(long, value_name = "COUNT", default_value_t = 100)]
     limit: u32,
-    /// Only those before the act of this number, for the next page
+    /// Only those before this number, for the next page
     #[arg(long, value_name = "ID")]
     before: Option<i64>,
 }

@@ -12,20 +12,25 @@ use crate::args::Common;
 use crate::print::{Cell, Column, Listing, Tone, note, say};
 use crate::problem::{Exit, Problem, plain};
 use crate::text::{self, plural};
+use crate::verb::confirm::Sure;
+
+mod migrate;
 
 /// The verbs.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
-    /// Say what is wrong with the files on the hub's disk, and whether they are in force
+    /// Say what is wrong with the files on disk, and if they are in force
     Check(Check),
-    /// Show what the files on the hub's disk say otherwise than those in force
+    /// Show how the files on disk differ from those in force
     Diff,
-    /// Take the files on the hub's disk over now; all of them, or none
-    Reload,
-    /// Go back to the files that were in force before, until those on disk change
-    Rollback,
+    /// Take the files on disk over now; all of them, or none
+    Reload(Sure),
+    /// Go back to the files before, until those on disk change
+    Rollback(Sure),
     /// Show which files are in force, or what they give a person
     Show(Show),
+    /// Write the files of a folder as this version of Berth has them
+    Migrate(migrate::Args),
 }
 
 /// Options of `check`.
@@ -39,7 +44,7 @@ pub struct Check {
 /// Options of `show`.
 #[derive(Debug, clap::Args)]
 pub struct Show {
-    /// What a person has, with the file and line of each rule: --effective user alice
+    /// What a person has, and which line says so
     #[arg(long, num_args = 2, value_names = ["user", "NAME"])]
     effective: Vec<String>,
 }
@@ -49,8 +54,9 @@ pub async fn run(verb: &Verb, common: &Common) -> Result<Exit, Problem> {
     match verb {
         Verb::Check(args) => check(args, common).await,
         Verb::Diff => diff(common).await,
-        Verb::Reload => apply("reload", common).await,
-        Verb::Rollback => apply("rollback", common).await,
+        Verb::Reload(sure) => apply("reload", *sure, common).await,
+        Verb::Rollback(sure) => apply("rollback", *sure, common).await,
+        Verb::Migrate(args) => migrate::run(args, common),
         Verb::Show(args) => match args.effective.as_slice() {
             [] => show(common).await,
             [kind, name] if kind == "user" => effective(name, common).await,
@@ -188,8 +194,16 @@ struct Applied {
     found: Vec<Found>,
 }
 
-async fn apply(verb: &str, common: &Common) -> Result<Exit, Problem> {
+async fn apply(verb: &str, sure: Sure, common: &Common) -> Result<Exit, Problem> {
     let what = format!("{verb} the configuration");
+    if sure.dry_run && verb == "reload" {
+        say("DRY RUN - nothing is changed")?;
+        return check(&Check { exit_code: sure.exit_code }, common).await;
+    }
+    let would = "The files before would be in force until those on disk change.";
+    if let Some(exit) = sure.only_looks(would)? {
+        return Ok(exit);
+    }
     let hub = common.connection()?;
     let path = api::path(&["berth", "config", verb]);
     let answer = api::send(&hub, &what, Method::POST, &path, None).await?;

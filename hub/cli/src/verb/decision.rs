@@ -7,6 +7,7 @@ use crate::problem::{Exit, Problem};
 use crate::verb::explain;
 
 mod list;
+mod replay;
 
 /// The verbs.
 #[derive(Debug, Subcommand)]
@@ -15,6 +16,8 @@ pub enum Verb {
     List(list::Args),
     /// The same as `explain decision`
     Show(explain::decision::Args),
+    /// Decide again from what was recorded, and compare (administrators)
+    Replay(replay::Args),
 }
 
 /// Does what the verb says.
@@ -22,5 +25,6 @@ pub async fn run(verb: &Verb, common: &Common) -> Result<Exit, Problem> {
     match verb {
         Verb::List(args) => list::run(args, common).await,
         Verb::Show(args) => explain::decision::run(args, common).await,
+        Verb::Replay(args) => replay::run(args, common).await,
     }
 }

@@ -24,7 +24,7 @@ pub struct Args {
 /// The verbs.
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// List hosts that are emptied or take nothing new, and why; the same as `berth drain`
+    /// List hosts that are emptied or take nothing new, as `berth drain`
     List,
     /// Tell each change until the hosts are empty
     #[command(visible_alias = "status")]
@@ -43,6 +43,13 @@ struct Cancel {
     /// Why it stays cordoned
     #[arg(long, value_name = "WHY", requires = "keep_cordoned")]
     reason: Option<String>,
+}
+
+impl Args {
+    /// Whether it is the list that is asked for.
+    pub fn only_lists(&self) -> bool {
+        matches!(self.verb, None | Some(Verb::List))
+    }
 }
 
 /// Does what the verb says.

@@ -11,6 +11,7 @@ use crate::args::{Common, ServerRef, Span};
 use crate::print::{note, say};
 use crate::problem::{Exit, Problem};
 use crate::text;
+use crate::verb::confirm::Sure;
 
 /// Options.
 #[derive(Debug, clap::Args)]
@@ -24,6 +25,8 @@ pub struct Args {
     /// For how long; an hour if nothing is said
     #[arg(long, value_name = "SPAN")]
     r#for: Option<Span>,
+    #[command(flatten)]
+    sure: Sure,
 }
 
 #[derive(Debug, Deserialize)]
@@ -39,6 +42,10 @@ pub async fn run(args: &Args, common: &Common) -> Result<Exit, Problem> {
     let hub = common.connection()?;
     let servers = all(&hub, what).await?;
     let server = servers.find(&args.server, what)?;
+    let would = format!("You would be let into {}, and its owner told.", server.title());
+    if let Some(exit) = args.sure.only_looks(&would)? {
+        return Ok(exit);
+    }
     let mut body = Map::from_iter([("reason".to_owned(), json!(args.reason))]);
     if let Some(span) = &args.r#for {
         body.insert("for".into(), json!(span.0.0));

@@ -30,7 +30,7 @@ pub enum Verb {
     Server(server::Args),
     /// One decision
     Decision(decision::Args),
-    /// Why a host takes nothing, or what it would take and who holds it (administrators)
+    /// Why a host takes nothing, or what it would take (administrators)
     Host(host::Args),
 }
 
@@ -209,7 +209,12 @@ fn outcome(decision: &Decision, dry: bool) -> (&'static str, String) {
 }
 
 /// Writes a decision: for people in sections, for programs as the hub gave it.
-fn print(style: &Style, decision: &Decision, answer: &Answer, dry: bool) -> Result<(), Problem> {
+pub fn print(
+    style: &Style,
+    decision: &Decision,
+    answer: &Answer,
+    dry: bool,
+) -> Result<(), Problem> {
     match style.format {
         Format::Table | Format::Wide => {}
         Format::Json | Format::Yaml => return style.value(&answer.body),

@@ -22,13 +22,13 @@ const LIFE: Span = Span(Seconds(90 * 86_400));
 /// Options.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The hub's address, e.g. https://notebook.example.org; the last one if not given
+    /// The hub, e.g. https://notebook.example.org; the last one if not given
     #[arg(value_name = "HUB")]
     hub: Option<String>,
     /// Who you are there; asked for if not given
     #[arg(long, value_name = "USER")]
     user: Option<Username>,
-    /// A file with the password (- is standard input); asked for if not given
+    /// A file with it (-: stdin); else asked for
     #[arg(long, value_name = "FILE")]
     password_file: Option<PathBuf>,
     /// When the token ends by itself

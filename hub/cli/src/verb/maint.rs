@@ -18,9 +18,9 @@ use crate::verb::take_back;
 /// The verbs.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
-    /// List maintenance that is planned, under way, or was over in the last month
+    /// List maintenance: planned, under way, or over for a month at most
     List(List),
-    /// Plan it: hosts are drained, empty from a moment to another, and then open again
+    /// Plan it: hosts are drained, empty for a while, and then open again
     Add(Add),
     /// Take it back; hosts that are emptied for it take servers again
     Cancel(take_back::Args),
@@ -32,6 +32,9 @@ pub struct List {}
 
 /// New maintenance.
 #[derive(Debug, clap::Args)]
+#[command(
+    override_usage = "berth maint add [OPTIONS] --hosts <HOST>... --from <TIME> --to <TIME>\n                       --reason <WHY>"
+)]
 pub struct Add {
     /// Hosts, also as ranges: ccjn01 "ccjn0[3-5]"
     #[arg(long, value_name = "HOST", required = true, num_args = 1..)]
@@ -45,7 +48,7 @@ pub struct Add {
     /// Why; people whose servers are there read it
     #[arg(long, value_name = "WHY")]
     reason: String,
-    /// Begin to drain so long before; a day, or as long as the site's first warning needs
+    /// Begin to drain so long before; else as warnings need
     #[arg(long, value_name = "SPAN")]
     ahead: Option<Span>,
     /// Only say what would happen

@@ -39,14 +39,14 @@ enum Level {
 /// A new notice.
 #[derive(Debug, clap::Args)]
 pub struct Add {
-    /// all, group:NAME, pool:NAME, host:NAME or training:NAME
+    /// all, or group:, pool:, host: or training:NAME
     #[arg(long, value_name = "WHOM", default_value = "all")]
     to: String,
     /// info or warning
     #[arg(long, value_enum, default_value = "info", value_name = "LEVEL")]
     #[arg(hide_possible_values = true)]
     level: Level,
-    /// From then on: 2h, "friday 18:00", or a moment; now if not given
+    /// From then on: 2h, "friday 18:00"; now if not given
     #[arg(long, value_name = "TIME")]
     from: Option<Moment>,
     /// Until then

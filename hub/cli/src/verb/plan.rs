@@ -25,11 +25,11 @@ pub enum Verb {
     RemoveHost(remove_host::Args),
     /// Who would start if there were more hosts
     AddHost(add_host::Args),
-    /// Check the files of a folder, and decide recorded requests again under them
+    /// Check a folder's files, and decide past requests again under them
     Config(config::Args),
-    /// Empty and reboot hosts one after the other; without hosts, show how far that is
+    /// Empty and reboot hosts in turn; without hosts, show how far it is
     Reboot(reboot::Args),
-    /// Which hosts could be kept free by restarting idle servers elsewhere
+    /// Which hosts could be freed by restarting idle servers elsewhere
     Consolidate(consolidate::Args),
 }
 

@@ -12,10 +12,13 @@ use crate::print::{Cell, Column, Listing, Style};
 use crate::problem::{Exit, Problem};
 use crate::text;
 
+mod events;
 mod extend;
 pub mod list;
 mod logs;
+mod open;
 mod resize;
+mod restart;
 mod show;
 mod start;
 mod stop;
@@ -34,6 +37,8 @@ pub enum Verb {
     Show(show::Args),
     /// Start a server and follow it until it is ready
     Start(start::Args),
+    /// Stop a server and start it again with what it had
+    Restart(restart::Args),
     /// Give a running server more or less memory, without a restart
     Resize(resize::Args),
     /// Stop a server
@@ -43,6 +48,10 @@ pub enum Verb {
     /// Show what a running server has written last
     #[command(visible_alias = "log")]
     Logs(logs::Args),
+    /// What happened to a server: decisions, steps, stops
+    Events(events::Args),
+    /// Open a server in the browser, or print its address
+    Open(open::Args),
 }
 
 /// Does what the verb says.
@@ -55,6 +64,9 @@ pub async fn run(verb: &Verb, common: &Common) -> Result<Exit, Problem> {
         Verb::Stop(args) => stop::run(args, common).await,
         Verb::Extend(args) => extend::run(args, common).await,
         Verb::Logs(args) => logs::run(args, common).await,
+        Verb::Restart(args) => restart::run(args, common).await,
+        Verb::Events(args) => events::run(args, common).await,
+        Verb::Open(args) => open::run(args, common).await,
     }
 }
 

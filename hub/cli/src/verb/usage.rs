@@ -33,7 +33,7 @@ impl std::str::FromStr for Month {
 /// Options.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Add up by user or by group (administrators)
+    /// By user, or by group (administrators)
     #[arg(long, value_enum, default_value = "user", value_name = "user|group")]
     #[arg(hide_possible_values = true)]
     by: By,

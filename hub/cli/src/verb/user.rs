@@ -84,7 +84,7 @@ const COLUMNS: &[Column<User>] = &[
 /// Where a new password comes from. The hub makes one if none is given.
 #[derive(Debug, clap::Args)]
 struct NewPassword {
-    /// A file with the password (- is standard input); made and printed once if not given
+    /// A file with it (-: stdin); else one is made
     #[arg(long, value_name = "FILE")]
     password_file: Option<PathBuf>,
     /// Ask for the password on the terminal

@@ -15,7 +15,7 @@ use crate::text;
 pub struct Args {
     /// The account's name
     #[arg(value_name = "USER")]
-    name: String,
+    pub user: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -71,9 +71,9 @@ const COLUMNS: &[Column<Account>] = &[
 
 /// Asks and prints.
 pub async fn run(args: &Args, common: &Common) -> Result<Exit, Problem> {
-    let what = format!("look up {}", args.name);
+    let what = format!("look up {}", args.user);
     let hub = common.connection()?;
-    let path = api::path(&["berth", "users", &args.name, "account"]);
+    let path = api::path(&["berth", "users", &args.user, "account"]);
     let answer = api::get(&hub, &what, &path).await?;
     let account: Account = api::read(&what, answer.body.get("account").unwrap_or(&Value::Null))?;
     let lines = sheet(&account, answer.now);

@@ -49,6 +49,9 @@ pub fn answer(who: &str, call: &str, sent: &Value, before: usize) -> Answer {
     if (who, call) == ("socket", "GET /hub/api/berth/drains") {
         return ok(part("drains", crate::fleet::drains_later(before)));
     }
+    if let Some(answer) = crate::pools::answer(who, method, &parts, sent) {
+        return answer;
+    }
     let admin = matches!(who, "admin" | "socket");
     if !admin && matches!(parts.as_slice(), ["berth", "hosts" | "users", ..]) {
         return because_of(if parts[1] == "hosts" { "admin-ui" } else { "admin:users" });

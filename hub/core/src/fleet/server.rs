@@ -106,6 +106,16 @@ pub struct HeldPlace {
     pub until: Timestamp,
 }
 
+/// An end of the queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Moved {
+    /// Before all others.
+    First,
+    /// After all others.
+    Last,
+}
+
 /// What a server does now.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "phase", rename_all = "lowercase")]
@@ -127,6 +137,9 @@ pub enum Phase {
         /// The place that is held for it once its turn has come.
         #[serde(default)]
         place: Option<HeldPlace>,
+        /// Where an administrator has put it in the queue.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        moved: Option<Moved>,
     },
     /// A host holds, or may hold, its container; its resources are reserved there.
     Placed(Placement),
@@ -422,6 +435,14 @@ impl Server {
     pub fn groups(&self) -> Vec<&str> {
         let groups = self.account.iter().flat_map(|account| &account.groups);
         groups.map(|group| group.name.as_str()).collect()
+    }
+
+    /// Where an administrator has put it in the queue, if it waits there.
+    pub fn moved(&self) -> Option<Moved> {
+        match &self.phase {
+            Phase::Waiting { moved, .. } => *moved,
+            _ => None,
+        }
     }
 
     /// Since when it waits, if it does.

@@ -151,9 +151,9 @@ fn is_looking(server: &Server, now: Timestamp) -> bool {
 
 fn hold(fleet: &mut Fleet, id: &ServerId, place: HeldPlace, out: &mut Vec<Effect>) {
     let phase = fleet.servers.get(id).map(|server| server.phase.clone());
-    let Some(Phase::Waiting { since, watched, foreseen, .. }) = phase else { return };
-    let reason = berth_common::Reason::WaitPlaceHeld;
-    fleet.set_phase(id, Phase::Waiting { since, reason, watched, foreseen, place: Some(place) });
+    let Some(Phase::Waiting { since, watched, foreseen, moved, .. }) = phase else { return };
+    let (reason, place) = (berth_common::Reason::WaitPlaceHeld, Some(place));
+    fleet.set_phase(id, Phase::Waiting { since, reason, watched, foreseen, place, moved });
     save_and_show(fleet, id, out);
 }
 

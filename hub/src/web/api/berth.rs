@@ -1,5 +1,6 @@
 //! Our own API: JSON with a schema version, stable names, bytes as integers, moments as ISO 8601.
 
+pub mod access;
 pub mod accounts;
 pub mod audit;
 pub mod config;
@@ -9,6 +10,7 @@ pub mod drains;
 pub mod farm;
 pub mod floor;
 pub mod hosts;
+pub mod images;
 pub mod import;
 pub mod intents;
 pub mod life;
@@ -16,8 +18,10 @@ pub mod logs;
 pub mod maintenance;
 pub mod notices;
 pub mod plans;
+pub mod pools;
 pub mod profiles;
 pub mod queue;
+pub mod quota;
 pub mod reboots;
 pub mod resize;
 pub mod room;

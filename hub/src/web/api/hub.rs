@@ -28,6 +28,13 @@ pub async fn health(State(hub): State<Arc<Hub>>) -> Result<(), ApiError> {
     Ok(())
 }
 
+/// `POST /hub/security/csp-report`: a browser says that a page broke its content security policy.
+/// Anybody can send anything there, so it is counted and not kept.
+pub async fn csp_report(State(hub): State<Arc<Hub>>) -> StatusCode {
+    hub.metrics.work.complained();
+    StatusCode::NO_CONTENT
+}
+
 /// `GET /hub/metrics`: for Prometheus.
 pub async fn metrics(
     State(hub): State<Arc<Hub>>,
@@ -104,14 +111,6 @@ pub async fn check_proxy(State(hub): State<Arc<Hub>>, caller: Caller) -> Result<
 pub async fn change_proxy(caller: Caller) -> Result<(), ApiError> {
     caller.require_for_all("proxy")?;
     Err(ApiError::bad_request("Where the proxy is stands in hub.toml, under [proxy]."))
-}
-
-/// `POST /hub/api/shutdown`: whoever started the hub ends it.
-pub async fn shutdown(caller: Caller) -> Result<(), ApiError> {
-    caller.require_for_all("shutdown")?;
-    Err(ApiError::bad_request(
-        "The hub is ended where it was started: `systemctl stop berth-hub`. Servers run on.",
-    ))
 }
 
 /// `POST /hub/api/users/:name/admin-access`: in JupyterHub a relic that is off.

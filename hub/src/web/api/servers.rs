@@ -20,7 +20,7 @@ use crate::site::Hub;
 use crate::web::api::body::JsonBody;
 use crate::web::api::path::Names;
 use crate::web::api::{SLOW, find_user, lay_down, model, options, server_name, until};
-use crate::web::error::ApiError;
+use crate::web::error::{ApiError, cut};
 
 /// The default server's endpoints.
 pub fn default_server() -> MethodRouter<Arc<Hub>> {
@@ -144,7 +144,9 @@ async fn start(
         | Answer::StopsForNothing
         | Answer::Intended
         | Answer::NoSuchHost
-        | Answer::AnotherPlan => {
+        | Answer::AnotherPlan
+        | Answer::Moved
+        | Answer::NotWaiting => {
             Err(ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "The start was not understood."))
         }
     }
@@ -204,7 +206,9 @@ async fn stop(
     caller.require("delete:servers")?;
     let name = server.parse::<ServerName>().map_err(|_| ApiError::no_resource())?;
     let user = caller.require_server("delete:servers", find_user(hub, user)?, &name)?;
-    let remove = body.or_empty().get("remove").and_then(Value::as_bool).unwrap_or(false);
+    let body = body.or_empty();
+    let remove = body.get("remove").and_then(Value::as_bool).unwrap_or(false);
+    let why = body.get("reason").and_then(Value::as_str).map(cut);
     if remove && name.is_default() {
         return Err(ApiError::bad_request("The default server cannot be removed, only stopped."));
     }
@@ -215,7 +219,8 @@ async fn stop(
     };
     let reason = if caller.is(&user) { Reason::StoppedUser } else { Reason::StoppedAdmin };
     let action = if remove { "server-remove" } else { "server-stop" };
-    audit::on_server(hub, caller, action, user.account.name.as_str(), id.as_str()).await?;
+    let (owner, server) = (user.account.name.as_str(), id.as_str());
+    audit::on_server_because(hub, caller, (action, owner, server), why.as_deref()).await?;
     let stopped = stop_and_wait(hub, &id, reason).await?;
     let done = stopped && (!remove || actions::remove(hub, &id).await? != Answer::StopUnderWay);
     if remove && !done {

@@ -1,6 +1,7 @@
 //! Login and logout.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use askama::Template;
 use axum::extract::State;
@@ -128,7 +129,10 @@ pub async fn leave(
         let shell = Shell::of(&visitor, say::t("log-out").to_string(), Here::Nowhere);
         return page(StatusCode::OK, &LogoutPage { shell, xsrf: visitor.xsrf });
     }
-    log_out(&hub, &headers).await
+    let begun = Instant::now();
+    let left = log_out(&hub, &headers).await;
+    hub.metrics.work.logged_out(begun);
+    left
 }
 
 /// The form of that page has no fields of its own.

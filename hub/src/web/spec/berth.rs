@@ -88,6 +88,23 @@ pub const OPERATIONS: &[Operation] = &[
         .query(&[("at", Text)]),
     get("/hub/api/berth/queue", ADMIN, "Who waits, in turn"),
     Operation::new(
+        "put",
+        "/hub/api/berth/queue/{id}",
+        ADMIN,
+        &[200, 409],
+        "Lets somebody who waits come first, or last",
+    )
+    .body(&[("to", Text), ("reason", Text)])
+    .gives("Object"),
+    get("/hub/api/berth/pools", ADMIN, "Pools with their room and rules"),
+    get(
+        "/hub/api/berth/images",
+        ADMIN,
+        "Images, where they are, and how far new versions have come",
+    ),
+    get("/hub/api/berth/access", ADMIN, "Who may use a profile, or whose servers a host takes")
+        .query(&[("profile", Text), ("host", Text)]),
+    Operation::new(
         "post",
         "/hub/api/berth/plan",
         ADMIN,
@@ -273,7 +290,7 @@ pub const OPERATIONS: &[Operation] = &[
         &[200, 202, 409],
         "Gives a running server another memory limit",
     )
-    .body(&[("memory", Any), ("dry_run", Flag)])
+    .body(&[("memory", Any), ("dry_run", Flag), ("reason", Text)])
     .gives("Object"),
     Operation::new(
         "get",
@@ -345,6 +362,11 @@ pub const OPERATIONS: &[Operation] = &[
         ])
         .gives("Object"),
     get("/hub/api/berth/users/{user}/account", PEOPLE, "What the directory says of a person"),
+    get(
+        "/hub/api/berth/users/{user}/quota",
+        AnyOf(&["read:users"]),
+        "How much a person may hold, and holds",
+    ),
     Operation::new(
         "get",
         "/hub/api/berth/users/{user}/farm",

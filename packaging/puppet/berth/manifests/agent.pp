@@ -5,12 +5,17 @@
 # @param images how image names must begin; `*` allows all
 # @param host_name the name in the hub's hosts.toml, if not the machine's own
 # @param join_token from `berth host add NAME -q`; needed once, and only until the host has joined
+# @param hub_key from `berth-hub key-hash`: the host joins once with its Puppet certificate as proof,
+#   if the hub's `puppet_ca` names Puppet's authority and no join_token is given
+# @param puppet_ssldir where Puppet's agent keeps its certificate and key
 # @param users whose word counts about uids and groups
 # @param create_home what to do when a HOME is not there
 # @param tunnel_listen the one port for the proxy
 # @param state where keys and certificates are
 # @param run where sockets and the servers' passwd and group files are
 # @param docker the Docker Engine's socket
+# @param firewall what servers cannot reach
+# @param farm ports of servers that the compute farm reaches; they need a firewall that is required
 # @param settings more keys of section `[agent]`, as TOML lines
 # @param limits more keys of section `[limits]`, as TOML lines
 # @param package_ensure a version, or what Puppet says of packages
@@ -23,12 +28,16 @@ class berth::agent (
   Array[Berth::Quotable, 1]      $images,
   Optional[Berth::Quotable]      $host_name        = undef,
   Optional[Sensitive[String[1]]] $join_token       = undef,
+  Optional[Pattern[/\A[0-9a-f]{64}\z/]] $hub_key  = undef,
+  Berth::Path                    $puppet_ssldir    = '/etc/puppetlabs/puppet/ssl',
   Enum['nss', 'hub']             $users            = 'nss',
   Enum['never', 'missing']       $create_home      = 'never',
   Berth::Address                 $tunnel_listen    = '0.0.0.0:8444',
   Berth::Path                    $state            = '/var/lib/berth-agent',
   Berth::Path                    $run              = '/run/berth-agent',
   Pattern[/\Aunix:\/\/\//]       $docker           = 'unix:///run/docker.sock',
+  Optional[Berth::Firewall]      $firewall         = undef,
+  Optional[Berth::Farm]          $farm             = undef,
   Array[String[1]]               $settings         = [],
   Array[String[1]]               $limits           = [],
   String[1]                      $package_ensure   = 'installed',
@@ -56,6 +65,8 @@ class berth::agent (
         'run'           => $run,
         'docker'        => $docker,
         'tunnel_listen' => $tunnel_listen,
+        'firewall'      => $firewall,
+        'farm'          => $farm,
         'settings'      => $settings,
         'create_home'   => $create_home,
         'users'         => $users,
@@ -76,6 +87,16 @@ class berth::agent (
       require     => File[$file],
     }
     $joined = [Exec['berth-agent: join']]
+  } elsif $hub_key {
+    exec { 'berth-agent: join by Puppet':
+      command => shellquote(
+        '/usr/bin/berth-agent', 'join', '--puppet', $puppet_ssldir,
+        '--certname', $trusted['certname'], '--hub-key', $hub_key
+      ),
+      creates => "${state}/link.pem",
+      require => File[$file],
+    }
+    $joined = [Exec['berth-agent: join by Puppet']]
   } else {
     $joined = []
   }

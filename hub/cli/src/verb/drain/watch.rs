@@ -30,14 +30,15 @@ pub struct How {
     /// Ask the hub so often
     #[arg(long, value_name = "SPAN", default_value = "2s")]
     every: Span,
-    /// Look away after so long; exit code 6, and the drain goes on
+    /// Look away after so long, with exit code 6
     #[arg(long, value_name = "SPAN")]
     wait: Option<Span>,
 }
 
-impl Default for How {
-    fn default() -> Self {
-        Self { every: Span(Seconds(2)), wait: None }
+impl How {
+    /// Every two seconds, for so long at most.
+    pub fn within(wait: Option<Span>) -> Self {
+        Self { every: Span(Seconds(2)), wait }
     }
 }
 
@@ -112,7 +113,13 @@ pub async fn follow(hosts: Vec<String>, how: &How, common: &Common) -> Result<Ex
             note("Not watched any more; the drain goes on.");
             return Ok(Exit::Continues);
         }
-        tokio::time::sleep(Duration::from_secs(how.every.0.0)).await;
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_secs(how.every.0.0)) => {}
+            _ = tokio::signal::ctrl_c() => {
+                note("\nleft; the drain goes on: berth drain watch");
+                return Ok(Exit::Continues);
+            }
+        }
     }
 }
 

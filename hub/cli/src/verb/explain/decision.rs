@@ -12,7 +12,7 @@ use crate::problem::{Exit, Problem};
 pub struct Args {
     /// As `berth server show` and the log have it
     #[arg(value_name = "DECISION")]
-    id: DecisionId,
+    pub id: DecisionId,
 }
 
 /// Asks and prints.

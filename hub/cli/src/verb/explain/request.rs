@@ -15,7 +15,7 @@ pub struct Args {
     /// A further server beside the default one
     #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
     name: ServerName,
-    /// Exit with 0 only if it would start now: 9 if it would wait, 3 if it would be refused
+    /// Exit with 9 if it would wait, with 3 if refused
     #[arg(long)]
     exit_code: bool,
 }

@@ -17,7 +17,7 @@ pub struct Args {
     /// An id or its beginning, USER, or USER/NAME
     #[arg(value_name = "SERVER")]
     server: ServerRef,
-    /// Why it is not on this host, and whether one like it, or COUNT of them, would start there now
+    /// Why it is not on HOST; would COUNT like it fit
     #[arg(long, num_args = 1..=2, value_names = ["HOST", "COUNT"])]
     why_not: Vec<String>,
 }

@@ -11,6 +11,7 @@ use crate::connection::{Answer, Connection, HubUrl};
 use crate::print::say;
 use crate::problem::{Exit, Problem};
 use crate::text;
+use crate::verb::confirm::Sure;
 
 /// Where hubs listen for agents if their files say nothing else.
 const AGENTS_PORT: u16 = 8443;
@@ -24,6 +25,8 @@ pub struct Args {
     /// The hub as the host reaches it
     #[arg(long, value_name = "HOST[:PORT]")]
     hub: Option<String>,
+    #[command(flatten)]
+    sure: Sure,
 }
 
 #[derive(Debug, Deserialize)]
@@ -36,6 +39,10 @@ struct JoinToken {
 /// Makes the token.
 pub async fn run(args: &Args, common: &Common) -> Result<Exit, Problem> {
     let what = format!("add the host {}", args.name);
+    let would = format!("A token would be made by which {} joins.", args.name);
+    if let Some(exit) = args.sure.only_looks(&would)? {
+        return Ok(exit);
+    }
     let hub = common.connection()?;
     let path = api::path(&["berth", "hosts", args.name.as_str(), "join-token"]);
     let answer = hub

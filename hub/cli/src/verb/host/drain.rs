@@ -5,10 +5,15 @@ use clap::ValueEnum;
 use serde_json::json;
 
 use super::intent::{self, Change, Outcome, Which};
-use crate::args::{Common, Moment};
+use crate::args::{Common, Moment, Patience};
+use crate::print;
 use crate::problem::{Exit, Problem};
 use crate::text;
 use crate::verb::drain::watch;
+
+/// What a person at a terminal sees.
+const AFTER: &str = "On a terminal each change is told until the hosts are empty; Ctrl-C leaves,\n\
+and the drain goes on. Elsewhere --wait does so.";
 
 /// What happens to servers that are left at the deadline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -19,26 +24,29 @@ enum AtDeadline {
 
 /// Options.
 #[derive(Debug, clap::Args)]
+#[command(after_help = AFTER)]
+#[command(
+    override_usage = "berth host drain [OPTIONS] --reason <WHY> --by <TIME> <HOST>...\n       berth host drain [OPTIONS] --reason <WHY> --no-deadline <HOST>..."
+)]
 #[command(group(clap::ArgGroup::new("end").required(true).args(["by", "no_deadline"])))]
 pub struct Args {
     #[command(flatten)]
     which: Which,
-    /// When it must be empty: "friday 18:00", 2026-05-15T18:00, or in 90m, 2d
+    /// When it must be empty: "friday 18:00", or in 2d
     #[arg(long, value_name = "TIME")]
     by: Option<Moment>,
     /// Whenever its servers have ended by themselves
     #[arg(long)]
     no_deadline: bool,
-    /// What happens then to what is left; else as lifecycle.toml says
+    /// What happens then; else as lifecycle.toml says
     #[arg(long, value_enum, value_name = "stop|hold")]
     #[arg(hide_possible_values = true)]
     at_deadline: Option<AtDeadline>,
     /// Why; people whose servers are there read it
     #[arg(long, value_name = "WHY")]
     reason: String,
-    /// Tell each change until the hosts are empty, as `berth drain watch` does
-    #[arg(long, conflicts_with = "dry_run")]
-    watch: bool,
+    #[command(flatten)]
+    patience: Patience,
 }
 
 /// Empties hosts.
@@ -56,10 +64,13 @@ pub async fn run(args: &Args, common: &Common) -> Result<Exit, Problem> {
     }
     let change = Change { verb: "drain", body, sentence };
     let exit = intent::run(&args.which, &change, common).await?;
-    if !args.watch {
+    let Patience { detach, wait } = args.patience;
+    // On a terminal somebody sees it through; a script goes on unless it says otherwise.
+    let follows = common.watch || wait.is_some() || (print::is_watched() && !common.quiet);
+    if detach || args.which.only_looks() || !follows {
         return Ok(exit);
     }
-    watch::follow(args.which.names(), &watch::How::default(), common).await
+    watch::follow(args.which.names(), &watch::How::within(wait.flatten()), common).await
 }
 
 fn sentence(outcome: &Outcome, now: Timestamp) -> String {

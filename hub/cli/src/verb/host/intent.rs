@@ -11,7 +11,7 @@ use crate::connection::Connection;
 use crate::print::{Cell, Column, Listing, note, say, versioned};
 use crate::problem::{Exit, Problem, plain};
 use crate::text::{self, plural};
-use crate::verb::confirm::confirm;
+use crate::verb::confirm::Sure;
 use crate::verb::server::title;
 
 /// What cordon, uncordon, drain and undrain have in common.
@@ -20,15 +20,21 @@ pub struct Which {
     /// Hosts, also as ranges: ccjn01 "ccjn0[3-5]"
     #[arg(value_name = "HOST", required = true)]
     hosts: Vec<Hosts>,
-    /// Only say what would happen
-    #[arg(long)]
-    dry_run: bool,
-    /// Do not ask whether it is meant
-    #[arg(long, short)]
-    yes: bool,
+    #[command(flatten)]
+    sure: Sure,
 }
 
 impl Which {
+    /// These hosts, named otherwise than on the command line.
+    pub fn of(hosts: Vec<HostId>, sure: Sure) -> Self {
+        Self { hosts: vec![Hosts(hosts)], sure }
+    }
+
+    /// Whether nothing is to be changed.
+    pub fn only_looks(&self) -> bool {
+        self.sure.dry_run
+    }
+
     /// All their names.
     pub fn names(&self) -> Vec<String> {
         self.hosts.iter().flat_map(|hosts| &hosts.0).map(ToString::to_string).collect()
@@ -141,14 +147,15 @@ pub async fn run(which: &Which, change: &Change<'_>, common: &Common) -> Result<
     for host in &hosts {
         looked.push(send(&hub, change, host, true).await?);
     }
-    if which.dry_run {
-        return tell(change, common, looked);
+    if which.sure.dry_run {
+        tell(change, common, looked)?;
+        return Ok(if which.sure.exit_code { Exit::WouldChange } else { Exit::Done });
     }
-    if !which.yes {
+    if !which.sure.yes {
         let servers: u64 = looked.iter().map(|(_, outcome, _)| outcome.servers).sum();
         let with = format!("with {servers} server{}", plural(servers as usize));
         let question = format!("{} {names} {with}?", capital(change.verb));
-        confirm(&question, &format!("{names}: nothing was changed"))?;
+        which.sure.ask(&question, &format!("{names}: nothing was changed"))?;
     }
     let mut done = Vec::new();
     for host in &hosts {

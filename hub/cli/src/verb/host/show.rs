@@ -16,7 +16,7 @@ use crate::verb::server;
 pub struct Args {
     /// Which host
     #[arg(value_name = "HOST")]
-    name: HostId,
+    pub name: HostId,
 }
 
 /// Asks and prints.

@@ -22,15 +22,17 @@ const AT_ONCE: usize = 100;
 /// Options.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-First it shows what would become of everybody, then it asks. Doing it again takes over what is new.\n\
-People come if the account directory knows them, or `berth user add` has made them before. Their\n\
-tokens go on working. Groups are those of the directory; those that JupyterHub alone knows come with\n\
---groups FILE and a source of directory.toml: kind = \"file\", group = FILE, takes = [\"groups\"].")]
+First it shows what would become of everybody, then it asks. Doing it again\n\
+takes over what is new. People come if the account directory knows them, or\n\
+`berth user add` has made them before. Their tokens go on working. Groups are\n\
+those of the directory; those that JupyterHub alone knows come with --groups\n\
+FILE and a source of directory.toml: kind = \"file\", group = FILE,\n\
+takes = [\"groups\"].")]
 pub struct Args {
     /// JupyterHub's database, e.g. jupyterhub.sqlite; it is only read
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// Write the groups in which the directory does not have people to this file, as in group(5)
+    /// Write groups that the directory lacks here
     #[arg(long, value_name = "FILE")]
     groups: Option<PathBuf>,
     /// Show what would become of everybody, and do nothing

@@ -21,7 +21,7 @@ pub struct Args {
     /// Why; people whose servers are there read it
     #[arg(long, value_name = "WHY", requires = "hosts")]
     reason: Option<String>,
-    /// How long each may take to become empty; what is left then is stopped
+    /// How long each may take; what is left then is stopped
     #[arg(long, value_name = "SPAN", requires = "hosts")]
     each: Option<Span>,
     /// Only say what would happen

@@ -12,7 +12,7 @@ pub struct Args {
     /// Hosts, also as ranges: ccjn01 "ccjn0[3-5]"
     #[arg(value_name = "HOST", required = true)]
     hosts: Vec<Hosts>,
-    /// Decide the requests of the last days again, with these hosts taking nothing
+    /// Decide the requests of so long again without these hosts
     #[arg(long, value_name = "SPAN")]
     replay: Option<Span>,
 }

@@ -2,10 +2,10 @@
 
 use berth_common::ByteCount;
 use serde::Deserialize;
-use serde_json::Value;
 
 use crate::api;
 use crate::args::Common;
+use crate::connection::Answer;
 use crate::print::{Cell, Column, Listing, Tone};
 use crate::problem::{Exit, Problem};
 use crate::verb::explain::Decision;
@@ -15,31 +15,31 @@ use crate::verb::explain::Decision;
 pub struct Args {}
 
 #[derive(Debug, Deserialize)]
-struct Profile {
-    name: String,
-    title: String,
-    use_case: String,
-    pool: String,
-    default: bool,
-    memory: Memory,
-    images: Vec<Image>,
-    declared_at: String,
-    verdict: Option<Decision>,
+pub(super) struct Profile {
+    pub(super) name: String,
+    pub(super) title: String,
+    pub(super) use_case: String,
+    pub(super) pool: String,
+    pub(super) default: bool,
+    pub(super) memory: Memory,
+    pub(super) images: Vec<Image>,
+    pub(super) declared_at: String,
+    pub(super) verdict: Option<Decision>,
 }
 
 #[derive(Debug, Deserialize)]
-struct Memory {
-    default: ByteCount,
-    choices: Vec<ByteCount>,
-    max: ByteCount,
+pub(super) struct Memory {
+    pub(super) default: ByteCount,
+    pub(super) choices: Vec<ByteCount>,
+    pub(super) max: ByteCount,
 }
 
 #[derive(Debug, Deserialize)]
-struct Image {
-    name: String,
+pub(super) struct Image {
+    pub(super) name: String,
 }
 
-const COLUMNS: &[Column<Profile>] = &[
+pub(super) const COLUMNS: &[Column<Profile>] = &[
     Column::new("PROFILE", "name", |profile: &Profile, _| {
         let mark = if profile.default { " *" } else { "" };
         Cell::both(format!("{}{mark}", profile.name), &profile.name)
@@ -75,7 +75,7 @@ const COLUMNS: &[Column<Profile>] = &[
 ];
 
 /// What would come of asking for it now.
-fn verdict(profile: &Profile, _: berth_common::Timestamp) -> Cell {
+pub(super) fn verdict(profile: &Profile, _: berth_common::Timestamp) -> Cell {
     let Some(decision) = &profile.verdict else { return Cell::both("-", "") };
     let (text, tone) = match decision.outcome.as_str() {
         "placed" => ("starts".to_owned(), Tone::Good),
@@ -85,13 +85,17 @@ fn verdict(profile: &Profile, _: berth_common::Timestamp) -> Cell {
     Cell::both(text, &decision.outcome).toned(tone)
 }
 
-/// Asks and prints.
-pub async fn run(_: &Args, common: &Common) -> Result<Exit, Problem> {
-    let what = "list profiles";
+/// All that there are.
+pub(super) async fn all(what: &str, common: &Common) -> Result<(Answer, Vec<Profile>), Problem> {
     let hub = common.connection()?;
     let answer = api::get(&hub, what, &api::path(&["berth", "profiles"])).await?;
-    let list = answer.body.get("profiles").unwrap_or(&Value::Null);
-    let profiles: Vec<Profile> = api::read(what, list)?;
+    let profiles = answer.rows(what, "profiles")?;
+    Ok((answer, profiles))
+}
+
+/// Asks and prints.
+pub async fn run(_: &Args, common: &Common) -> Result<Exit, Problem> {
+    let (answer, profiles) = all("list profiles", common).await?;
     common.style().list(&Listing {
         json: &answer.body,
         columns: COLUMNS,

@@ -9,6 +9,7 @@ use crate::args::{Common, ServerRef, Span};
 use crate::print::say;
 use crate::problem::{Exit, Problem};
 use crate::text;
+use crate::verb::confirm::Sure;
 
 /// Options.
 #[derive(Debug, clap::Args)]
@@ -16,9 +17,11 @@ pub struct Args {
     /// An id or its beginning, USER, or USER/NAME
     #[arg(value_name = "SERVER")]
     server: ServerRef,
-    /// How much longer; the site gives whole steps, and one if nothing is said
+    /// How much longer, in the site's steps; one if nothing is said
     #[arg(long, value_name = "SPAN")]
     r#for: Option<Span>,
+    #[command(flatten)]
+    sure: Sure,
 }
 
 /// Asks for more time, and says when the server stops then.
@@ -28,6 +31,10 @@ pub async fn run(args: &Args, common: &Common) -> Result<Exit, Problem> {
     let servers = all(&hub, what).await?;
     let server = servers.find(&args.server, what)?;
     let title = server.title();
+    let longer = args.r#for.map_or("one step".to_owned(), |span| span.to_string());
+    if let Some(exit) = args.sure.only_looks(&format!("{title} would stop {longer} later."))? {
+        return Ok(exit);
+    }
     let mut body = Map::new();
     if let Some(span) = &args.r#for {
         body.insert("for".into(), json!(span.0.0));

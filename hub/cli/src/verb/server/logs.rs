@@ -28,7 +28,7 @@ pub struct Args {
     #[arg(short = 'n', long, value_name = "LINES", default_value_t = 100,
         value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST)))]
     lines: u32,
-    /// Go on with what is written from now on (for people; programs get what there is)
+    /// Go on with what is written from now on
     #[arg(short, long)]
     follow: bool,
 }

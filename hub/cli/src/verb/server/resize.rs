@@ -8,10 +8,11 @@ use serde_json::{Value, json};
 
 use super::{Resize, Server, all};
 use crate::api;
-use crate::args::{Common, ServerRef};
+use crate::args::{Common, Patience, ServerRef};
 use crate::connection::Connection;
 use crate::print::{note, reason, say};
 use crate::problem::{Exit, Problem};
+use crate::verb::confirm::Sure;
 
 /// A host that answers does it within a second; after these looks, one a second, it is away.
 const LOOKS: usize = 30;
@@ -26,9 +27,13 @@ pub struct Args {
     /// With a unit, e.g. 40G
     #[arg(long, value_name = "MEMORY")]
     memory: ByteCount,
-    /// Only say whether it would be done
-    #[arg(long)]
-    dry_run: bool,
+    /// Why, if it is somebody else's
+    #[arg(long, value_name = "WHY")]
+    reason: Option<String>,
+    #[command(flatten)]
+    sure: Sure,
+    #[command(flatten)]
+    patience: Patience,
 }
 
 /// Asks for it and waits until the container has the new limit.
@@ -38,18 +43,32 @@ pub async fn run(args: &Args, common: &Common) -> Result<Exit, Problem> {
     let servers = all(&hub, what).await?;
     let server = servers.find(&args.server, what)?;
     let path = api::path(&["berth", "servers", &server.id, "memory"]);
-    let body = json!({ "memory": args.memory, "dry_run": args.dry_run });
+    let mut body = json!({ "memory": args.memory, "dry_run": args.sure.dry_run });
+    if let Some(reason) = &args.reason {
+        body["reason"] = json!(reason);
+    }
     let answer = api::send(&hub, what, Method::PUT, &path, Some(&body)).await?;
     let changed = read(&answer.body, what)?;
     let title = server.title();
-    if args.dry_run {
+    if args.sure.dry_run {
         if !common.style().is_for_programs() {
             say("DRY RUN - nothing is changed")?;
         }
         tell(common, &answer.body, &format!("{title} would be given {}.", args.memory))?;
+        return Ok(if args.sure.exit_code { Exit::WouldChange } else { Exit::Done });
+    }
+    if args.patience.detach {
+        let line = changed.resize.as_ref().map_or_else(|| title.clone(), sentence);
+        tell(common, &answer.body, &format!("{title}: {line}."))?;
         return Ok(Exit::Done);
     }
-    follow(&hub, &title, (changed, answer.body), common).await
+    tokio::select! {
+        exit = follow(&hub, &title, (changed, answer.body), common) => exit,
+        () = args.patience.used_up() => {
+            note(&format!("not watched any more; the change goes on: berth server show {title}"));
+            Ok(Exit::Continues)
+        }
+    }
 }
 
 async fn follow(

@@ -14,7 +14,7 @@ use crate::text;
 pub struct Args {
     /// An id or its beginning, USER, or USER/NAME
     #[arg(value_name = "SERVER")]
-    server: ServerRef,
+    pub server: ServerRef,
 }
 
 /// Asks and prints.

@@ -6,9 +6,9 @@ use berth_common::{Reason, ServerName};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use super::{all, title};
+use super::{Server, all, title};
 use crate::api;
-use crate::args::{Common, Wish};
+use crate::args::{Common, Patience, Wish};
 use crate::connection::{Answer, Connection};
 use crate::print::{Listing, note, say, versioned};
 use crate::problem::{Exit, Problem};
@@ -30,6 +30,14 @@ pub struct Args {
     /// Start only if a host has room now; do not queue
     #[arg(long)]
     no_wait: bool,
+    #[command(flatten)]
+    patience: Patience,
+    /// Only say what would come of it
+    #[arg(long)]
+    dry_run: bool,
+    /// Nothing is asked before a start; for scripts that always say it
+    #[arg(long, short, hide = true)]
+    yes: bool,
 }
 
 /// One start, followed.
@@ -57,14 +65,70 @@ pub async fn run(args: &Args, common: &Common) -> Result<Exit, Problem> {
     let user = api::person(hub, "start a server", args.wish.user.as_ref()).await?;
     let title = title(&user, args.name.as_str());
     let what = format!("start server {title}");
+    if args.dry_run {
+        let (answer, decision) =
+            explain::dry_run(hub, &what, Some(&user), &args.name, &args.wish).await?;
+        let style = common.style();
+        if !style.is_for_programs() {
+            say("DRY RUN - nothing is changed")?;
+        }
+        explain::print(&style, &decision, &answer, true)?;
+        return Ok(Exit::Done);
+    }
     if args.no_wait && would_wait(hub, &what, &user, args).await? {
         return Ok(Exit::WouldWait);
     }
-    let path = if args.name.is_default() {
-        api::path(&["users", &user, "server"])
-    } else {
-        api::path(&["users", &user, "servers", args.name.as_str()])
+    follow_start(hub, title, path_of(&user, args.name.as_str()), args, common).await
+}
+
+/// Starts a server with what it had.
+///
+/// # Errors
+/// When the hub does not answer or refuses.
+pub async fn again(
+    hub: &Connection,
+    server: &Server,
+    patience: Patience,
+    common: &Common,
+) -> Result<Exit, Problem> {
+    let args = Args {
+        wish: Wish { user: None, profile: None, memory: None, image: None, gpus: None },
+        name: ServerName::default_server(),
+        no_wait: false,
+        patience,
+        dry_run: false,
+        yes: true,
     };
+    let path = path_of(&server.user, &server.name);
+    follow_start(hub, server.title(), path, &args, common).await
+}
+
+fn path_of(user: &str, name: &str) -> String {
+    match name {
+        "" => api::path(&["users", user, "server"]),
+        name => api::path(&["users", user, "servers", name]),
+    }
+}
+
+async fn follow_start(
+    hub: &Connection,
+    title: String,
+    path: String,
+    args: &Args,
+    common: &Common,
+) -> Result<Exit, Problem> {
+    let what = format!("start server {title}");
+    if args.patience.detach {
+        let answer = hub.call(Method::POST, &path, body(&args.wish).as_ref()).await;
+        let answer = answer.map_err(|error| api::away(hub, &what, &error))?;
+        if !matches!(answer.status, StatusCode::CREATED | StatusCode::ACCEPTED) {
+            return Err(refusal(hub, &title, &what, &answer));
+        }
+        if !common.quiet {
+            say(&format!("{title} was asked for: berth server show {title}"))?;
+        }
+        return Ok(Exit::Done);
+    }
     let quiet = common.quiet || common.style().is_for_programs();
     let begun = Instant::now();
     let mut start = Start { hub, title, what, path, begun, quiet, told: Vec::new() };
@@ -73,6 +137,11 @@ pub async fn run(args: &Args, common: &Common) -> Result<Exit, Problem> {
         _ = tokio::signal::ctrl_c() => {
             let title = &start.title;
             note(&format!("\nleft; the start goes on: berth server show {title}"));
+            return Ok(Exit::Continues);
+        }
+        () = args.patience.used_up() => {
+            let title = &start.title;
+            note(&format!("not watched any more; the start goes on: berth server show {title}"));
             return Ok(Exit::Continues);
         }
     };
@@ -128,7 +197,7 @@ async fn follow(start: &mut Start<'_>, args: &Args) -> Result<Followed, Problem>
     let answer = answer.map_err(|error| api::away(hub, &what, &error))?;
     match answer.status {
         StatusCode::CREATED | StatusCode::ACCEPTED => to_the_end(start, args.no_wait).await,
-        _ => Err(problem(start, &answer)),
+        _ => Err(refusal(hub, &start.title, &what, &answer)),
     }
 }
 
@@ -137,13 +206,13 @@ fn body(wish: &Wish) -> Option<Value> {
     (!choices.is_empty()).then(|| json!({ "user_options": choices }))
 }
 
-fn problem(start: &Start<'_>, answer: &Answer) -> Problem {
+fn refusal(hub: &Connection, title: &str, what: &str, answer: &Answer) -> Problem {
     let message = answer.body.get("message").and_then(Value::as_str).unwrap_or_default();
     if answer.status == StatusCode::BAD_REQUEST && message.ends_with("already running") {
-        let advice = format!("See it with berth server show {}", start.title);
-        return Problem::new(Exit::Failed, format!("cannot {}", start.what), message, advice);
+        let advice = format!("See it with berth server show {title}");
+        return Problem::new(Exit::Failed, format!("cannot {what}"), message, advice);
     }
-    api::refusal(start.hub, &start.what, answer)
+    api::refusal(hub, what, answer)
 }
 
 /// Tells the steps as far as they are known. The answer to the request tells how it ends, so

@@ -1,14 +1,15 @@
 //! `berth server stop ID|USER[/NAME]`.
 
 use http::{Method, StatusCode};
+use serde_json::json;
 
 use super::{Server, all};
 use crate::api;
-use crate::args::{Common, ServerRef};
+use crate::args::{Common, Patience, ServerRef};
 use crate::connection::Connection;
 use crate::print::{note, say};
 use crate::problem::{Exit, Problem};
-use crate::verb::confirm::confirm;
+use crate::verb::confirm::Sure;
 
 /// The hub waits ten seconds a call; a stop takes longer only if its host is in trouble.
 const CALLS: usize = 6;
@@ -19,12 +20,13 @@ pub struct Args {
     /// An id or its beginning, USER, or USER/NAME
     #[arg(value_name = "SERVER")]
     server: ServerRef,
-    /// Do not ask whether it is meant
-    #[arg(long, short)]
-    yes: bool,
-    /// Only say what would be stopped
-    #[arg(long)]
-    dry_run: bool,
+    /// Why, if it is somebody else's; it is kept in the audit
+    #[arg(long, value_name = "WHY")]
+    reason: Option<String>,
+    #[command(flatten)]
+    sure: Sure,
+    #[command(flatten)]
+    patience: Patience,
 }
 
 /// Stops it and waits until nothing of it runs.
@@ -42,19 +44,47 @@ pub async fn run(args: &Args, common: &Common) -> Result<Exit, Problem> {
         Some(host) => format!("{title} ({}, {} on {host})", server.id, server.state),
         None => format!("{title} ({}, {})", server.id, server.state),
     };
-    if args.dry_run {
-        say("DRY RUN - nothing is changed")?;
-        say(&format!("{found} would be stopped."))?;
-        return Ok(Exit::Done);
+    if let Some(exit) = args.sure.only_looks(&format!("{found} would be stopped."))? {
+        return Ok(exit);
     }
-    if !args.yes {
-        let question = format!("Stop {found}? What is not saved there is lost.");
-        confirm(&question, "nothing was stopped")?;
-    }
-    stop(&hub, server, common).await
+    need_reason(&hub, what, server, args.reason.as_deref()).await?;
+    let question = format!("Stop {found}? What is not saved there is lost.");
+    args.sure.ask(&question, "nothing was stopped")?;
+    stop(&hub, server, args.reason.as_deref(), args.patience, common).await
 }
 
-async fn stop(hub: &Connection, server: &Server, common: &Common) -> Result<Exit, Problem> {
+/// Whoever ends another person's work says why.
+///
+/// # Errors
+/// When it is another person's and nothing was said.
+pub async fn need_reason(
+    hub: &Connection,
+    what: &str,
+    server: &Server,
+    reason: Option<&str>,
+) -> Result<(), Problem> {
+    if reason.is_some_and(|reason| !reason.trim().is_empty()) {
+        return Ok(());
+    }
+    let (_, me) = api::whoami(hub, what).await?;
+    if me.kind == "user" && me.name == server.user {
+        return Ok(());
+    }
+    let why = format!("it is {}'s, and the audit has no reason yet", server.user);
+    Err(Problem::new(Exit::Usage, format!("cannot {what}"), why, "Say why with --reason WHY."))
+}
+
+/// Stops it and waits for the end, as long as there is patience.
+///
+/// # Errors
+/// When the hub does not answer or refuses.
+pub async fn stop(
+    hub: &Connection,
+    server: &Server,
+    reason: Option<&str>,
+    patience: Patience,
+    common: &Common,
+) -> Result<Exit, Problem> {
     let title = server.title();
     let what = format!("stop server {title}");
     let path = if server.name.is_empty() {
@@ -62,14 +92,22 @@ async fn stop(hub: &Connection, server: &Server, common: &Common) -> Result<Exit
     } else {
         api::path(&["users", &server.user, "servers", &server.name])
     };
+    let body = reason.map(|reason| json!({ "reason": reason }));
+    let used_up = patience.used_up();
+    tokio::pin!(used_up);
     for call in 0..CALLS {
         let answer = tokio::select! {
-            answer = api::send(hub, &what, Method::DELETE, &path, None) => answer?,
+            answer = api::send(hub, &what, Method::DELETE, &path, body.as_ref()) => answer?,
             // The order may be under way already, and is never taken back.
             _ = tokio::signal::ctrl_c() => break,
+            () = &mut used_up => break,
         };
         if answer.status != StatusCode::ACCEPTED {
             tell(common, &format!("{title} is stopped."))?;
+            return Ok(Exit::Done);
+        }
+        if patience.detach {
+            tell(common, &format!("{title} is being stopped."))?;
             return Ok(Exit::Done);
         }
         if call == 0 && !common.quiet {

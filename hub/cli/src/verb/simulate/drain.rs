@@ -19,11 +19,11 @@ pub struct Args {
     /// The hosts and servers, as TOML
     #[arg(long, value_name = "FLEET.toml")]
     fleet: PathBuf,
-    /// In which order hosts are rebooted
-    #[arg(long, value_enum, default_value_t = Order::File)]
+    /// file: as it lists them; free: as the policy likes
+    #[arg(long, value_enum, default_value_t = Order::File, hide_possible_values = true)]
     order: Order,
-    /// Who chooses where servers go
-    #[arg(long, value_enum, default_value_t = Policy::Berth)]
+    /// berth, spread, pack or drainaware
+    #[arg(long, value_enum, default_value_t = Policy::Berth, hide_possible_values = true)]
     policy: Policy,
 }
 
@@ -43,9 +43,9 @@ pub enum Policy {
     Berth,
     /// Reference: the least used host
     Spread,
-    /// Reference: the host with the least free memory that suffices
+    /// Reference: the host with the least memory that suffices
     Pack,
-    /// Reference: the fullest host that is not rebooted any more
+    /// Reference: the fullest host that was rebooted
     Drainaware,
 }
 

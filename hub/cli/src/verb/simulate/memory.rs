@@ -19,35 +19,36 @@ const STEP_S: u64 = 60;
 /// Options.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// What servers used: t_seconds, server, usage_bytes, limit_bytes
+    /// t_seconds, server, usage_bytes, limit_bytes
     #[arg(long, value_name = "USAGE.csv")]
     usage: PathBuf,
     /// The seed of all random numbers
     #[arg(long, default_value_t = 42)]
     seed: u64,
-    /// Seconds of the past that the rules look at; the rule berth looks back as the hub does
+    /// Seconds of the past to look at
     #[arg(long, default_value_t = 7_200, value_parser = whole_steps, value_name = "SECONDS")]
     window: u64,
-    /// Seconds of the future that a prediction must hold for
+    /// Seconds that it must hold
     #[arg(long, default_value_t = 21_600, value_parser = whole_steps, value_name = "SECONDS")]
     horizon: u64,
-    /// Bytes that a new server counts with at least; the rule berth has its own
+    /// What a new server counts with
     #[arg(long, default_value_t = 0, value_name = "BYTES")]
     cold_bytes: u64,
     /// Seconds for which a server is new
     #[arg(long, default_value_t = 1_800, value_parser = seconds, value_name = "SECONDS")]
     cold_age: u64,
-    /// Number of equal hosts: replay admission instead of prediction
+    /// Hosts: replay admission instead of prediction
     #[arg(long, requires = "capacity", value_parser = clap::value_parser!(u64).range(1..=10_000))]
     hosts: Option<u64>,
     /// Memory of a host
     #[arg(long, requires = "hosts", value_parser = bytes, value_name = "BYTES")]
     capacity: Option<u64>,
-    /// Memory of a host that no server may have
+    /// Memory that no server may have
     #[arg(long, requires = "hosts", default_value_t = 0, value_parser = bytes, value_name = "BYTES")]
     reserve: u64,
-    /// Who is admitted
+    /// limits, peaks, onegrower, twogrowers or berth
     #[arg(long, requires = "hosts", value_enum, default_value_t = Rule::Onegrower)]
+    #[arg(hide_possible_values = true, hide_default_value = true)]
     rule: Rule,
 }
 

@@ -23,14 +23,14 @@ pub struct Args {
     /// The hosts: sn, cpu_milli, memory_mib, gpu, model
     #[arg(long, value_name = "NODES.csv")]
     nodes: PathBuf,
-    /// The tasks: name, cpu_milli, memory_mib, num_gpu, gpu_milli, and gpu_spec if they name models
+    /// The tasks: name, cpu_milli, memory_mib, num_gpu, ...
     #[arg(long, value_name = "PODS.csv")]
     pods: PathBuf,
     /// The seed of all random numbers
     #[arg(long, default_value_t = 42)]
     seed: u64,
-    /// Who chooses the host
-    #[arg(long, value_enum, default_value_t = Name::Berth)]
+    /// berth, fgd, bestfit, dotprod, random
+    #[arg(long, value_enum, default_value_t = Name::Berth, hide_possible_values = true)]
     policy: Name,
 }
 

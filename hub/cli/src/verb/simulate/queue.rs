@@ -25,7 +25,7 @@ pub struct Args {
     /// Days
     #[arg(long, default_value_t = 28, value_parser = clap::value_parser!(u32).range(1..=366))]
     days: u32,
-    /// Memory that people ask for, in hundredths of what there is
+    /// Percent of the memory that people ask for
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     load: u32,
     /// The seed of all random numbers

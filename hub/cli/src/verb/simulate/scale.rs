@@ -20,7 +20,8 @@ use fleet::{Site, Stopped};
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Half of the hosts have 32 GB, the others 64 to 256 GB and up to 8 GPUs; a tenth\n\
-accepts a fifth of the people only. The store's raw commits per second are measured in the same folder."
+accepts a fifth of the people only. The store's raw commits per second are\n\
+measured in the same folder."
 )]
 pub struct Args {
     /// Hosts
@@ -32,7 +33,7 @@ pub struct Args {
     /// The seed of all random numbers
     #[arg(long, default_value_t = 42)]
     seed: u64,
-    /// Also write every placement and stop as the hub does, into a new folder here
+    /// Also write each step, into a new folder here
     #[arg(long, value_name = "DIR")]
     durable: Option<PathBuf>,
 }

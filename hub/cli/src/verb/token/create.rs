@@ -9,6 +9,7 @@ use crate::args::{Common, Span};
 use crate::print::{Listing, note, say, versioned};
 use crate::problem::{Exit, Problem};
 use crate::text;
+use crate::verb::confirm::Sure;
 
 /// Options.
 #[derive(Debug, clap::Args)]
@@ -19,11 +20,13 @@ pub struct Args {
     /// When it ends by itself, e.g. 30d; never if not given
     #[arg(long, value_name = "TIME")]
     expires_in: Option<Span>,
-    /// What it allows, e.g. read:servers!user=alice; all you may do if not given
+    /// What it allows, e.g. read:servers; else all you may do
     #[arg(long, value_name = "SCOPE", num_args = 1..)]
     scope: Vec<String>,
     #[command(flatten)]
     owner: Owner,
+    #[command(flatten)]
+    sure: Sure,
 }
 
 /// Makes it and prints it.
@@ -31,6 +34,10 @@ pub async fn run(args: &Args, common: &Common) -> Result<Exit, Problem> {
     let what = "make a token";
     let hub = common.connection()?;
     let user = api::person(&hub, what, args.owner.user.as_ref()).await?;
+    let would = format!("{user} would have one token more.");
+    if let Some(exit) = args.sure.only_looks(&would)? {
+        return Ok(exit);
+    }
     let mut body = Map::new();
     if let Some(note) = &args.note {
         body.insert("note".into(), json!(note));

@@ -7,6 +7,7 @@ use crate::api;
 use crate::args::Common;
 use crate::print::say;
 use crate::problem::{Exit, Problem};
+use crate::verb::confirm::Sure;
 
 /// Options.
 #[derive(Debug, clap::Args)]
@@ -16,12 +17,18 @@ pub struct Args {
     ids: Vec<String>,
     #[command(flatten)]
     owner: Owner,
+    #[command(flatten)]
+    sure: Sure,
 }
 
 /// Ends them, one after the other.
 pub async fn run(args: &Args, common: &Common) -> Result<Exit, Problem> {
     let hub = common.connection()?;
     let user = api::person(&hub, "end a token", args.owner.user.as_ref()).await?;
+    let ids = args.ids.join(", ");
+    if let Some(exit) = args.sure.only_looks(&format!("{ids} of {user} would end."))? {
+        return Ok(exit);
+    }
     for id in &args.ids {
         let what = format!("end token {id} of {user}");
         let path = api::path(&["users", &user, "tokens", id]);

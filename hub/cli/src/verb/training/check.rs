@@ -12,7 +12,7 @@ use crate::problem::{Exit, Problem};
 pub struct Args {
     /// The training's name
     #[arg(value_name = "TRAINING")]
-    name: String,
+    pub name: String,
 }
 
 #[derive(Debug, Deserialize)]

@@ -16,7 +16,7 @@ use crate::text;
 pub struct Args {
     /// The training's name
     #[arg(value_name = "TRAINING")]
-    name: String,
+    pub name: String,
 }
 
 #[derive(Debug, Deserialize)]

@@ -9,6 +9,7 @@ use super::{NewPassword, User, print};
 use crate::api;
 use crate::args::Common;
 use crate::problem::{Exit, Problem};
+use crate::verb::confirm::Sure;
 
 /// Options.
 #[derive(Debug, clap::Args)]
@@ -33,6 +34,8 @@ pub struct Args {
     admin: bool,
     #[command(flatten)]
     password: NewPassword,
+    #[command(flatten)]
+    sure: Sure,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -55,6 +58,11 @@ impl std::str::FromStr for Group {
 /// Makes the account.
 pub async fn run(args: &Args, common: &Common) -> Result<Exit, Problem> {
     let what = format!("add the user {}", args.name);
+    if let Some(exit) =
+        args.sure.only_looks(&format!("The account {} would be made.", args.name))?
+    {
+        return Ok(exit);
+    }
     let hub = common.connection()?;
     let mut body = Map::new();
     body.insert("name".into(), json!(args.name));

@@ -7,6 +7,7 @@ use crate::api;
 use crate::args::Common;
 use crate::print::note;
 use crate::problem::{Exit, Problem};
+use crate::verb::confirm::Sure;
 
 /// Options.
 #[derive(Debug, clap::Args)]
@@ -17,15 +18,21 @@ pub struct Args {
     /// The identity provider, as it calls itself
     #[arg(long, value_name = "URL")]
     issuer: String,
-    /// The person, as the provider numbers people (claim sub)
+    /// The person, as the provider has them (claim sub)
     #[arg(long)]
     subject: String,
+    #[command(flatten)]
+    sure: Sure,
 }
 
 /// Links.
 pub async fn run(args: &Args, common: &Common) -> Result<Exit, Problem> {
-    let Args { name, issuer, subject } = args;
+    let Args { name, issuer, subject, sure } = args;
     let what = format!("link {name}");
+    let would = format!("{subject} of {issuer} would log in as {name}.");
+    if let Some(exit) = sure.only_looks(&would)? {
+        return Ok(exit);
+    }
     let hub = common.connection()?;
     let path = api::path(&["berth", "users", name, "identities"]);
     let body = json!({ "issuer": issuer, "subject": subject });
@@ -41,8 +48,12 @@ pub async fn run(args: &Args, common: &Common) -> Result<Exit, Problem> {
 
 /// Unlinks.
 pub async fn undo(args: &Args, common: &Common) -> Result<Exit, Problem> {
-    let Args { name, issuer, subject } = args;
+    let Args { name, issuer, subject, sure } = args;
     let what = format!("unlink {name}");
+    let would = format!("{subject} of {issuer} would no longer log in as {name}.");
+    if let Some(exit) = sure.only_looks(&would)? {
+        return Ok(exit);
+    }
     let hub = common.connection()?;
     let path = api::path(&["berth", "users", name, "identities"]);
     let (issuer_part, subject_part) = (api::argument(issuer), api::argument(subject));

@@ -8,6 +8,7 @@ use super::{NewPassword, print};
 use crate::api;
 use crate::args::Common;
 use crate::problem::{Exit, Problem};
+use crate::verb::confirm::Sure;
 
 /// Options.
 #[derive(Debug, clap::Args)]
@@ -17,11 +18,18 @@ pub struct Args {
     name: Username,
     #[command(flatten)]
     password: NewPassword,
+    #[command(flatten)]
+    sure: Sure,
 }
 
 /// Sets it.
 pub async fn run(args: &Args, common: &Common) -> Result<Exit, Problem> {
     let what = format!("set the password of {}", args.name);
+    if let Some(exit) =
+        args.sure.only_looks(&format!("The password of {} would be another.", args.name))?
+    {
+        return Ok(exit);
+    }
     let hub = common.connection()?;
     let body = match args.password.read(&what)? {
         Some(password) => json!({ "password": password }),

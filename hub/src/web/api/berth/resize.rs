@@ -19,9 +19,9 @@ use crate::web::api::berth::{SCHEMA_VERSION, servers};
 use crate::web::api::body::{self, JsonBody};
 use crate::web::api::find_user;
 use crate::web::api::path::Names;
-use crate::web::error::ApiError;
+use crate::web::error::{ApiError, cut};
 
-/// `PUT servers/:id/memory` `{memory, dry_run?}`: bytes, or a text with a unit. Whoever may start a
+/// `PUT servers/:id/memory` `{memory, dry_run?, reason?}`: bytes, or a text with a unit. Whoever may start a
 /// server may change its memory: within profile, quota and the room of its host.
 pub async fn change(
     State(hub): State<Arc<Hub>>,
@@ -32,7 +32,8 @@ pub async fn change(
     caller.require("start:servers")?;
     caller.require("read:servers")?;
     let body = body.or_empty();
-    body::only(&body, &["memory", "dry_run"])?;
+    body::only(&body, &["memory", "dry_run", "reason"])?;
+    let why: Option<String> = body::field(&body, "reason")?;
     let memory = amount(body.get("memory"))?;
     let dry_run = body::field::<bool>(&body, "dry_run")?.unwrap_or(false);
     let fleet = hub.fleet.fleet();
@@ -47,7 +48,8 @@ pub async fn change(
         verdict.ok_or_else(ApiError::no_resource)?.err()
     } else {
         let owner = server.owner.as_str();
-        audit::on_server(&hub, &caller, "server-resize", owner, id.as_str()).await?;
+        let act = ("server-resize", owner, id.as_str());
+        audit::on_server_because(&hub, &caller, act, why.as_deref().map(cut).as_deref()).await?;
         match actions::resize(&hub, &id, memory, caller.name()).await? {
             Answer::ResizeRefused(refusal) => Some(*refusal),
             Answer::NoSuchServer => return Err(ApiError::no_resource()),

@@ -28,7 +28,38 @@ describe 'berth::agent' do
     end
   end
 
-  [{ 'hub' => 'hub.example.org' }, { 'images' => [] }, { 'mount_sources' => ['home'] }, { 'images' => ['a"b'] }].each do |wrong|
+  context 'with ports for the farm' do
+    let(:params) do
+      super().merge('firewall' => { 'mode' => 'required', 'allow' => [{ 'to' => '10.1.0.0/16', 'ports' => '6817' }] },
+                    'farm' => { 'port_range' => '20000-20999', 'address' => '10.1.0.7', 'networks' => ['10.1.0.0/16'] })
+    end
+
+    it 'writes both sections' do
+      is_expected.to contain_file('/etc/berth-agent/agent.toml')
+        .with_content(%r{^\[firewall\]\nmode = "required"\nallow = \[\{ to = "10\.1\.0\.0/16", ports = "6817" \}\]$})
+        .with_content(%r{^\[farm\]\nport_range = "20000-20999"\naddress = "10\.1\.0\.7"\nnetworks = \["10\.1\.0\.0/16"\]$})
+    end
+  end
+
+  context 'with the hash of the hub\'s key' do
+    let(:node) { 'ccjn01.example.org' }
+    let(:params) { super().merge('hub_key' => '0f' * 32) }
+
+    it 'joins once, with the Puppet certificate as proof' do
+      is_expected.to contain_exec('berth-agent: join by Puppet')
+        .with_creates('/var/lib/berth-agent/link.pem')
+        .with_command(%r{join --puppet /etc/puppetlabs/puppet/ssl --certname ccjn01\.example\.org --hub-key (0f){32}$})
+    end
+
+    context 'and a join token' do
+      let(:params) { super().merge('join_token' => sensitive('berth1.secret')) }
+
+      it { is_expected.to contain_exec('berth-agent: join') }
+      it { is_expected.not_to contain_exec('berth-agent: join by Puppet') }
+    end
+  end
+
+  [{ 'hub' => 'hub.example.org' }, { 'farm' => { 'port_range' => '20000' } }, { 'firewall' => { 'mode' => 'maybe' } }, { 'images' => [] }, { 'mount_sources' => ['home'] }, { 'images' => ['a"b'] }, { 'hub_key' => 'abc' }].each do |wrong|
     context "with #{wrong}" do
       let(:params) { super().merge(wrong) }
 
