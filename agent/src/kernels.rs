@@ -2,6 +2,8 @@
 //! server's own token. A cell that sleeps, waits, or stands in the debugger uses nothing that could
 //! be seen from outside.
 
+pub mod trial;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,10 +13,10 @@ use berth_common::Timestamp;
 use berth_common::link::Kernels;
 use berth_process::clock;
 use berth_proto::link::KernelSpec;
-use http_body_util::{BodyExt, Empty, Limited};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
 use hyper::header::{AUTHORIZATION, HOST};
-use hyper::{Request, StatusCode};
+use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 use tokio::net::TcpStream;
@@ -140,20 +142,32 @@ async fn ask(address: SocketAddr, prefix: &str, token: &str) -> Result<Option<He
 
 /// What a notebook server answers to a question; `None`: it does not say *OK*.
 async fn read(address: SocketAddr, path: &str, token: &str) -> Result<Option<Bytes>, Trouble> {
+    let (status, body) = send(address, Method::GET, path, token, String::new()).await?;
+    Ok((status == StatusCode::OK).then_some(body))
+}
+
+/// One request to a notebook server.
+async fn send(
+    address: SocketAddr,
+    method: Method,
+    path: &str,
+    token: &str,
+    body: String,
+) -> Result<(StatusCode, Bytes), Trouble> {
     let stream = TokioIo::new(TcpStream::connect(address).await?);
     let (mut sender, connection) = hyper::client::conn::http1::handshake(stream).await?;
     let connection = tokio::spawn(connection);
-    let request = Request::get(path)
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
         .header(HOST, address.to_string())
         .header(AUTHORIZATION, format!("token {token}"))
-        .body(Empty::<Bytes>::new())?;
+        .body(Full::<Bytes>::from(body))?;
     let answer = async {
         let response = sender.send_request(request).await?;
-        if response.status() != StatusCode::OK {
-            return Ok(None);
-        }
+        let status = response.status();
         let body = Limited::new(response.into_body(), LIST_MAX).collect().await?.to_bytes();
-        Ok(Some(body))
+        Ok((status, body))
     };
     let answer = answer.await;
     connection.abort();

@@ -1,9 +1,12 @@
-//! What the hub asks about a server when somebody looks at it: its log, its kernels.
+//! What the hub asks about a server when somebody looks at it: its log, its kernels, and whether one
+//! of these starts.
+
+use std::net::SocketAddr;
 
 use berth_proto::link::question::What;
 use berth_proto::link::{HostAnswer, LogLine, Question};
 
-use crate::kernels;
+use crate::kernels::{self, trial};
 use crate::reconcile::{Container, ContainerState};
 use crate::runtime::Runtime;
 
@@ -27,18 +30,32 @@ pub async fn find<R: Runtime>(runtime: &R, question: Question) -> Result<HostAns
             Ok(HostAnswer { log: newest(log), ..HostAnswer::default() })
         }
         Some(What::Kernels(_)) => {
-            let ContainerState::Running { address: Some(address) } = container.state else {
-                return Err("the server does not run".into());
-            };
-            let token = runtime.token(&container.id).await;
-            let token = token.ok_or("this host may not ask the server")?;
+            let (address, token) = notebook(runtime, &container).await?;
             let asked = kernels::offered(address, &container.prefix, &token).await;
             let offered = asked.map_err(|error| format!("the server does not say: {error}"))?;
             let offered = offered.ok_or("the server is no notebook server")?;
             Ok(HostAnswer { kernels: offered, ..HostAnswer::default() })
         }
+        Some(What::TryKernel(kernel)) => {
+            let (address, token) = notebook(runtime, &container).await?;
+            let tried = trial::try_out(address, &container.prefix, &token, &kernel).await;
+            let tried = tried.map_err(|error| format!("the server does not say: {error}"))?;
+            Ok(HostAnswer { tried: Some(tried), ..HostAnswer::default() })
+        }
         None => Err("this agent does not understand the question; it is older than the hub".into()),
     }
+}
+
+/// Where a server's notebook server listens, and the token that it knows.
+async fn notebook<R: Runtime>(
+    runtime: &R,
+    container: &Container,
+) -> Result<(SocketAddr, String), String> {
+    let ContainerState::Running { address: Some(address) } = container.state else {
+        return Err("the server does not run".into());
+    };
+    let token = runtime.token(&container.id).await;
+    Ok((address, token.ok_or("this host may not ask the server")?))
 }
 
 /// The newest lines of a log that are not too much together.

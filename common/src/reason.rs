@@ -82,6 +82,7 @@ reasons! {
     MountSick "mount.sick" "A space of the host does not answer." "The administrators see this too; other hosts are used meanwhile.";
     MountAbsent "mount.absent" "A space is not there on the host." "Ask the administrators to mount it there.";
     HostJoining "host.joining" "The host has not reported yet." "Check berth-agent on that host.";
+    HostMismatch "host.mismatch" "The host has less than hosts.toml or hosts.d declares." "Repair the host, or write what it really has into its file.";
     HostCordoned "host.cordoned" "The host takes nothing new." "";
     HostDraining "host.draining" "The host is being emptied." "";
     HostDrained "host.drained" "The host was emptied." "";

@@ -6,7 +6,6 @@ import sys
 sys.path.insert(0, "/opt/berth")
 import berth_limits
 
-programs = "/opt/jupyter/bin/"
 address = os.environ["FARM_ADDRESS"]
 
 c.DaskGateway.backend_class = "dask_gateway_server.backends.jobqueue.slurm.SlurmBackend"
@@ -21,17 +20,16 @@ c.Proxy.tcp_address = f"{address}:27001"
 c.Proxy.prefix = "/services/dask-gateway"
 
 c.SlurmBackend.api_url = f"http://{address}:27000/services/dask-gateway/api"
-c.SlurmBackend.dask_gateway_jobqueue_launcher = programs + "dask-gateway-jobqueue-launcher"
-c.SlurmBackend.cluster_start_timeout = 60
+c.SlurmBackend.dask_gateway_jobqueue_launcher = "/opt/berth/launcher"
+# Jobs wait for their turn: that a farm is full is no failure of theirs, nor is it one to be slow for a while.
+c.SlurmBackend.cluster_start_timeout = c.SlurmBackend.worker_start_timeout = 600
+c.SlurmBackend.cluster_heartbeat_timeout = 120
 
 cluster = c.SlurmClusterConfig
-cluster.scheduler_cmd = [programs + "dask", "scheduler"]
-cluster.worker_cmd = [programs + "dask", "worker"]
+# Which Python the jobs have, and when a cluster with nothing to do ends, is said in berth_limits.py.
 cluster.partition = "htc"
 cluster.scheduler_cores, cluster.scheduler_memory = 1, "500 M"
 cluster.worker_cores, cluster.worker_memory = 1, "500 M"
-# Who leaves a cluster behind gives it back.
-cluster.idle_timeout = 1800
 # The most that one cluster may have; what a person may have in all is the hub's to say.
 cluster.cluster_max_workers = 8
 c.Backend.cluster_options = berth_limits.cluster_options

@@ -1,10 +1,13 @@
 //! What people and programs can do to servers: the one way from pages, API and CLI into the core.
 
+use std::time::Duration;
+
 use berth_common::link::Account;
 use berth_common::{ByteCount, DecisionId, Reason, ServerId, ServerName};
 use berth_core::event::{Event, StartRequest, Wish};
-use berth_core::{Answer, Decision, Fleet};
+use berth_core::{Answer, Decision, Fleet, Server};
 use berth_process::clock::now;
+use tokio::sync::broadcast::error::RecvError;
 
 use crate::driver::NotSaved;
 use crate::site::Hub;
@@ -47,6 +50,38 @@ pub fn dry_run_on(fleet: &Fleet, account: Account, name: ServerName, wish: Wish)
 /// When nothing was changed because it could not be saved.
 pub async fn stop(hub: &Hub, server: &ServerId, reason: Reason) -> Result<Answer, NotSaved> {
     hub.fleet.ask(Event::Stop { server: server.clone(), reason, reply: None }).await
+}
+
+/// A container that is asked to end gets ten seconds by its engine, and the agent a moment more.
+const LONGEST_STOP: Duration = Duration::from_secs(20);
+
+/// Stops a server, and starts it again as last time as soon as nothing of it is left; `None`: that
+/// takes too long, and it stays stopped, as it does if the hub dies meanwhile.
+///
+/// # Errors
+/// When nothing was changed because it could not be saved.
+pub async fn restart(
+    hub: &Hub,
+    account: Account,
+    server: &Server,
+    reason: Reason,
+    watched: bool,
+) -> Result<Option<Answer>, NotSaved> {
+    let mut changes = hub.fleet.changes();
+    stop(hub, &server.id, reason).await?;
+    let gone = async {
+        while hub.fleet.fleet().servers.get(&server.id).is_some_and(|it| it.is_active()) {
+            // A receiver that fell behind looks again just the same.
+            if let Err(RecvError::Closed) = changes.recv().await {
+                return;
+            }
+        }
+    };
+    if tokio::time::timeout(LONGEST_STOP, gone).await.is_err() {
+        return Ok(None);
+    }
+    let wish = Wish { as_before: true, ..Wish::default() };
+    start(hub, account, server.name.clone(), wish, None, watched).await.map(Some)
 }
 
 /// Puts the stop of a server off by so many steps; `beyond`: whatever its owner's budget.

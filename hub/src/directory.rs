@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use berth_common::link::Account;
+use berth_common::link::{Account, Group};
 use berth_common::{Seconds, Timestamp, Username};
 use berth_core::rules::Refusal;
 use berth_process::clock::now;
@@ -24,7 +24,7 @@ use futures::future::BoxFuture;
 use tokio::sync::Semaphore;
 
 use merge::{Answer, Said};
-pub use merge::{Standing, check_account, groups_of};
+pub use merge::{Standing, check_account, groups_of, is_group_name};
 
 use crate::config::directory::{self as config, Kind};
 use crate::site::Hub;
@@ -34,6 +34,8 @@ use crate::storage::StorageError;
 const WITHIN: Duration = Duration::from_secs(5);
 /// A source that failed is left alone for this long, so that each start does not wait for it.
 const LEFT_ALONE: Seconds = Seconds(5);
+/// What stands for a source beside those of the files: the groups that the API made.
+const MADE_GROUPS: &str = "the hub's own groups";
 /// Questions to one source at a time.
 const AT_A_TIME: usize = 8;
 
@@ -49,6 +51,14 @@ pub trait Source: std::fmt::Debug + Send + Sync {
     /// # Errors
     /// When it cannot say.
     fn find<'a>(&'a self, name: &'a Username) -> BoxFuture<'a, Result<Option<Entry>, SourceError>>;
+
+    /// Whether it knows a group, with members or without. Not every source can say.
+    ///
+    /// # Errors
+    /// When it cannot be asked.
+    fn has_group<'a>(&'a self, _name: &'a str) -> BoxFuture<'a, Result<bool, SourceError>> {
+        Box::pin(std::future::ready(Ok(false)))
+    }
 }
 
 /// A source of this site, and how it does.
@@ -153,7 +163,42 @@ impl Directory {
                 break;
             }
         }
-        Ok((merge::merge(name, &answers), words))
+        let mut standing = merge::merge(name, &answers);
+        let made = hub.storage.read(|reader| reader.made_groups_of(name))?;
+        if !made.is_empty() {
+            let made: Vec<_> = made.into_iter().map(|name| Group { name, gid: 0 }).collect();
+            if let Standing::Valid(account) = &mut standing {
+                add_groups(account, &made);
+            }
+            let entry = Entry { groups: Some(made), ..Entry::default() };
+            let source = MADE_GROUPS.to_owned();
+            words.push(Word { source, entry: Some(entry), at: None, down: None });
+        }
+        Ok((standing, words))
+    }
+
+    /// The source that has a group of this name, if one has.
+    ///
+    /// # Errors
+    /// When a source cannot be asked: then nobody knows.
+    pub async fn source_of_group(
+        &self,
+        hub: &Hub,
+        name: &str,
+    ) -> Result<Option<String>, GroupLookUp> {
+        if let Some(source) = hub.storage.read(|reader| reader.source_of_group(name))? {
+            return Ok(Some(source));
+        }
+        for asked in &self.built(&hub.config().people.directory).sources {
+            let Some(source) = &asked.source else { continue };
+            let within = tokio::time::timeout(WITHIN, source.has_group(name));
+            let found = within.await.unwrap_or_else(|_| Err(late()));
+            let source = &asked.config.name;
+            if found.map_err(|error| GroupLookUp::Down(source.clone(), error))? {
+                return Ok(Some(source.clone()));
+            }
+        }
+        Ok(None)
     }
 
     /// The account to start a server with, as it is now, and why it must not start if so.
@@ -176,6 +221,30 @@ impl Directory {
             }
         }
     }
+}
+
+/// Why nobody can say whether a group is the directory's.
+#[derive(Debug, thiserror::Error)]
+pub enum GroupLookUp {
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StorageError),
+    /// A source, by its name.
+    #[error("{0} does not answer ({1})")]
+    Down(String, SourceError),
+}
+
+/// Adds groups that the hub itself has. Those of the directory keep their numbers.
+fn add_groups(account: &mut Account, made: &[Group]) {
+    for group in made {
+        if !account.groups.iter().any(|it| it.name == group.name) {
+            account.groups.push(group.clone());
+        }
+    }
+}
+
+fn late() -> SourceError {
+    SourceError(format!("no answer within {} s", WITHIN.as_secs()))
 }
 
 /// Saves what the directory says anew about a user.
@@ -231,7 +300,6 @@ impl Asked {
             let _place = self.places.acquire().await;
             source.find(name).await
         });
-        let late = || SourceError(format!("no answer within {} s", WITHIN.as_secs()));
         let answer = answer.await.unwrap_or_else(|_| Err(late()));
         if let Err(error) = &answer {
             let until = now().plus(LEFT_ALONE);

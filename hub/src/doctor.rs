@@ -129,14 +129,14 @@ fn hosts(fleet: &Fleet, now: Timestamp) -> Vec<Finding> {
         let state = fleet.host_state(host, now);
         let verdict = match state {
             HostState::Lost | HostState::EngineDown | HostState::Doubled => Verdict::Failed,
-            HostState::Joining | HostState::Undeclared => Verdict::Warning,
+            HostState::Joining | HostState::Mismatch | HostState::Undeclared => Verdict::Warning,
             _ => Verdict::Ok,
         };
         let Some(reason) = state.obstacle().filter(|_| verdict != Verdict::Ok) else {
             well += 1;
             continue;
         };
-        let note = host.note(state);
+        let note = host.note(fleet.host_settings(&host.id), state);
         let more = if note.is_empty() { note } else { format!(" ({note})") };
         let text = format!("{}: {}{more}", host.id, say::reason(reason));
         found.push(Finding::of("hosts", verdict, text, say::remedy(reason)));

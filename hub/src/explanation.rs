@@ -23,8 +23,8 @@ pub struct Recorded {
     pub floor: Floor,
     /// The site's files of then.
     pub settings: Arc<Settings>,
-    /// What leftovers were worth then.
-    pub prices: Arc<Prices>,
+    /// The hosts under those files, with what leftovers were worth then.
+    rows: Rows,
 }
 
 /// What there was of the pool that a request went to: whether it is full, or one host, and by how
@@ -80,6 +80,9 @@ pub fn recorded(hub: &Hub, decision: &Decision) -> Result<Option<Recorded>, Stor
         return Ok(None);
     };
     let fleet = hub.fleet.fleet();
+    if is_present(&fleet, decision) {
+        return Ok(Some(Recorded::present(&fleet)));
+    }
     let settings = if *settings == fleet.settings.version {
         Some(Arc::clone(&fleet.settings))
     } else {
@@ -96,7 +99,34 @@ pub fn recorded(hub: &Hub, decision: &Decision) -> Result<Option<Recorded>, Stor
     } else {
         Arc::new(hub.storage.read(|reader| reader.prices(*prices))?)
     };
-    Ok(Some(Recorded { floor, settings, prices }))
+    Ok(Some(Recorded::of(floor, settings, &prices)))
+}
+
+/// Whether a decision was made from what is there now.
+fn is_present(fleet: &Fleet, decision: &Decision) -> bool {
+    let Inputs { settings, floor, prices, .. } = &decision.inputs;
+    (*settings, *floor, *prices)
+        == (fleet.settings.version, fleet.floor.version, fleet.prices.version)
+}
+
+/// How these hosts fared in a decision; those that were not there are left out.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn lines_of(
+    hub: &Hub,
+    decision: &Decision,
+    hosts: &[&HostId],
+) -> Result<Vec<HostLine>, StorageError> {
+    let fleet = hub.fleet.fleet();
+    let seen = |rows: &Rows, floor: &Floor, settings: &Settings| {
+        hosts.iter().filter_map(|host| decision.line_seen(rows, floor, settings, host)).collect()
+    };
+    if is_present(&fleet, decision) {
+        return Ok(seen(fleet.rows(), &fleet.floor, &fleet.settings));
+    }
+    let recorded = recorded(hub, decision)?;
+    Ok(recorded.map_or_else(Vec::new, |it| seen(&it.rows, &it.floor, &it.settings)))
 }
 
 /// The lines of a decision, the same as at its time; empty if what it was made from is no longer
@@ -115,21 +145,25 @@ impl Recorded {
         Self {
             floor: fleet.floor.clone(),
             settings: Arc::clone(&fleet.settings),
-            prices: Arc::clone(&fleet.prices),
+            rows: fleet.rows().clone(),
         }
+    }
+
+    fn of(floor: Floor, settings: Arc<Settings>, prices: &Arc<Prices>) -> Self {
+        let rows = Rows::of(&floor, &settings, prices);
+        Self { floor, settings, rows }
     }
 
     /// How every host fared in a decision made from this.
     pub fn lines(&self, decision: &Decision) -> Vec<HostLine> {
-        decision.lines(&self.floor, &self.settings, &self.prices)
+        decision.lines_seen(&self.rows, &self.floor, &self.settings)
     }
 }
 
 impl PoolRoom {
     /// The room that a need's pool has.
     pub fn of(recorded: &Recorded, need: &Need) -> Self {
-        let Recorded { floor, settings, prices } = recorded;
-        let rows = Rows::of(floor, settings, prices);
+        let Recorded { floor, rows, .. } = recorded;
         let ask = rows.ask(need);
         let mut room = Self {
             pool: need.pool.clone(),
@@ -154,9 +188,9 @@ impl PoolRoom {
             let free = row.gpus.iter().filter(|gpu| gpu.left_milli == 1000).count();
             room.free_gpus = room.free_gpus.saturating_add(u32::try_from(free).unwrap_or(u32::MAX));
         }
-        room.largest = largest(&rows, need);
+        room.largest = largest(rows, need);
         if rows.look(need, None, None).possible == 0 {
-            room.missing = rows.least_missing(need).and_then(|host| missing(&rows, need, host));
+            room.missing = rows.least_missing(need).and_then(|host| missing(rows, need, host));
         }
         room
     }

@@ -51,6 +51,7 @@ pub async fn open(config: Config, configuration: Configuration) -> anyhow::Resul
     let agenda = Agenda::open(&storage)?;
     let settings = Arc::new(agenda.applied(&config.settings));
     let fleet = driver::start(storage.clone(), settings, Arc::clone(&metrics)).await?;
+    let services = services::Shared::open(&storage)?;
     let (revoked_in, revoked) = mpsc::unbounded_channel();
     let hub = Hub {
         config: ArcSwap::from_pointee(config),
@@ -64,11 +65,12 @@ pub async fn open(config: Config, configuration: Configuration) -> anyhow::Resul
         ca,
         revoked: revoked_in,
         metrics,
-        services: services::Shared::default(),
+        services,
         asked: Default::default(),
         farm: farm::Shared::default(),
         samples: Default::default(),
         routed: watch::Sender::new(BTreeMap::new()),
+        end: Default::default(),
     };
     Ok(Parts { hub: Arc::new(hub), revoked })
 }
@@ -119,8 +121,9 @@ pub async fn run(folder: &Path) -> anyhow::Result<()> {
     tokio::select! {
         ended = axum::serve(pages, router) => ended.context("pages and API")?,
         ended = axum::serve(admins, for_admins) => ended.context("admin socket")?,
-        ended = link::serve(hub, agents) => ended.context("link port")?,
+        ended = link::serve(Arc::clone(&hub), agents) => ended.context("link port")?,
         asked = signal::asked_to_end() => asked.context("signals")?,
+        () = hub.end.notified() => {}
     }
     services.stop().await;
     tracing::info!("hub ends; servers, routes and agents go on without it");

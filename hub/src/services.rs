@@ -1,19 +1,22 @@
 //! The services of `services.toml`: those with a command are started, kept alive and stopped here;
-//! all with an address are told to the proxy.
+//! all with an address are told to the proxy. So are those that the API made.
 
 mod environment;
+mod made;
 mod process;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
 
 use crate::config::services::{Service, Services};
 use crate::site::Hub;
+use crate::storage::{Storage, StorageError};
 
 /// How soon a change of the files is seen.
 const LOOK: Duration = Duration::from_secs(1);
@@ -25,6 +28,8 @@ pub struct Shared {
     pids: Mutex<BTreeMap<String, u32>>,
     /// Where the proxy leads, by path: the service and its address.
     routes: watch::Sender<Routes>,
+    /// Those that the API made.
+    made: ArcSwap<Services>,
 }
 
 /// Routes of services, by path.
@@ -40,6 +45,32 @@ pub struct Route {
 }
 
 impl Shared {
+    /// Before anything is started, with the services that the API made.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn open(storage: &Storage) -> Result<Self, StorageError> {
+        let shared = Self::default();
+        shared.load(storage)?;
+        Ok(shared)
+    }
+
+    /// Takes over the services that the API made.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn load(&self, storage: &Storage) -> Result<(), StorageError> {
+        let made = storage.read(berth_store::Reader::made_services)?;
+        let made = made.into_iter().map(|made| (made.name.clone(), Arc::new(made::read(made))));
+        self.made.store(Arc::new(Services(made.collect())));
+        Ok(())
+    }
+
+    /// The services that the API made.
+    pub fn made(&self) -> Arc<Services> {
+        self.made.load_full()
+    }
+
     /// The process of a service that runs here.
     pub fn pid(&self, service: &str) -> Option<u32> {
         self.pids.lock().unwrap_or_else(PoisonError::into_inner).get(service).copied()
@@ -58,7 +89,7 @@ impl Shared {
         self.routes.subscribe()
     }
 
-    /// Takes over what the files say, before anybody is told of routes.
+    /// Takes over where these are, before anybody is told of routes.
     pub fn follow(&self, services: &Services) {
         let wanted = routes(services);
         self.routes.send_if_modified(|told| {
@@ -97,7 +128,7 @@ impl Keeper {
     /// Begins.
     pub fn start(hub: Arc<Hub>) -> Self {
         let (end, ended) = watch::channel(false);
-        hub.services.follow(&hub.config().services);
+        hub.services.follow(&hub.all_services());
         Self { end, task: tokio::spawn(keep(hub, ended)) }
     }
 
@@ -133,7 +164,7 @@ async fn keep(hub: Arc<Hub>, mut ended: watch::Receiver<bool>) {
             () = told(&mut ended) => break,
         }
         let config = hub.config();
-        hub.services.follow(&config.services);
+        hub.services.follow(&hub.all_services());
         let is_wanted = |one: &Kept| {
             let service = config.services.0.get(&one.service.name);
             service.is_some_and(|service| service.runs_like(&one.service))

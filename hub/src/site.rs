@@ -7,12 +7,13 @@ use arc_swap::ArcSwap;
 use berth_common::Generation;
 use berth_core::Server;
 use berth_store::User;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 
 use crate::agenda::Agenda;
 use crate::auth::oidc::Providers;
 use crate::ca::Ca;
 use crate::config::Config;
+use crate::config::services::{Service, Services};
 use crate::directory::Directory;
 use crate::driver::FleetHandle;
 use crate::farm;
@@ -59,12 +60,34 @@ pub struct Hub {
     pub samples: samples::Samples,
     /// The routes that the proxy has confirmed, by path.
     pub routed: watch::Sender<BTreeMap<String, Generation>>,
+    /// Somebody who may has asked the hub to end.
+    pub end: Notify,
 }
 
 impl Hub {
     /// The configuration in force.
     pub fn config(&self) -> Arc<Config> {
         self.config.load_full()
+    }
+
+    /// The service of this name.
+    pub fn service(&self, name: &str) -> Option<Arc<Service>> {
+        let written = self.config().services.0.get(name).cloned();
+        written.or_else(|| self.services.made().0.get(name).cloned())
+    }
+
+    /// The service with this OAuth client, if it can prove itself.
+    pub fn service_of_client(&self, id: &str) -> Option<Arc<Service>> {
+        self.all_services().by_client(id).cloned()
+    }
+
+    /// The services of the files and those that the API made. A name in the files is the files'.
+    pub fn all_services(&self) -> Services {
+        let mut all = self.services.made().0.clone();
+        all.extend(
+            self.config().services.0.iter().map(|(name, it)| (name.clone(), Arc::clone(it))),
+        );
+        Services(all)
     }
 
     /// Whether somebody is an administrator: made one in the hub, or by the site's roles.

@@ -9,7 +9,7 @@ pub mod reader;
 pub mod response;
 pub mod say;
 pub mod spec;
-mod table;
+pub(crate) mod table;
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ use crate::farm::dashboard;
 use crate::site::Hub;
 use api::{
     activity, berth, body, groups, hub as about, new_users, oauth, progress, servers, services,
-    sharing, tokens, users, whoami,
+    sharing, shutdown, tokens, users, whoami,
 };
 use table::Table;
 
@@ -47,9 +47,9 @@ pub fn api_paths() -> (Vec<&'static str>, Vec<&'static str>) {
     (jupyterhub().paths(), berth().paths())
 }
 
-/// The paths of the pages.
+/// The paths of the pages, and of what other programs show below our address.
 pub fn page_paths() -> Vec<&'static str> {
-    pages::table().paths()
+    [pages::table().paths(), dashboard::table().paths()].concat()
 }
 
 /// JupyterHub's API.
@@ -72,19 +72,22 @@ fn jupyterhub() -> Table {
             "/hub/api/users/{user}",
             get(users::show).post(new_users::one).patch(users::change).delete(users::delete),
         )
-        .route("/hub/api/groups", get(groups::list).post(groups::change))
+        .route("/hub/api/groups", get(groups::list).post(groups::change::many))
         .route(
             "/hub/api/groups/{group}",
-            get(groups::show).post(groups::change).delete(groups::change),
+            get(groups::show).post(groups::change::one).delete(groups::change::remove),
         )
-        .route("/hub/api/groups/{group}/users", post(groups::change).delete(groups::change))
-        .route("/hub/api/groups/{group}/properties", put(groups::change))
+        .route(
+            "/hub/api/groups/{group}/users",
+            post(groups::change::add).delete(groups::change::take_out),
+        )
+        .route("/hub/api/groups/{group}/properties", put(groups::change::set_properties))
         .route("/hub/api/groups/{group}/shared", get(sharing::with_group))
         .route(
             "/hub/api/proxy",
             get(about::proxy).post(about::check_proxy).patch(about::change_proxy),
         )
-        .route("/hub/api/shutdown", post(about::shutdown))
+        .route("/hub/api/shutdown", post(shutdown::shutdown))
         .route("/hub/api/shares/{owner}", get(sharing::of_owner))
         .route("/hub/api/shares/{owner}/", get(sharing::of_owner))
         .route(
@@ -102,7 +105,7 @@ fn jupyterhub() -> Table {
         .route("/hub/api/services", get(services::list))
         .route(
             "/hub/api/services/{service}",
-            get(services::show).post(services::change).delete(services::change),
+            get(services::show).post(services::change::make).delete(services::change::remove),
         )
         .route("/hub/api/users/{user}/activity", post(activity::report))
         .route("/hub/api/users/{user}/admin-access", post(about::admin_access))

@@ -227,3 +227,21 @@ fn orders(site: &Site, server: &Server) -> String {
     let order = orders.get(&server.id);
     order.map_or_else(|| "nothing".into(), |order| format!("{:?}", order.what).to_lowercase())
 }
+
+#[tokio::test]
+async fn groups_and_services_of_the_api_are_in_a_backup() {
+    let before = Site::new().await;
+    let root = before.program("root_").await;
+    let group = root.json("POST", "/hub/api/groups/course", r#"{"users": ["alice"]}"#).await;
+    assert_eq!(group.status, StatusCode::CREATED, "{}", group.text);
+    let service = r#"{"url": "http://127.0.0.1:9", "api_token": "token-of-the-news"}"#;
+    let service = root.json("POST", "/hub/api/services/news", service).await;
+    assert_eq!(service.status, StatusCode::CREATED, "{}", service.text);
+    let (_folder, backup) = back_up(&before);
+    let after = restored(&backup).await;
+    let root = after.program("root_").await;
+    let course = root.get("/hub/api/groups/course").await.json();
+    assert_eq!(course["users"], serde_json::json!(["alice"]));
+    let me = after.by_token("token-of-the-news").get("/hub/api/user").await.json();
+    assert_eq!(me["name"], "news", "{me}");
+}

@@ -295,3 +295,26 @@ async fn a_reload_under_load_loses_nothing() {
     assert_eq!(told["applied"], true, "{told}");
     assert!(hub.in_force().contains("24 GB"));
 }
+
+#[tokio::test]
+async fn a_hub_that_is_asked_to_end_answers_first_and_ends_well() {
+    let mut hub = Hub::start().await;
+    for (body, status) in [
+        (json!({ "proxy": "yes" }), 400),
+        (json!({ "servers": 7 }), 400),
+        // The proxy serves on: it is not the hub's to end.
+        (json!({ "proxy": true }), 400),
+    ] {
+        let (told, answer) = hub.call("POST", "/hub/api/shutdown", body).await.unwrap();
+        assert_eq!(told, status, "{answer}");
+    }
+    let (status, answer) = hub.call("POST", "/hub/api/shutdown", json!({})).await.unwrap();
+    assert_eq!((status.as_u16(), answer), (202, json!({ "message": "Shutting down Hub" })));
+    let mut process = hub.process.take().unwrap();
+    let ended = tokio::task::spawn_blocking(move || process.wait().unwrap());
+    let ended = tokio::time::timeout(Duration::from_secs(60), ended).await;
+    assert!(ended.expect("it ends").unwrap().success());
+    hub.run().await;
+    let acts = hub.ask("GET", "audit?action=hub-shutdown").await.unwrap();
+    assert_eq!(acts["audit"].as_array().unwrap().len(), 1, "{acts}");
+}

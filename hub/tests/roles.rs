@@ -131,7 +131,7 @@ async fn no_role_grants_what_its_holder_lacks() {
 }
 
 #[tokio::test]
-async fn groups_are_those_of_accounts_and_read_only() {
+async fn groups_of_the_directory_are_read_and_not_changed() {
     let site = site().await;
     let root = site.program("root_").await;
     let groups = root.get("/hub/api/groups").await.json();
@@ -143,26 +143,127 @@ async fn groups_are_those_of_accounts_and_read_only() {
     let pages = [("accept", "application/jupyterhub-pagination+json")];
     let page = root.send("GET", "/hub/api/groups?limit=1", &pages, "").await.json();
     assert_eq!(page["_pagination"]["total"], 1);
-    for (method, path) in [
-        ("POST", "/hub/api/groups"),
-        ("POST", "/hub/api/groups/new"),
-        ("DELETE", "/hub/api/groups/lab"),
-        ("POST", "/hub/api/groups/lab/users"),
-        ("DELETE", "/hub/api/groups/lab/users"),
-        ("PUT", "/hub/api/groups/lab/properties"),
+    for (method, path, status, words) in [
+        ("POST", "", StatusCode::CONFLICT, "Group lab already exists: it comes from"),
+        ("POST", "/lab", StatusCode::CONFLICT, "Group lab already exists: it comes from"),
+        ("DELETE", "/lab", StatusCode::BAD_REQUEST, "Group management via API is disabled for lab"),
+        ("POST", "/lab/users", StatusCode::BAD_REQUEST, "Group management via API is disabled"),
+        ("DELETE", "/lab/users", StatusCode::BAD_REQUEST, "Group management via API is disabled"),
+        ("PUT", "/lab/properties", StatusCode::BAD_REQUEST, "Group management via API is disabled"),
     ] {
-        let reply = root.json(method, path, "{}").await;
-        assert_eq!(reply.status, StatusCode::BAD_REQUEST, "{method} {path}");
-        assert!(reply.message().starts_with("Group management via API is disabled"));
-        let nobody = site.program("alice").await.json(method, path, "{}").await;
+        let (path, body) = (format!("/hub/api/groups{path}"), r#"{"users": ["carol"]}"#);
+        let body = if path == "/hub/api/groups" { r#"{"groups": ["new", "lab"]}"# } else { body };
+        let reply = root.json(method, &path, body).await;
+        assert_eq!(reply.status, status, "{method} {path}: {}", reply.text);
+        assert!(reply.message().starts_with(words), "{method} {path}: {}", reply.text);
+        let nobody = site.program("alice").await.json(method, &path, body).await;
         assert_eq!(nobody.status, StatusCode::FORBIDDEN, "{method} {path}");
     }
+    assert_eq!(root.get("/hub/api/groups").await.json(), json!([lab]), "all or nothing");
     let alice = site.program("alice").await;
     assert_eq!(alice.get("/hub/api/groups").await.status, StatusCode::FORBIDDEN);
     configure(&site, &[("lab-reader", role(&["read:groups:name!group=lab"], &["alice"], &[]))]);
     let named = alice.get("/hub/api/groups/lab").await.json();
     assert_eq!(named, json!({"kind": "group", "name": "lab"}), "no more than the scope covers");
     assert_eq!(alice.get("/hub/api/groups/other").await.status, StatusCode::NOT_FOUND);
+}
+
+const COURSE: &str = "/hub/api/groups/course";
+
+#[tokio::test]
+async fn a_group_of_the_api_counts_like_one_of_the_directory() {
+    let site = site().await;
+    let (root, alice) = (site.program("root_").await, site.program("alice").await);
+    configure(&site, &[("reader", role(&["read:hub"], &[], &["course"]))]);
+    let made = root.json("POST", COURSE, r#"{"users": ["Alice"]}"#).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
+    let course = json!({"kind": "group", "name": "course", "users": ["alice"],
+        "roles": ["reader"], "properties": {}});
+    assert_eq!(made.json(), course);
+    assert_eq!(root.json("POST", COURSE, "").await.status, StatusCode::CONFLICT);
+    assert_eq!(alice.get("/hub/api/user").await.json()["groups"], json!(["lab", "course"]));
+    assert_eq!(alice.get("/hub/api/info").await.status, StatusCode::OK, "by the group's role");
+
+    // What the directory says anew takes nothing away, and on the hosts the group is nothing.
+    let server = site.running("alice", "").await;
+    let account = server.account.as_ref().unwrap();
+    let groups: Vec<_> = account.groups.iter().map(|it| (it.name.as_str(), it.gid)).collect();
+    assert_eq!(groups, [("lab", 5000), ("course", 0)]);
+    let whois = root.get("/hub/api/berth/users/alice/account").await.json();
+    let said = &whois["account"]["sources"][1];
+    assert_eq!(said["source"], "the hub's own groups", "{whois}");
+
+    let users = format!("{COURSE}/users");
+    let both = root.json("POST", &users, r#"{"users": ["bob", "alice"]}"#).await;
+    assert_eq!(both.json()["users"], json!(["alice", "bob"]));
+    let unknown = root.json("POST", &users, r#"{"users": ["carol", "eve"]}"#).await;
+    assert_eq!((unknown.status.as_u16(), unknown.message()), (400, "No such user: eve".into()));
+    let left = root.json("DELETE", &users, r#"{"users": ["alice"]}"#).await;
+    assert_eq!(left.json()["users"], json!(["bob"]), "and carol was not put in");
+    assert_eq!(alice.get("/hub/api/user").await.json()["groups"], json!(["lab"]));
+    assert_eq!(alice.get("/hub/api/info").await.status, StatusCode::FORBIDDEN);
+    let put = root.json("PUT", &format!("{COURSE}/properties"), r#"{"room": 7}"#).await;
+    assert_eq!(put.json()["properties"], json!({"room": 7}));
+    let many = root.json("POST", "/hub/api/groups", r#"{"groups": ["x", "y"]}"#).await;
+    assert_eq!(many.json().as_array().unwrap().len(), 2, "{}", many.text);
+    for bad in [r#"{"users": "alice"}"#, r#"{"colour": 1}"#, r#"{"roles": ["admin"]}"#] {
+        let reply = root.json("POST", "/hub/api/groups/z", bad).await;
+        assert_eq!(reply.status, StatusCode::BAD_REQUEST, "{bad}");
+    }
+    assert_eq!(root.json("DELETE", COURSE, "").await.status, StatusCode::NO_CONTENT);
+    assert_eq!(root.json("DELETE", COURSE, "").await.status, StatusCode::NOT_FOUND);
+    let bob = root.get("/hub/api/users/bob").await.json();
+    assert_eq!(bob["groups"], json!(["lab"]), "gone with the group");
+
+    let acts = root.get("/hub/api/berth/audit?actor=root_&limit=50").await.json();
+    let acts = acts["audit"].as_array().unwrap();
+    let of_course = acts.iter().filter(|act| act["subject"] == "course");
+    let mut told: Vec<_> = of_course.map(|act| act["action"].as_str().unwrap()).collect();
+    told.dedup();
+    let expected = ["group-remove", "group-properties", "group-drop", "group-add", "group-make"];
+    assert_eq!(told, expected, "{acts:#?}");
+}
+
+#[tokio::test]
+async fn nobody_gives_by_a_group_what_they_lack() {
+    let site = site().await;
+    let root = site.program("root_").await;
+    let all = r#"{"groups": ["course", "board"]}"#;
+    assert_eq!(root.json("POST", "/hub/api/groups", all).await.status, StatusCode::CREATED);
+    let bob = site.program("bob").await;
+    let carol = r#"{"users": ["carol"]}"#;
+    let add = async |group: &str| {
+        let reply = bob.json("POST", &format!("/hub/api/groups/{group}/users"), carol).await;
+        (reply.status.as_u16(), reply.message())
+    };
+    configure(&site, &[("clerk", role(&["groups!group=course"], &["bob"], &[]))]);
+    assert_eq!(add("board").await.0, 404, "another group than his");
+    configure(
+        &site,
+        &[
+            ("clerk", role(&["groups"], &["bob"], &[])),
+            ("admin", role(&[], &[], &["board"])),
+            ("watcher", role(&["read:metrics"], &[], &["course"])),
+        ],
+    );
+    let (status, why) = add("board").await;
+    assert!(status == 403 && why.contains("the role admin"), "{status} {why}");
+    let (status, why) = add("course").await;
+    assert!(status == 403 && why.contains("the role watcher"), "{status} {why}");
+    // Whoever has power over a group does not choose over whom, nor with a narrower token.
+    let tutor = role(&["groups!group=course", "servers!group=course"], &["bob"], &[]);
+    configure(&site, &[("tutor", tutor)]);
+    let (status, why) = add("course").await;
+    assert!(status == 403 && why.contains("over whom you hold"), "{status} {why}");
+    let narrow = site.token("bob", &["groups!group=course"]).await;
+    let path = format!("{COURSE}/users");
+    let narrow = site.by_token(&narrow).json("POST", &path, carol).await;
+    assert_eq!(narrow.status, StatusCode::FORBIDDEN, "{}", narrow.text);
+    let clerk = role(&["groups!group=course", "list:users!group=course"], &["bob"], &[]);
+    configure(&site, &[("clerk", clerk)]);
+    // "added": the group's own model has no message.
+    let reply = bob.json("POST", &path, carol).await;
+    assert_eq!(reply.json()["users"], json!(["carol"]), "{}", reply.text);
 }
 
 #[tokio::test]

@@ -95,7 +95,10 @@ async fn services_are_listed_by_rights() {
     let bob = site.program("bob").await;
     assert_eq!(bob.get("/hub/api/services/news").await.status, StatusCode::FORBIDDEN);
     let change = root.json("DELETE", "/hub/api/services/news", "").await;
-    assert_eq!(change.status, StatusCode::BAD_REQUEST);
+    assert_eq!(change.status, StatusCode::METHOD_NOT_ALLOWED);
+    assert!(change.message().contains("it stands in services.toml:2"), "{}", change.text);
+    let again = root.json("POST", "/hub/api/services/news", r#"{"display": false}"#).await;
+    assert_eq!(again.status, StatusCode::CONFLICT);
 }
 
 const READERS: &str =
@@ -211,6 +214,115 @@ async fn a_service_gets_no_more_than_its_visitor_and_the_site_give() {
     assert_eq!(alice.get(AUTHORIZE).await.status, StatusCode::BAD_REQUEST);
     let ended = site.by_token(&token).get("/hub/api/user").await;
     assert_eq!(ended.status, StatusCode::FORBIDDEN, "it ends with the service");
+}
+
+const MADE: &str = r#"{"url": "http://127.0.0.1:10101", "api_token": "token-of-the-news",
+    "info": {"text": "what is new"}, "oauth_client_allowed_scopes": ["read:users"]}"#;
+
+#[tokio::test]
+async fn a_service_that_the_api_made_is_one_until_it_is_removed() {
+    let mut site = Site::new().await;
+    configure(&site, "", READERS.replace("news", "made").as_str());
+    let root = site.program("root_").await;
+    let path = "/hub/api/services/made";
+    let made = root.json("POST", path, MADE).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
+    let model = json!({
+        "kind": "service", "name": "made", "admin": false, "roles": [], "display": true,
+        "url": "http://127.0.0.1:10101/", "prefix": "/services/made/", "command": [], "pid": 0,
+        "info": {"text": "what is new"},
+    });
+    assert_eq!(made.json(), model);
+    assert_eq!(root.get("/hub/api/services").await.json()["made"], model);
+    assert_eq!(root.json("POST", path, MADE).await.status, StatusCode::CONFLICT);
+    let routes = site.hub.services.routes().borrow().clone();
+    assert_eq!(routes["/services/made"].target, "http://127.0.0.1:10101");
+    let me = site.by_token("token-of-the-news").get("/hub/api/user").await.json();
+    assert_eq!((&me["kind"], &me["name"]), (&json!("service"), &json!("made")));
+    assert_eq!(site.by_token("token-of-the-new").get("/hub/api/user").await.status, 403);
+
+    let alice = site.browser("alice").await;
+    let (authorize, callback) = (of_made(AUTHORIZE), "/services/made/oauth_callback");
+    let asked = alice.get(&authorize).await;
+    let fields: String =
+        grants(&asked.text).iter().map(|scope| format!("scopes={scope}&")).collect();
+    let form = [(CONTENT_TYPE.as_str(), FORM)];
+    let agreed = format!("{fields}_xsrf={}", alice.xsrf);
+    let agreed = alice.send("POST", &authorize, &form, &agreed).await;
+    let code = agreed.location().split("code=").nth(1).expect("a code").split('&').next().unwrap();
+    let body = format!(
+        "client_id=service-made&client_secret=token-of-the-news&grant_type=authorization_code\
+         &code={code}&redirect_uri={callback}"
+    );
+    let request = Request::post("/hub/api/oauth2/token").header(CONTENT_TYPE, FORM);
+    let token = site.send(request.body(body.into()).unwrap()).await.json();
+    let token = token["access_token"].as_str().unwrap().to_owned();
+    let me = site.by_token(&token).get("/hub/api/user").await.json();
+    assert!(me["scopes"].to_string().contains("access:services!service=made"), "{me}");
+
+    assert_eq!(root.json("DELETE", path, "").await.status, StatusCode::OK);
+    assert_eq!(root.json("DELETE", path, "").await.status, StatusCode::NOT_FOUND);
+    assert!(!site.hub.services.routes().borrow().contains_key("/services/made"));
+    for ended in ["token-of-the-news", &token] {
+        let reply = site.by_token(ended).get("/hub/api/user").await;
+        assert_eq!(reply.status, StatusCode::FORBIDDEN, "{ended}");
+    }
+    assert_eq!(alice.get(&authorize).await.status, StatusCode::BAD_REQUEST);
+    let hash = berth_hub::keys::hash(&token).to_vec();
+    let mut told = std::iter::from_fn(|| site.revoked.try_recv().ok());
+    assert!(told.any(|revoked| revoked == hash), "the proxy is told");
+}
+
+fn of_made(text: &str) -> String {
+    text.replace("news", "made")
+}
+
+#[tokio::test]
+async fn nobody_makes_a_service_mightier_than_themselves() {
+    let site = Site::new().await;
+    configure(&site, NEWS, "[role.clerk]\nscopes = [\"admin:services\"]\nusers = [\"bob\"]\n");
+    let (root, bob) = (site.program("root_").await, site.program("bob").await);
+    let taken = site.token("alice", &["inherit"]).await;
+    let taken = json!({ "api_token": taken }).to_string();
+    for bad in [
+        "",
+        "{}",
+        "[]",
+        r#"{"colour": "blue"}"#,
+        r#"{"admin": "yes"}"#,
+        r#"{"url": "ftp://x"}"#,
+        r#"{"url": "http://u:p@x"}"#,
+        r#"{"command": ["sh"]}"#,
+        r#"{"cwd": "/"}"#,
+        r#"{"api_token": "short"}"#,
+        r#"{"api_token": "token-of-the-news"}"#,
+        &taken,
+        r#"{"oauth_client_id": "jupyterhub-user-alice"}"#,
+        r#"{"oauth_client_id": "service-news"}"#,
+        r#"{"oauth_redirect_uri": "javascript:alert(1)"}"#,
+        r#"{"oauth_client_allowed_scopes": ["nonsense"]}"#,
+    ] {
+        let reply = root.json("POST", "/hub/api/services/x", bad).await;
+        assert_eq!(reply.status, StatusCode::BAD_REQUEST, "{bad}: {}", reply.text);
+    }
+    for name in ["..%2Fx", "a.b", "%2e%2e"] {
+        let reply = root.json("POST", &format!("/hub/api/services/{name}"), MADE).await;
+        assert!(reply.status.is_client_error(), "{name}: {}", reply.text);
+    }
+    for mighty in [
+        r#"{"admin": true}"#,
+        r#"{"oauth_client_allowed_scopes": ["admin:users"]}"#,
+        r#"{"oauth_client_allowed_scopes": ["servers!user"]}"#,
+        r#"{"oauth_client_allowed_scopes": ["inherit"]}"#,
+    ] {
+        let reply = bob.json("POST", "/hub/api/services/x", mighty).await;
+        assert_eq!(reply.status, StatusCode::BAD_REQUEST, "{mighty}: {}", reply.text);
+        let name = mighty.len();
+        let reply = root.json("POST", &format!("/hub/api/services/x{name}"), mighty).await;
+        assert_eq!(reply.status, StatusCode::CREATED, "{mighty}: {}", reply.text);
+    }
+    let own = r#"{"oauth_client_allowed_scopes": ["list:services"], "display": false}"#;
+    assert_eq!(bob.json("POST", "/hub/api/services/x", own).await.status, StatusCode::CREATED);
 }
 
 async fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {

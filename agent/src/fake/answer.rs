@@ -2,7 +2,7 @@
 
 use berth_common::Timestamp;
 use berth_proto::link::question::What;
-use berth_proto::link::{HostAnswer, KernelSpec, LogLine};
+use berth_proto::link::{HostAnswer, KernelSpec, KernelTrial, LogLine};
 
 /// The answer about a server that has run since then.
 pub fn about(what: Option<What>, started: Timestamp, prefix: &str) -> Result<HostAnswer, String> {
@@ -26,6 +26,11 @@ pub fn about(what: Option<What>, started: Timestamp, prefix: &str) -> Result<Hos
                 program: "python3".into(),
             };
             Ok(HostAnswer { kernels: vec![kernel], ..HostAnswer::default() })
+        }
+        Some(What::TryKernel(_)) => {
+            let failed = "this host is fake, and so are its kernels".into();
+            let tried = KernelTrial { answered_ms: 0, failed };
+            Ok(HostAnswer { tried: Some(tried), ..HostAnswer::default() })
         }
         None => Err("this agent does not understand the question; it is older than the hub".into()),
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use berth_proto::link::HostAnswer;
 use berth_proto::link::link_client::LinkClient;
+use berth_proto::link::question::What;
 use futures::stream;
 use tokio::sync::{mpsc, oneshot};
 use tonic::transport::Channel;
@@ -14,6 +15,9 @@ use crate::driver::Input;
 
 /// Longer than this nobody looks at an empty page.
 const LIMIT: Duration = Duration::from_secs(5);
+
+/// A kernel that is tried imports what it needs from a slow file system.
+const TRIAL_LIMIT: Duration = Duration::from_secs(30);
 
 /// Answers for as long as the connection lives; a hub that knows no such questions is left alone.
 pub async fn answer(client: LinkClient<Channel>, driver: &mpsc::Sender<Input>) -> Infallible {
@@ -33,21 +37,28 @@ async fn answer_all(
     let mut questions = client.asked(stream::unfold(answers, next)).await?.into_inner();
     while let Some(question) = questions.message().await? {
         let number = question.number;
+        let limit = match question.what {
+            Some(What::TryKernel(_)) => TRIAL_LIMIT,
+            _ => LIMIT,
+        };
         let (reply, answer) = oneshot::channel();
         if driver.send(Input::Asked(question, reply)).await.is_err() {
             break;
         }
-        let answer = match tokio::time::timeout(LIMIT, answer).await {
-            Ok(Ok(Ok(answer))) => HostAnswer { number, ..answer },
-            Ok(Ok(Err(trouble))) => HostAnswer { number, trouble, ..HostAnswer::default() },
-            Ok(Err(_)) | Err(_) => {
-                let trouble = format!("this host found no answer within {} s", LIMIT.as_secs());
-                HostAnswer { number, trouble, ..HostAnswer::default() }
-            }
-        };
-        if send.send(answer).await.is_err() {
-            break;
-        }
+        let send = send.clone();
+        // A trial takes a while, and the next question does not wait for it.
+        tokio::spawn(async move {
+            let answer = match tokio::time::timeout(limit, answer).await {
+                Ok(Ok(Ok(answer))) => HostAnswer { number, ..answer },
+                Ok(Ok(Err(trouble))) => HostAnswer { number, trouble, ..HostAnswer::default() },
+                Ok(Err(_)) | Err(_) => {
+                    let trouble = format!("this host found no answer within {} s", limit.as_secs());
+                    HostAnswer { number, trouble, ..HostAnswer::default() }
+                }
+            };
+            // The hub may be gone.
+            let _ = send.send(answer).await;
+        });
     }
     Ok(())
 }

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::fleet::Ask;
 use crate::floor::Floor;
 use crate::packing::Prices;
-use crate::placement::{Need, Scored, lines};
+use crate::placement::{Need, Rows, Scored, Sight, line, lines};
 use crate::rules::{Person, special_hosts};
 use crate::settings::{Cite, Settings};
 
@@ -296,8 +296,31 @@ impl Decision {
         settings: &Arc<Settings>,
         prices: &Arc<Prices>,
     ) -> Vec<HostLine> {
-        let inputs = Inputs { need: self.need(settings), ..self.inputs.clone() };
-        lines(floor, settings, prices, &inputs, self.at)
+        self.lines_seen(&Rows::of(floor, settings, prices), floor, settings)
+    }
+
+    /// The same, where the rows of these versions are at hand.
+    pub fn lines_seen(&self, rows: &Rows, floor: &Floor, settings: &Settings) -> Vec<HostLine> {
+        let sight = Sight { floor, rows, settings, now: self.at };
+        lines(sight, &self.inputs_under(settings))
+    }
+
+    /// How one host fared, as among the lines of all; `None`: there was no such host, or none was
+    /// looked at.
+    pub fn line_seen(
+        &self,
+        rows: &Rows,
+        floor: &Floor,
+        settings: &Settings,
+        host: &HostId,
+    ) -> Option<HostLine> {
+        let sight = Sight { floor, rows, settings, now: self.at };
+        let best = self.chosen.as_ref().map(|chosen| &chosen.host);
+        line(sight, &self.inputs_under(settings), best, host)
+    }
+
+    fn inputs_under(&self, settings: &Settings) -> Inputs {
+        Inputs { need: self.need(settings), ..self.inputs.clone() }
     }
 
     /// What was needed of a host, under the settings of the decision; `None`: the rules refused the

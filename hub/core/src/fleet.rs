@@ -21,6 +21,7 @@ use crate::usage::Usage;
 
 pub mod builds;
 pub mod calendar;
+mod decided;
 pub mod host;
 pub mod leaving;
 pub mod restored;
@@ -29,7 +30,8 @@ pub mod server;
 
 pub use builds::Builds;
 pub use calendar::Closed;
-pub use host::{Heard, Host, HostState, Intent, Order};
+use decided::Decided;
+pub use host::{Heard, Host, HostState, Intent, Mismatch, Order};
 pub use leaving::Leaving;
 pub use restored::Restored;
 pub use rolling::Rolling;
@@ -72,6 +74,9 @@ pub struct Fleet {
     pub waits: Waits,
     /// How long servers live as curves, by pool; at most a minute old.
     pub(crate) curves: Arc<BTreeMap<String, Curve>>,
+    /// What each group used in the last week, for the fair order; at most a minute old, and `None`
+    /// before the first tick.
+    pub(crate) used: Option<Arc<BTreeMap<String, u64>>>,
     /// What placement looks at, as of the last step.
     pub floor: Floor,
     /// The same under the site's rules.
@@ -94,6 +99,8 @@ pub(crate) struct Index {
     /// What a host's last report shows of servers that hold no room there. Mostly empty.
     strays: BTreeMap<HostId, BTreeSet<ServerId>>,
     changed: BTreeSet<HostId>,
+    /// The builds of images that servers run.
+    decided: Decided,
     /// How many hosts of the floor are being emptied.
     draining: usize,
     /// Moments at which time alone changes a host.
@@ -244,6 +251,7 @@ impl Fleet {
     pub(crate) fn leave(&mut self, id: &ServerId) {
         let Some(server) = self.servers.get(id) else { return };
         self.index.queue_changed |= self.index.waiting.remove(id);
+        self.index.decided.remove(server);
         if let Some(host) = server.holds_on() {
             if let Some(holding) = self.index.holding.get_mut(host) {
                 holding.remove(id);
@@ -260,6 +268,7 @@ impl Fleet {
         if matches!(server.phase, Phase::Waiting { .. }) {
             self.index.queue_changed |= self.index.waiting.insert(id.clone());
         }
+        self.index.decided.add(server);
         if let Some(host) = server.holds_on() {
             self.index.holding.entry(host.clone()).or_default().insert(id.clone());
             if let Some(strays) = self.index.strays.get_mut(host) {
@@ -385,6 +394,11 @@ impl Fleet {
         &self.rows
     }
 
+    /// The build that servers were given under an image's name.
+    pub(crate) fn decided(&self, image: &str) -> Option<&str> {
+        self.index.decided.of(image)
+    }
+
     /// What a server of this person will probably use at most.
     pub fn expected_peak(&self, owner: &Username, ask: &Ask) -> ByteCount {
         self.history.expected(owner, &ask.image, &ask.profile, memory::Floor::default(), ask.memory)
@@ -408,8 +422,9 @@ impl Fleet {
         now: Timestamp,
         ask: &Ask,
     ) -> (ByteCount, bool) {
-        let mut history = memory::History::clone(&self.history);
         let was = &server.ask;
+        let (images, profiles) = ([&*was.image, &*ask.image], [&*was.profile, &*ask.profile]);
+        let mut history = self.history.of(&server.owner, images, profiles);
         if let Some(peak) =
             server.peaks.as_ref().map(|peaks| peaks.highest(now)).filter(|peak| peak.0 > 0)
         {

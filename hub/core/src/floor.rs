@@ -146,7 +146,7 @@ impl FloorHost {
             host: host.id.clone(),
             state,
             silent_since: heard.filter(|_| silent).map(|heard| heard.at),
-            note: host.note(state),
+            note: host.note(fleet.host_settings(&host.id), state),
             // Before its turn in a rolling reboot a host takes servers only if nobody else does.
             drains_by: host.intent.drains_by().or_else(|| {
                 let rolling = fleet.rolling().filter(|rolling| rolling.awaits(&host.id))?;

@@ -13,7 +13,7 @@ mod score;
 
 pub use demand::Demand;
 pub(crate) use explain::detail;
-pub use explain::lines;
+pub use explain::{Sight, line, lines};
 pub use need::Need;
 pub use room::{Ask as AskInNumbers, Fail};
 pub use row::Row;

@@ -65,7 +65,10 @@ impl<'a> Penalties<'a> {
         if fleet.settings.queue.order == Order::Fifo {
             return Self::default();
         }
-        let groups = usage::by_group(fleet, WINDOW, now);
+        let groups = match &fleet.used {
+            Some(used) => used.iter().map(|(group, weight)| (group.as_str(), *weight)).collect(),
+            None => usage::by_group(fleet, WINDOW, now),
+        };
         let all = groups.values().fold(0, |sum: u64, weight| sum.saturating_add(*weight));
         Self { groups, all }
     }
@@ -188,6 +191,13 @@ pub fn keep_for(
     let host =
         still.filter(|host| rows.could_take(need, host)).or_else(|| rows.least_missing(need));
     KeptFor { server, host }
+}
+
+/// Adds up anew what each group used.
+pub fn look_at_use(fleet: &mut Fleet, now: Timestamp) {
+    let groups = usage::by_group(fleet, WINDOW, now);
+    let used = groups.into_iter().map(|(group, weight)| (group.to_owned(), weight)).collect();
+    fleet.used = Some(Arc::new(used));
 }
 
 /// Makes the curves of all pools anew: how long servers live there.

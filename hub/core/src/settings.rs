@@ -93,7 +93,7 @@ pub struct HostSettings {
     pub memory: Option<ByteCount>,
     /// Memory kept for the system, Docker and the page cache.
     pub keep_free: ByteCount,
-    /// The GPUs it should report. Others it reports are used as well; the pages show a difference.
+    /// The GPUs it should report. Others it reports are used as well; with fewer it takes nothing.
     #[serde(default)]
     pub gpus: Option<DeclaredGpus>,
     /// Where the proxy reaches its tunnel, `name:port`.

@@ -112,13 +112,14 @@ fn tick(fleet: &mut Fleet, now: Timestamp, out: &mut Vec<Effect>) {
 /// Prices are made anew at most this often.
 const PRICED_EVERY: Seconds = Seconds(60);
 
-/// Curves of lives are made anew at most this often.
+/// Curves of lives and sums of use are made anew at most this often: both go over all servers.
 const CURVES_EVERY: Seconds = Seconds(60);
 
 fn look_at_lives(fleet: &mut Fleet, now: Timestamp) {
     if fleet.index.curves_at.is_none_or(|at| now >= at.plus(CURVES_EVERY)) {
         fleet.index.curves_at = Some(now);
         queue::look_at_lives(fleet, now);
+        queue::look_at_use(fleet, now);
     }
 }
 

@@ -10,7 +10,6 @@ use berth_common::{
 };
 use berth_core::check::violations;
 use berth_core::event::{StartRequest, Wish};
-use berth_core::placement::lines;
 use berth_core::settings::{HostSettings, Image, Pool, Profile, Settings};
 use berth_core::{Decision, Event, Fleet, Outcome, step};
 
@@ -114,7 +113,7 @@ fn place_of(fleet: &Fleet, user: &str) -> Option<(String, Vec<u16>)> {
 
 fn why(fleet: &Fleet, user: &str) -> (Outcome, String) {
     let decision: Decision = step::dry_run(fleet, NOW, &request(user));
-    let told = lines(&fleet.floor, &fleet.settings, &fleet.prices, &decision.inputs, NOW);
+    let told = decision.lines(&fleet.floor, &fleet.settings, &fleet.prices);
     (decision.outcome, format!("{told:?}"))
 }
 

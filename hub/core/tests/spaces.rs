@@ -9,7 +9,6 @@ use berth_common::{
     ServerName, Timestamp,
 };
 use berth_core::event::{StartRequest, Wish};
-use berth_core::placement::lines;
 use berth_core::settings::{HostSettings, Image, Mount, Mounts, Pool, Profile, Settings};
 use berth_core::{Decision, Event, Fleet, Outcome, step};
 
@@ -143,7 +142,7 @@ fn a_required_space_that_is_sick_excludes_its_host_and_says_so() {
     hears(&mut fleet, "h2", &["SPS"]);
     let decision = asks(&fleet);
     assert_eq!(host_of(&decision).as_deref(), Some("h2"), "an optional one hurts nobody");
-    let told = lines(&fleet.floor, &fleet.settings, &fleet.prices, &decision.inputs, NOW);
+    let told = decision.lines(&fleet.floor, &fleet.settings, &fleet.prices);
     let told = format!("{told:?}");
     assert!(told.contains("MountSick"), "{told}");
     assert!(told.contains("SOFTWARE (required): /x does not answer"), "{told}");

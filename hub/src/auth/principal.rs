@@ -184,7 +184,7 @@ pub fn is_valid(hub: &Hub, token: &Token, at: Timestamp) -> bool {
     let current = match (&token.server, token.kind) {
         (Some((server, generation)), _) => is_current(hub, server, *generation),
         (None, TokenKind::Api) => true,
-        (None, TokenKind::Oauth) => hub.config().services.by_client(&token.client).is_some(),
+        (None, TokenKind::Oauth) => hub.service_of_client(&token.client).is_some(),
     };
     alive && current
 }
@@ -239,15 +239,33 @@ fn by_errand(
 
 /// A service speaks for itself, by the token that the site has written down or that the hub gave it.
 fn by_service(hub: &Hub, text: &str) -> Option<Caller> {
-    let config = hub.config();
-    let service = config.services.0.values().find(|service| is_token_of(hub, service, text))?;
-    let scopes = Scopes::of_service(service, &config.people.roles);
+    let all = hub.all_services();
+    let service = all.0.values().find(|service| is_token_of(hub, service, text))?;
+    let scopes = Scopes::of_service(service, &hub.config().people.roles);
     Some(caller(None, scopes, Via::Service(service.name.clone())))
 }
 
 /// Whether this is a service's token, which is the secret of its OAuth client too.
 pub fn is_token_of(hub: &Hub, service: &Service, text: &str) -> bool {
-    service.has_token() && service_token(hub, service).as_bytes().ct_eq(text.as_bytes()).into()
+    match &service.token_hash {
+        Some(hash) => hash.ct_eq(&keys::hash(text)).into(),
+        None => {
+            let token = service.has_token().then(|| service_token(hub, service));
+            token.is_some_and(|token| token.as_bytes().ct_eq(text.as_bytes()).into())
+        }
+    }
+}
+
+/// Whether a text is somebody's token already.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn is_taken(hub: &Hub, text: &str) -> Result<bool, StorageError> {
+    let hash = keys::hash(text);
+    Ok(hub.keys.read_server_token(text).is_some()
+        || hub.storage.read(|reader| reader.token(&hash))?.is_some()
+        || imported::find(hub, text)?.is_some()
+        || by_service(hub, text).is_some())
 }
 
 /// The token of a service that has one.

@@ -194,6 +194,18 @@ impl Scopes {
         other.intersect(self, groups) == *other
     }
 
+    /// Whether these allow what a scope in writing would allow anybody: `!user` is every person.
+    pub fn cover_text(&self, text: &str) -> bool {
+        let mut wanted = Self::default();
+        match read(text) {
+            Ok((name, None | Some(Written::Own))) => wanted.add(name, None),
+            Ok((name, Some(Written::Of(filter)))) => wanted.add(name, Some(filter)),
+            // `inherit` and `self`: what somebody may do who may do all.
+            Err(_) => wanted = Self::admin(),
+        }
+        self.cover(&wanted, &[])
+    }
+
     /// Whether a scope is held at all, for whatever resources.
     pub fn hold(&self, scope: &str) -> bool {
         self.held.contains_key(scope)

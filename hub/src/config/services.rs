@@ -15,7 +15,7 @@ use super::sources::{File, Version};
 use crate::auth::scopes;
 
 /// JupyterHub refuses shorter tokens, and longer ones unhashed.
-const TOKEN_LENGTHS: std::ops::RangeInclusive<usize> = 8..=64;
+pub const TOKEN_LENGTHS: std::ops::RangeInclusive<usize> = 8..=64;
 
 /// A service.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +35,8 @@ pub struct Service {
     pub environment: BTreeMap<String, String>,
     /// Its token, which is the secret of its OAuth client too; `None`: the hub's own.
     pub token: Option<Secret>,
+    /// SHA-256 of the token of a service that the API made, which is not kept.
+    pub token_hash: Option<[u8; 32]>,
     /// Whether it may do all that administrators may.
     pub admin: bool,
     /// What it may do beside what its roles allow.
@@ -63,7 +65,7 @@ impl Service {
 
     /// Whether it has a token: one that is written down, or that the hub hands to what it starts.
     pub fn has_token(&self) -> bool {
-        self.token.is_some() || !self.command.is_empty()
+        self.token.is_some() || self.token_hash.is_some() || !self.command.is_empty()
     }
 
     /// Whether a process of the one would do for the other: the same command in the same
@@ -82,7 +84,8 @@ impl Service {
     }
 }
 
-fn prefix(name: &str) -> String {
+/// The path of the service of this name.
+pub fn prefix(name: &str) -> String {
     format!("/services/{name}/")
 }
 
@@ -238,6 +241,7 @@ fn take_service(
         folder: toml.cwd,
         environment: toml.environment,
         token,
+        token_hash: None,
         admin: toml.admin,
         scopes: own_scopes,
         client_id,
@@ -253,7 +257,7 @@ fn take_service(
 }
 
 /// A scope in which a bare `!service` means this service.
-fn of_this_service(scope: &str, name: &str) -> String {
+pub fn of_this_service(scope: &str, name: &str) -> String {
     match scope.strip_suffix("!service") {
         Some(scope) => format!("{scope}!service={name}"),
         None => scope.to_owned(),
@@ -261,7 +265,7 @@ fn of_this_service(scope: &str, name: &str) -> String {
 }
 
 /// A name that is the same escaped and not, and no step up.
-fn is_service_name(name: &str) -> bool {
+pub fn is_service_name(name: &str) -> bool {
     (1..=64).contains(&name.len())
         && name.starts_with(|c: char| c.is_ascii_alphanumeric())
         && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c))
@@ -278,7 +282,11 @@ fn path_below(text: &str) -> Result<(), &'static str> {
     }
 }
 
-fn target(text: &str) -> Result<Url, &'static str> {
+/// Where a service answers.
+///
+/// # Errors
+/// How to write it.
+pub fn target(text: &str) -> Result<Url, &'static str> {
     let wrong = "write e.g. \"http://127.0.0.1:10101\"";
     let url = Url::parse(text).map_err(|_| wrong)?;
     if !["http", "https"].contains(&url.scheme()) || !url.has_host() {
@@ -291,7 +299,10 @@ fn target(text: &str) -> Result<Url, &'static str> {
 }
 
 /// Compared letter by letter with what a service sends: a path of the site, or a whole address.
-fn redirect(text: &str) -> Result<String, &'static str> {
+///
+/// # Errors
+/// How to write it.
+pub fn redirect(text: &str) -> Result<String, &'static str> {
     let wrong = "write a path of this site, or e.g. \"https://wiki.example.org/oauth_callback\"";
     let is_path = text.starts_with('/') && !text.starts_with("//") && !text.contains('\\');
     if text.contains('#') || !text.bytes().all(|byte| byte.is_ascii_graphic()) {

@@ -35,6 +35,14 @@ impl Source for Files {
             Ok(is_known.then_some(entry))
         })
     }
+
+    fn has_group<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<bool, SourceError>> {
+        Box::pin(async move {
+            let Some(path) = &self.group else { return Ok(false) };
+            let text = read(path).await?;
+            Ok(text.lines().any(|line| line.split(':').next() == Some(name)))
+        })
+    }
 }
 
 async fn read(path: &Path) -> Result<String, SourceError> {

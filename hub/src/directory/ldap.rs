@@ -60,6 +60,17 @@ impl Source for Server {
             found
         })
     }
+
+    fn has_group<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<bool, SourceError>> {
+        Box::pin(async move {
+            let Some(base) = &self.config.groups else { return Ok(false) };
+            let mut ldap = self.connect().await?;
+            let filter = format!("(&(objectClass=posixGroup)(cn={}))", ldap_escape(name));
+            let found = search(&mut ldap, base, &filter, &["cn"]).await;
+            let _ = ldap.unbind().await;
+            Ok(!found?.is_empty())
+        })
+    }
 }
 
 impl Server {

@@ -23,6 +23,16 @@ impl Source for Nss {
                 .map_err(|error| SourceError(error.desc().to_owned()))
         })
     }
+
+    fn has_group<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<bool, SourceError>> {
+        let name = name.to_owned();
+        Box::pin(async move {
+            let found = tokio::task::spawn_blocking(move || unistd::Group::from_name(&name))
+                .await
+                .map_err(|_| SourceError("the look-up broke off".into()))?;
+            Ok(found.map_err(|error| SourceError(error.desc().to_owned()))?.is_some())
+        })
+    }
 }
 
 fn look_up(name: &str) -> nix::Result<Option<Entry>> {
@@ -57,5 +67,7 @@ mod tests {
         assert_eq!(found.uid, Some(65534));
         assert!(found.groups.unwrap().iter().any(|group| group.name == "nogroup"));
         assert_eq!(Nss.find(&"no-such-account".parse().unwrap()).await, Ok(None));
+        assert_eq!(Nss.has_group("nogroup").await, Ok(true));
+        assert_eq!(Nss.has_group("no-such-group").await, Ok(false));
     }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
-use axum::routing::any;
+use axum::routing::get;
 use axum::{Extension, Router};
 use berth_common::Username;
 use http::header::{
@@ -23,6 +23,7 @@ use super::Gateway;
 use crate::auth::{Visitor, xsrf};
 use crate::site::Hub;
 use crate::web::pages::error::PageError;
+use crate::web::table::Table;
 
 /// So long the gateway's word is believed that a cluster is somebody's: a page has dozens of parts.
 const BELIEVED: Duration = Duration::from_secs(30);
@@ -55,11 +56,14 @@ impl Owners {
     }
 }
 
-/// The dashboards' one path. They are no pages of ours: what they show is another program's.
+/// What answers at the dashboards' path.
 pub fn router() -> Router<Arc<Hub>> {
-    Router::new()
-        .route("/hub/dask/{service}/clusters/{cluster}/{*rest}", any(show))
-        .layer(Extension(Arc::new(Owners::default())))
+    table().router().layer(Extension(Arc::new(Owners::default())))
+}
+
+/// The dashboards' one path. They are no pages of ours: what they show is another program's.
+pub fn table() -> Table {
+    Table::new().route("/hub/dask/{service}/clusters/{cluster}/{*rest}", get(show))
 }
 
 /// Leads to the cluster's dashboard, websockets included.

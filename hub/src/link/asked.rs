@@ -1,5 +1,6 @@
-//! What the hub asks a host about a server when somebody looks at it: its log, its kernels. One
-//! question at a time and host; nothing is kept, and nothing depends on the answer.
+//! What the hub asks a host about a server when somebody looks at it: its log, its kernels, whether
+//! one of them starts. A few questions at a time and host; nothing is kept, and nothing depends on
+//! the answer.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -17,6 +18,10 @@ use tonic::Status;
 const MOST_WAITING: usize = 8;
 /// Longer than this nobody looks at an empty page.
 const LIMIT: Duration = Duration::from_secs(6);
+/// A kernel that is tried may take as long as the host lets it.
+const TRIAL_LIMIT: Duration = Duration::from_secs(32);
+/// So many questions are with one host at a time.
+const MOST_OPEN: usize = 4;
 /// A log is cut after so many lines, and a line after so many letters, whatever the host sends.
 const MOST_LINES: usize = 1_000;
 const MOST_LETTERS: usize = 4_000;
@@ -56,17 +61,24 @@ impl Hosts {
             generation: server.generation.0,
             what: Some(what),
         };
+        let limit = match &question.what {
+            Some(What::TryKernel(_)) => TRIAL_LIMIT,
+            _ => LIMIT,
+        };
         let (reply, answer) = oneshot::channel();
         linked.try_send((question, reply)).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => NoAnswer::Slow,
             mpsc::error::TrySendError::Closed(_) => NoAnswer::Away,
         })?;
-        let answer = tokio::time::timeout(LIMIT, answer).await.map_err(|_| NoAnswer::Slow)?;
+        let answer = tokio::time::timeout(limit, answer).await.map_err(|_| NoAnswer::Slow)?;
         let mut answer = answer.map_err(|_| NoAnswer::Away)?;
         if !answer.trouble.is_empty() {
             return Err(NoAnswer::Said(short(answer.trouble)));
         }
         answer.log.truncate(MOST_LINES);
+        if let Some(tried) = &mut answer.tried {
+            tried.failed = short(std::mem::take(&mut tried.failed));
+        }
         for line in &mut answer.log {
             line.text = short(std::mem::take(&mut line.text));
         }
@@ -84,20 +96,20 @@ impl Hosts {
         let (asks, mut asked) = mpsc::channel::<Asked>(MOST_WAITING);
         self.lock().insert(host.clone(), asks.clone());
         let mut number = 0_u64;
-        let mut open: Option<(u64, oneshot::Sender<HostAnswer>)> = None;
+        let mut open: BTreeMap<u64, oneshot::Sender<HostAnswer>> = BTreeMap::new();
         loop {
             tokio::select! {
-                ask = asked.recv(), if open.is_none() => {
+                ask = asked.recv(), if open.len() < MOST_OPEN => {
                     let Some((question, reply)) = ask else { break };
                     number = number.wrapping_add(1);
                     if out.send(Ok(Question { number, ..question })).await.is_err() {
                         break;
                     }
-                    open = Some((number, reply));
+                    open.insert(number, reply);
                 }
                 answer = answers.next() => {
                     let Some(Ok(answer)) = answer else { break };
-                    if let Some((_, reply)) = open.take_if(|(number, _)| *number == answer.number) {
+                    if let Some(reply) = open.remove(&answer.number) {
                         // Whoever asked may be gone.
                         let _ = reply.send(answer);
                     }

@@ -1,4 +1,4 @@
-//! What somebody who teaches does for a participant: starts the training's server, or stops it.
+//! What somebody who teaches does for a participant: starts the training's server, stops it, or both.
 //! Other servers of that person are never touched.
 
 use berth_common::{Reason, Username};
@@ -95,4 +95,28 @@ pub async fn stop(
     audit::on_server(hub, actor, "server-stop", owner.as_str(), server.id.as_str()).await?;
     actions::stop(hub, &server.id, Reason::StoppedInstructor).await?;
     Ok(())
+}
+
+/// Stops the training's server of a participant and starts it again as it was.
+///
+/// # Errors
+/// Why that was not done.
+pub async fn restart(
+    hub: &Hub,
+    actor: &impl Actor,
+    (name, training): (&str, &Training),
+    user: &str,
+) -> Result<(), NotDone> {
+    let account = participant(hub, training, user)?.account;
+    let owner = account.name.clone();
+    let fleet = hub.fleet.fleet();
+    let server = server_of(&fleet, &owner, name).filter(|server| server.is_active());
+    let server = server.ok_or_else(|| NotDone::NothingRuns(owner.clone()))?;
+    audit::on_server(hub, actor, "server-restart", owner.as_str(), server.id.as_str()).await?;
+    match actions::restart(hub, account, server, Reason::StoppedInstructor, false).await? {
+        Some(Answer::Refused(decision)) => {
+            Err(NotDone::Refused(decision.reason(), decision.sentence()))
+        }
+        _ => Ok(()),
+    }
 }

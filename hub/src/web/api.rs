@@ -26,6 +26,7 @@ pub mod progress;
 pub mod servers;
 pub mod services;
 pub mod sharing;
+pub mod shutdown;
 pub mod tokens;
 pub mod users;
 pub mod whoami;

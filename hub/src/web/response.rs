@@ -33,8 +33,8 @@ const PAGE_POLICY: HeaderValue = HeaderValue::from_static(
 /// The same where a form of ours leads on to another site: the logout to the identity provider,
 /// login and consent to a service elsewhere.
 fn page_policy(hub: &Hub) -> HeaderValue {
-    let config = hub.config();
-    let services = config.services.0.values().filter_map(|service| {
+    let all = hub.all_services();
+    let services = all.0.values().filter_map(|service| {
         let redirect = url::Url::parse(&service.redirect).ok()?;
         Some(redirect.origin().ascii_serialization())
     });

@@ -10,12 +10,14 @@ mod audit;
 pub mod backup;
 mod directory;
 mod fleet;
+mod groups;
 mod identities;
 mod imported;
 pub mod jupyterhub;
 mod retention;
 mod revocations;
 mod schema;
+mod services;
 mod tokens;
 mod visits;
 
@@ -30,6 +32,7 @@ pub use audit::{Act, Acts, Recorded};
 pub use directory::{Entry, Lapse};
 pub use identities::{Identity, ProviderSession};
 pub use revocations::Revocation;
+pub use services::MadeService;
 pub use tokens::{JoinToken, OauthCode, Token, TokenKind};
 pub use visits::Visit;
 

@@ -260,6 +260,23 @@ CREATE TABLE agenda (
     body TEXT NOT NULL
 ) STRICT;
 ",
+    "
+-- Groups that the API made, beside those of the account directory.
+CREATE TABLE made_groups (
+    name       TEXT PRIMARY KEY,
+    properties TEXT NOT NULL,           -- JSON object
+    created    INTEGER NOT NULL         -- microseconds since 1970
+) STRICT, WITHOUT ROWID;
+CREATE TABLE made_group_members (
+    name TEXT NOT NULL REFERENCES made_groups (name) ON DELETE CASCADE,
+    user TEXT NOT NULL REFERENCES users (name) ON DELETE CASCADE,
+    PRIMARY KEY (name, user)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX made_group_members_by_user ON made_group_members (user);
+
+-- Services that the API made, beside those of the site's files.
+CREATE TABLE made_services (name TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT, WITHOUT ROWID;
+",
 ];
 
 /// Brings the schema to this version.

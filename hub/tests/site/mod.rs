@@ -96,6 +96,7 @@ impl Site {
         let metrics = Arc::new(Metrics::new().unwrap());
         let started = driver::start(storage.clone(), Arc::new(settings.clone()), metrics.clone());
         let fleet = started.await.unwrap();
+        let services = berth_hub::services::Shared::open(&storage).unwrap();
         let (revoked_in, revoked) = mpsc::unbounded_channel();
         let hub = Arc::new(Hub {
             config: ArcSwap::from_pointee(Config {
@@ -115,11 +116,12 @@ impl Site {
             ca: Ca::open(&state.join("ca")).unwrap(),
             revoked: revoked_in,
             metrics,
-            services: berth_hub::services::Shared::default(),
+            services,
             asked: Default::default(),
             farm: Default::default(),
             samples: Default::default(),
             routed: watch::Sender::new(BTreeMap::new()),
+            end: Default::default(),
         });
         Self { router: web::router(Arc::clone(&hub)), hub, revoked, _folder: folder }
     }

@@ -9,11 +9,14 @@
 #[allow(dead_code)]
 #[path = "../site/browser.rs"]
 mod browser;
+mod ends;
 mod farm;
 mod journey;
 #[allow(dead_code)]
 #[path = "../site/kernel.rs"]
 mod kernel;
+mod owner;
+mod quota;
 mod reach;
 mod rights;
 mod seen;

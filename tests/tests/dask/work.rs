@@ -40,8 +40,12 @@ async fn gateways_cluster_computes_as_the_user_and_ends_with_the_server() {
     let site = Site::running();
     let ann = farm::person(&site, "dask-ann", 21_001).await;
     farm::allow(&ann).await;
+    // Which image it is for is in the environment, too.
+    let begin = format!(
+        "{BY_GATEWAY}\nassert Gateway().list_clusters()[0].options['image'] == 'berth/notebook:dask'"
+    );
     // A scheduler and three workers.
-    computes_and_ends(&ann, BY_GATEWAY, 4).await;
+    computes_and_ends(&ann, &begin, 4).await;
 }
 
 #[tokio::test]
@@ -89,23 +93,28 @@ subprocess.run(["scancel", sent.stdout.strip()], check=True)"##,
     ann.stop().await;
 }
 
-#[tokio::test]
-async fn a_hub_that_is_killed_disturbs_no_computation() {
+/// Kills the hub while a cluster computes: nothing is lost, and the new hub serves the cluster's end.
+async fn a_killed_hub_disturbs_nothing(begin: &str, end: &str) {
     let site = Site::running();
     let ann = farm::person(&site, "dask-ann", 21_001).await;
     farm::allow(&ann).await;
     farm::start(&ann).await;
     let mut kernel = Kernel::start(&ann, "python3").await;
-    kernel.run(&format!("{BY_GATEWAY}{ARRIVE}")).await;
+    kernel.run(&format!("{begin}{ARRIVE}")).await;
+    // The tasks wait for a file, so that they are at work when the hub dies, and after it is back.
     kernel
         .send(
             "
-import time
-def slow(x):
-    time.sleep(0.5)
+import os
+go = os.path.expanduser('~/go')
+if os.path.exists(go): os.remove(go)
+def wait(x, go):
+    import os, time
+    while not os.path.exists(go): time.sleep(0.1)
     return x * x
-futures = client.map(slow, range(30))
-print('--begun--')
+futures = client.map(wait, range(30), go=go)
+while not client.processing() or not any(client.processing().values()): time.sleep(0.1)
+print('--begun--', flush=True)
 print('total', sum(client.gather(futures)))",
         )
         .await;
@@ -113,14 +122,26 @@ print('total', sum(client.gather(futures)))",
     let former = site.kill("hub");
     site.replaced("hub", former).await;
     site.hub_answers().await;
+    std::fs::write(ann.home.join("go"), "").unwrap();
     let said = kernel.output_until("total").await;
     assert!(said.contains("total 8555"), "{said}");
-    // The new hub serves the gateway as the former did.
-    let said =
-        kernel.run("client.close(); cluster.shutdown(); print(Gateway().list_clusters())").await;
-    assert!(said.contains("[]"), "{said}");
+    let said = kernel.run(end).await;
+    assert!(said.contains("left: []"), "{said}");
     no_jobs("dask-ann").await;
     let (status, _) = ann.call(Method::GET, "/user/dask-ann/api/status", None).await;
     assert_eq!(status, StatusCode::OK);
     ann.stop().await;
+}
+
+#[tokio::test]
+async fn a_hub_that_is_killed_disturbs_no_computation_by_the_gateway() {
+    // Which asks the new hub as it did the former.
+    let end = "client.close(); cluster.shutdown(); print('left:', Gateway().list_clusters())";
+    a_killed_hub_disturbs_nothing(BY_GATEWAY, end).await;
+}
+
+#[tokio::test]
+async fn a_hub_that_is_killed_disturbs_no_computation_by_jobqueue() {
+    let end = "client.close(); cluster.close(); print('left:', list(cluster.workers))";
+    a_killed_hub_disturbs_nothing(BY_JOBQUEUE, end).await;
 }

@@ -57,6 +57,7 @@ pub async fn reign(shared: Arc<Shared>, name: &'static str) -> turmoil::Result {
         services: Default::default(),
         samples: Default::default(),
         routed: watch::Sender::new(BTreeMap::new()),
+        end: Default::default(),
         asked: Default::default(),
         farm: Default::default(),
     });

@@ -5,7 +5,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use berth_common::link::{Capacity, GpuDevice, HostFacts, Observed, Pending, SpaceHealth};
-use berth_common::{BootId, HostId, Incarnation, Reason, Revision, Seconds, ServerId, Timestamp};
+use berth_common::{
+    BootId, ByteCount, HostId, Incarnation, Reason, Revision, Seconds, ServerId, Timestamp,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::drain::intent::Intent as Plan;
@@ -122,6 +124,44 @@ pub struct Heard {
     pub facts: HostFacts,
 }
 
+/// The kernel and the firmware keep some of a machine's memory before anybody can count it: only
+/// what is missing beyond this part of the declared amount is a difference.
+const KERNELS_SHARE: u64 = 8;
+
+/// What a host reports less of than its file declares, with both numbers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Mismatch {
+    /// Memory.
+    Memory {
+        /// In the file.
+        declared: ByteCount,
+        /// By the kernel of the host.
+        reported: ByteCount,
+    },
+    /// GPUs of the declared model.
+    Gpus {
+        /// As NVML calls it.
+        model: String,
+        /// In the file.
+        declared: u32,
+        /// By the host.
+        reported: u32,
+    },
+}
+
+impl fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Memory { declared, reported } => {
+                write!(f, "memory: {declared} declared, {reported} reported")
+            }
+            Self::Gpus { model, declared, reported } => {
+                write!(f, "GPUs {model}: {declared} declared, {reported} reported")
+            }
+        }
+    }
+}
+
 /// A host's state with the first reason that keeps it from taking new servers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -130,6 +170,8 @@ pub enum HostState {
     Ready,
     /// Has not reported in this reign.
     Joining,
+    /// Reports less than its file declares: people call that joining, too.
+    Mismatch,
     /// Silent for longer than the site allows.
     Lost,
     /// Reports, but its container engine does not answer.
@@ -152,6 +194,7 @@ impl HostState {
         match self {
             Self::Ready => None,
             Self::Joining => Some(Reason::HostJoining),
+            Self::Mismatch => Some(Reason::HostMismatch),
             Self::Lost => Some(Reason::HostLost),
             Self::EngineDown => Some(Reason::HostEngineDown),
             Self::Undeclared => Some(Reason::HostUndeclared),
@@ -172,7 +215,7 @@ impl fmt::Display for HostState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Ready => "ready",
-            Self::Joining => "joining",
+            Self::Joining | Self::Mismatch => "joining",
             Self::Lost => "lost",
             Self::EngineDown => "engine down",
             Self::Undeclared => "undeclared",
@@ -205,7 +248,7 @@ impl Host {
     }
 
     /// What is said about its state: the engine's trouble, or why it takes nothing new.
-    pub fn note(&self, state: HostState) -> String {
+    pub fn note(&self, settings: Option<&HostSettings>, state: HostState) -> String {
         let text = match state {
             HostState::EngineDown => {
                 self.heard.as_ref().and_then(|heard| heard.engine_trouble.clone())
@@ -213,6 +256,7 @@ impl Host {
             HostState::Cordoned | HostState::Draining | HostState::Drained => {
                 self.intent.order().map(|order| order.reason.clone())
             }
+            HostState::Mismatch => self.mismatch(settings).map(|it| it.to_string()),
             _ => None,
         };
         text.unwrap_or_default()
@@ -237,12 +281,33 @@ impl Host {
             HostState::Doubled
         } else {
             match &self.intent {
+                Intent::Open if self.mismatch(settings).is_some() => HostState::Mismatch,
                 Intent::Open => HostState::Ready,
                 Intent::Cordoned(_) => HostState::Cordoned,
                 Intent::Draining { .. } if empty => HostState::Drained,
                 Intent::Draining { .. } => HostState::Draining,
             }
         }
+    }
+
+    /// What it reports less of than its file declares. GPUs are not compared while the driver
+    /// does not answer: that has words of its own, and says nothing about how many there are.
+    pub fn mismatch(&self, settings: Option<&HostSettings>) -> Option<Mismatch> {
+        let (heard, settings) = (self.heard.as_ref()?, settings?);
+        let reported = heard.capacity.memory_total;
+        let declared =
+            settings.memory.filter(|it| reported < it.minus(ByteCount(it.0 / KERNELS_SHARE)));
+        if let Some(declared) = declared {
+            return Some(Mismatch::Memory { declared, reported });
+        }
+        let gpus = settings.gpus.as_ref().filter(|_| heard.facts.gpus.trouble.is_empty())?;
+        let reported = heard.gpus.iter().filter(|it| it.model == gpus.model).count();
+        let reported = u32::try_from(reported).unwrap_or(u32::MAX);
+        (reported < gpus.count).then(|| Mismatch::Gpus {
+            model: gpus.model.clone(),
+            declared: gpus.count,
+            reported,
+        })
     }
 
     /// Whether the host fetches the image of this server, to make it then.

@@ -73,9 +73,10 @@ impl Restored {
 impl Fleet {
     /// Declared hosts that have not told all they run since the store was restored.
     pub fn unsettled(&self) -> impl Iterator<Item = &HostId> {
-        let restored = self.restored.as_deref();
-        let open = move |host: &&HostId| restored.is_some_and(|it| !it.settled.contains(*host));
-        self.settings.hosts.keys().filter(open)
+        // Nearly always there was no restore, and nobody has to be asked.
+        self.restored.iter().flat_map(|restored| {
+            self.settings.hosts.keys().filter(|host| !restored.settled.contains(*host))
+        })
     }
 
     /// Why nothing may be started at the moment, whoever asks.

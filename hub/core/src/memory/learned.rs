@@ -78,6 +78,26 @@ impl History {
         self.profiles.entry(profile.to_owned()).or_default().add(peak);
     }
 
+    /// What of this tells of servers of one owner with these images and profiles.
+    pub(crate) fn of(&self, owner: &Username, images: [&str; 2], profiles: [&str; 2]) -> Self {
+        let mut part = Self::default();
+        for image in images {
+            let of_owner = (owner.clone(), image.to_owned());
+            if let Some(past) = self.owners.get(&of_owner) {
+                part.owners.insert(of_owner, past.clone());
+            }
+            if let Some(past) = self.images.get(image) {
+                part.images.insert(image.to_owned(), past.clone());
+            }
+        }
+        for profile in profiles {
+            if let Some(past) = self.profiles.get(profile) {
+                part.profiles.insert(profile.to_owned(), past.clone());
+            }
+        }
+        part
+    }
+
     /// What to expect of a server of this owner, image and profile: the first kind of which
     /// enough is known, else the floor. Never nothing, and at most the limit.
     pub fn expected(

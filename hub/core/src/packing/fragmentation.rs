@@ -7,7 +7,7 @@
 use super::{Devices, Gpu, Priced};
 
 /// What the mix can use on one class of hosts.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Usability {
     /// The different requests for devices.
     sizes: Vec<Gpu>,
@@ -18,7 +18,7 @@ pub(super) struct Usability {
 }
 
 /// One kind.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Usable {
     cpu_milli: u32,
     memory_mib: u32,

@@ -4,6 +4,7 @@
 //! none is sampled.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::prices::NANO;
 use super::worth::{ClassId, Now, consolidation};
@@ -15,7 +16,7 @@ const ROWS_MOST: usize = 512;
 /// The hosts of a fleet, in a fixed order, with what placing each kind of request on them costs.
 #[derive(Debug)]
 pub struct Rows {
-    valuation: Valuation,
+    valuation: Arc<Valuation>,
     hosts: Vec<Host>,
     slots: Vec<Slot>,
     /// The slot of every shape that some host has.
@@ -35,7 +36,7 @@ struct Host {
 }
 
 /// One shape, which some hosts have.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Slot {
     shape: Shape,
     class: ClassId,
@@ -63,11 +64,25 @@ pub struct Choice {
     pub used: Used,
 }
 
+impl Clone for Rows {
+    /// The same hosts at the same costs. What is only there to find things sooner stays behind.
+    fn clone(&self) -> Self {
+        Self {
+            valuation: Arc::clone(&self.valuation),
+            hosts: self.hosts.clone(),
+            slots: self.slots.clone(),
+            slot_of: BTreeMap::new(),
+            unused: self.unused.clone(),
+            rows: BTreeMap::new(),
+        }
+    }
+}
+
 impl Rows {
     /// Of hosts in a fixed order.
     pub fn new(prices: Prices, shapes: impl IntoIterator<Item = Shape>) -> Self {
         let mut rows = Self {
-            valuation: Valuation::new(prices),
+            valuation: Arc::new(Valuation::new(prices)),
             hosts: Vec::new(),
             slots: Vec::new(),
             slot_of: BTreeMap::new(),
@@ -75,7 +90,7 @@ impl Rows {
             rows: BTreeMap::new(),
         };
         for shape in shapes {
-            let class = rows.valuation.class(&shape);
+            let class = rows.class(&shape);
             let slot = rows.enter(class, shape);
             rows.hosts.push(Host { slot, class, part: 0 });
         }
@@ -96,7 +111,7 @@ impl Rows {
 
     /// Adds a host behind all others.
     pub fn push(&mut self, shape: Shape) {
-        let class = self.valuation.class(&shape);
+        let class = self.class(&shape);
         let slot = self.enter(class, shape);
         self.hosts.push(Host { slot, class, part: 0 });
         self.order();
@@ -145,6 +160,21 @@ impl Rows {
         }
     }
 
+    /// The same as [`Self::each`], of hosts that are only looked at: nothing is kept.
+    pub fn each_once(&self, kind: &Kind, mut tell: impl FnMut(usize, Cost)) {
+        let mut known: Vec<Option<Option<i64>>> = vec![None; self.slots.len()];
+        for (position, host) in self.hosts.iter().enumerate() {
+            let slot = &self.slots[host.slot];
+            let cost = *known[host.slot].get_or_insert_with(|| {
+                let worth = self.valuation.place(slot.class, &slot.shape, slot.now, kind);
+                worth.map(|worth| worth.cost().0)
+            });
+            if let Some(cost) = cost {
+                tell(position, Cost(cost + consolidation(&slot.shape, host.part, kind).0));
+            }
+        }
+    }
+
     /// The terms of the cost on one host; `None` if it has no room.
     pub fn worth(&self, host: usize, kind: &Kind) -> Option<Worth> {
         let Host { slot, part, .. } = self.hosts[host];
@@ -165,13 +195,19 @@ impl Rows {
 
     /// Gives a host what it has left, as told from outside.
     pub fn set(&mut self, host: usize, shape: Shape) {
-        let class = self.valuation.class(&shape);
+        let class = self.class(&shape);
         let other = class != self.hosts[host].class;
         self.hosts[host].class = class;
         self.replace(host, Some(shape));
         if other {
             self.order();
         }
+    }
+
+    /// The class of a host. One of a new size is rare.
+    fn class(&mut self, shape: &Shape) -> ClassId {
+        let known = self.valuation.known_class(shape);
+        known.unwrap_or_else(|| Arc::make_mut(&mut self.valuation).class(shape))
     }
 
     fn replace(&mut self, host: usize, shape: Option<Shape>) -> bool {

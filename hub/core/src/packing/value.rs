@@ -19,7 +19,7 @@ const EVEN_STEP: i64 = 3;
 const LEVELS: usize = 2 * STEPS;
 
 /// What leftovers of one class of hosts can earn.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Value {
     unit_milli: u16,
     /// By price level: of one thousandth of a CPU, and of one MiB, in billionths of a device.

@@ -66,15 +66,17 @@ impl Worth {
 pub(super) struct ClassId(usize);
 
 /// Prices, made ready for decisions.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Valuation {
     prices: Prices,
     classes: Vec<Class>,
     /// By group, number of devices, and which kinds fit on the empty host.
     ids: BTreeMap<(Group, usize, Vec<bool>), ClassId>,
+    /// By the empty host, which is most of them at once: hosts come in few sizes.
+    sizes: BTreeMap<Shape, ClassId>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Class {
     value: Value,
     usability: Usability,
@@ -91,7 +93,7 @@ pub(super) struct Now {
 impl Valuation {
     /// Of these prices.
     pub fn new(prices: Prices) -> Self {
-        Self { prices, classes: Vec::new(), ids: BTreeMap::new() }
+        Self { prices, classes: Vec::new(), ids: BTreeMap::new(), sizes: BTreeMap::new() }
     }
 
     /// The prices.
@@ -108,13 +110,27 @@ impl Valuation {
         Some(Worth { consolidation: consolidation(shape, part, kind), ..worth })
     }
 
+    /// The class of a host, if one of its size has been seen.
+    pub(super) fn known_class(&self, shape: &Shape) -> Option<ClassId> {
+        self.sizes.get(&shape.empty()).copied()
+    }
+
     /// The class of a host.
     pub(super) fn class(&mut self, shape: &Shape) -> ClassId {
         let empty = shape.empty();
+        if let Some(id) = self.sizes.get(&empty) {
+            return *id;
+        }
+        let id = self.class_of(&empty);
+        self.sizes.insert(empty, id);
+        id
+    }
+
+    fn class_of(&mut self, empty: &Shape) -> ClassId {
         let fits: Vec<bool> =
             self.prices.kinds.iter().map(|priced| empty.fits(&priced.kind)).collect();
-        let devices = shape.devices.left_milli().len();
-        let key = (shape.group, devices, fits);
+        let devices = empty.devices.left_milli().len();
+        let key = (empty.group, devices, fits);
         if let Some(id) = self.ids.get(&key) {
             return *id;
         }
@@ -129,7 +145,7 @@ impl Valuation {
         let class = Class {
             value: Value::of(&self.prices, &kinds, devices),
             usability: Usability::of(&kinds, &self.prices.kinds),
-            pressure_ppm: self.prices.pressure_ppm.get(&shape.group).copied().unwrap_or_default(),
+            pressure_ppm: self.prices.pressure_ppm.get(&empty.group).copied().unwrap_or_default(),
         };
         let id = ClassId(self.classes.len());
         self.classes.push(class);

@@ -1,61 +1,90 @@
 //! How every host fared, in words: made of the rows that decided, at the time or years later.
 
-use std::sync::Arc;
-
 use berth_common::{HostId, Reason, Seconds, Timestamp};
 
 use crate::decision::{HostLine, HostVerdict, Inputs, Obstacle};
 use crate::floor::{Floor, FloorHost};
 use crate::memory::{Distrust, Member, Refusal};
-use crate::packing::Prices;
+use crate::placement::Scored;
 use crate::placement::need::Need;
-use crate::placement::room::{Fail, all_fails};
+use crate::placement::room::{Ask, Fail, all_fails};
 use crate::placement::rows::Rows;
 use crate::settings::Settings;
 
+/// What a decision about hosts looked at.
+#[derive(Debug, Clone, Copy)]
+pub struct Sight<'a> {
+    /// The hosts.
+    pub floor: &'a Floor,
+    /// The same under the site's rules.
+    pub rows: &'a Rows,
+    /// The site's rules.
+    pub settings: &'a Settings,
+    /// The moment.
+    pub now: Timestamp,
+}
+
 /// Every host for one need: possible ones in the order of preference, then excluded ones in the
 /// order of names, each with all rules that exclude it.
-pub fn lines(
-    floor: &Floor,
-    settings: &Arc<Settings>,
-    prices: &Arc<Prices>,
-    inputs: &Inputs,
-    now: Timestamp,
-) -> Vec<HostLine> {
+pub fn lines(sight: Sight<'_>, inputs: &Inputs) -> Vec<HostLine> {
     let Some(need) = &inputs.need else { return Vec::new() };
-    let rows = Rows::of(floor, settings, prices);
-    let ask = rows.ask(need);
-    let kept = |host: &HostId| inputs.kept.as_ref() == Some(host);
-    let ranked = rows.ranked(need, inputs.last_host.as_ref());
-    let possible = ranked.into_iter().filter(|scored| !kept(&scored.host)).enumerate();
-    let mut lines: Vec<_> = possible
-        .map(|(place, scored)| {
-            let terms = scored.terms();
-            let best = place == 0;
-            let verdict =
-                if best { HostVerdict::Best { terms } } else { HostVerdict::Possible { terms } };
-            HostLine { host: scored.host, verdict }
-        })
-        .collect();
-    let allowed = rows.allowed(need);
-    for (position, host) in floor.hosts.iter().enumerate() {
-        let Some(row) = rows.row(position) else { continue };
-        let fails = all_fails(row, &ask, allowed.at(position));
-        let obstacle = |fail: &Fail| Obstacle {
-            reason: fail.reason(),
-            detail: detail(*fail, host, settings, need, now),
-        };
-        let order = kept(&host.host).then(|| Obstacle {
-            reason: Reason::WaitOrder,
-            detail: "it is kept for who waits first".into(),
-        });
-        let obstacles: Vec<_> = fails.iter().map(obstacle).chain(order).collect();
-        if !obstacles.is_empty() {
-            let verdict = HostVerdict::Excluded { obstacles };
-            lines.push(HostLine { host: host.host.clone(), verdict });
-        }
-    }
+    let ranked = sight.rows.ranked(need, inputs.last_host.as_ref());
+    let possible = ranked.into_iter().filter(|scored| inputs.kept.as_ref() != Some(&scored.host));
+    let possible = possible.enumerate().map(|(place, scored)| scored_line(scored, place == 0));
+    let mut lines: Vec<_> = possible.collect();
+    let (ask, allowed) = (sight.rows.ask(need), sight.rows.allowed(need));
+    let positions = 0..sight.floor.hosts.len();
+    lines.extend(positions.filter_map(|position| {
+        excluded_line(sight, inputs, need, &ask, allowed.at(position), position)
+    }));
     lines
+}
+
+/// The line of one host, the same as among those of all; `best` is the host that the decision found
+/// best, if it found any possible.
+pub fn line(
+    sight: Sight<'_>,
+    inputs: &Inputs,
+    best: Option<&HostId>,
+    host: &HostId,
+) -> Option<HostLine> {
+    let need = inputs.need.as_ref()?;
+    let position = sight.floor.position(host)?;
+    let (ask, allowed) = (sight.rows.ask(need), sight.rows.allowed(need));
+    excluded_line(sight, inputs, need, &ask, allowed.at(position), position).or_else(|| {
+        let scored = sight.rows.score_of(need, position, inputs.last_host.as_ref())?;
+        Some(scored_line(scored, best == Some(host)))
+    })
+}
+
+fn scored_line(scored: Scored, best: bool) -> HostLine {
+    let terms = scored.terms();
+    let verdict = if best { HostVerdict::Best { terms } } else { HostVerdict::Possible { terms } };
+    HostLine { host: scored.host, verdict }
+}
+
+/// The line of a host that is not possible; `None` if it is.
+fn excluded_line(
+    sight: Sight<'_>,
+    inputs: &Inputs,
+    need: &Need,
+    ask: &Ask,
+    allowed: bool,
+    position: usize,
+) -> Option<HostLine> {
+    let (host, row) = sight.floor.hosts.get(position).zip(sight.rows.row(position))?;
+    let fails = all_fails(row, ask, allowed);
+    let obstacle = |fail: &Fail| Obstacle {
+        reason: fail.reason(),
+        detail: detail(*fail, host, sight.settings, need, sight.now),
+    };
+    let order = (inputs.kept.as_ref() == Some(&host.host)).then(|| Obstacle {
+        reason: Reason::WaitOrder,
+        detail: "it is kept for who waits first".into(),
+    });
+    let obstacles: Vec<_> = fails.iter().map(obstacle).chain(order).collect();
+    let verdict = (!obstacles.is_empty()).then_some(HostVerdict::Excluded { obstacles })?;
+    Some(HostLine { host: host.host.clone(), verdict })
 }
 
 /// A rule's numbers in one sentence.

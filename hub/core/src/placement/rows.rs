@@ -28,7 +28,7 @@ pub type Kept = Option<usize>;
 /// The rows, and the answers that are known.
 #[derive(Debug, Default)]
 pub struct Rows {
-    hosts: Vec<HostId>,
+    hosts: Arc<Vec<HostId>>,
     rows: Vec<Row>,
     briefs: Vec<Brief>,
     /// One host of each size.
@@ -45,7 +45,7 @@ pub struct Rows {
     /// Positions of the hosts that changed, newest last, and how many changes were forgotten.
     changes: VecDeque<u32>,
     forgotten: u64,
-    answers: Vec<Answers>,
+    answers: Vec<Arc<Answers>>,
 }
 
 /// Memory of kinds is looked at in steps of this size.
@@ -55,10 +55,11 @@ const KIND_GRAIN: u64 = 256 << 20;
 const NOTHING: Shape = Shape::nothing();
 
 impl Clone for Rows {
-    /// Answers stay behind: a snapshot is read a few times only.
+    /// A snapshot is read a few times only, and asked about what was asked before: it has the
+    /// answers that were known, of which no copy is made before one of the two changes.
     fn clone(&self) -> Self {
         Self {
-            hosts: self.hosts.clone(),
+            hosts: Arc::clone(&self.hosts),
             rows: self.rows.clone(),
             briefs: self.briefs.clone(),
             sizes: self.sizes.clone(),
@@ -67,8 +68,11 @@ impl Clone for Rows {
             groups: self.groups.clone(),
             shapes: self.shapes.clone(),
             prices: Arc::clone(&self.prices),
+            packing: self.packing.clone(),
             settings: Arc::clone(&self.settings),
-            ..Self::default()
+            changes: self.changes.clone(),
+            forgotten: self.forgotten,
+            answers: self.answers.clone(),
         }
     }
 }
@@ -87,7 +91,7 @@ impl Rows {
             let row = rows.row_of(host);
             let shape = rows.shape_of(host, &row);
             let brief = rows.brief(&row, None);
-            rows.hosts.push(host.host.clone());
+            Arc::make_mut(&mut rows.hosts).push(host.host.clone());
             rows.briefs.push(brief);
             rows.rows.push(row);
             rows.shapes.push(shape);

@@ -344,10 +344,11 @@ fn pinned(fleet: &Fleet, now: Timestamp, id: &ServerId, host: &HostId) -> Option
     if build.is_empty() {
         // No host has reported it yet. What was decided for others stays the site's build, also if
         // the registry gives another one by now.
-        let others = fleet.servers.values().filter_map(|server| server.placement()?.image.as_ref());
-        let decided = others.filter(|pin| pin.name == name).map(|pin| pin.build.as_str());
-        let decided = decided.filter(|build| !build.is_empty()).max();
-        build = decided.or_else(|| fleet.builds.offered(name)).unwrap_or_default().to_owned();
+        build = fleet
+            .decided(name)
+            .or_else(|| fleet.builds.offered(name))
+            .unwrap_or_default()
+            .to_owned();
     }
     Some(Box::new(ImagePin { name: name.to_owned(), build }))
 }

@@ -1,5 +1,6 @@
-//! Groups: those of the accounts. Who is in them is the directory's word, so this API reads them
-//! and changes nothing, as a JupyterHub does whose authenticator manages groups.
+//! Groups: those of the accounts, and those that this API made.
+
+pub mod change;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,33 +17,43 @@ use crate::web::api::page::{self, Page};
 use crate::web::api::path::Names;
 use crate::web::error::ApiError;
 
-/// Members by group.
-type Groups = BTreeMap<String, Vec<String>>;
+/// Groups by name.
+type Groups = BTreeMap<String, Members>;
+
+/// Who is in a group, and what programs keep with it.
+#[derive(Debug, Default)]
+struct Members {
+    users: Vec<String>,
+    properties: Map<String, Value>,
+}
 
 /// The scopes of which any shows something of a group.
 const GROUP_SCOPES: [&str; 3] = ["read:groups", "read:groups:name", "read:roles:groups"];
 
 fn all(hub: &Hub) -> Result<Groups, ApiError> {
-    let users = hub.storage.read(berth_store::Reader::users)?;
-    let mut groups = Groups::new();
+    let (users, made) = hub.storage.read(|reader| Ok((reader.users()?, reader.made_groups()?)))?;
+    let made = made.into_iter();
+    let mut groups: Groups =
+        made.map(|(name, properties)| (name, Members { users: Vec::new(), properties })).collect();
     for user in users {
         for group in &user.account.groups {
-            groups.entry(group.name.clone()).or_default().push(user.account.name.to_string());
+            let group = groups.entry(group.name.clone()).or_default();
+            group.users.push(user.account.name.to_string());
         }
     }
     Ok(groups)
 }
 
 /// A group, as much of it as the caller may read.
-fn model(hub: &Hub, scopes: &Scopes, name: &str, members: &[String]) -> Map<String, Value> {
+fn model(hub: &Hub, scopes: &Scopes, name: &str, group: &Members) -> Map<String, Value> {
     let config = hub.config();
     let roles = config.people.roles.0.iter();
     let roles: Vec<_> =
         roles.filter(|(_, role)| role.people.groups.contains(name)).map(|(name, _)| name).collect();
     let mut model = Map::from_iter([("kind".into(), "group".into()), ("name".into(), name.into())]);
     if scopes.reach_group("read:groups", name) {
-        model.insert("users".into(), json!(members));
-        model.insert("properties".into(), json!({}));
+        model.insert("users".into(), json!(group.users));
+        model.insert("properties".into(), json!(group.properties));
     }
     if scopes.reach_group("read:roles:groups", name) {
         model.insert("roles".into(), json!(roles));
@@ -63,7 +74,7 @@ pub async fn list(
     let models: Vec<Value> = groups
         .iter()
         .filter(|(name, _)| caller.scopes.reach_group("list:groups", name))
-        .map(|(name, members)| Value::Object(model(&hub, &caller.scopes, name, members)))
+        .map(|(name, group)| Value::Object(model(&hub, &caller.scopes, name, group)))
         .collect();
     Ok(Json(page::cut(&hub, &headers, &uri, &page, models)))
 }
@@ -78,17 +89,9 @@ pub async fn show(
         return Err(ApiError::no_scope(&GROUP_SCOPES));
     }
     let groups = all(&hub)?;
-    let members = groups
+    let group = groups
         .get(&name)
         .filter(|_| GROUP_SCOPES.iter().any(|scope| caller.scopes.reach_group(scope, &name)))
         .ok_or_else(ApiError::no_resource)?;
-    Ok(Json(Value::Object(model(&hub, &caller.scopes, &name, members))))
-}
-
-/// Every call that would change a group or its members.
-pub async fn change(caller: Caller) -> Result<Json<Value>, ApiError> {
-    caller.require("groups")?;
-    Err(ApiError::bad_request(
-        "Group management via API is disabled: groups come from the account directory.",
-    ))
+    Ok(Json(Value::Object(model(&hub, &caller.scopes, &name, group))))
 }

@@ -113,14 +113,6 @@ pub async fn change_proxy(caller: Caller) -> Result<(), ApiError> {
     Err(ApiError::bad_request("Where the proxy is stands in hub.toml, under [proxy]."))
 }
 
-/// `POST /hub/api/shutdown`: whoever started the hub ends it.
-pub async fn shutdown(caller: Caller) -> Result<(), ApiError> {
-    caller.require_for_all("shutdown")?;
-    Err(ApiError::bad_request(
-        "The hub is ended where it was started: `systemctl stop berth-hub`. Servers run on.",
-    ))
-}
-
 /// `POST /hub/api/users/:name/admin-access`: in JupyterHub a relic that is off.
 pub async fn admin_access(caller: Caller) -> Result<(), ApiError> {
     caller.require("servers")?;

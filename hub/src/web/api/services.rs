@@ -1,5 +1,6 @@
-//! `/services`: the site's services. They stand in its files, so this API reads them and changes
-//! nothing.
+//! `/services`: the site's services, and those that this API made.
+
+pub mod change;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -28,9 +29,8 @@ const FIELDS: [(&str, &[&str]); 3] = [
 /// `GET /services`: by name.
 pub async fn list(State(hub): State<Arc<Hub>>, caller: Caller) -> Result<Json<Value>, ApiError> {
     caller.require("list:services")?;
-    let config = hub.config();
-    let reached = config
-        .services
+    let all = hub.all_services();
+    let reached = all
         .0
         .values()
         .filter(|service| caller.scopes.reach_service("list:services", &service.name));
@@ -49,27 +49,17 @@ pub async fn show(
     if !scopes.iter().any(|scope| caller.scopes.hold(scope)) {
         return Err(ApiError::no_scope(&scopes));
     }
-    let config = hub.config();
-    let service = config.services.0.get(&name);
-    let service = service
+    let service = hub
+        .service(&name)
         .filter(|_| scopes.iter().any(|scope| caller.scopes.reach_service(scope, &name)))
         .ok_or_else(ApiError::no_resource)?;
-    Ok(Json(Value::Object(model(&hub, &caller.scopes, service))))
-}
-
-/// `POST` and `DELETE /services/:name`.
-pub async fn change(caller: Caller) -> Result<Json<Value>, ApiError> {
-    caller.require("admin:services")?;
-    Err(ApiError::bad_request(
-        "Services are not made or removed by this API: they stand in services.toml.",
-    ))
+    Ok(Json(Value::Object(model(&hub, &caller.scopes, &service))))
 }
 
 /// Who a service's token belongs to.
 pub fn whoami(hub: &Hub, caller: &Caller, name: &str) -> Map<String, Value> {
-    let config = hub.config();
-    let mut own = match config.services.0.get(name) {
-        Some(service) => model(hub, &caller.scopes, service),
+    let mut own = match hub.service(name) {
+        Some(service) => model(hub, &caller.scopes, &service),
         None => Map::new(),
     };
     own.insert("kind".into(), json!("service"));

@@ -12,6 +12,7 @@ use berth_core::Answer;
 use berth_process::clock::now;
 
 use crate::actions;
+use crate::audit;
 use crate::auth::next::escape;
 use crate::auth::{AdminVisitor, CheckedForm};
 use crate::site::Hub;
@@ -44,6 +45,14 @@ impl Act {
         match self {
             Self::Stop => "stop",
             Self::Extend => "extend",
+        }
+    }
+
+    /// As the audit has it.
+    fn recorded(self) -> &'static str {
+        match self {
+            Self::Stop => "server-stop",
+            Self::Extend => "server-extend",
         }
     }
 
@@ -133,6 +142,8 @@ pub async fn act(
         let id: ServerId = text.parse().map_err(|_| PageError::NotFound)?;
         let fleet = hub.fleet.fleet();
         let Some(server) = fleet.servers.get(&id) else { continue };
+        let owner = server.owner.as_str();
+        audit::on_server(&hub, &visitor, act.recorded(), owner, id.as_str()).await?;
         let answer = match act {
             Act::Stop => actions::stop(&hub, &id, Reason::StoppedAdmin).await?,
             Act::Extend => actions::extend(&hub, &id, 1, true).await?,

@@ -11,9 +11,6 @@ use crate::web::pages::life::Life;
 use crate::web::pages::words::{self, Moment};
 use crate::web::say;
 
-/// What somebody can do whose host is emptied.
-pub use berth_core::fleet::leaving::WHAT_TO_DO as LEAVING;
-
 /// A server's card.
 #[derive(Debug, Clone)]
 pub struct Card {
@@ -164,9 +161,7 @@ impl Card {
                 .last()
                 .filter(|_| server.is_active())
                 .map(|kill| Killed { text: kill.sentence(), at: Moment::from(kill.at) }),
-            leaving: fleet
-                .leaving(server)
-                .map(|leaving| leaving.sentence(|at| Moment::from(at).text)),
+            leaving: fleet.leaving(server).map(|leaving| words::leaving(&leaving)),
             left_out: left_out(fleet, server),
             resize: resize(server),
             amounts: amounts(fleet, server),

@@ -87,9 +87,9 @@ pub async fn show(
 
 /// The services that are to be shown and that the person may use.
 fn services(hub: &Hub, visitor: &Visitor) -> Vec<(String, String)> {
-    let config = hub.config();
-    let scopes = Scopes::of_user(&visitor.user, &config.people.roles);
-    let shown = config.services.0.values().filter(|service| {
+    let scopes = Scopes::of_user(&visitor.user, &hub.config().people.roles);
+    let all = hub.all_services();
+    let shown = all.0.values().filter(|service| {
         let is_page = service.display && service.url.is_some();
         is_page && scopes.reach_service("access:services", &service.name)
     });

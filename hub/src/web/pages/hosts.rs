@@ -58,6 +58,8 @@ pub struct HostRow {
     class: &'static str,
     /// Why it takes nothing new, and what to do.
     reason: Option<(String, String, &'static str)>,
+    /// What it has less of than is declared.
+    mismatch: Option<String>,
     /// The engine's own words, when it is in trouble.
     trouble: String,
     joining: bool,
@@ -122,6 +124,10 @@ impl HostRow {
                 .obstacle()
                 .or(shut)
                 .map(|it| (say::reason(it), say::remedy(it), it.code())),
+            mismatch: host
+                .mismatch(settings)
+                .filter(|_| state == HostState::Mismatch)
+                .map(|it| words::mismatch(&it)),
             trouble: trouble.or_else(|| closed.as_ref().map(words::opens)).unwrap_or_default(),
             joining: state == HostState::Joining && host.boot_id.is_none(),
             pool: settings.map(|settings| settings.pool.clone()).unwrap_or_default(),

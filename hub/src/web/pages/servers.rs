@@ -1,7 +1,6 @@
 //! What the buttons of a server do: stop, start again, forget. Each is a POST and ends on a page.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -10,7 +9,6 @@ use berth_common::{ByteCount, Reason};
 use berth_core::event::Wish;
 use berth_core::{Answer, Server};
 use serde::Deserialize;
-use tokio::sync::broadcast::error::RecvError;
 
 use crate::actions;
 use crate::audit;
@@ -61,12 +59,7 @@ pub async fn start(
     Ok(after_start(&answer, &target, next.as_ref()))
 }
 
-/// A container that is asked to end gets ten seconds by its engine, and the agent a moment more.
-const LONGEST_STOP: Duration = Duration::from_secs(20);
-
-/// `POST /hub/servers/{id}/restart`: stops it, and starts it again as last time as soon as nothing
-/// of it is left. If that takes too long, or the hub dies meanwhile, it stays stopped, and its page
-/// offers the start.
+/// `POST /hub/servers/{id}/restart`: if it cannot be started again at once, its page offers that.
 pub async fn restart(
     State(hub): State<Arc<Hub>>,
     Path(id): Path<String>,
@@ -78,20 +71,7 @@ pub async fn restart(
     let account = target::account(&hub, &visitor, &server.owner)?;
     let own = server.owner == visitor.user.account.name;
     let reason = if own { Reason::StoppedUser } else { Reason::StoppedAdmin };
-    let mut changes = hub.fleet.changes();
-    actions::stop(&hub, &server.id, reason).await?;
-    let gone = async {
-        while hub.fleet.fleet().servers.get(&server.id).is_some_and(|it| it.is_active()) {
-            // A receiver that fell behind looks again just the same.
-            if let Err(RecvError::Closed) = changes.recv().await {
-                return;
-            }
-        }
-    };
-    if tokio::time::timeout(LONGEST_STOP, gone).await.is_ok() {
-        let wish = Wish { as_before: true, ..Wish::default() };
-        actions::start(&hub, account, server.name.clone(), wish, None, true).await?;
-    }
+    actions::restart(&hub, account, server, reason, true).await?;
     Ok(Redirect::to(&format!("/hub/spawn-pending/{}", target.path())).into_response())
 }
 

@@ -8,6 +8,7 @@ use axum::extract::{Path, State};
 use axum::http::{StatusCode, Uri};
 use axum::response::Response;
 use berth_common::ByteCount;
+use berth_common::link::Account;
 use berth_core::event::Wish;
 use berth_core::{Answer, Decision, Fleet, Outcome};
 use berth_process::clock::now;
@@ -19,6 +20,7 @@ use crate::auth::form::query_pairs;
 use crate::auth::visitor::found;
 use crate::auth::{CheckedForm, Next, Visitor};
 use crate::site::Hub;
+use crate::trainings::Role;
 use crate::web::pages::board::Board;
 use crate::web::pages::error::PageError;
 use crate::web::pages::servers::after_start;
@@ -38,6 +40,8 @@ struct SpawnPage {
     /// Whose and which, for the paths of what the form asks.
     target: String,
     tiles: Vec<Tile>,
+    /// Those that stand behind a fold.
+    others: Vec<Tile>,
     name: NameField,
     next: String,
     alert: Option<Alert>,
@@ -232,7 +236,10 @@ fn show_form(
     let verdict = |wish| actions::dry_run_on(&fleet, account.clone(), target.name.clone(), wish);
     let own = server.map(|server| &server.id);
     let asking = Asking { fleet: &fleet, account: &account, choices, last, own, dry_run: &verdict };
-    let tiles = Tile::all(&asking);
+    let (mut tiles, others) = split(Tile::all(&asking), &fleet, &account, choices);
+    if let [tile] = &mut *tiles {
+        tile.alone = tile.is_plain();
+    }
     let own = visitor.user.account.name == target.owner;
     let next = Next::parse(&choices.next, &hub.config().hub.public_url);
     let view = SpawnPage {
@@ -241,6 +248,7 @@ fn show_form(
         action: format!("/hub/spawn/{}", target.path()),
         target: target.path(),
         tiles,
+        others,
         name: name_field(&fleet, target, choices),
         next: next.map(|next| next.to_string()).unwrap_or_default(),
         alert,
@@ -249,6 +257,25 @@ fn show_form(
         first: own && fleet.servers_of(&target.owner).next().is_none(),
     };
     Ok(page(status, &view))
+}
+
+/// Who takes part in a training that is on sees its button alone, and all else behind a fold.
+fn split(
+    tiles: Vec<Tile>,
+    fleet: &Fleet,
+    account: &Account,
+    choices: &Choices,
+) -> (Vec<Tile>, Vec<Tile>) {
+    let is_course = |tile: &Tile| {
+        let training = fleet.settings.trainings.get(&tile.key);
+        let role = training.and_then(|training| Role::of(account, false, training));
+        role == Some(Role::Participant) && !tile.is_closed()
+    };
+    if choices.profile.is_empty() && tiles.iter().any(is_course) {
+        tiles.into_iter().partition(is_course)
+    } else {
+        (tiles, Vec::new())
+    }
 }
 
 fn name_field(fleet: &Fleet, target: &Target, choices: &Choices) -> NameField {

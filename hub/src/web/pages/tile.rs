@@ -55,6 +55,8 @@ pub struct Tile {
     pub ask_access: Option<String>,
     /// A link that fills in the form with what is chosen at first.
     pub link: String,
+    /// Whether it is all that there is to choose: one button.
+    pub alone: bool,
 }
 
 /// An amount of memory to choose.
@@ -224,6 +226,7 @@ impl Tile {
             gpus,
             images: images.collect(),
             ask_access: profile.ask_access.clone(),
+            alone: false,
             link: link(key, chosen, image.as_deref(), count),
         }
     }

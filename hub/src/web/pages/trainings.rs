@@ -80,8 +80,8 @@ struct Person {
     why: Option<(String, &'static str)>,
     active: String,
     memory: String,
-    /// The path of the button, and whether it stops.
-    act: Option<(String, bool)>,
+    /// The paths of the buttons, and what stands on each.
+    acts: Vec<(String, String)>,
 }
 
 /// What a check found. Its texts are English.
@@ -255,6 +255,17 @@ pub async fn stop(
     done(&name, care::stop(&hub, &visitor, (&name, training), &user).await)
 }
 
+/// `POST /hub/trainings/{name}/participants/{user}/restart`
+pub async fn restart(
+    Shared(hub): Shared<Arc<Hub>>,
+    Path((name, user)): Path<(String, String)>,
+    CheckedForm { visitor, .. }: CheckedForm<Nothing>,
+) -> Result<Response, PageError> {
+    let fleet = hub.fleet.fleet();
+    let (training, ..) = cared(&fleet, &visitor.user, visitor.admin, &name)?;
+    done(&name, care::restart(&hub, &visitor, (&name, training), &user).await)
+}
+
 fn done(name: &str, result: Result<(), NotDone>) -> Result<Response, PageError> {
     match result {
         Ok(()) => Ok(back(name)),
@@ -337,10 +348,16 @@ impl Person {
             let held = host.servers.iter().find(|held| held.server == server.id)?;
             Some(format!("{} / {}", held.memory.used, held.memory.limit))
         });
-        let act = it.known.then(|| {
-            let act = if it.is_active() { "stop" } else { "start" };
-            (format!("{path}/participants/{}/{act}", it.name), it.is_active())
-        });
+        let acts: &[_] = match (it.known, it.is_active(), it.is_connected()) {
+            (false, ..) => &[],
+            (true, false, _) => &[("start", "training-start")],
+            (true, true, false) => &[("stop", "training-stop")],
+            (true, true, true) => &[("restart", "training-restart"), ("stop", "training-stop")],
+        };
+        let button = |&(act, words): &(&str, &'static str)| {
+            let path = format!("{path}/participants/{}/{act}", it.name);
+            (path, say::t(words).with("user", it.name.as_str()).to_string())
+        };
         Self {
             name: it.name.to_string(),
             state: match state {
@@ -352,7 +369,7 @@ impl Person {
             why: server.and_then(stuck).map(|why| (say::reason(why), why.code())),
             active: server.map(|it| words::ago(it.last_activity, now)).unwrap_or_default(),
             memory: used.unwrap_or_default(),
-            act,
+            acts: acts.iter().map(button).collect(),
         }
     }
 }

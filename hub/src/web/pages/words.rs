@@ -3,7 +3,7 @@
 use berth_common::link::StartStep;
 use berth_common::{ByteCount, Reason, Seconds, ServerName, Timestamp};
 use berth_core::decision::Nearest;
-use berth_core::fleet::Closed;
+use berth_core::fleet::{Closed, Leaving, Mismatch};
 use berth_core::life::Evidence;
 use berth_core::{Decision, HostState, Outcome, ServerState};
 
@@ -138,7 +138,7 @@ pub fn state_class(state: ServerState) -> &'static str {
 pub fn host_state(state: HostState) -> String {
     let said = match state {
         HostState::Ready => say::t("host-ready"),
-        HostState::Joining => say::t("host-joining"),
+        HostState::Joining | HostState::Mismatch => say::t("host-joining"),
         HostState::Lost => say::t("host-lost"),
         HostState::EngineDown => say::t("host-engine-down"),
         HostState::Undeclared => say::t("host-undeclared"),
@@ -150,13 +150,39 @@ pub fn host_state(state: HostState) -> String {
     said.to_string()
 }
 
+/// What a host has less of than is declared, with both numbers.
+pub fn mismatch(it: &Mismatch) -> String {
+    let said = match it {
+        Mismatch::Memory { declared, reported } => {
+            say::t("host-mismatch-memory").with("declared", declared).with("reported", reported)
+        }
+        Mismatch::Gpus { model, declared, reported } => say::t("host-mismatch-gpus")
+            .with("model", model)
+            .with("declared", declared)
+            .with("reported", reported),
+    };
+    said.to_string()
+}
+
+/// Why and when a server is to leave its host, for its owner.
+pub fn leaving(leaving: &Leaving<'_>) -> String {
+    let said = match (leaving.by, leaving.stops_at()) {
+        (_, Some(stop)) => say::t("leaving-stopped").with("by", Moment::from(stop).text),
+        (Some(by), None) => say::t("leaving-kept").with("by", Moment::from(by).text),
+        (None, None) => say::t("leaving-some-day"),
+    };
+    let reason = leaving.order.reason.trim_end_matches('.');
+    said.with("host", leaving.host.as_str()).with("reason", reason).to_string()
+}
+
 /// The colour of a host's state.
 pub fn host_class(state: HostState) -> &'static str {
     match state {
         HostState::Ready => "is-good",
         HostState::Joining => "is-busy",
         HostState::Lost | HostState::EngineDown => "is-bad",
-        HostState::Undeclared
+        HostState::Mismatch
+        | HostState::Undeclared
         | HostState::Doubled
         | HostState::Cordoned
         | HostState::Draining

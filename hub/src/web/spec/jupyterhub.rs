@@ -16,6 +16,18 @@ const START: &[(&str, super::Kind)] = &[
 ];
 const CHANGE: &[(&str, super::Kind)] =
     &[("name", Text), ("display_name", Text), ("user_options", Object)];
+const MEMBERS: &[(&str, super::Kind)] = &[("users", Texts), ("roles", Texts)];
+const SERVICE: &[(&str, super::Kind)] = &[
+    ("url", Text),
+    ("api_token", Text),
+    ("admin", Flag),
+    ("display", Flag),
+    ("info", Object),
+    ("oauth_client_id", Text),
+    ("oauth_redirect_uri", Text),
+    ("oauth_client_allowed_scopes", Texts),
+    ("oauth_no_confirm", Flag),
+];
 const REMOVE: &[(&str, super::Kind)] = &[("remove", Flag)];
 const TOKEN: &[(&str, super::Kind)] = &[
     ("note", Text),
@@ -313,7 +325,15 @@ pub const OPERATIONS: &[Operation] = &[
     Operation::new("get", "/hub/api/groups", AnyOf(&["list:groups"]), &[200], "A page of the groups")
         .query(PAGE)
         .gives("Groups"),
-    Operation::new("post", "/hub/api/groups", GROUPS, &[], "Refused: groups are the directory's"),
+    Operation::new(
+        "post",
+        "/hub/api/groups",
+        AnyOf(&["admin:groups"]),
+        &[201, 409],
+        "Makes groups beside those of the account directory, with these members",
+    )
+    .body(&[("groups", Texts), ("users", Texts), ("roles", Texts)])
+    .gives("Groups"),
     Operation::new(
         "get",
         "/hub/api/groups/{group}",
@@ -322,11 +342,49 @@ pub const OPERATIONS: &[Operation] = &[
         "A group",
     )
     .gives("Group"),
-    Operation::new("post", "/hub/api/groups/{group}", GROUPS, &[], "Refused, as above"),
-    Operation::new("delete", "/hub/api/groups/{group}", GROUPS, &[], "Refused, as above"),
-    Operation::new("post", "/hub/api/groups/{group}/users", GROUPS, &[], "Refused, as above"),
-    Operation::new("delete", "/hub/api/groups/{group}/users", GROUPS, &[], "Refused, as above"),
-    Operation::new("put", "/hub/api/groups/{group}/properties", GROUPS, &[], "Refused, as above"),
+    Operation::new(
+        "post",
+        "/hub/api/groups/{group}",
+        AnyOf(&["admin:groups"]),
+        &[201, 409],
+        "Makes a group beside those of the account directory",
+    )
+    .body(MEMBERS)
+    .gives("Group"),
+    Operation::new(
+        "delete",
+        "/hub/api/groups/{group}",
+        AnyOf(&["delete:groups"]),
+        &[204],
+        "Removes a group that this API made; the directory's are refused",
+    ),
+    Operation::new(
+        "post",
+        "/hub/api/groups/{group}/users",
+        GROUPS,
+        &[200],
+        "Puts people into a group that this API made",
+    )
+    .body(MEMBERS)
+    .gives("Group"),
+    Operation::new(
+        "delete",
+        "/hub/api/groups/{group}/users",
+        GROUPS,
+        &[200],
+        "Takes people out of a group that this API made",
+    )
+    .body(MEMBERS)
+    .gives("Group"),
+    Operation::new(
+        "put",
+        "/hub/api/groups/{group}/properties",
+        GROUPS,
+        &[200],
+        "Replaces what programs keep with a group that this API made",
+    )
+    .body(&[])
+    .gives("Group"),
     Operation::new(
         "get",
         "/hub/api/groups/{group}/shared",
@@ -350,15 +408,17 @@ pub const OPERATIONS: &[Operation] = &[
         "post",
         "/hub/api/services/{service}",
         AnyOf(&["admin:services"]),
-        &[],
-        "Refused: services stand in services.toml",
-    ),
+        &[201, 409],
+        "Makes a program that runs elsewhere a service",
+    )
+    .body(SERVICE)
+    .gives("Object"),
     Operation::new(
         "delete",
         "/hub/api/services/{service}",
         AnyOf(&["admin:services"]),
-        &[],
-        "Refused: services stand in services.toml",
+        &[200, 405],
+        "Removes a service that this API made; those of services.toml are refused with 405",
     ),
     Operation::new("get", "/hub/api/proxy", AnyOf(&["proxy"]), &[200], "A page of the proxy's routes")
         .query(PAGE)
@@ -375,9 +435,12 @@ pub const OPERATIONS: &[Operation] = &[
         "post",
         "/hub/api/shutdown",
         AnyOf(&["shutdown"]),
-        &[],
-        "Refused: whoever started the hub ends it",
-    ),
+        &[202],
+        "The hub ends, and is started again by what keeps it alive. Servers run on unless \
+         `servers` is true, which needs delete:servers too; `proxy` cannot be true",
+    )
+    .body(&[("servers", Flag), ("proxy", Flag)])
+    .gives("Object"),
     Operation::new(
         "get",
         "/hub/api/shares/{owner}",

@@ -14,6 +14,8 @@
 # @param state where keys and certificates are
 # @param run where sockets and the servers' passwd and group files are
 # @param docker the Docker Engine's socket
+# @param firewall what servers cannot reach
+# @param farm ports of servers that the compute farm reaches; they need a firewall that is required
 # @param settings more keys of section `[agent]`, as TOML lines
 # @param limits more keys of section `[limits]`, as TOML lines
 # @param package_ensure a version, or what Puppet says of packages
@@ -34,6 +36,8 @@ class berth::agent (
   Berth::Path                    $state            = '/var/lib/berth-agent',
   Berth::Path                    $run              = '/run/berth-agent',
   Pattern[/\Aunix:\/\/\//]       $docker           = 'unix:///run/docker.sock',
+  Optional[Berth::Firewall]      $firewall         = undef,
+  Optional[Berth::Farm]          $farm             = undef,
   Array[String[1]]               $settings         = [],
   Array[String[1]]               $limits           = [],
   String[1]                      $package_ensure   = 'installed',
@@ -61,6 +65,8 @@ class berth::agent (
         'run'           => $run,
         'docker'        => $docker,
         'tunnel_listen' => $tunnel_listen,
+        'firewall'      => $firewall,
+        'farm'          => $farm,
         'settings'      => $settings,
         'create_home'   => $create_home,
         'users'         => $users,

@@ -1,7 +1,9 @@
 //! What every host answers to a need, remembered: an answer is made anew only when its host has
 //! changed, so an exact look at ten thousand hosts is one pass over a list of numbers.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use berth_common::{HostId, Reason};
 
@@ -19,7 +21,7 @@ use crate::settings::Strategy;
 const KEPT_NEEDS: usize = 48;
 
 /// What every host answers to one need.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Answers {
     need: Need,
     ask: Ask,
@@ -45,7 +47,17 @@ impl Rows {
     /// The best host for a need: the lowest score, in one pass over all of them.
     pub fn best(&mut self, need: &Need, last: Option<&HostId>, kept: Kept) -> Verdict {
         let Some(mut packing) = self.packing.take() else { return self.look(need, last, kept) };
-        let answers = self.answers_to(need, &mut packing);
+        let known = self.answers.iter().position(|answers| answers.need == *need);
+        let known = known.map(|number| self.answers.remove(number));
+        if known.is_none() && self.answers.len() >= KEPT_NEEDS {
+            self.answers.remove(0);
+        }
+        let answers = known.and_then(|known| self.brought_up_to_date(known, &packing));
+        let answers = answers.unwrap_or_else(|| {
+            Arc::new(self.fresh_answers(need, |kind, costs| {
+                packing.each(kind, |position, cost, _| costs(position, cost));
+            }))
+        });
         let verdict = self.verdict(&answers, &packing, last, kept);
         // The needs in use stay: the one asked now is the last to go.
         self.answers.push(answers);
@@ -53,11 +65,21 @@ impl Rows {
         verdict
     }
 
-    /// The same without remembering anything.
+    /// The same without remembering anything more.
     pub fn look(&self, need: &Need, last: Option<&HostId>, kept: Kept) -> Verdict {
-        let mut packing = packing::Rows::new((*self.prices).clone(), self.shapes.iter().copied());
-        let answers = self.fresh_answers(need, 0, &mut packing);
-        self.verdict(&answers, &packing, last, kept)
+        let packing = self.packing();
+        self.verdict(&self.answers_to(need, &packing), &packing, last, kept)
+    }
+
+    /// What packing knows of the hosts; made anew if it is nowhere.
+    fn packing(&self) -> Cow<'_, packing::Rows> {
+        self.packing.as_ref().map_or_else(
+            || {
+                let prices = (*self.prices).clone();
+                Cow::Owned(packing::Rows::new(prices, self.shapes.iter().copied()))
+            },
+            Cow::Borrowed,
+        )
     }
 
     fn verdict(
@@ -120,8 +142,8 @@ impl Rows {
 
     /// Every host that a need may use, best first, scored as in a decision.
     pub fn ranked(&self, need: &Need, last: Option<&HostId>) -> Vec<Scored> {
-        let mut packing = packing::Rows::new((*self.prices).clone(), self.shapes.iter().copied());
-        let answers = self.fresh_answers(need, 0, &mut packing);
+        let packing = self.packing();
+        let answers = self.answers_to(need, &packing);
         let last = last.and_then(|last| self.hosts.binary_search(last).ok());
         let possible = answers.keys.iter().enumerate().filter(|(_, key)| **key & EXCLUDED == 0);
         let mut ranked: Vec<_> = possible
@@ -129,6 +151,14 @@ impl Rows {
             .collect();
         ranked.sort_by_key(|scored| scored.score);
         ranked
+    }
+
+    /// The score of one host that a need may use, as in a decision.
+    pub fn score_of(&self, need: &Need, position: usize, last: Option<&HostId>) -> Option<Scored> {
+        let packing = self.packing();
+        let answers = self.unanswered(need);
+        let last = last.and_then(|last| self.hosts.binary_search(last).ok());
+        self.scored(&answers, &packing, position, last)
     }
 
     /// Why there is none. Being full says more to the person who asks than another host being down.
@@ -185,62 +215,87 @@ impl Rows {
         free.iter().take(ask.gpus as usize).map(|gpu| gpu.index).collect()
     }
 
-    /// The up-to-date answers to a need, taken out of those that are kept.
-    fn answers_to(&mut self, need: &Need, packing: &mut packing::Rows) -> Answers {
-        let now = self.forgotten.saturating_add(self.changes.len() as u64);
-        let Some(number) = self.answers.iter().position(|answers| answers.need == *need) else {
-            if self.answers.len() >= KEPT_NEEDS {
-                self.answers.remove(0);
-            }
-            return self.fresh_answers(need, now, packing);
-        };
-        let mut answers = self.answers.remove(number);
+    /// The up-to-date answers to a need, of those that are kept or else made anew.
+    fn answers_to(&self, need: &Need, packing: &packing::Rows) -> Arc<Answers> {
+        let known = self.answers.iter().find(|answers| answers.need == *need).cloned();
+        let answers = known.and_then(|known| self.brought_up_to_date(known, packing));
+        answers.unwrap_or_else(|| {
+            Arc::new(self.fresh_answers(need, |kind, costs| packing.each_once(kind, costs)))
+        })
+    }
+
+    /// Kept answers with the changes since; `None` if they have to be made anew.
+    fn brought_up_to_date(
+        &self,
+        mut answers: Arc<Answers>,
+        packing: &packing::Rows,
+    ) -> Option<Arc<Answers>> {
         // A model may have been seen for the first time since.
         if answers.seen < self.forgotten
-            || self.ask(need) != answers.ask
-            || self.kind(need) != answers.kind
+            || self.ask(&answers.need) != answers.ask
+            || self.kind(&answers.need) != answers.kind
         {
-            return self.fresh_answers(need, now, packing);
+            return None;
         }
-        let from =
-            usize::try_from(answers.seen.saturating_sub(self.forgotten)).unwrap_or(usize::MAX);
+        let now = self.changes_made();
+        if answers.seen == now {
+            return Some(answers);
+        }
+        let known = Arc::make_mut(&mut answers);
+        let from = usize::try_from(known.seen.saturating_sub(self.forgotten)).unwrap_or(usize::MAX);
         for position in self.changes.range(from.min(self.changes.len())..) {
             let position = *position as usize;
-            let cost = answers
+            let cost = known
                 .kind
                 .and_then(|kind| packing.worth(position, &kind))
                 .map(|worth| worth.cost());
-            let key = self.key(&answers, position, cost);
-            if let Some(old) = answers.keys.get_mut(position) {
+            let key = self.key(known, position, cost);
+            if let Some(old) = known.keys.get_mut(position) {
                 let old = std::mem::replace(old, key);
-                answers.count(old, false);
-                answers.count(key, true);
+                known.count(old, false);
+                known.count(key, true);
             }
         }
-        answers.seen = now;
-        answers
+        known.seen = now;
+        Some(answers)
     }
 
-    fn fresh_answers(&self, need: &Need, now: u64, packing: &mut packing::Rows) -> Answers {
-        let mut answers = Answers {
+    /// The number of changes so far.
+    fn changes_made(&self) -> u64 {
+        self.forgotten.saturating_add(self.changes.len() as u64)
+    }
+
+    /// A need in the terms of the rows, before any host was asked.
+    fn unanswered(&self, need: &Need) -> Answers {
+        Answers {
             need: need.clone(),
             ask: self.ask(need),
             kind: self.kind(need),
             image: self.image(need),
             allowed: self.allowed(need),
-            seen: now,
-            keys: Vec::with_capacity(self.rows.len()),
+            seen: self.changes_made(),
+            keys: Vec::new(),
             excluded: BTreeMap::new(),
             possible: 0,
-        };
+        }
+    }
+
+    /// What every host answers. `each` tells what a kind costs on the hosts that have room for it.
+    fn fresh_answers(
+        &self,
+        need: &Need,
+        each: impl FnOnce(&Kind, &mut dyn FnMut(usize, Cost)),
+    ) -> Answers {
+        let mut answers = self.unanswered(need);
         let mut costs = vec![None; self.rows.len()];
         if let Some(kind) = answers.kind {
-            packing.each(&kind, |position, cost, _| {
+            each(&kind, &mut |position, cost| {
                 if let Some(known) = costs.get_mut(position) {
                     *known = Some(cost);
                 }
             });
         }
+        answers.keys.reserve_exact(self.rows.len());
         for (position, cost) in costs.into_iter().enumerate() {
             let key = self.key(&answers, position, cost);
             answers.count(key, true);

@@ -55,7 +55,7 @@ impl Rows {
     ) -> Option<(HostId, Reason)> {
         let ask = self.ask(need);
         let (allowed, mut fits) = (self.allowed(need), self.fits(&ask));
-        self.rows.iter().zip(&self.hosts).enumerate().find_map(|(position, (row, host))| {
+        self.rows.iter().zip(self.hosts.iter()).enumerate().find_map(|(position, (row, host))| {
             let reason = row.obstacle?;
             if row.pool != ask.pool || !allowed.at(position) || !fits.at(position) {
                 return None;

@@ -47,8 +47,8 @@ pub async fn show(
 pub fn describe(fleet: &Fleet, host: &Host) -> Value {
     let state = fleet.host_state(host, now());
     let closed = fleet.closed(&host.id, now()).filter(|_| state == HostState::Ready);
-    let detail = closed.as_ref().map_or_else(|| host.note(state), words::opens);
     let settings = fleet.host_settings(&host.id);
+    let detail = closed.as_ref().map_or_else(|| host.note(settings, state), words::opens);
     let heard = host.heard.as_ref();
     let capacity = heard.map(|heard| heard.capacity);
     let usable = fleet.usable_on(host).memory;

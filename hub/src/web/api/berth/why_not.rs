@@ -8,7 +8,7 @@ use axum::extract::{Query, State};
 use berth_common::HostId;
 use berth_core::decision::{HostLine, HostVerdict, Inputs};
 use berth_core::floor::Floor;
-use berth_core::placement::{Need, lines};
+use berth_core::placement::{Need, Rows, Sight, line};
 use berth_core::{Decision, Fleet, Server};
 use berth_process::clock::now;
 use serde::Deserialize;
@@ -76,7 +76,8 @@ pub async fn show(
 
 /// What the newest decision knows of this host and of the one it chose.
 fn then(hub: &Hub, decision: &Decision, host: &HostId) -> Result<Value, ApiError> {
-    let lines = explanation::lines(hub, decision)?;
+    let hosts: Vec<&HostId> = decision.host().into_iter().chain([host]).collect();
+    let lines = explanation::lines_of(hub, decision, &hosts)?;
     let find = |name: &HostId| {
         lines.iter().find(|line| line.host == *name).map(|line| host_line(line, decision))
     };
@@ -111,7 +112,9 @@ fn now_there(
     let fits = plan::fits_times(&entry, &fleet.settings, &need, &like, count);
     let floor = Floor { version: 0, hosts: vec![Arc::new(entry)] };
     let inputs = Inputs { need: Some(need), ..Inputs::default() };
-    let line = lines(&floor, &fleet.settings, &fleet.prices, &inputs, now()).into_iter().next()?;
+    let rows = Rows::of(&floor, &fleet.settings, &fleet.prices);
+    let sight = Sight { floor: &floor, rows: &rows, settings: &fleet.settings, now: now() };
+    let line = line(sight, &inputs, Some(host), host)?;
     let obstacles = match &line {
         HostLine { verdict: HostVerdict::Excluded { obstacles }, .. } => obstacles.as_slice(),
         _ => &[],

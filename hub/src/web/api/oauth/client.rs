@@ -79,8 +79,8 @@ const NO_REDIRECT: &str = "Mismatching redirect URI.";
 /// client id (as in JupyterHub); their redirect URIs tell them apart.
 pub fn asking(hub: &Hub, id: Option<&str>, redirect: Option<&str>) -> Result<Client, Wrong> {
     let id = id.ok_or(Wrong::Page(NO_CLIENT))?;
-    let client = match hub.config().services.by_client(id) {
-        Some(service) => Client::Service(Arc::clone(service)),
+    let client = match hub.service_of_client(id) {
+        Some(service) => Client::Service(service),
         None => Client::Server(server(hub, id, redirect)?),
     };
     if redirect.is_some_and(|redirect| redirect != client.redirect()) {
@@ -107,8 +107,8 @@ fn server(hub: &Hub, id: &str, redirect: Option<&str>) -> Result<Arc<Server>, Wr
 /// The client whose id and secret these are.
 pub fn proven(hub: &Hub, id: Option<&str>, secret: Option<&str>) -> Option<Client> {
     let (id, secret) = (id?, secret?);
-    if let Some(service) = hub.config().services.by_client(id) {
-        return is_token_of(hub, service, secret).then(|| Client::Service(Arc::clone(service)));
+    if let Some(service) = hub.service_of_client(id) {
+        return is_token_of(hub, &service, secret).then_some(Client::Service(service));
     }
     let (server, generation) = hub.keys.read_server_token(secret)?;
     let fleet = hub.fleet.fleet();

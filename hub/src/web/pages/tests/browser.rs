@@ -2,6 +2,7 @@
 //! widths. `tests/run pages` runs it; the pictures are in `target/pages/shots`.
 
 mod chromium;
+mod scriptless;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

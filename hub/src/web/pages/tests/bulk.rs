@@ -2,6 +2,7 @@
 
 use axum::http::StatusCode;
 use berth_core::ServerState;
+use berth_store::Acts;
 
 use super::site::Site;
 
@@ -50,6 +51,10 @@ async fn those_that_were_not_left_out_are_stopped() {
     assert_eq!(state(&site, "carol", ""), ServerState::Stopping);
     assert_ne!(state(&site, "carol", "fit-2"), ServerState::Stopping);
     assert_eq!(state(&site, "alice", ""), ServerState::Running);
+    let wanted = Acts { action: Some("server-stop".into()), limit: 9, ..Acts::default() };
+    let acts = site.hub.storage.read(|reader| reader.acts(&wanted)).unwrap();
+    let told: Vec<_> = acts.iter().map(|it| (&*it.act.actor, &*it.act.subject)).collect();
+    assert_eq!(told, [("erin", first.as_str())], "and it is written down who did it");
 }
 
 #[tokio::test]

@@ -138,6 +138,7 @@ impl Site {
             farm: Default::default(),
             samples: Default::default(),
             routed: watch::Sender::new(BTreeMap::new()),
+            end: Default::default(),
             config: ArcSwap::from_pointee(config),
         });
         let router =

@@ -82,7 +82,10 @@ async fn who_teaches_sees_and_starts_the_participants() {
     site.run("alice", "").await;
     let text = site.get("bob", PAGE).await.text();
     assert!(text.contains("1 connected of 2 expected"), "{text}");
-    assert!(text.contains("Stop that of alice"), "{text}");
+    assert!(
+        text.contains("Restart that of alice") && text.contains("Stop that of alice"),
+        "{text}"
+    );
     site.post("bob", &format!("{PAGE}/participants/alice/stop"), "").await;
     assert!(site.server("alice", "").placement().unwrap().stop.is_some());
 

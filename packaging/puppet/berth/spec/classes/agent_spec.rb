@@ -46,7 +46,20 @@ describe 'berth::agent' do
     end
   end
 
-  [{ 'hub' => 'hub.example.org' }, { 'images' => [] }, { 'mount_sources' => ['home'] }, { 'images' => ['a"b'] }, { 'hub_key' => 'abc' }].each do |wrong|
+  context 'with ports for the farm' do
+    let(:params) do
+      super().merge('firewall' => { 'mode' => 'required', 'allow' => [{ 'to' => '10.1.0.0/16', 'ports' => '6817' }] },
+                    'farm' => { 'port_range' => '20000-20999', 'address' => '10.1.0.7', 'networks' => ['10.1.0.0/16'] })
+    end
+
+    it 'writes both sections' do
+      is_expected.to contain_file('/etc/berth-agent/agent.toml')
+        .with_content(%r{^\[firewall\]\nmode = "required"\nallow = \[\{ to = "10\.1\.0\.0/16", ports = "6817" \}\]$})
+        .with_content(%r{^\[farm\]\nport_range = "20000-20999"\naddress = "10\.1\.0\.7"\nnetworks = \["10\.1\.0\.0/16"\]$})
+    end
+  end
+
+  [{ 'hub' => 'hub.example.org' }, { 'farm' => { 'port_range' => '20000' } }, { 'firewall' => { 'mode' => 'maybe' } }, { 'images' => [] }, { 'mount_sources' => ['home'] }, { 'images' => ['a"b'] }, { 'hub_key' => 'abc' }].each do |wrong|
     context "with #{wrong}" do
       let(:params) { super().merge(wrong) }
 

@@ -1,10 +1,11 @@
 //! How long explanations take on the large fleet: the one that a decision carries, with the search
-//! for what would help, as the hub makes it while it decides; and the lines of all hosts, made again
-//! from what was recorded.
+//! for what would help, as the hub makes it while it decides, and as pages and `berth explain
+//! request` do on a snapshot; why not one certain host, with all its rules or its score; and the
+//! lines of all hosts, made again from what was recorded.
 
 use std::time::Instant;
 
-use berth_core::Outcome;
+use berth_core::{Fleet, Outcome};
 
 use super::fleet::Site;
 use crate::verb::simulate::random::Random;
@@ -20,6 +21,10 @@ pub struct Explained {
     starts: Vec<f64>,
     /// One that would wait or be refused, with the search for what would help.
     stuck: Vec<f64>,
+    /// The same two, on a snapshot that pages see.
+    snapshot: Vec<f64>,
+    /// All rules, or the score, of one host.
+    host: Vec<f64>,
     /// All rules of every host, in words.
     lines: Vec<f64>,
 }
@@ -28,7 +33,10 @@ pub struct Explained {
 pub fn measure(site: &mut Site, random: &mut Random, servers: u32) -> Explained {
     let mut explained = Explained::default();
     let mut take = |site: &mut Site, stuck: bool| {
+        // What goes over all servers is done once a minute.
+        site.tick();
         let snapshot = site.snapshot();
+        let Fleet { floor, settings, prices, .. } = &snapshot;
         for number in 0..REQUESTS {
             let user = random.below(servers as usize);
             let draw = random.below(100);
@@ -41,12 +49,19 @@ pub fn measure(site: &mut Site, random: &mut Random, servers: u32) -> Explained 
                 Outcome::Placed { .. } => explained.starts.push(took),
                 _ => explained.stuck.push(took),
             }
+            let begun = Instant::now();
+            let foreseen = Site::foresee(&snapshot, &request);
+            explained.snapshot.push(begun.elapsed().as_secs_f64() * 1e6);
+            debug_assert_eq!(foreseen, decision);
             if decision.inputs.need.is_some() {
+                let host = &floor.hosts[random.below(floor.hosts.len())].host;
                 let begun = Instant::now();
-                let lines = decision.lines(&snapshot.floor, &snapshot.settings, &snapshot.prices);
-                let took = begun.elapsed().as_secs_f64() * 1e6;
-                explained.lines.push(took);
-                debug_assert_eq!(lines.len(), snapshot.floor.hosts.len());
+                let line = decision.line_seen(snapshot.rows(), floor, settings, host);
+                explained.host.push(begun.elapsed().as_secs_f64() * 1e6);
+                let begun = Instant::now();
+                let lines = decision.lines(floor, settings, prices);
+                explained.lines.push(begun.elapsed().as_secs_f64() * 1e6);
+                debug_assert_eq!(lines.iter().find(|line| line.host == *host), line.as_ref());
             }
         }
     };
@@ -59,7 +74,13 @@ pub fn measure(site: &mut Site, random: &mut Random, servers: u32) -> Explained 
 impl Explained {
     /// Adds its keys.
     pub fn tell(self, report: &mut Report) {
-        let all = [("starts", self.starts), ("stuck", self.stuck), ("lines", self.lines)];
+        let all = [
+            ("starts", self.starts),
+            ("stuck", self.stuck),
+            ("snapshot", self.snapshot),
+            ("host", self.host),
+            ("lines", self.lines),
+        ];
         for (name, mut times) in all {
             times.sort_by(f64::total_cmp);
             report.count(format!("explain.{name}"), times.len() as u64);

@@ -184,6 +184,16 @@ impl Site {
         berth_core::step::ask(&mut self.fleet, NOW, request)
     }
 
+    /// What would come of it, as pages see the fleet.
+    pub fn foresee(snapshot: &Fleet, request: &StartRequest) -> Decision {
+        berth_core::step::dry_run(snapshot, NOW, request)
+    }
+
+    /// Time passes.
+    pub fn tick(&mut self) {
+        self.step(Event::Tick);
+    }
+
     /// The fleet as pages see it.
     pub fn snapshot(&self) -> Fleet {
         self.fleet.clone()

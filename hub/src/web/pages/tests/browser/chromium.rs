@@ -104,6 +104,11 @@ impl Chromium {
         self.cdp("Emulation.setDeviceMetricsOverride", metrics).await;
     }
 
+    /// Lets pages run no scripts from now on; those of the tests go on.
+    pub async fn without_scripts(&self) {
+        self.cdp("Emulation.setScriptExecutionDisabled", json!({ "value": true })).await;
+    }
+
     /// What a script returns.
     pub async fn script(&self, script: &str) -> Value {
         self.page.execute(script, Vec::new()).await.unwrap()

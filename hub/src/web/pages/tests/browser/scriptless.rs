@@ -1,0 +1,146 @@
+//! Every page without scripts: it is read, and its main action works, by links and forms alone.
+
+use super::super::scene::{heartbeat, scene, serve};
+use super::super::{administration, asked, notices, trainings};
+use super::chromium::Chromium;
+use super::{TRAININGS, pages};
+
+/// One thing that somebody does on a page.
+struct Deed {
+    who: &'static str,
+    path: String,
+    /// Fills in what the form asks for.
+    fill: &'static str,
+    /// What is pressed.
+    press: String,
+    /// What holds afterwards.
+    then: String,
+}
+
+fn deed(who: &'static str, path: &str, fill: &'static str, press: &str, then: &str) -> Deed {
+    Deed { who, path: path.into(), fill, press: press.into(), then: then.into() }
+}
+
+/// The page's text holds this.
+fn says(text: &str) -> String {
+    format!("document.body.innerText.includes('{text}')")
+}
+
+/// The address holds this.
+fn at(part: &str) -> String {
+    format!("location.href.includes('{part}')")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Chromium: tests/run pages"]
+async fn every_page_is_read_and_used_without_scripts() {
+    let site = scene().await;
+    site.newcomer("newcomer").await;
+    administration::prepare(&site).await;
+    notices::write(&site).await;
+    let _wn1 = asked::link(&site, "wn1", asked::hostile).await;
+    let _wn2 = asked::link(&site, "wn2", asked::hostile).await;
+    let addresses = serve(&site).await;
+    let browser = Chromium::open().await;
+    browser.without_scripts().await;
+
+    let mut troubles = Vec::new();
+    let mut read = async |name: &str, address: &str| {
+        browser.go(address).await;
+        let facts = browser.script(READ).await;
+        if facts["said"].as_u64() < Some(20) || facts["empty"] != false || facts["hidden"] != false
+        {
+            troubles.push(format!("{name} {address}: {facts}"));
+        }
+    };
+    for (name, who, path) in pages(&site) {
+        read(name, &format!("{}{path}", addresses[who])).await;
+    }
+    trainings::begin(&site).await;
+    for (name, who, path) in TRAININGS {
+        read(name, &format!("{}{path}", addresses[who])).await;
+    }
+    assert!(troubles.is_empty(), "{}", troubles.join("\n"));
+
+    heartbeat(&site).await;
+    let id = |owner: &str, name: &str| site.server(owner, name).id.to_string();
+    let deeds = [
+        deed(
+            "newcomer",
+            "/hub/home",
+            "",
+            "form.tile-form .main",
+            &at("/hub/spawn-pending/newcomer"),
+        ),
+        deed(
+            "alice",
+            "/hub/home",
+            "",
+            &format!("#stop-{}", id("alice", "fit-2")),
+            &says("stopping"),
+        ),
+        deed("alice", "/hub/spawn-pending/alice/big", "", "#leave", &at("/hub/home")),
+        deed(
+            "dave",
+            "/hub/home",
+            "",
+            &format!("#again-{}", id("dave", "")),
+            &at("/hub/spawn-pending/dave"),
+        ),
+        deed("alice", "/hub/token", "#note=a robot", "form.card button.main", &says("a robot")),
+        deed(
+            "alice",
+            "/hub/kernels",
+            "#environment=~/envs/fit",
+            "#make button",
+            &says("--name fit"),
+        ),
+        deed("alice", "/hub/usage", "", "a[hreflang=fr]", "document.documentElement.lang === 'fr'"),
+        deed("alice", "/hub/usage", "", "a[hreflang=en]", "document.documentElement.lang === 'en'"),
+        deed(
+            "bob",
+            "/hub/trainings/school",
+            "#text=Room 101",
+            "form[action$=message] button",
+            &at("/hub/trainings/school"),
+        ),
+        deed("alice", "/hub/home", "", ".brand", &says("Room 101")),
+        deed("erin", "/hub/admin", "#q=user:alice", "form.filter button", &at("q=user")),
+        deed("erin", "/hub/admin/floor", "#back=30", "form.fl-time button", &at("back=30")),
+        deed(
+            "erin",
+            "/hub/admin/hosts/wn2/drain",
+            "#reason=new kernel",
+            "form[role=search] button",
+            &at("reason=new"),
+        ),
+        deed(
+            "erin",
+            "/hub/admin/hosts/wn2/drain?reason=new",
+            "",
+            "button.danger",
+            &says("draining"),
+        ),
+        deed("erin", "/hub/admin/hosts/wn2", "", "form[action$=intent] button", &says("ready")),
+    ];
+    for deed in deeds {
+        let Deed { who, path, fill, press, then } = deed;
+        browser.go(&format!("{}{path}", addresses[who])).await;
+        if let Some((field, value)) = fill.split_once('=') {
+            let fill = format!("document.querySelector('{field}').value = '{value}'");
+            browser.script(&fill).await;
+        }
+        browser.script(&format!("document.querySelector('{press}').click()")).await;
+        browser.until(&format!("document.readyState === 'complete' && {then}")).await;
+    }
+    browser.close().await;
+}
+
+/// How much a page says, whether a part of it waits for a script, and whether one ran.
+const READ: &str = "
+    const parts = [...document.querySelectorAll('[data-live], [data-floor]')];
+    return {
+        said: document.querySelector('main').innerText.trim().length,
+        empty: parts.some((it) => it.innerText.trim() === '' && it.querySelector('svg') === null),
+        hidden: [...document.querySelectorAll('.refresh')].some((it) => it.hidden),
+    };";
