@@ -14,6 +14,7 @@ pub mod ends;
 pub mod fake;
 pub mod farm;
 pub mod firewall;
+pub mod floors;
 pub mod gpu;
 pub mod health;
 pub mod helper;

@@ -330,6 +330,34 @@ memory_max = "16 GB"
     }
 
     #[test]
+    fn no_space_lies_where_the_engine_mounts() {
+        let at = |source: &str, target: &str| {
+            verdict(|s| {
+                s.spaces.push(Space {
+                    name: "data".into(),
+                    source: source.into(),
+                    target: target.into(),
+                    read_only: false,
+                    follows: false,
+                    required: true,
+                    only_if_exists: false,
+                });
+            })
+        };
+        assert_eq!(at("/home/data", "/data"), "yes");
+        for taken in ["/", "/proc", "/proc/sys/kernel", "/dev/console", "/sys/fs/cgroup", "/etc"] {
+            let refused = format!("data: {taken} is no place for a space inside");
+            assert_eq!(at("/home/data", taken), refused);
+        }
+        for odd in ["/data/../proc", "data", "", "/data\n/proc"] {
+            assert_eq!(at("/home/data", odd), "a path of the space data is malformed", "{odd:?}");
+        }
+        for outside in ["/proc/self/fd/8", "/dev", "/"] {
+            assert!(at(outside, "/data").contains("is in none of mount_sources"), "{outside}");
+        }
+    }
+
+    #[test]
     fn images_begin_with_a_prefix_that_ends_with_a_part() {
         let image = |name: &str| verdict(|s| s.image = name.into());
         for good in [

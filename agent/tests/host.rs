@@ -4,6 +4,7 @@
 
 mod host {
     pub mod activity;
+    pub mod advisories;
     pub mod crash;
     pub mod docker;
     pub mod engine;

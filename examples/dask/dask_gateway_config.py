@@ -4,12 +4,13 @@ import os
 import sys
 
 sys.path.insert(0, "/opt/berth")
+import berth_access
 import berth_limits
 
 address = os.environ["FARM_ADDRESS"]
 
 c.DaskGateway.backend_class = "dask_gateway_server.backends.jobqueue.slurm.SlurmBackend"
-c.DaskGateway.authenticator_class = "dask_gateway_server.auth.JupyterHubAuthenticator"
+c.DaskGateway.authenticator_class = berth_access.Authenticator
 # A token that has been revoked is asked about again after this many seconds.
 c.JupyterHubAuthenticator.cache_max_age = 30
 c.DaskGateway.address = "127.0.0.1:27001"

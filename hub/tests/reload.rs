@@ -137,9 +137,19 @@ impl Hub {
         }
     }
 
-    /// The quota of everybody, as the rules have it.
-    fn in_force(&self) -> String {
-        kept(&self.folder.path().join("state"))["files"]["quotas.toml"].as_str().unwrap().to_owned()
+    /// Waits until the quota of everybody is kept like this for a restart: what is in force is
+    /// written down a moment later.
+    async fn until_kept(&self, quota: &str) {
+        let begun = Instant::now();
+        loop {
+            let kept = kept(&self.folder.path().join("state"));
+            let found = kept["files"]["quotas.toml"].as_str().unwrap();
+            if found.contains(quota) {
+                return;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(60), "never: {quota} in {found}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 }
 
@@ -174,11 +184,11 @@ async fn wrong_files_change_nothing_also_over_a_restart() {
     hub.run().await;
     let now = hub.config().await;
     assert_eq!((&now["from"], &now["valid"]), (&"kept".into(), &false.into()), "{now}");
-    assert!(hub.in_force().contains("16 GB"));
+    hub.until_kept("16 GB").await;
     // Put right, it is taken over by itself.
     hub.write("quotas.toml", OTHER);
     hub.until("the file that was put right", |now| now["from"] == "disk").await;
-    assert!(hub.in_force().contains("32 GB"));
+    hub.until_kept("32 GB").await;
 }
 
 #[tokio::test]
@@ -189,7 +199,7 @@ async fn a_signal_takes_files_over_and_a_rollback_goes_back() {
     hub.until("the other file", |now| now["same_as_disk"] == true).await;
     let told = hub.ask("POST", "config/rollback").await.unwrap()["config"].clone();
     assert_eq!(told["applied"], true, "{told}");
-    assert!(hub.in_force().contains("16 GB"));
+    hub.until_kept("16 GB").await;
     let diff = hub.ask("GET", "config/diff").await.unwrap()["diff"].clone();
     assert_eq!(diff[0]["file"], "quotas.toml");
     assert!(diff[0]["on_disk"].as_str().unwrap().contains("32 GB"), "{diff}");
@@ -199,7 +209,7 @@ async fn a_signal_takes_files_over_and_a_rollback_goes_back() {
     assert_eq!(hub.config().await["from"], "rolled back");
     hub.write("quotas.toml", "[default]\nmemory = \"64 GB\"\n");
     hub.until("new files end it", |now| now["from"] == "disk").await;
-    assert!(hub.in_force().contains("64 GB"));
+    hub.until_kept("64 GB").await;
 }
 
 const SCHOOL: &str = "[training.school]\npool = \"training\"\nfrom = 2020-01-01T08:00:00Z\n\
@@ -293,7 +303,7 @@ async fn a_reload_under_load_loses_nothing() {
     hub.write("quotas.toml", "[default]\nservers = 3\nmemory = \"24 GB\"\n");
     let told = hub.ask("POST", "config/reload").await.unwrap()["config"].clone();
     assert_eq!(told["applied"], true, "{told}");
-    assert!(hub.in_force().contains("24 GB"));
+    hub.until_kept("24 GB").await;
 }
 
 #[tokio::test]

@@ -66,6 +66,8 @@ const KEEP_FREE: ByteCount = ByteCount(2 * GB);
 const CALM_S: u64 = 900;
 /// L5: all agents are attached this long after a restart of the hub.
 const ATTACHED_S: u64 = 10;
+/// Another limit is in force: one report, one call, the next report.
+const RESIZED_S: u64 = 20;
 /// Everybody stops: SIGTERM, its grace, removal, reports.
 const STOPPED_S: u64 = 120;
 
@@ -144,12 +146,11 @@ pub fn run_seed(
     if Grants::has(seed, scale) {
         world.has_grants(seed);
     }
-    if scale == Scale::Days {
-        world.nature.skips_idle = true;
-    } else {
+    world.nature.skips_idle = matches!(scale, Scale::Days | Scale::Site);
+    if scale != Scale::Days {
         world.has_lives(Lives::of(seed));
         world.restores = Restores::of(seed, scale);
-        world.has_loans(Loans::of(seed));
+        world.has_loans(Loans::of(seed, scale));
     }
     world.nature.has_strange_people = accounts::has_strange_people(seed);
     match world.live() {

@@ -12,6 +12,7 @@ use tonic::transport::Channel;
 use crate::cgroup;
 use crate::config::{self, Config};
 use crate::firewall::Wall;
+use crate::floors;
 use crate::gpu::nvml::Library;
 use crate::gpu::reading::{Absence, Source};
 use crate::identity::{self, Folder};
@@ -200,6 +201,7 @@ async fn engine(config: &Config, docker: &Docker, findings: &mut Vec<Finding>) {
     let answers = found.is_ok();
     findings.push(("engine".into(), found));
     if answers {
+        programs(config, docker, findings).await;
         let network = docker.network().await;
         findings.push((
             "network".into(),
@@ -208,6 +210,24 @@ async fn engine(config: &Config, docker: &Docker, findings: &mut Vec<Finding>) {
                 format!("berth-{}, gateway {}", config.agent.name, gateway.unwrap_or_default())
             }),
         ));
+    }
+}
+
+/// What makes the containers: old versions have ways out of them.
+async fn programs(config: &Config, docker: &Docker, findings: &mut Vec<Finding>) {
+    let floors = &config.floors;
+    let programs = docker.programs().await.unwrap_or_default();
+    let mut judge = |key: &str, found: Option<&String>, floor, holes| {
+        let untold = "its version is not told".to_owned();
+        let said = found.map_or(Ok(untold), |found| floors::judge(key, found, floor, holes));
+        findings.push((key.to_owned(), said));
+    };
+    judge("runc", programs.get("runc"), floors.runc.as_ref(), Some(&floors::RUNC));
+    if let Some(floor) = &floors.engine {
+        judge("engine", programs.get("Engine"), Some(floor), None);
+    }
+    if let Some(toolkit) = floors::toolkit().await {
+        judge("toolkit", Some(&toolkit), floors.toolkit.as_ref(), Some(&floors::TOOLKIT));
     }
 }
 

@@ -17,6 +17,10 @@ const VOID: &str = "void";
 /// Computing, and `nvidia-smi`.
 const COMPUTE: &str = "compute,utility";
 
+/// What the toolkit's hooks, which run as root on the host, would load of an image's: they inherit a
+/// container's environment (CVE-2025-23266). What a profile says of them stands.
+const LOADED: [&str; 2] = ["LD_PRELOAD", "LD_AUDIT"];
+
 /// Takes out everything that could widen what a container sees, and says: none.
 pub fn none(env: &mut BTreeMap<String, String>) {
     env.retain(|name, _| !widens(name));
@@ -28,6 +32,14 @@ pub fn these(env: &mut BTreeMap<String, String>, gpus: &[GpuPart]) {
     let ids: Vec<&str> = gpus.iter().map(|part| part.gpu.as_str()).collect();
     env.insert(VISIBLE.into(), ids.join(","));
     env.insert(CAPABILITIES.into(), COMPUTE.into());
+    load_nothing(env);
+}
+
+/// Takes from an image what a hook would load.
+pub fn load_nothing(env: &mut BTreeMap<String, String>) {
+    for name in LOADED {
+        env.entry(name.into()).or_default();
+    }
 }
 
 /// Whether a variable is the toolkit's, or hides a granted GPU from the program.
@@ -67,5 +79,11 @@ mod tests {
         none(&mut env);
         let left: Vec<_> = env.iter().map(|(name, value)| format!("{name}={value}")).collect();
         assert_eq!(left, ["NVIDIA_PRODUCT_NAME=mine", "NVIDIA_VISIBLE_DEVICES=void"]);
+    }
+    #[test]
+    fn what_a_hook_would_load_is_the_profiles_or_nothing() {
+        let mut env = BTreeMap::from([("LD_AUDIT".to_owned(), "/opt/own.so".to_owned())]);
+        load_nothing(&mut env);
+        assert_eq!((env["LD_PRELOAD"].as_str(), env["LD_AUDIT"].as_str()), ("", "/opt/own.so"));
     }
 }

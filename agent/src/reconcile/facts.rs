@@ -131,6 +131,7 @@ impl Server {
         };
         if let (Some(known), Some(listed)) = (&self.container, &listed)
             && known.id == listed.id
+            && !self.is_being_removed()
         {
             self.ran |= ran(listed);
         }
@@ -214,7 +215,7 @@ impl Server {
         {
             container.state = ContainerState::Running { address };
         }
-        self.ran = true;
+        self.ran |= !self.is_being_removed();
         self.reach(StartStep::Started, now);
     }
 

@@ -250,6 +250,13 @@ impl Server {
         (!self.is_ending() && self.over.is_none()).then_some((container, address))
     }
 
+    /// What an earlier process's late start sets running meanwhile has run for nobody: when it is gone
+    /// that was no end, and the server is made anew.
+    pub(super) fn is_being_removed(&self) -> bool {
+        let act = self.pending.as_ref().map(|pending| &pending.act);
+        matches!(act, Some(Act::Remove { .. }))
+    }
+
     pub(super) fn is_ending(&self) -> bool {
         self.given_up.is_some()
             || self.brute

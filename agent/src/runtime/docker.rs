@@ -178,6 +178,18 @@ impl Docker {
         format!("berth-{}", self.host)
     }
 
+    /// The versions of the engine and of what it runs, by the names that it gives them.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn programs(&self) -> Result<BTreeMap<String, String>, String> {
+        let words = |trouble: Trouble| trouble.to_string();
+        let client = self.client().await.map_err(words)?;
+        let version = within(QUESTION, client.version()).await.map_err(words)?;
+        let all = version.components.into_iter().flatten();
+        Ok(all.map(|component| (component.name, component.version)).collect())
+    }
+
     /// A client that speaks the engine's own version of the API.
     async fn client(&self) -> Result<Client, Trouble> {
         let known = self.client.lock().unwrap_or_else(PoisonError::into_inner).clone();

@@ -3,12 +3,14 @@
 //! own it removes that of the first engine otherwise.
 
 use std::fs;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use berth_common::ServerId;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Root, a kernel that takes part, and the programs of an engine are needed.
 const NEEDED: &str = "a second engine did not start: this test needs root and dockerd";
@@ -19,13 +21,49 @@ const PATIENCE: Duration = Duration::from_secs(180);
 const IMAGE: &str = "berth/test-tiny:1";
 const GREEDY: &str = "berth/test-greedy:1";
 
+/// Lays a newer engine than the machine's own, Debian 13's or that of another suite, where tests keep
+/// things, once. Its program needs nothing else of that suite.
+const NEWER: &str = r#"
+set -e
+suite=${BERTH_ENGINE_SUITE:-trixie} at=$1/engine-$suite
+mkdir -p "$1"; exec 9>"$1/engine.lock"; flock 9
+if ! [ -x "$at/usr/sbin/dockerd" ]; then
+  new=$at.new; rm -rf "$new"; mkdir -p "$new/lists/partial" "$new/archives/partial"; cd "$new"
+  mirror=$(apt-get indextargets --format '$(REPO_URI)' | grep -v security | head -n 1)
+  echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $suite main" >sources.list
+  get() { apt-get -qq -o Dir::Etc::SourceList="$new/sources.list" -o Dir::Etc::SourceParts=- -o Dir::Cache="$new" \
+    -o Dir::State::Lists="$new/lists" -o Acquire::Languages=none -o Acquire::Retries=3 -o APT::Sandbox::User=root \
+    -o Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false "$@" >&2; }
+  get update; get download docker.io
+  dpkg-deb -x docker.io_*.deb .
+  rm -rf lists archives ./*.deb ./*.bin; mv "$new" "$at"
+fi
+echo "$at/usr/sbin/dockerd"
+"#;
+
 pub struct Engine {
     folder: tempfile::TempDir,
+    program: String,
     daemon: Child,
 }
 
 impl Engine {
     pub fn start() -> Self {
+        Self::of("dockerd".to_owned(), &[])
+    }
+
+    /// A newer one, which knows these GPUs by CDI and no others.
+    pub fn with_cdi(gpus: &[String]) -> Self {
+        let laid = Command::new("bash")
+            .args(["-c", NEWER, "bash", env!("CARGO_TARGET_TMPDIR")])
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&laid.stderr);
+        assert!(laid.status.success(), "apt-get does not give docker.io of Debian 13: {said}");
+        Self::of(String::from_utf8(laid.stdout).unwrap().trim().to_owned(), gpus)
+    }
+
+    fn of(program: String, gpus: &[String]) -> Self {
         super::docker::image();
         let folder = tempfile::Builder::new().prefix("be").tempdir().unwrap();
         let root = folder.path();
@@ -50,23 +88,25 @@ impl Engine {
                  exec runc \"$@\""
             ),
         );
+        fs::write(root.join("daemon.json"), daemon(root, gpus)).unwrap();
         // Kept in a file, so that the engine's next process has the same network.
         fs::write(root.join("net"), "").unwrap();
         let made = Command::new("unshare").arg(format!("--net={at}/net")).arg("true").status();
         assert!(made.unwrap().success(), "{NEEDED}");
-        let mut engine = Self { daemon: Self::spawn(root), folder };
+        let mut engine = Self { daemon: Self::spawn(root, &program), program, folder };
         engine.answers();
         engine.make_images();
         engine
     }
 
-    fn spawn(root: &Path) -> Child {
+    fn spawn(root: &Path, program: &str) -> Child {
         let at = root.display();
         let system = std::env::var("PATH").unwrap_or_default();
         let log = fs::File::options().create(true).append(true).open(root.join("log")).unwrap();
         Command::new("nsenter")
             .arg(format!("--net={at}/net"))
-            .args(["dockerd", "--bridge=none", "--iptables=false", "--ip6tables=false"])
+            .args([program, "--config-file", &format!("{at}/daemon.json")])
+            .args(["--bridge=none", "--iptables=false", "--ip6tables=false"])
             .args(["--storage-driver=vfs", "--log-level=warn", "--live-restore"])
             .args(["--data-root", &format!("{at}/data"), "--exec-root", &format!("{at}/exec")])
             .args(["--pidfile", &format!("{at}/pid"), "-H", &format!("unix://{at}/sock")])
@@ -103,7 +143,7 @@ impl Engine {
 
     /// Starts it again.
     pub fn start_again(&mut self) {
-        self.daemon = Self::spawn(self.folder.path());
+        self.daemon = Self::spawn(self.folder.path(), &self.program);
         self.answers();
     }
 
@@ -138,7 +178,7 @@ impl Engine {
              ln -s busybox {at}/image/bin/httpd
              import() {{ tar -C {at}/image -c bin www | docker -H {socket} import \"$@\"; }}
              import --change 'ENV PATH=/bin' - {IMAGE}
-             import --change 'ENV PATH=/bin NVIDIA_VISIBLE_DEVICES=all' - {GREEDY}"
+             import --change 'ENV PATH=/bin NVIDIA_VISIBLE_DEVICES=all LD_PRELOAD=./own.so' - {GREEDY}"
         );
         let made = Command::new("sh").args(["-c", &script]).output().unwrap();
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
@@ -152,7 +192,7 @@ impl Engine {
         IMAGE
     }
 
-    /// Its environment says: all GPUs.
+    /// Its environment says: all GPUs, and a library for whoever runs in it.
     pub fn greedy_image(&self) -> &'static str {
         GREEDY
     }
@@ -182,6 +222,24 @@ impl Engine {
     /// The environment of a server as the engine keeps it.
     pub fn environment(&self, host: &str, server: &ServerId) -> Vec<String> {
         lines(&self.inspect(host, server)["Config"]["Env"])
+    }
+
+    /// The environment that its main process was started with.
+    pub fn started_with(&self, host: &str, server: &ServerId) -> Vec<String> {
+        let file = format!("/proc/{}/environ", self.pid(host, server));
+        let text = fs::read_to_string(file).unwrap();
+        text.split_terminator('\0').map(str::to_owned).collect()
+    }
+
+    /// Whether it names the devices that it knows by CDI, as engines since 28.2 do.
+    pub fn names_devices(&self) -> bool {
+        let mut asked = UnixStream::connect(self.folder.path().join("sock")).unwrap();
+        asked.write_all(b"GET /info HTTP/1.0\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        asked.read_to_string(&mut answer).unwrap();
+        let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+        let info: Value = serde_json::from_str(body).unwrap();
+        info["DiscoveredDevices"].as_array().is_some_and(|devices| !devices.is_empty())
     }
 
     /// What the hook was told: the environments, oldest first.
@@ -238,6 +296,26 @@ impl Drop for Engine {
         }
         let _ = Command::new("umount").arg(self.folder.path().join("net")).output();
     }
+}
+
+/// The engine's own settings, with the GPUs that it is to know by CDI: what NVIDIA's toolkit writes
+/// about each of them, with a device that is another.
+fn daemon(root: &Path, gpus: &[String]) -> String {
+    if gpus.is_empty() {
+        return "{}".into();
+    }
+    let device = |(index, gpu): (usize, &String)| {
+        json!({"name": gpu, "containerEdits": {
+            "env": [format!("GIVEN_{index}={gpu}")],
+            "deviceNodes": [{"path": format!("/dev/nvidia{index}"), "hostPath": "/dev/null"}],
+        }})
+    };
+    let devices: Vec<Value> = gpus.iter().enumerate().map(device).collect();
+    let spec = json!({"cdiVersion": "0.5.0", "kind": "nvidia.com/gpu", "devices": devices});
+    let folder = root.join("cdi");
+    fs::create_dir(&folder).unwrap();
+    fs::write(folder.join("nvidia.json"), spec.to_string()).unwrap();
+    json!({"features": {"cdi": true}, "cdi-spec-dirs": [folder]}).to_string()
 }
 
 fn script(path: &Path, text: &str) {

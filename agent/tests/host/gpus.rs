@@ -52,7 +52,7 @@ fn rule_of_nvidias_devices(pid: u64, what: &str) -> bool {
 }
 
 /// An agent that finds this library.
-fn agent(host: &Host, fake: &Fake) -> Child {
+pub fn agent(host: &Host, fake: &Fake) -> Child {
     host.command(&["run"]).env("LD_LIBRARY_PATH", fake.folder()).spawn().unwrap()
 }
 
@@ -65,7 +65,7 @@ fn trouble(report: &Report, index: u32) -> &str {
     gpu(report, index).and_then(|device| device.trouble.as_deref()).unwrap_or_default()
 }
 
-fn all_well(report: &Report) -> bool {
+pub fn all_well(report: &Report) -> bool {
     report.gpus.len() == 4 && report.gpus.iter().all(|device| device.trouble.is_none())
 }
 
@@ -206,7 +206,7 @@ async fn a_host_without_driver_has_no_gpus_until_there_is_one() {
 }
 
 /// A server with GPUs.
-fn gpu_spec(image: &str, home: &str, gpus: &[u32]) -> RunSpec {
+pub fn gpu_spec(image: &str, home: &str, gpus: &[u32]) -> RunSpec {
     let mut spec = spec(image, home);
     let part = |index: &u32| GpuPart { gpu: k80(*index).parse().unwrap(), milli: 1000 };
     spec.origin.gpus = gpus.iter().map(part).collect();
@@ -235,7 +235,7 @@ async fn fails(hub: &Hub, wanted: RunSpec) -> (Reason, String) {
     (ending.reason, ending.detail.clone())
 }
 
-async fn runs(hub: &Hub, wanted: RunSpec) -> ServerId {
+pub async fn runs(hub: &Hub, wanted: RunSpec) -> ServerId {
     let server = server_id();
     hub.say(&server, 1, run(wanted));
     // The engine lives in a network of its own, so nobody outside hears JupyterLab answer.
@@ -267,8 +267,10 @@ async fn a_container_gets_its_gpus_and_no_other() {
     let home = host.home("alice", 20_001, 30_001);
     let image = engine.image();
 
-    // By a device request: what the hook is told.
-    let server = runs(&hub, gpu_spec(image, &home, &[0, 1])).await;
+    // By a device request: what the hook is told, whatever the image says.
+    let mut greedy = gpu_spec(image, &home, &[0, 1]);
+    greedy.image = engine.greedy_image().into();
+    let server = runs(&hub, greedy).await;
     let seen = engine.hooked();
     assert_eq!(seen.len(), 1, "called once: {seen:?}");
     let both = format!("{},{}", k80(0), k80(1));
@@ -286,6 +288,11 @@ async fn a_container_gets_its_gpus_and_no_other() {
     assert_eq!(capabilities, ["compute", "utility"]);
     for name in ["CUDA_VISIBLE_DEVICES", "NVIDIA_MIG_CONFIG_DEVICES"] {
         assert_eq!(last(name), None);
+    }
+    // CVE-2025-23266: a hook of the toolkit's inherits what the image would have it load.
+    for name in ["LD_PRELOAD", "LD_AUDIT"] {
+        let said: Vec<_> = seen[0].iter().filter(|line| line.starts_with(name)).collect();
+        assert_eq!(said, [&format!("{name}=")]);
     }
 
     // Its processes are its own; on another GPU they are an alarm.
@@ -385,6 +392,64 @@ async fn a_container_gets_its_gpus_and_no_other() {
     let (reason, detail) = fails(&hub, gpu_spec(image, &home, &[0])).await;
     assert_eq!(reason, Reason::FailedGpuEngine, "{detail}");
     assert!(detail.contains("could not select device driver \"cdi\""), "{detail}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_the_engine_has_cdi_it_gives_by_it() {
+    let engine = Engine::with_cdi(&[k80(0), k80(1)]);
+    let fake = Fake::new(Flavour::K80);
+    let (hub, host) = site().await;
+    let socket = |give: &str| {
+        host.configure_more(
+            &hub.address,
+            &format!("users = \"hub\"\n[gpus]\ngive = \"{give}\""),
+            &format!("docker = \"{}\"", engine.socket()),
+        );
+    };
+    let home = host.home("alice", 20_001, 30_001);
+    let image = engine.greedy_image();
+    let given = |server: &ServerId| {
+        let env = engine.started_with(&host.name, server);
+        let visible = env.iter().filter(|line| line.starts_with("NVIDIA_VISIBLE"));
+        assert_eq!(visible.collect::<Vec<_>>(), ["NVIDIA_VISIBLE_DEVICES=void"]);
+        let devices = format!("/proc/{}/root/dev", engine.pid(&host.name, server));
+        let has = |index: &u32| std::path::Path::new(&format!("{devices}/nvidia{index}")).exists();
+        let nodes: Vec<u32> = (0..4).filter(has).collect();
+        let names = env.iter().filter_map(|line| line.strip_prefix("GIVEN_"));
+        (names.map(|name| name[2..].to_owned()).collect::<Vec<_>>(), nodes)
+    };
+
+    socket("cdi");
+    let mut process = agent(&host, &fake);
+    hub.heard("four well GPUs", all_well).await;
+    let both = runs(&hub, gpu_spec(image, &home, &[0, 1])).await;
+    assert_eq!(given(&both), (vec![k80(0), k80(1)], vec![0, 1]));
+    ends(&hub, &both).await;
+    let one = runs(&hub, gpu_spec(image, &home, &[1])).await;
+    assert_eq!(given(&one), (vec![k80(1)], vec![1]), "no other");
+    ends(&hub, &one).await;
+    let none = runs(&hub, gpu_spec(image, &home, &[])).await;
+    assert_eq!(given(&none), (vec![], vec![]), "whatever the image says");
+    ends(&hub, &none).await;
+    let (reason, detail) = fails(&hub, gpu_spec(image, &home, &[2])).await;
+    assert_eq!(reason, Reason::FailedGpuEngine, "{detail}");
+    assert!(detail.contains(&k80(2)), "{detail}");
+    assert!(engine.hooked().is_empty(), "the toolkit's hook had no part in it");
+    process.kill().await.unwrap();
+
+    // By itself, where the engine says which GPUs it knows so, and else by a device request.
+    socket("auto");
+    let _process = agent(&host, &fake);
+    hub.heard("four well GPUs", all_well).await;
+    if engine.names_devices() {
+        let one = runs(&hub, gpu_spec(image, &home, &[1])).await;
+        assert_eq!(given(&one), (vec![k80(1)], vec![1]));
+        ends(&hub, &one).await;
+        assert!(engine.hooked().is_empty());
+    }
+    let other = runs(&hub, gpu_spec(image, &home, &[2])).await;
+    ends(&hub, &other).await;
+    assert_eq!(engine.hooked().len(), 1, "one that it does not know so");
 }
 
 #[tokio::test(flavor = "multi_thread")]

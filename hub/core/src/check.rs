@@ -7,7 +7,7 @@ use std::fmt;
 use berth_common::link::ObservedState;
 use berth_common::{GpuId, HostId, ServerId};
 
-use crate::fleet::{Fleet, Phase};
+use crate::fleet::{Fleet, Phase, Server};
 use crate::route::routes;
 use crate::settings::MemoryRule;
 
@@ -95,29 +95,35 @@ fn reservations(fleet: &Fleet, say: &mut Say<'_>) {
     }
 }
 
-/// S4: nobody holds a part of a GPU that another holds. Adopted servers are exempt: after a restore
-/// one that the backup knew may hold, until its host has told of its end, what a later one has.
+/// S4: nobody holds a part of a GPU that another holds. Of adopted servers those count that their
+/// host shows: after a restore one that the backup knew holds, until its host has told of its end,
+/// what a later one has.
 fn gpus(fleet: &Fleet, say: &mut Say<'_>) {
     let mut held: BTreeMap<&GpuId, u32> = BTreeMap::new();
-    let mut adopted = BTreeSet::new();
     for server in fleet.servers.values() {
         let placed = server.placement().map(|placement| &placement.gpus);
         let promised = match &server.phase {
             Phase::Waiting { place: Some(place), .. } => Some(&place.gpus),
             _ => None,
         };
+        if server.account.is_none() && !is_shown(fleet, server) {
+            continue;
+        }
         for part in placed.or(promised).into_iter().flatten() {
             let sum = held.entry(&part.gpu).or_default();
             *sum = sum.saturating_add(part.milli);
-            if server.account.is_none() {
-                adopted.insert(&part.gpu);
-            }
         }
     }
-    let over = held.into_iter().filter(|(gpu, milli)| *milli > 1000 && !adopted.contains(gpu));
-    for (gpu, milli) in over {
+    for (gpu, milli) in held.into_iter().filter(|(_, milli)| *milli > 1000) {
         say("S4-gpu", format!("{gpu} is given {milli} thousandths of"));
     }
+}
+
+/// Whether the host of a server showed its container last.
+fn is_shown(fleet: &Fleet, server: &Server) -> bool {
+    let host = server.placement().and_then(|placement| fleet.hosts.get(&placement.host));
+    let seen = host.and_then(|host| host.heard.as_ref()?.observed.get(&server.id));
+    seen.is_some_and(|seen| seen.generation == server.generation)
 }
 
 /// S4: nobody holds a farm port of a host that another holds there.

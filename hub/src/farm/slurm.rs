@@ -9,7 +9,7 @@ use tokio::process::Command;
 use super::{Job, read_mark};
 
 /// A controller that is down lets its clients wait for a long time.
-const WITHIN: Duration = Duration::from_secs(5);
+const WITHIN: Duration = Duration::from_secs(30);
 /// What is asked for. What people choose themselves comes last, so that it shifts nothing.
 const FORMAT: &str = "JobID:20|,UserName:64|,State:20|,NumCPUs:12|,tres-alloc:160|,Reason:60|,\
                       wckey:64|,Comment:128|,Name:128|";

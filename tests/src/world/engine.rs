@@ -399,7 +399,7 @@ impl Engine {
             let detail = "device or resource busy".to_owned();
             return Outcome::Failed(Ending { reason: Reason::FailedContainer, detail });
         }
-        self.forget(number);
+        self.forget(nature, number);
         Outcome::Removed
     }
 
@@ -418,11 +418,12 @@ impl Engine {
     pub fn remove_by_hand(&mut self, nature: &mut Nature, number: u64) {
         let Some(made) = self.containers.get(&number) else { return };
         nature.history.may_end(&made.server, made.generation);
-        self.forget(number);
+        self.forget(nature, number);
     }
 
-    fn forget(&mut self, number: u64) {
+    fn forget(&mut self, nature: &mut Nature, number: u64) {
         let Some(made) = self.containers.remove(&number) else { return };
+        nature.history.gone(&made.server, made.generation);
         if self.names.get(&made.server) == Some(&Holder::Ours(number)) {
             self.names.remove(&made.server);
         }
@@ -491,7 +492,9 @@ impl Engine {
             made.busy_until = nature.schedule.now();
         }
         if !containers_stay {
-            self.containers.clear();
+            for made in std::mem::take(&mut self.containers).into_values() {
+                nature.history.gone(&made.server, made.generation);
+            }
         }
         self.names = self
             .containers

@@ -217,6 +217,12 @@ impl Plan {
             Scale::Days => (2..=4, 3..=12, 172_800..=604_800),
             Scale::Site => (200..=200, 3_000..=3_000, 600..=600),
         };
+        // Else most of so many people would wait.
+        let memory_times = match scale {
+            Scale::Site => 4,
+            Scale::Days if *people.end() == 100 => 3,
+            _ => 1,
+        };
         let mut strikes = BTreeMap::new();
         for (strike, from, to) in Strike::ALL {
             // One blow after the other upon hub or agents would leave nothing to happen between.
@@ -229,8 +235,7 @@ impl Plan {
         Self {
             strikes,
             gpus: 0,
-            // Else most of 3,000 people would wait.
-            memory_times: if scale == Scale::Site { 4 } else { 1 },
+            memory_times,
             hosts: chance.between(hosts),
             people: chance.between(people),
             horizon_s: chance.between(horizon_s),
@@ -300,16 +305,16 @@ impl EnginePlan {
         let often = |chance: &mut Chance, most| if chance.permille(500) { most } else { 0 };
         Self {
             create_fails: often(chance, 200),
-            spoils: often(chance, 100),
+            spoils: often(chance, 150),
             start_fails: often(chance, 200),
             stop_fails: often(chance, 500),
             remove_fails: often(chance, 400),
             ends_at_once: often(chance, 200),
             never_answers: often(chance, 150),
             answers_late: often(chance, 150),
-            resize_fails: often(chance, 700),
+            resize_fails: often(chance, 900),
             lacks_image: often(chance, 500),
-            foreign: often(chance, 2_000),
+            foreign: often(chance, 8_000),
             ..plan
         }
     }

@@ -416,8 +416,8 @@ impl Hub {
 /// Sends a host its desired set, over every connection that seems to be one of its agent's.
 fn tell(nature: &mut Nature, reign: &mut Reign, disk: &Disk, host: &HostId, index: usize) {
     let Some(set) = desired_set(&reign.fleet, host, nature.bug) else { return };
-    nature.history.told(index, &set);
     nature.history.tells_secrets(host, &set, &disk.servers);
+    nature.history.told(index, &set);
     let cut = nature.cuts.get(index).is_some_and(|cut| cut.down);
     for session in reign.sessions.values_mut().filter(|session| session.host == index) {
         for at in arrivals(nature, cut, &mut session.last) {

@@ -69,11 +69,14 @@ pub struct History {
     /// Rows on their way to the disk.
     unsaved: Vec<Row>,
     promises: Promises,
-    /// After a restore a start of which its host had not heard is never made.
+    /// After a restore nothing is made anew: a start of which its host had not heard, or whose
+    /// container was made and removed before it ever ran, as a late one is, has ended.
     renumbers: bool,
     /// Where each start of a server was placed.
     placed: BTreeMap<Start, String>,
     made_on: BTreeMap<Start, usize>,
+    /// Starts whose container is there, whatever became of it.
+    there: BTreeSet<Start>,
     answered: BTreeSet<Start>,
     may_end: BTreeSet<Start>,
     stops_asked: BTreeMap<ServerId, Timestamp>,
@@ -107,11 +110,17 @@ impl History {
 
     /// A container was made.
     pub fn created(&mut self, server: &ServerId, generation: Generation, host: usize) {
+        self.there.insert((server.clone(), generation));
         let first = *self.made_on.entry((server.clone(), generation)).or_insert(host);
         if first != host {
             let found = format!("start {generation} of {server} was made on two hosts");
             self.violated("S8-one-host", found);
         }
+    }
+
+    /// A container is gone.
+    pub fn gone(&mut self, server: &ServerId, generation: Generation) {
+        self.there.remove(&(server.clone(), generation));
     }
 
     /// A container begins to run.
@@ -347,6 +356,10 @@ impl History {
             let found = format!("{} goes back to start {}", server.id, server.generation);
             self.violated("S8-generation", found);
         }
+        if !server.is_active() && self.may_be_over(server.last_end.as_ref()) {
+            // What is refused later does not say why this wait was over.
+            self.promises.starts.remove(&server.id);
+        }
         let free = match server.placement() {
             None => server.generation,
             Some(placement) => {
@@ -461,7 +474,7 @@ impl History {
             && !self.may_be_over(Some(&stop.end))
             && !(stop.end.reason == Reason::StoppedDrain && self.drained.contains(&placement.host))
             && !(stop.end.reason == Reason::StoppedUser && self.wished(&server.id, stop.end.at))
-            && (!self.renumbers || self.made_on.contains_key(&start))
+            && (!self.renumbers || self.there.contains(&start))
         {
             let found = format!("{} is ended without a cause: {:?}", server.id, stop.end);
             self.violated("S15-cause", found);

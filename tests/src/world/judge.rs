@@ -7,7 +7,7 @@ use berth_core::placement::{Look, Need, place};
 use berth_core::queue::waiters;
 
 use crate::world::invariants::Broken;
-use crate::world::{ATTACHED_S, KEEP_FREE, STOPPED_S, World};
+use crate::world::{ATTACHED_S, KEEP_FREE, RESIZED_S, STOPPED_S, World};
 
 impl World {
     /// S1 and S3 as they really are, for the servers that this happening was about.
@@ -96,9 +96,12 @@ impl World {
                     let made = self.machines.iter().find_map(|it| it.engine.running(&server.id));
                     let limit = made.map(|(_, made)| made.limit);
                     let settled = placement.resize.as_ref().is_none_or(|resize| {
-                        resize.state != ResizeState::UnderWay
-                            && limit == Some(placement.reservation.memory)
-                            && limit == Some(resize.limit.memory)
+                        // Memory may be lent at any moment.
+                        let fresh = now <= resize.at.plus(Seconds(RESIZED_S));
+                        fresh && resize.state == ResizeState::UnderWay
+                            || resize.state != ResizeState::UnderWay
+                                && limit == Some(placement.reservation.memory)
+                                && limit == Some(resize.limit.memory)
                     });
                     if !settled {
                         let found = format!("{}: {placement:?}, has {limit:?}", server.id);

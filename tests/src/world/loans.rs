@@ -1,11 +1,12 @@
-//! Memory that is used, and lent before it runs out. Every seventh seed has it: the others stay what
-//! they were.
+//! Memory that is used, and lent before it runs out. Every seventh seed has it, and every second harsh
+//! one: the others stay what they were.
 
 use berth_common::{ByteCount, Seconds};
 use berth_core::settings::Rescue;
 
 use crate::world::chance::Chance;
 use crate::world::engine::Engine;
+use crate::world::faults::Scale;
 
 /// Between two looks at what is used.
 const CHANGES_MS: std::ops::RangeInclusive<u64> = 1_000..=20_000;
@@ -29,8 +30,9 @@ pub struct Loans {
 
 impl Loans {
     /// The loans of a seed, if it has any.
-    pub fn of(seed: u64) -> Option<Self> {
-        (seed % 7 == 4).then(|| Self { chance: Chance::new(seed ^ 0x6c6f_616e_735f_6f6e) })
+    pub fn of(seed: u64, scale: Scale) -> Option<Self> {
+        let has = if scale == Scale::Harsh { seed % 2 == 0 } else { seed % 7 == 4 };
+        has.then(|| Self { chance: Chance::new(seed ^ 0x6c6f_616e_735f_6f6e) })
     }
 
     /// When use changes again.

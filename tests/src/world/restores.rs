@@ -1,5 +1,6 @@
 //! Restores from a backup: the hub's disk goes back to what it was minutes ago, and what happened
-//! since is known to the hosts only. Every seventh seed has them: the others stay what they were.
+//! since is known to the hosts only. Every seventh seed has them, and every fourth harsh one: the others
+//! stay what they were.
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -45,12 +46,10 @@ struct Backup {
 impl Restores {
     /// The restores of a seed, if it has any.
     pub fn of(seed: u64, scale: Scale) -> Option<Self> {
-        let often = if scale == Scale::Harsh { 5 } else { 1 };
-        (seed % 7 == 5).then(|| Self {
-            chance: Chance::new(seed ^ 0x7265_7374_6f72_6573),
-            often,
-            backup: None,
-        })
+        let harsh = scale == Scale::Harsh;
+        let often = if harsh { 5 } else { 1 };
+        let has = if harsh { seed % 4 == 1 } else { seed % 7 == 5 };
+        has.then(|| Self { chance: Chance::new(seed ^ 0x7265_7374_6f72_6573), often, backup: None })
     }
 
     /// Restores that a scenario brings about.

@@ -8,10 +8,11 @@ use crate::kernel::Kernel;
 use crate::site::{Person, Site, until};
 
 /// The gateway's list of clusters, asked for with a token of the person's.
-async fn clusters(person: &Person<'_>, token: &str) -> StatusCode {
+async fn clusters(person: &Person<'_>, token: &str) -> (StatusCode, String) {
     let url = format!("{}/services/dask-gateway/api/v1/clusters/", person.site.url);
     let request = person.site.http.get(url).header("authorization", format!("jupyterhub {token}"));
-    request.send().await.unwrap().status()
+    let answer = request.send().await.unwrap();
+    (answer.status(), answer.text().await.unwrap())
 }
 
 #[tokio::test]
@@ -28,7 +29,9 @@ try: Gateway().new_cluster()
 except Exception as error: print('refused:', type(error).__name__, error)",
         )
         .await;
-    assert!(said.contains("refused:"), "{said}");
+    let words = "refused: ValueError You may not use Dask Gateway. Ask your administrators for the \
+                 right to it.";
+    assert!(said.contains(words), "{said}");
     assert_eq!(farm::jobs("dask-eve", "all"), 0);
     eve.stop().await;
 }
@@ -43,12 +46,14 @@ async fn a_token_that_is_revoked_opens_the_gateway_no_longer() {
     let (status, made) = ann.call(Method::POST, path, Some(body)).await;
     assert_eq!(status, StatusCode::CREATED, "{made}");
     let (token, id) = (made["token"].as_str().unwrap(), made["id"].as_str().unwrap());
-    assert_eq!(clusters(&ann, token).await, StatusCode::OK);
+    assert_eq!(clusters(&ann, token).await.0, StatusCode::OK);
     let (status, _) = ann.call(Method::DELETE, &format!("{path}/{id}"), None).await;
     assert_eq!(status, StatusCode::NO_CONTENT);
     // The gateway believes what it was told for half a minute.
-    until("the gateway refuses the token", async || {
-        (clusters(&ann, token).await != StatusCode::OK).then_some(())
+    let said = until("the gateway refuses the token", async || {
+        let (status, said) = clusters(&ann, token).await;
+        (status == StatusCode::UNPROCESSABLE_ENTITY).then_some(said)
     })
     .await;
+    assert!(said.contains("The hub does not take the token of this server"), "{said}");
 }

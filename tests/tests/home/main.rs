@@ -8,7 +8,7 @@ mod journeys;
 mod prometheus;
 mod site;
 
-use site::{Site, root, told};
+use site::{Site, told};
 
 /// As an address says it.
 fn a_day_ago() -> String {
@@ -56,9 +56,9 @@ fn the_whole_platform_comes_up_can_be_looked_at_and_goes() {
     assert!(status.contains(" 200 "), "{status}");
     assert!(floor.contains("\"ccjngpu5\""), "{floor}");
 
-    let token = site.state().join("admin-token");
-    let monitoring = root().join("packaging/monitoring");
-    prometheus::asks_all_that_boards_and_alerts_ask(&site.url, &token, &monitoring);
+    let (token, monitoring) =
+        (site.state().join("admin-token"), site::root().join("packaging/monitoring"));
+    prometheus::asks_all_that_boards_and_alerts_ask(site.port, &token, &monitoring);
 
     let again = site.script("up");
     assert!(told(&again).contains("all is running"), "{}", told(&again));

@@ -44,8 +44,7 @@ impl Drop for Prometheus {
 }
 
 impl Prometheus {
-    fn start(site: &str, token: &Path, monitoring: &Path) -> Self {
-        let target = site.trim_start_matches("http://");
+    fn start(site: u16, token: &Path, monitoring: &Path) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let config = format!(
             "global: {{ scrape_interval: 1s, evaluation_interval: 1s }}\n\
@@ -54,12 +53,12 @@ impl Prometheus {
              \x20 - job_name: berth-hub\n\
              \x20   metrics_path: /hub/metrics\n\
              \x20   authorization: {{ type: token, credentials_file: {token} }}\n\
-             \x20   static_configs: [ {{ targets: [ \"{target}\" ] }} ]\n\
+             \x20   static_configs: [ {{ targets: [ \"127.0.0.1:{site}\" ] }} ]\n\
              \x20 - job_name: berth-gpus\n\
              \x20   metrics_path: /hub/metrics/gpus\n\
              \x20   honor_labels: true\n\
              \x20   authorization: {{ type: token, credentials_file: {token} }}\n\
-             \x20   static_configs: [ {{ targets: [ \"{target}\" ] }} ]\n",
+             \x20   static_configs: [ {{ targets: [ \"127.0.0.1:{site}\" ] }} ]\n",
             rules = monitoring.join("prometheus/berth.rules.yml").display(),
             token = token.display(),
         );
@@ -135,7 +134,7 @@ fn queries(monitoring: &Path) -> Vec<(PathBuf, String)> {
 }
 
 /// Reads the site for a while, and asks.
-pub fn asks_all_that_boards_and_alerts_ask(site: &str, token: &Path, monitoring: &Path) {
+pub fn asks_all_that_boards_and_alerts_ask(site: u16, token: &Path, monitoring: &Path) {
     let prometheus = Prometheus::start(site, token, monitoring);
     prometheus.until("both jobs are read without error", "/api/v1/targets", |answer| {
         let targets = answer["data"]["activeTargets"].as_array();

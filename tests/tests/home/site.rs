@@ -16,7 +16,9 @@ pub const PATIENCE: Duration = Duration::from_secs(180);
 pub struct Site {
     /// `http://127.0.0.1:PORT`.
     pub url: String,
-    port: u16,
+    pub port: u16,
+    /// How many days of its past are lived.
+    days: u32,
     state: tempfile::TempDir,
 }
 
@@ -46,7 +48,7 @@ impl Site {
     pub fn new() -> Self {
         let port = free_port();
         let url = format!("http://127.0.0.1:{port}");
-        Self { url, port, state: tempfile::tempdir().unwrap() }
+        Self { url, port, days: 3, state: tempfile::tempdir().unwrap() }
     }
 
     pub fn state(&self) -> PathBuf {
@@ -57,15 +59,17 @@ impl Site {
         Command::new(root().join("examples/site").join(name))
             .env("BERTH_PORT", self.port.to_string())
             .env("BERTH_STATE", self.state())
+            .env("BERTH_DAYS", self.days.to_string())
             .env("BERTH_BIN", programs())
             .stdin(Stdio::null())
             .output()
             .unwrap()
     }
 
-    /// Brings it up, whatever of its past.
+    /// Brings it up with a short past.
     pub fn up() -> Self {
-        let site = Self::new();
+        let mut site = Self::new();
+        site.days = 1;
         let up = site.script("up");
         assert!(up.status.success(), "{}", told(&up));
         site

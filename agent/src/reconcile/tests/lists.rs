@@ -79,3 +79,39 @@ fn a_list_that_was_asked_for_before_an_act_says_nothing_about_it() {
         ",
     );
 }
+
+/// The start that an earlier process asked for comes through while what it made is being removed:
+/// nobody has had that server, so it has not ended, and the hub's order to run it holds.
+#[test]
+fn what_a_late_start_sets_running_while_it_is_removed_is_made_anew() {
+    for gone in ["remove a ok", "remove a timeout\n        list"] {
+        check(&format!(
+            "
+        list a.1 created
+          remove a.1
+        hub 1.1 a.1 run
+        list a.1 running
+        {gone}
+          create a.1
+        report
+          applied 1.1
+          pending: create a.1
+        "
+        ));
+    }
+    // When the removal has come to nothing it runs, and whoever removes it then ends it.
+    check(
+        "
+        list a.1 created
+          remove a.1
+        hub 1.1 a.1 run
+        remove a timeout
+        list a.1 running
+        list a.1 running
+        list
+        report
+          applied 1.1
+          a.1 stopped.crash: its container was removed, not by Berth
+        ",
+    );
+}

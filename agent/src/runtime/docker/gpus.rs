@@ -75,7 +75,11 @@ pub fn environment(
     mut env: BTreeMap<String, String>,
 ) -> BTreeMap<String, String> {
     match form {
-        Form::Nothing | Form::Cdi => environment::none(&mut env),
+        Form::Nothing => environment::none(&mut env),
+        Form::Cdi => {
+            environment::none(&mut env);
+            environment::load_nothing(&mut env);
+        }
         Form::Request | Form::Runtime => environment::these(&mut env, gpus),
     }
     env

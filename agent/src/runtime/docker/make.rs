@@ -178,6 +178,9 @@ pub(super) fn differs(
         (host.port_bindings.clone().unwrap_or_default() == bindings, "published ports"),
         (own(&host.ipc_mode) && own(&host.pid_mode) && own(&host.uts_mode), "namespaces"),
         (own(&host.userns_mode), "namespaces"),
+        (config.tty != Some(true), "terminal"),
+        // An engine that names them masks some.
+        (host.masked_paths.as_ref().is_none_or(|paths| !paths.is_empty()), "masked paths"),
         (host.memory == memory && host.memory_swap == memory, "memory"),
         (host.pids_limit == Some(PIDS_LIMIT), "number of processes"),
         (

@@ -108,7 +108,9 @@ fn end_former_boot(
     let first_contact = host.boot_id.is_none();
     Arc::make_mut(host).boot_id = Some(report.boot_id.clone());
     out.push(Effect::Save(Row::Host(Arc::clone(host))));
-    if first_contact {
+    // A hub that was restored remembers a boot of before: what it knows may have begun in this one,
+    // and the host tells by itself what is there.
+    if first_contact || restored::is_open(fleet, id) {
         return;
     }
     let begun: Vec<ServerId> = fleet

@@ -36,7 +36,9 @@ pub fn correct(fleet: &mut Fleet, host: &HostId, seen: &Observed, out: &mut Vec<
     }
 }
 
-/// Marks a host that has told all it runs, once all of that was taken in.
+/// Marks a host that has told all it runs, once all of that was taken in, and that has taken over an
+/// order of this reign: one of before the restore may still be on its way to it, and is not obeyed
+/// from then on.
 pub fn settle(fleet: &mut Fleet, host: &HostId, out: &mut Vec<Effect>) {
     if !is_open(fleet, host) || !all_taken_in(fleet, host) {
         return;
@@ -50,7 +52,8 @@ pub fn settle(fleet: &mut Fleet, host: &HostId, out: &mut Vec<Effect>) {
     }
 }
 
-fn is_open(fleet: &Fleet, host: &HostId) -> bool {
+/// Whether a host has not told all it runs since the store was restored.
+pub fn is_open(fleet: &Fleet, host: &HostId) -> bool {
     fleet.restored.as_ref().is_some_and(|restored| !restored.settled.contains(host))
 }
 
@@ -58,6 +61,9 @@ fn is_open(fleet: &Fleet, host: &HostId) -> bool {
 fn all_taken_in(fleet: &Fleet, host: &HostId) -> bool {
     let Some(record) = fleet.hosts.get(host) else { return false };
     let Some(heard) = &record.heard else { return false };
+    if heard.applied.epoch != fleet.epoch {
+        return false;
+    }
     let known = |seen: &Observed| {
         let server = fleet.servers.get(&seen.server);
         // An earlier start is ended as what it is: one that was outlived.

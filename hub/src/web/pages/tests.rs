@@ -8,6 +8,7 @@ mod bulk;
 mod drain;
 mod floor;
 mod look;
+mod mismatch;
 mod notices;
 mod queue;
 mod scene;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use berth_proto::link::question::What;
-use berth_proto::link::{HostAnswer, KernelSpec, LogLine, Question};
+use berth_proto::link::{HostAnswer, KernelSpec, KernelTrial, LogLine, Question};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
@@ -69,6 +69,14 @@ pub fn hostile(question: Question) -> HostAnswer {
             ],
             ..HostAnswer::default()
         },
+        Some(What::TryKernel(kernel)) if kernel == "python3" => HostAnswer {
+            tried: Some(KernelTrial { answered_ms: 1_250, failed: String::new() }),
+            ..HostAnswer::default()
+        },
+        Some(What::TryKernel(_)) => HostAnswer {
+            tried: Some(KernelTrial { answered_ms: 0, failed: HOSTILE.into() }),
+            ..HostAnswer::default()
+        },
         _ => HostAnswer {
             kernels: vec![kernel("python3", "Python 3 (ipykernel)"), kernel("own", HOSTILE)],
             ..HostAnswer::default()
@@ -115,4 +123,34 @@ async fn kernels_are_those_of_running_servers() {
     let page = site.get("alice", "/hub/kernels").await;
     assert!(page.text().contains("Python 3 (ipykernel) python3 python"), "{}", page.text());
     assert!(!page.body.contains("<script>window"), "{}", page.body);
+}
+
+#[tokio::test]
+async fn a_kernel_is_tried_in_ones_own_server() {
+    let site = Site::busy().await;
+    let server = site.server("alice", "");
+    let host = server.placement().unwrap().host.to_string();
+    let _linked = link(&site, &host, hostile).await;
+    let form = |kernel: &str| format!("server={}&kernel={kernel}", server.id);
+    let page = site.post("alice", "/hub/kernels", &form("python3")).await;
+    assert!(page.text().contains("python3 started and answered after 1.2 s."), "{}", page.text());
+    let page = site.post("alice", "/hub/kernels", &form("own")).await;
+    assert!(page.text().contains("own did not start: "), "{}", page.text());
+    assert!(!page.body.contains("<script>window"), "{}", page.body);
+    // Nobody tries anything in another's server, administrators neither.
+    for other in ["carol", "erin"] {
+        let answer = site.post(other, "/hub/kernels", &form("python3")).await;
+        assert_eq!(answer.status, axum::http::StatusCode::NOT_FOUND, "{other}");
+    }
+}
+
+#[tokio::test]
+async fn an_environment_gets_its_commands() {
+    let site = Site::new().await;
+    let ask = |path: &'static str| site.get("alice", path);
+    let page = ask("/hub/kernels?environment=%7E/envs/%3Cfit%3E").await;
+    assert!(page.text().contains("ipykernel install --user --name fit"), "{}", page.text());
+    assert!(!page.body.contains("<fit>"), "{}", page.body);
+    let page = ask("/hub/kernels?environment=fit").await;
+    assert!(page.text().contains("This is no path"), "{}", page.text());
 }

@@ -86,6 +86,10 @@ async fn who_teaches_sees_and_starts_the_participants() {
         text.contains("Restart that of alice") && text.contains("Stop that of alice"),
         "{text}"
     );
+    for (user, act) in [("alice", "restart"), ("carol", "restart")] {
+        let path = format!("{PAGE}/participants/alice/{act}");
+        assert_eq!(site.post(user, &path, "").await.status, StatusCode::NOT_FOUND, "{user}");
+    }
     site.post("bob", &format!("{PAGE}/participants/alice/stop"), "").await;
     assert!(site.server("alice", "").placement().unwrap().stop.is_some());
 
@@ -144,4 +148,19 @@ async fn orders_and_messages_of_the_room() {
     let reader = Reader { language: Language::French, ..Reader::default() };
     let french = reader.served(site.get("bob", PAGE)).await.text();
     assert!(french.contains("Participants") && french.contains("terminée"), "{french}");
+}
+
+#[tokio::test]
+async fn who_takes_part_sees_one_button() {
+    let site = site().await;
+    let page = site.get("alice", "/hub/spawn").await;
+    let before_the_fold = page.body.split("id=\"others\"").next().unwrap();
+    let others = page.body.split("id=\"others\"").nth(1).expect("a fold");
+    assert!(before_the_fold.contains("value=\"school\""), "{}", page.body);
+    assert!(!before_the_fold.contains("value=\"cpu\""), "{}", page.body);
+    assert!(others.contains("value=\"cpu\""), "what else there is, is behind it");
+    // Who asked for something else gets that, and others see no fold.
+    for (user, path) in [("alice", "/hub/spawn?opt-profile=cpu"), ("carol", "/hub/spawn")] {
+        assert!(!site.get(user, path).await.body.contains("id=\"others\""), "{user} {path}");
+    }
 }

@@ -28,6 +28,19 @@ describe 'berth::agent' do
     end
   end
 
+  context 'with ports for the farm' do
+    let(:params) do
+      super().merge('firewall' => { 'mode' => 'required', 'allow' => [{ 'to' => '10.1.0.0/16', 'ports' => '6817' }] },
+                    'farm' => { 'port_range' => '20000-20999', 'address' => '10.1.0.7', 'networks' => ['10.1.0.0/16'] })
+    end
+
+    it 'writes both sections' do
+      is_expected.to contain_file('/etc/berth-agent/agent.toml')
+        .with_content(%r{^\[firewall\]\nmode = "required"\nallow = \[\{ to = "10\.1\.0\.0/16", ports = "6817" \}\]$})
+        .with_content(%r{^\[farm\]\nport_range = "20000-20999"\naddress = "10\.1\.0\.7"\nnetworks = \["10\.1\.0\.0/16"\]$})
+    end
+  end
+
   context 'with the hash of the hub\'s key' do
     let(:node) { 'ccjn01.example.org' }
     let(:params) { super().merge('hub_key' => '0f' * 32) }
@@ -43,19 +56,6 @@ describe 'berth::agent' do
 
       it { is_expected.to contain_exec('berth-agent: join') }
       it { is_expected.not_to contain_exec('berth-agent: join by Puppet') }
-    end
-  end
-
-  context 'with ports for the farm' do
-    let(:params) do
-      super().merge('firewall' => { 'mode' => 'required', 'allow' => [{ 'to' => '10.1.0.0/16', 'ports' => '6817' }] },
-                    'farm' => { 'port_range' => '20000-20999', 'address' => '10.1.0.7', 'networks' => ['10.1.0.0/16'] })
-    end
-
-    it 'writes both sections' do
-      is_expected.to contain_file('/etc/berth-agent/agent.toml')
-        .with_content(%r{^\[firewall\]\nmode = "required"\nallow = \[\{ to = "10\.1\.0\.0/16", ports = "6817" \}\]$})
-        .with_content(%r{^\[farm\]\nport_range = "20000-20999"\naddress = "10\.1\.0\.7"\nnetworks = \["10\.1\.0\.0/16"\]$})
     end
   end
 
