@@ -77,7 +77,9 @@ async fn read(site: &Site, cores: u64) {
     let file = folder.join("nobody.toml");
     let quota = format!("version = 1\n[user.dask-none]\nfarm_cores = {cores}\n");
     std::fs::write(&file, quota).unwrap();
-    farm::person(site, "dask-none", 21_009).await;
+    // Of those who may use the gateway the hub says what they have.
+    let none = farm::person(site, "dask-none", 21_009).await;
+    farm::allow(&none).await;
     until("the hub has read the files", async || {
         let path = "/hub/api/berth/users/dask-none/farm";
         let (_, said) = site.admin(Method::GET, path, None).await;
