@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 /// A busy machine is waited for; a right answer comes within seconds.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// What must have values on a site where people work, beside being answered.
 const WITH_DATA: [&str; 12] = [
@@ -47,7 +47,7 @@ impl Prometheus {
     fn start(site: u16, token: &Path, monitoring: &Path) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let config = format!(
-            "global: {{ scrape_interval: 1s, evaluation_interval: 1s }}\n\
+            "global: {{ scrape_interval: 5s, evaluation_interval: 1s }}\n\
              rule_files: [ {rules} ]\n\
              scrape_configs:\n\
              \x20 - job_name: berth-hub\n\
