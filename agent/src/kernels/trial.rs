@@ -25,8 +25,8 @@ struct Started {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Refusal {
-    message: String,
-    reason: String,
+    message: Option<String>,
+    reason: Option<String>,
 }
 
 /// Starts a kernel, waits until it answers, and ends it.
@@ -69,10 +69,28 @@ pub async fn try_out(
 
 fn failed(status: StatusCode, body: &Bytes) -> KernelTrial {
     let Refusal { message, reason } = serde_json::from_slice(body).unwrap_or_default();
-    let said = [reason, message].into_iter().filter(|it| !it.is_empty());
+    let said = [reason, message].into_iter().flatten().filter(|it| !it.is_empty());
     let said = said.collect::<Vec<_>>().join(": ");
     let said =
         if said.is_empty() { format!("the notebook server answered {status}") } else { said };
     let said = said.chars().filter(|c| !c.is_control()).take(WORDS_MAX).collect();
     KernelTrial { answered_ms: 0, failed: said }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn why_a_kernel_did_not_start_is_told_in_the_servers_words() {
+        let told = |body: &'static str| {
+            failed(StatusCode::INTERNAL_SERVER_ERROR, &Bytes::from_static(body.as_bytes())).failed
+        };
+        assert_eq!(
+            told(r#"{"message": "Exception restarting kernel", "reason": null}"#),
+            "Exception restarting kernel"
+        );
+        assert_eq!(told(r#"{"message": "x", "reason": "no such kernel"}"#), "no such kernel: x");
+        assert_eq!(told("<html>"), "the notebook server answered 500 Internal Server Error");
+    }
 }

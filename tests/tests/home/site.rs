@@ -19,7 +19,9 @@ pub struct Site {
     pub port: u16,
     /// How many days of its past are lived.
     days: u32,
-    state: tempfile::TempDir,
+    state: PathBuf,
+    /// Holds the state of a site that is ours to take down.
+    folder: Option<tempfile::TempDir>,
 }
 
 pub fn root() -> PathBuf {
@@ -48,11 +50,13 @@ impl Site {
     pub fn new() -> Self {
         let port = free_port();
         let url = format!("http://127.0.0.1:{port}");
-        Self { url, port, days: 3, state: tempfile::tempdir().unwrap() }
+        let folder = tempfile::tempdir().unwrap();
+        let state = folder.path().join("state");
+        Self { url, port, days: 3, state, folder: Some(folder) }
     }
 
     pub fn state(&self) -> PathBuf {
-        self.state.path().join("state")
+        self.state.clone()
     }
 
     pub fn script(&self, name: &str) -> Output {
@@ -66,9 +70,17 @@ impl Site {
             .unwrap()
     }
 
-    /// Brings it up with a short past.
+    /// Brings it up with a short past. One that somebody else has brought up is used and
+    /// left alone: its port and folder stand in `BERTH_SITE_PORT` and `BERTH_SITE_STATE`.
     pub fn up() -> Self {
         let mut site = Self::new();
+        if let (Ok(port), Ok(state)) =
+            (std::env::var("BERTH_SITE_PORT"), std::env::var("BERTH_SITE_STATE"))
+        {
+            (site.port, site.url) = (port.parse().unwrap(), format!("http://127.0.0.1:{port}"));
+            (site.state, site.folder) = (state.into(), None);
+            return site;
+        }
         site.days = 1;
         let up = site.script("up");
         assert!(up.status.success(), "{}", told(&up));
@@ -140,7 +152,9 @@ impl Site {
 
 impl Drop for Site {
     fn drop(&mut self) {
-        self.script("down");
+        if self.folder.is_some() {
+            self.script("down");
+        }
     }
 }
 

@@ -54,6 +54,8 @@ impl Browser {
         let capabilities = json!({
             "goog:chromeOptions": { "binary": "/usr/bin/chromium", "args": arguments },
             "goog:loggingPrefs": { "browser": "ALL" },
+            // On a machine that does much else even a short script waits for its turn.
+            "timeouts": { "script": 300_000, "pageLoad": 600_000 },
         });
         let page = ClientBuilder::new(HttpConnector::new())
             .capabilities(capabilities.as_object().unwrap().clone())

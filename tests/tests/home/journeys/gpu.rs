@@ -39,7 +39,7 @@ pub async fn bob_asks_for_a_gpu(site: &Site) {
     see_part(&bob, CARD, "fit", &["running", "GPU", "Tesla K80", "ccjngpu"]).await;
     bob.shot("10-gpu-card").await;
     press_of(site, &bob, "stop", "fit").await;
-    state(site, "fit", "ended").await;
+    gone(site, "fit").await;
 
     // All are held: a place in the queue before the click and after it, and the way out.
     let holder = hold_all(site).await;
@@ -54,7 +54,7 @@ pub async fn bob_asks_for_a_gpu(site: &Site) {
     bob.see("#meanwhile").await;
     bob.shot("11-gpu-waiting").await;
     bob.press("Leave the queue").await;
-    state(site, "fit", "ended").await;
+    gone(site, "fit").await;
 
     // He waits after all. Somebody gives a GPU back, and he has it by himself, and nobody else.
     go(&bob, site, FORM).await;
@@ -99,6 +99,12 @@ async fn state(site: &Site, name: &str, state: &str) {
         site.server("bob", name).filter(|it| it["state"] == state).map(drop)
     })
     .await;
+}
+
+/// Waits until nothing of bob's server is left.
+async fn gone(site: &Site, name: &str) {
+    let ended = |it: Option<Value>| it.is_none_or(|it| it["state"] == "ended").then_some(());
+    until(&format!("bob's {name} has ended"), async || ended(site.server("bob", name))).await;
 }
 
 /// Starts servers with a GPU until one has to wait; says who has got the last.

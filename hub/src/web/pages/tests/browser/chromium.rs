@@ -12,7 +12,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
 
 /// Long enough for two busy cores; a page takes a fraction of a second.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Without these Chromium asks its maker's hosts for things at every start.
 const FLAGS: [&str; 9] = [
@@ -76,6 +76,8 @@ impl Chromium {
         let capabilities = json!({
             "goog:chromeOptions": { "binary": "/usr/bin/chromium", "args": arguments },
             "goog:loggingPrefs": { "browser": "ALL", "performance": "ALL" },
+            // On a machine that does much else even a short script waits for its turn.
+            "timeouts": { "script": 300_000, "pageLoad": 600_000 },
         });
         let page = ClientBuilder::new(HttpConnector::new())
             .capabilities(capabilities.as_object().unwrap().clone())
@@ -117,7 +119,9 @@ impl Chromium {
     /// Waits until an expression holds.
     pub async fn until(&self, expression: &str) {
         let end = Instant::now() + PATIENCE;
-        while self.script(&format!("return {expression}")).await != true {
+        let script = format!("return {expression}");
+        // While one page goes and the next comes there is nothing to ask.
+        while !self.page.execute(&script, Vec::new()).await.is_ok_and(|it| it == true) {
             assert!(Instant::now() < end, "{expression} did not come to hold");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
