@@ -93,6 +93,9 @@ async def begin(database):
     config.DummyAuthenticator.password = "correct horse"
     config.JupyterHub.public_url = "http://127.0.0.1:8000"
     config.Here.poll_interval = 86400
+    # On a busy machine, too, a start is waited for.
+    config.JupyterHub.tornado_settings = {"slow_spawn_timeout": 600, "slow_stop_timeout": 600}
+    config.Here.start_timeout = config.Here.http_timeout = 600
     hub = JupyterHub(config=config)
     await hub.initialize([])
     await hub.start()
