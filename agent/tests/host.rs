@@ -3,7 +3,6 @@
 //! Needs a Docker Engine (`examples/engine up`) and root; without them it fails, loudly.
 
 mod host {
-    pub mod activity;
     pub mod advisories;
     pub mod crash;
     pub mod docker;
@@ -12,8 +11,11 @@ mod host {
     pub mod gpus;
     pub mod images;
     pub mod join;
+    pub mod lab;
+    pub mod life;
     pub mod memory;
     pub mod nvml;
+    pub mod scenarios;
     pub mod site;
     pub mod soon;
     pub mod spaces;

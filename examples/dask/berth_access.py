@@ -3,8 +3,6 @@
     c.DaskGateway.authenticator_class = berth_access.Authenticator
 """
 
-import json
-
 from aiohttp import web
 from dask_gateway_server.auth import JupyterHubAuthenticator
 
@@ -27,4 +25,4 @@ class Authenticator(JupyterHubAuthenticator):
 
 def refused(words):
     # Of this status the client shows the words.
-    return web.HTTPUnprocessableEntity(text=json.dumps({"error": words}), content_type="application/json")
+    return web.HTTPUnprocessableEntity(reason=words)

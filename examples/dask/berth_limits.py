@@ -13,6 +13,10 @@ import aiohttp
 from dask.utils import format_bytes
 from dask_gateway_server.options import Integer, Options, String
 
+# What a scheduler and a worker are. Here and not in the gateway's file, whose values it would read only after it has
+# compared its own with a cluster's limits.
+SIZES = {"scheduler_cores": 1, "scheduler_memory": "500 M", "worker_cores": 1, "worker_memory": "500 M"}
+
 # Whoever leaves a cluster behind gives it back after so many seconds with nothing to do.
 IDLE_TIMEOUT = 1800
 
@@ -52,6 +56,7 @@ def check(farm, options):
     dask = DASK_OF[options.image]
     # A worker's own pages cannot be reached from anywhere, and would only slow its start.
     most = {
+        **SIZES,
         "scheduler_cmd": [*dask, "scheduler"],
         "worker_cmd": [*dask, "worker", "--no-dashboard"],
         "idle_timeout": options.idle_timeout,

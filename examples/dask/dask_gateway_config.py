@@ -27,10 +27,8 @@ c.SlurmBackend.cluster_start_timeout = c.SlurmBackend.worker_start_timeout = 600
 c.SlurmBackend.cluster_heartbeat_timeout = 120
 
 cluster = c.SlurmClusterConfig
-# Which Python the jobs have, and when a cluster with nothing to do ends, is said in berth_limits.py.
+# How large its jobs are, which Python they have, and when it ends with nothing to do, is said in berth_limits.py.
 cluster.partition = "htc"
-cluster.scheduler_cores, cluster.scheduler_memory = 1, "500 M"
-cluster.worker_cores, cluster.worker_memory = 1, "500 M"
 # The most that one cluster may have; what a person may have in all is the hub's to say.
 cluster.cluster_max_workers = 8
 c.Backend.cluster_options = berth_limits.cluster_options

@@ -35,7 +35,7 @@ const WITHIN: Duration = Duration::from_secs(5);
 /// A source that failed is left alone for this long, so that each start does not wait for it.
 const LEFT_ALONE: Seconds = Seconds(5);
 /// What stands for a source beside those of the files: the groups that the API made.
-const MADE_GROUPS: &str = "the hub's own groups";
+const MADE_GROUPS: &str = "hub (groups of the API)";
 /// Questions to one source at a time.
 const AT_A_TIME: usize = 8;
 

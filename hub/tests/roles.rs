@@ -191,7 +191,7 @@ async fn a_group_of_the_api_counts_like_one_of_the_directory() {
     assert_eq!(groups, [("lab", 5000), ("course", 0)]);
     let whois = root.get("/hub/api/berth/users/alice/account").await.json();
     let said = &whois["account"]["sources"][1];
-    assert_eq!(said["source"], "the hub's own groups", "{whois}");
+    assert_eq!(said["source"], "hub (groups of the API)", "{whois}");
 
     let users = format!("{COURSE}/users");
     let both = root.json("POST", &users, r#"{"users": ["bob", "alice"]}"#).await;

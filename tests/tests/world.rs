@@ -128,9 +128,9 @@ fn run_at(seed: u64, scale: Scale) -> Summary {
 /// Seeds of a run: fewer without optimization, which takes ten times as long.
 const SEEDS: u64 = if cfg!(debug_assertions) { 50 } else { 250 };
 /// Of those in which what is rare happens often.
-const HARSH: u64 = if cfg!(debug_assertions) { 10 } else { 1_000 };
+const HARSH: u64 = if cfg!(debug_assertions) { 10 } else { 800 };
 /// And those of days and nights.
-const DAYS: u64 = if cfg!(debug_assertions) { 1 } else { 172 };
+const DAYS: u64 = if cfg!(debug_assertions) { 1 } else { 166 };
 /// `BERTH_LONG` makes so many times as many of both.
 const LONG: u64 = 10;
 /// So much time is simulated in an optimized run.

@@ -474,6 +474,11 @@ impl Host {
         home.to_str().unwrap().to_owned()
     }
 
+    /// The name of a server's container.
+    pub fn container(&self, server: &ServerId) -> String {
+        format!("berth.{}.{server}", self.name)
+    }
+
     /// The program with this host's configuration.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_berth-agent"));

@@ -6,6 +6,7 @@ mod site;
 
 use std::sync::Arc;
 
+use berth_common::ByteCount;
 use berth_core::decision::{Decision, Nearest, Outcome};
 use berth_core::event::Wish;
 use berth_core::floor::FloorHost;
@@ -52,16 +53,31 @@ fn rows_that_were_kept_answer_as_rows_made_anew() {
     let mut compared = 0;
     for seed in 0..share(200) {
         let mut site = Site::new(70_000 + seed);
+        let mut needs = Vec::new();
         for _ in 0..60 {
             site.live();
             let request = site.random_request();
-            let Some(need) = site.dry_run(&request).inputs.need else { continue };
+            let Some(need) = site.remembered(&request).inputs.need else { continue };
+            needs.push(need);
+            let anew = Rows::of(&site.fleet.floor, &site.fleet.settings, &site.fleet.prices);
+            // What was asked earlier is remembered, and brought up to date; so has a snapshot it.
+            let snapshot = site.fleet.clone();
+            for need in needs.iter().rev().take(8) {
+                let found = anew.look(need, None, None);
+                assert_eq!(site.fleet.rows().look(need, None, None), found, "seed {seed}");
+                assert_eq!(snapshot.rows().look(need, None, None), found, "seed {seed}");
+            }
+            let need = needs[needs.len() - 1].clone();
             compared += 1;
             let kept = site.fleet.rows();
-            let anew = Rows::of(&site.fleet.floor, &site.fleet.settings, &site.fleet.prices);
             let back = |rows: &Rows| rows.if_it_were_back(&need, |_, _| true);
-            assert_eq!(kept.look(&need, None, None), anew.look(&need, None, None), "seed {seed}");
-            assert_eq!(kept.largest_limit(&need, None), anew.largest_limit(&need, None));
+            let largest = kept.largest_limit(&need, None);
+            assert_eq!(largest, anew.largest_limit(&need, None));
+            let more = largest.map_or(0, |(_, limit)| limit.0) + (1 << 20);
+            if more <= need.limit.0 && need.gpus == 0 {
+                let more = anew.look(&need.with_limit(ByteCount(more)), None, None);
+                assert_eq!(more.possible, 0, "seed {seed}: a larger one would start");
+            }
             assert_eq!(
                 kept.lacking(&need, 3),
                 anew.lacking(&need, usize::MAX)[..kept.lacking(&need, 3).len()]
@@ -95,6 +111,12 @@ fn an_old_decision_is_explained_by_what_was_written_down() {
         for _ in 0..60 {
             let Some(decision) = site.live_and_look(|fleet, decision| {
                 let lines = decision.lines(&fleet.floor, &fleet.settings, &fleet.prices);
+                let (rows, floor, settings) = (fleet.rows(), &fleet.floor, &fleet.settings);
+                assert_eq!(decision.lines_seen(rows, floor, settings), lines, "seed {seed}");
+                for line in &lines {
+                    let alone = decision.line_seen(rows, floor, settings, &line.host);
+                    assert_eq!(alone.as_ref(), Some(line), "seed {seed}: one host alone");
+                }
                 (serde_json::to_string(&lines).unwrap(), Written::of(fleet))
             }) else {
                 continue;

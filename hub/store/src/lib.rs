@@ -125,6 +125,7 @@ impl Database {
             return Err(StoreError::Corrupt { path, why: found });
         }
         schema::migrate(&mut connection)?;
+        register_statements(&connection)?;
         Ok(Self { connection, path, _lock: lock })
     }
 
@@ -185,6 +186,20 @@ impl Database {
         berth_process::crash_point!("store.epoch.after_commit");
         Ok(Epoch(next.unsigned_abs()))
     }
+}
+
+/// Crash points inside every statement that writes, also one that is a transaction of its own: a row
+/// is changed and nothing of it durable; all rows are changed and the log is about to hold them.
+fn register_statements(connection: &Connection) -> Result<(), StoreError> {
+    connection.update_hook(Some(|_, _: &str, _: &str, _| {
+        berth_process::crash_point!("store.statement.row");
+    }))?;
+    connection.commit_hook(Some(|| {
+        berth_process::crash_point!("store.statement.commit");
+        // It is not to be rolled back.
+        false
+    }))?;
+    Ok(())
 }
 
 /// Keeps every hub off a state folder for as long as it lives; the kernel lets go when the process

@@ -31,7 +31,7 @@ pub struct Loans {
 impl Loans {
     /// The loans of a seed, if it has any.
     pub fn of(seed: u64, scale: Scale) -> Option<Self> {
-        let has = if scale == Scale::Harsh { seed % 2 == 0 } else { seed % 7 == 4 };
+        let has = if scale == Scale::Harsh { seed.is_multiple_of(2) } else { seed % 7 == 4 };
         has.then(|| Self { chance: Chance::new(seed ^ 0x6c6f_616e_735f_6f6e) })
     }
 

@@ -2,6 +2,7 @@
 //! that are cut off. Hosts are fake (`berth-agent run --runtime fake`), each with a real tunnel that
 //! leads to a server of the test. `tests/run blows` builds the programs and runs this.
 
+mod disk;
 mod drains;
 mod network;
 mod partitions;

@@ -47,7 +47,11 @@ const HUB_LIFE: [(&str, &[u32]); 23] = [
     ("hub.routes.after_add", &[1]),
     ("hub.routes.before_remove", &[1]),
 ];
-const HUB_LIFE_TOO: [(&str, &[u32]); 1] = [("hub.routes.after_remove", &[1])];
+const HUB_LIFE_TOO: [(&str, &[u32]); 3] = [
+    ("hub.routes.after_remove", &[1]),
+    ("store.statement.row", &[3, 9, 15, 21]),
+    ("store.statement.commit", &[1, 5, 9, 13]),
+];
 const HUB_FILES: [&str; 3] = ["file.inside", "file.before_rename", "file.after_rename"];
 const HUB_JOIN: [&str; 3] = ["hub.join.before_use", "hub.join.after_use", "hub.join.before_answer"];
 const HUB_RENEW: [&str; 1] = ["hub.renew.before_answer"];

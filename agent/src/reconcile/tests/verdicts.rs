@@ -294,3 +294,37 @@ fn milestones_are_told_in_their_order_once() {
     let steps = report.engine.unwrap().remove(0).steps;
     assert_eq!(steps.iter().map(|done| done.step).collect::<Vec<_>>(), StartStep::ALL);
 }
+
+/// With one slot, whoever asked first starts first; a later start of the same server asks anew.
+#[test]
+fn the_queue_for_slots_keeps_the_order_of_wishes() {
+    check_with(
+        1,
+        "
+        hub 1.1 c.1 run
+        hub 1.2 a.1 run, c.1 run
+        list
+          create c.1
+        ",
+    );
+    check_with(
+        1,
+        "
+        hub 1.1 a.1 run
+        hub 1.2 a.1 run, b.1 run
+        hub 1.3 a.2 run, b.1 run
+        list
+          create b.1
+        ",
+    );
+}
+
+#[test]
+fn a_keeper_says_which_set_is_in_force_and_for_whom() {
+    let mut world = World::new(1);
+    assert_eq!(world.keeper.applied(), Revision::default());
+    world.line("hub 2.3 a.1 stop");
+    assert_eq!(world.keeper.applied(), Revision { epoch: Epoch(2), seq: 3 });
+    let process = Keeper::new(Incarnation(7), boot(), 1, Epoch(0));
+    assert_eq!(process.incarnation(), Incarnation(7));
+}

@@ -39,7 +39,7 @@ enum Level {
 /// A new notice.
 #[derive(Debug, clap::Args)]
 pub struct Add {
-    /// all, or group:, pool:, host: or training:NAME
+    /// all, group:, pool:, host:, training:NAME
     #[arg(long, value_name = "WHOM", default_value = "all")]
     to: String,
     /// info or warning

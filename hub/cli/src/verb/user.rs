@@ -75,7 +75,11 @@ const COLUMNS: &[Column<User>] = &[
     }),
     Column::new("CREATED", "created", |user: &User, now| Cell::moment(user.created, now)).wide(),
     Column::new("GROUPS", "groups", |user: &User, _| {
-        let groups = user.groups.iter().map(|group| format!("{}:{}", group.name, group.gid));
+        // What has no number gives rights and is no group on the hosts.
+        let groups = user.groups.iter().map(|group| match group.gid {
+            0 => group.name.clone(),
+            gid => format!("{}:{gid}", group.name),
+        });
         Cell::text(groups.collect::<Vec<_>>().join(" "))
     })
     .wide(),

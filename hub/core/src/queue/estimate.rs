@@ -18,13 +18,15 @@ use crate::life;
 use crate::placement::{Need, Rows};
 
 /// Hosts that are looked at: of more, those where the least is missing. There the wait is short.
-const HOSTS: usize = 256;
+const HOSTS: usize = 64;
 /// No span reaches further: nobody waits longer for a notebook.
 const LONGEST_S: u32 = 30 * 86_400;
 
 /// One server whose end gives room, or a part of it.
 struct Ending {
     age_s: u32,
+    /// The hazard that it has lived through.
+    lived: f64,
     /// Which part of a place it gives: one over the number of servers that must end on its host.
     part: f64,
     /// When its idle limit ends it, in seconds, and how likely it is that nobody comes before.
@@ -40,17 +42,27 @@ pub fn estimate(
     now: Timestamp,
 ) -> Option<Estimate> {
     let curve = fleet.curves.get(&need.pool)?;
-    let endings = endings(fleet, rows, need, now);
+    let endings = endings(fleet, rows, need, curve, now);
     let places = f64::from(ahead.saturating_add(1));
-    let within = |next_s: u32| endings.iter().map(|it| it.hazard(curve, next_s)).sum::<f64>();
+    let enough_by = |next_s: u32, places: f64| {
+        let mut come = 0.0;
+        endings.iter().any(|ending| {
+            come += ending.hazard(curve, next_s);
+            come >= places
+        })
+    };
     let reached = |places: f64| {
-        let (mut least, mut most) = (0, LONGEST_S);
-        if within(most) < places {
-            return None;
+        // Twice as far each time, then between: in a large pool a place comes soon.
+        let (mut least, mut most) = (0, 1);
+        while !enough_by(most, places) {
+            if most == LONGEST_S {
+                return None;
+            }
+            (least, most) = (most + 1, most.saturating_mul(2).min(LONGEST_S));
         }
         while least < most {
             let middle = least + (most - least) / 2;
-            if within(middle) >= places { most = middle } else { least = middle + 1 }
+            if enough_by(middle, places) { most = middle } else { least = middle + 1 }
         }
         Some(Seconds(least.into()))
     };
@@ -77,12 +89,13 @@ impl Ending {
             Some((end_s, nobody_comes)) if next_s >= end_s => -(1.0 - nobody_comes).ln(),
             _ => 0.0,
         };
-        self.part * curve.ahead(self.age_s, next_s).max(by_idling)
+        let ahead = curve.until(self.age_s.saturating_add(next_s)) - self.lived;
+        self.part * ahead.max(by_idling)
     }
 }
 
 /// The servers whose end gives room for a need.
-fn endings(fleet: &Fleet, rows: &Rows, need: &Need, now: Timestamp) -> Vec<Ending> {
+fn endings(fleet: &Fleet, rows: &Rows, need: &Need, curve: &Curve, now: Timestamp) -> Vec<Ending> {
     let mut endings = Vec::new();
     for ((devices, memory), host) in rows.lacking(need, HOSTS) {
         let servers: Vec<_> = fleet.placed_on(host).collect();
@@ -98,10 +111,10 @@ fn endings(fleet: &Fleet, rows: &Rows, need: &Need, now: Timestamp) -> Vec<Endin
         };
         let part = 1.0 / f64::from(ends);
         let of_use = servers.iter().filter(|(_, placement)| helps(placement));
-        endings.extend(of_use.map(|(server, placement)| Ending {
-            age_s: seconds(now.millis_since(placement.placed_at) / 1000),
-            part,
-            idle: idle_end(fleet, server, now),
+        endings.extend(of_use.map(|(server, placement)| {
+            let age_s = seconds(now.millis_since(placement.placed_at) / 1000);
+            let idle = idle_end(fleet, server, now);
+            Ending { age_s, lived: curve.until(age_s), part, idle }
         }));
     }
     endings

@@ -102,12 +102,9 @@ impl Lives {
 }
 
 impl Curve {
-    /// The hazard of the next seconds for a server of this age: one over what it takes for each.
-    pub fn ahead(&self, age_s: u32, next_s: u32) -> f64 {
-        self.until(age_s.saturating_add(next_s)) - self.until(age_s)
-    }
-
-    fn until(&self, age_s: u32) -> f64 {
+    /// The hazard up to an age: what it grows by in some seconds is one over the number of servers of
+    /// that age of which one ends in them.
+    pub(super) fn until(&self, age_s: u32) -> f64 {
         let passed = self.points.partition_point(|(end, _)| *end <= age_s);
         let point = passed.checked_sub(1).and_then(|last| self.points.get(last));
         point.map_or(0.0, |(_, hazard)| *hazard)

@@ -1,5 +1,5 @@
 //! The twenty scenarios: what keeps a server alive, and what does not. The facts are those that the
-//! agent, the notebook server and the proxy tell of each; `agent/tests/host/activity.rs` makes them
+//! agent, the notebook server and the proxy tell of each; `agent/tests/host/scenarios.rs` makes them
 //! in real containers.
 
 use berth_common::link::{Kernels, Terminals, Usage};

@@ -144,6 +144,11 @@ impl Site {
         berth_core::step::dry_run(&self.fleet, self.now, request)
     }
 
+    /// The same, with what was found remembered.
+    pub fn remembered(&mut self, request: &StartRequest) -> Decision {
+        berth_core::step::ask(&mut self.fleet, self.now, request)
+    }
+
     /// Whether a request would start nothing since its server is not idle.
     pub fn is_active(&self, request: &StartRequest) -> bool {
         let server = self.fleet.find(&request.account.name, &request.name);

@@ -19,7 +19,7 @@ pub struct Args {
     /// The hosts and servers, as TOML
     #[arg(long, value_name = "FLEET.toml")]
     fleet: PathBuf,
-    /// file: as it lists them; free: as the policy likes
+    /// file, or free: as the policy likes
     #[arg(long, value_enum, default_value_t = Order::File, hide_possible_values = true)]
     order: Order,
     /// berth, spread, pack or drainaware

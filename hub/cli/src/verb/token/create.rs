@@ -20,7 +20,7 @@ pub struct Args {
     /// When it ends by itself, e.g. 30d; never if not given
     #[arg(long, value_name = "TIME")]
     expires_in: Option<Span>,
-    /// What it allows, e.g. read:servers; else all you may do
+    /// What it allows, e.g. read:servers; else all
     #[arg(long, value_name = "SCOPE", num_args = 1..)]
     scope: Vec<String>,
     #[command(flatten)]

@@ -15,34 +15,52 @@ impl Rows {
     /// The largest memory limit, in whole MiB and up to what is asked, with which some host would
     /// take a need now, and the first such host.
     pub fn largest_limit(&self, need: &Need, kept: Kept) -> Option<(HostId, ByteCount)> {
-        let ask = self.ask(need);
+        let mut ask = self.ask(need);
         let allowed = self.allowed(need);
-        let (mut best, mut at) = (0, None);
-        for (position, (row, brief)) in self.rows.iter().zip(&self.briefs).enumerate() {
-            // Most hosts are passed by this.
-            if u64::from(brief.open_mib) <= best || Some(position) == kept {
-                continue;
+        let may = |position: usize| {
+            let serves = self.rows.get(position).is_some_and(|row| row.pool == ask.pool);
+            serves && Some(position) != kept && allowed.at(position)
+        };
+        // The one that is most open gives much: begun with what it gives, the others are few.
+        let open = self.briefs.iter().enumerate().filter(|(position, _)| may(*position));
+        let (widest, _) = open.max_by_key(|(_, brief)| brief.open_mib)?;
+        let hosts: Vec<usize> = (0..self.rows.len()).filter(|position| may(*position)).collect();
+        let widest = self.largest_above(0, widest, &mut ask).unwrap_or_default();
+        let (mut best, mut at) = (widest.saturating_sub(1), None);
+        for position in hosts {
+            if let Some(limit) = self.largest_above(best, position, &mut ask) {
+                (best, at) = (limit, self.hosts.get(position));
             }
-            if row.pool != ask.pool || !allowed.at(position) {
-                continue;
-            }
-            let takes = |mib: u64| {
-                let limit = ByteCount(mib << 20);
-                let asked = Ask { limit, peak: ask.peak.min(limit), ..ask.clone() };
-                first_fail(row, &asked, true).is_none()
-            };
-            // Most hosts give no more than the best so far: one question tells.
-            if !takes(best + 1) {
-                continue;
-            }
-            let (mut least, mut most) = (best + 1, ask.limit.mebibytes().max(best + 1));
-            while least < most {
-                let middle = least + (most - least).div_ceil(2);
-                if takes(middle) { least = middle } else { most = middle - 1 }
-            }
-            (best, at) = (least, self.hosts.get(position));
         }
         Some((at?.clone(), ByteCount(best << 20)))
+    }
+
+    /// The largest limit above this one, in whole MiB and up to what is asked, with which a host
+    /// would take a need.
+    fn largest_above(&self, best: u64, position: usize, ask: &mut Ask) -> Option<u64> {
+        let (row, brief) = self.rows.get(position).zip(self.briefs.get(position))?;
+        // Most hosts are passed by this.
+        if u64::from(brief.open_mib) <= best {
+            return None;
+        }
+        let (limit, peak) = (ask.limit, ask.peak);
+        let mut takes = |mib: u64| {
+            ask.limit = ByteCount(mib << 20);
+            ask.peak = peak.min(ask.limit);
+            let takes = first_fail(row, ask, true).is_none();
+            (ask.limit, ask.peak) = (limit, peak);
+            takes
+        };
+        // Most hosts give no more than the best so far: one question tells.
+        if !takes(best + 1) {
+            return None;
+        }
+        let (mut least, mut most) = (best + 1, limit.mebibytes().max(best + 1));
+        while least < most {
+            let middle = least + (most - least).div_ceil(2);
+            if takes(middle) { least = middle } else { most = middle - 1 }
+        }
+        Some(least)
     }
 
     /// The first host that would take a need if its state let it.
