@@ -68,7 +68,9 @@ pub async fn show(State(hub): State<Arc<Hub>>, visitor: Visitor, uri: Uri) -> Re
 /// The fields of a trial.
 #[derive(Debug, Deserialize)]
 pub struct TrialForm {
+    #[serde(default)]
     server: String,
+    #[serde(default)]
     kernel: String,
 }
 

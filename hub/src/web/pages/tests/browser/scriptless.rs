@@ -121,14 +121,6 @@ async fn every_page_is_read_and_used_without_scripts() {
             "form[role=search] button",
             &at("reason=new"),
         ),
-        deed(
-            "erin",
-            "/hub/admin/hosts/wn2/drain?reason=new",
-            "",
-            "button.danger",
-            &says("draining"),
-        ),
-        deed("erin", "/hub/admin/hosts/wn2", "", "form[action$=intent] button", &says("ready")),
     ];
     for deed in deeds {
         do_it(&browser, &addresses, deed).await;
