@@ -102,8 +102,15 @@ pub const OPERATIONS: &[Operation] = &[
         ADMIN,
         "Images, where they are, and how far new versions have come",
     ),
-    get("/hub/api/berth/access", ADMIN, "Who may use a profile, or whose servers a host takes")
-        .query(&[("profile", Text), ("host", Text)]),
+    Operation::new(
+        "get",
+        "/hub/api/berth/access",
+        ADMIN,
+        &[200, 404],
+        "Who may use a profile, or whose servers a host takes",
+    )
+    .query(&[("profile", Text), ("host", Text)])
+    .gives("Object"),
     Operation::new(
         "post",
         "/hub/api/berth/plan",
