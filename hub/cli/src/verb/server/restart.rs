@@ -1,24 +1,11 @@
 //! `berth server restart ID|USER[/NAME]`: a stop and a start, one after the other.
 
 use super::{all, start, stop};
-use crate::args::{Common, Patience, ServerRef};
+use crate::args::{Common, Patience};
 use crate::problem::{Exit, Problem};
-use crate::verb::confirm::Sure;
 
-/// Options.
-#[derive(Debug, clap::Args)]
-pub struct Args {
-    /// An id or its beginning, USER, or USER/NAME
-    #[arg(value_name = "SERVER")]
-    server: ServerRef,
-    /// Why, if it is somebody else's; it is kept in the audit
-    #[arg(long, value_name = "WHY")]
-    reason: Option<String>,
-    #[command(flatten)]
-    sure: Sure,
-    #[command(flatten)]
-    patience: Patience,
-}
+/// Those of a stop.
+pub use super::stop::Args;
 
 /// Stops it, and starts it again when nothing of it runs any more.
 pub async fn run(args: &Args, common: &Common) -> Result<Exit, Problem> {

@@ -19,14 +19,14 @@ const CALLS: usize = 6;
 pub struct Args {
     /// An id or its beginning, USER, or USER/NAME
     #[arg(value_name = "SERVER")]
-    server: ServerRef,
+    pub(super) server: ServerRef,
     /// Why, if it is somebody else's; it is kept in the audit
     #[arg(long, value_name = "WHY")]
-    reason: Option<String>,
+    pub(super) reason: Option<String>,
     #[command(flatten)]
-    sure: Sure,
+    pub(super) sure: Sure,
     #[command(flatten)]
-    patience: Patience,
+    pub(super) patience: Patience,
 }
 
 /// Stops it and waits until nothing of it runs.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use berth_common::Username;
 use berth_common::link::{Account, Group};
 use berth_process::clock::now;
 use berth_store::{Act, Database, StoreError, User};
@@ -84,20 +85,11 @@ pub async fn add(
     Names(name): Names<String>,
     body: JsonBody,
 ) -> Answer {
-    find(&hub, &caller, "groups", &name)?;
-    let users = users(&hub, &body.or_empty())?.ok_or_else(|| no_users("add"))?;
+    let users = members(&hub, &caller, &name, body, "add")?;
     for user in &users {
         check_grant(&hub, &caller, user, &name)?;
     }
-    let acts = users.iter().map(|user| member_act(&caller, "group-add", user, &name)).collect();
-    let group = name.clone();
-    save(&hub, acts, move |database| {
-        users
-            .iter()
-            .try_for_each(|user| database.add_member(&group, &user.account.name).map(|_| ()))
-    })
-    .await?;
-    Ok(Json(shown(&hub, &caller, &name)?))
+    set_members(&hub, &caller, &name, users, "group-add", Database::add_member).await
 }
 
 /// `DELETE /groups/:name/users` `{users}`: takes people out of it.
@@ -107,17 +99,38 @@ pub async fn take_out(
     Names(name): Names<String>,
     body: JsonBody,
 ) -> Answer {
-    find(&hub, &caller, "groups", &name)?;
-    let users = users(&hub, &body.or_empty())?.ok_or_else(|| no_users("delete"))?;
-    let acts = users.iter().map(|user| member_act(&caller, "group-drop", user, &name)).collect();
-    let group = name.clone();
-    save(&hub, acts, move |database| {
-        users
-            .iter()
-            .try_for_each(|user| database.remove_member(&group, &user.account.name).map(|_| ()))
+    let users = members(&hub, &caller, &name, body, "delete")?;
+    set_members(&hub, &caller, &name, users, "group-drop", Database::remove_member).await
+}
+
+/// Whom a body names, for a group that the caller may change.
+fn members(
+    hub: &Hub,
+    caller: &Caller,
+    name: &str,
+    body: JsonBody,
+    what: &str,
+) -> Result<Vec<User>, ApiError> {
+    find(hub, caller, "groups", name)?;
+    users(hub, &body.or_empty())?
+        .ok_or_else(|| ApiError::bad_request(format!("Must specify users to {what}")))
+}
+
+async fn set_members(
+    hub: &Hub,
+    caller: &Caller,
+    name: &str,
+    users: Vec<User>,
+    action: &str,
+    change: fn(&mut Database, &str, &Username) -> Result<bool, StoreError>,
+) -> Answer {
+    let acts = users.iter().map(|user| member_act(caller, action, user, name)).collect();
+    let group = name.to_owned();
+    save(hub, acts, move |database| {
+        users.iter().try_for_each(|user| change(database, &group, &user.account.name).map(|_| ()))
     })
     .await?;
-    Ok(Json(shown(&hub, &caller, &name)?))
+    Ok(Json(shown(hub, caller, name)?))
 }
 
 /// `PUT /groups/:name/properties`: replaces them. They mean nothing here; programs keep what they
@@ -257,10 +270,6 @@ fn users(hub: &Hub, body: &Map<String, Value>) -> Result<Option<Vec<User>>, ApiE
         find_user(hub, name)?.ok_or_else(|| ApiError::bad_request(format!("No such user: {shown}")))
     };
     names.iter().map(find).collect::<Result<_, _>>().map(Some)
-}
-
-fn no_users(what: &str) -> ApiError {
-    ApiError::bad_request(format!("Must specify users to {what}"))
 }
 
 /// No scope grants what its holder lacks: neither what the group's roles allow its members, nor
