@@ -352,6 +352,17 @@ impl Caller {
             .ok_or_else(ApiError::no_resource)
     }
 
+    /// The same, but everybody may look at themselves, whatever they hold.
+    ///
+    /// # Errors
+    /// As [`Caller::require_user`], for others.
+    pub fn require_self_or(&self, scopes: &[&str], user: Option<User>) -> Result<User, ApiError> {
+        match user {
+            Some(user) if self.is(&user) => Ok(user),
+            user => self.require_user(scopes, user),
+        }
+    }
+
     /// Requires a scope over a person's server.
     ///
     /// # Errors

@@ -22,12 +22,7 @@ pub async fn show(
     caller: Caller,
     Names(name): Names<String>,
 ) -> Result<Json<Value>, ApiError> {
-    let user = find_user(&hub, &name)?;
-    let own = user.as_ref().filter(|user| caller.is(user)).cloned();
-    let user = match own {
-        Some(user) => user,
-        None => caller.require_user(&["read:users"], user)?,
-    };
+    let user = caller.require_self_or(&["read:users"], find_user(&hub, &name)?)?;
     let (cores, memory) = farm::left(&hub, &user.account)
         .await
         .map_err(|why| ApiError::new(StatusCode::SERVICE_UNAVAILABLE, why))?;

@@ -22,12 +22,7 @@ pub async fn show(
     caller: Caller,
     Names(name): Names<String>,
 ) -> Result<Json<Value>, ApiError> {
-    let user = find_user(&hub, &name)?;
-    let own = user.as_ref().filter(|user| caller.is(user)).cloned();
-    let user = match own {
-        Some(user) => user,
-        None => caller.require_user(&["read:users"], user)?,
-    };
+    let user = caller.require_self_or(&["read:users"], find_user(&hub, &name)?)?;
     let fleet = hub.fleet.fleet();
     let account = &user.account;
     let groups: Vec<&str> = account.groups.iter().map(|group| group.name.as_str()).collect();
