@@ -7,6 +7,9 @@ use berth_agent_sys::machine;
 use berth_common::link::Watch;
 use berth_common::{BootId, Epoch, HostId, Incarnation};
 use berth_process::file::{self, FileError};
+use berth_process::logging;
+use berth_process::signal::EndSignals;
+use berth_process::systemd::{self, Watchdog};
 use tokio::sync::{mpsc, watch};
 
 use crate::config::{self, Config, ConfigError, HubAddress, Mode};
@@ -118,6 +121,7 @@ pub fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
 /// When the host is not ready for an agent.
 pub fn run(file: &Path) -> Result<(), CommandError> {
     let config = Arc::new(config::read(file)?);
+    logging::set(config.logs);
     let wall = || {
         let (firewall, farm) = (config.firewall.clone(), config.farm.clone());
         Wall::new(config.agent.name.as_str(), firewall, farm)
@@ -142,6 +146,7 @@ pub fn run(file: &Path) -> Result<(), CommandError> {
 /// When the host is not ready for an agent, or the inventory does not know it.
 pub fn run_fake(file: &Path, inventory: &Path) -> Result<(), CommandError> {
     let config = Arc::new(config::read(file)?);
+    logging::set(config.logs);
     let all = Inventory::read(inventory)?;
     let name = &config.agent.name;
     let has = all.of(name).cloned().ok_or_else(|| {
@@ -149,9 +154,10 @@ pub fn run_fake(file: &Path, inventory: &Path) -> Result<(), CommandError> {
     })?;
     runtime()?.block_on(async {
         let _only_one = lock(&config.agent.state)?;
+        let mut end = EndSignals::hear()?;
         tokio::select! {
             lived = fake::host::live(config.clone(), has, all.nature, Outside::real()) => lived?,
-            result = berth_process::signal::asked_to_end() => result?,
+            () = end.asked() => {}
         }
         Ok(())
     })
@@ -194,6 +200,7 @@ pub async fn agent<R: Runtime>(config: Arc<Config>, runtime: R) -> Result<(), Co
     if config.limits.is_none() {
         tracing::warn!("no section [limits]: servers run on, but none is created on this host");
     }
+    let mut end = EndSignals::hear()?;
     tracing::info!(host = %config.agent.name, "agent {} begins", env!("CARGO_PKG_VERSION"));
     let listener = status::listen(&config.agent.run)?;
     tokio::spawn(status::serve(listener, sender.clone()));
@@ -205,10 +212,13 @@ pub async fn agent<R: Runtime>(config: Arc<Config>, runtime: R) -> Result<(), Co
     tokio::spawn(link::renew(config.clone(), credential.clone(), Tcp));
     let outside = Outside::real();
     tokio::spawn(link::keep(config, credential, outside, reported, sender, link_state));
+    let outlets = Outlets { reports, feed, watch, link, watchdog: Watchdog::of_the_unit() };
+    systemd::ready();
     tokio::select! {
-        () = driver::run(keeper, work, inputs, Outlets { reports, feed, watch, link }) => {}
-        result = berth_process::signal::asked_to_end() => result?,
+        () = driver::run(keeper, work, inputs, outlets) => {}
+        () = end.asked() => {}
     }
+    systemd::stopping();
     tracing::info!("agent ends; servers run on");
     Ok(())
 }
@@ -287,6 +297,7 @@ pub fn join_by_puppet(
 /// When it cannot serve.
 pub fn tunnel(file: &Path) -> Result<(), CommandError> {
     let config = Arc::new(config::read(file)?);
+    logging::set(config.logs);
     // Before there are threads: it may give up root.
     let sockets = tunnel::prepare(&config)?;
     let runtime = runtime()?;

@@ -9,7 +9,8 @@ use std::time::Duration;
 use berth_common::link::PortRange;
 use berth_common::{ByteCount, GpuId, HostId};
 use berth_process::file::{self, FileError};
-use serde::de::DeserializeOwned;
+use berth_process::logging::Logs;
+use berth_process::mistake::{self, Mistake};
 use serde::{Deserialize, Deserializer};
 
 use crate::firewall::Prefix;
@@ -40,6 +41,9 @@ pub struct Config {
     pub firewall: Firewall,
     /// Ports of servers that the compute farm reaches. Without it no server has any.
     pub farm: Option<Farm>,
+    /// What agent and tunnel log, and how.
+    #[serde(default)]
+    pub logs: Logs,
     /// Below which versions the programs that make containers are found wrong.
     #[serde(default)]
     pub floors: Floors,
@@ -338,15 +342,8 @@ pub enum ConfigError {
     #[error("{0}: there is no such file; write it, or name another with --config")]
     Missing(String),
     /// Something in it is wrong.
-    #[error("{file}:{line}: {what}")]
-    Wrong {
-        /// The file.
-        file: String,
-        /// The line, from 1.
-        line: usize,
-        /// What, and what to do.
-        what: String,
-    },
+    #[error(transparent)]
+    Wrong(#[from] Mistake),
 }
 
 /// Reads a configuration file.
@@ -364,61 +361,14 @@ pub fn read(path: &Path) -> Result<Config, ConfigError> {
 /// # Errors
 /// Says file, line and what to do.
 pub fn parse(file: &str, text: &str) -> Result<Config, ConfigError> {
-    let config: Config = parse_as(file, text)?;
+    let config: Config = mistake::read(file, text)?;
     if config.farm.is_some() && config.firewall.mode != Mode::Required {
-        let begins = |line: &str| line.trim_start().trim_start_matches('[').starts_with("farm");
-        let before = text.lines().position(begins).unwrap_or_default();
-        return Err(ConfigError::Wrong {
-            file: file.to_owned(),
-            line: before.saturating_add(1),
-            what: "farm ports need mode = \"required\" in [firewall]: only the firewall keeps \
-                   other people's servers from them"
-                .into(),
-        });
+        let message = "farm ports need mode = \"required\" in [firewall]: only the firewall keeps \
+                       other people's servers from them";
+        let span = mistake::place_of(text, &["farm", ""]);
+        return Err(Mistake::bad_value(file, text, span, message.into()).into());
     }
     Ok(config)
-}
-
-/// The same for any file of the agent.
-///
-/// # Errors
-/// Says file, line and what to do.
-pub fn parse_as<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, ConfigError> {
-    toml::from_str(text).map_err(|error| {
-        let at = error.span().map_or(0, |span| span.start);
-        let before = text.get(..at).unwrap_or(text);
-        ConfigError::Wrong {
-            file: file.to_owned(),
-            line: before.matches('\n').count().saturating_add(1),
-            what: explain(error.message()),
-        }
-    })
-}
-
-/// The parser's message in our words, with the nearest key that exists.
-fn explain(message: &str) -> String {
-    let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
-    match (message, quoted.as_slice()) {
-        (text, [wrong, known @ ..]) if text.starts_with("unknown field") => {
-            let near = nearest(wrong, known);
-            let near = near.map(|key| format!("; did you mean \"{key}\"?"));
-            let all = || format!("; known here: {}", known.join(", "));
-            format!("unknown key \"{wrong}\"{}", near.unwrap_or_else(all))
-        }
-        (text, [wrong, known @ ..]) if text.starts_with("unknown variant") => {
-            format!("\"{wrong}\" is not one of: {}", known.join(", "))
-        }
-        (text, [key]) if text.starts_with("missing field") => {
-            format!("the key \"{key}\" is missing")
-        }
-        _ => message.lines().next().unwrap_or_default().to_owned(),
-    }
-}
-
-fn nearest<'a>(wrong: &str, known: &[&'a str]) -> Option<&'a str> {
-    let scored = known.iter().map(|key| (strsim::damerau_levenshtein(wrong, key), *key));
-    // Further away than a third of the word it would be a guess.
-    scored.min().filter(|(distance, key)| *distance <= key.len().div_ceil(3)).map(|(_, key)| key)
 }
 
 fn machine_name() -> HostId {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use berth_common::link::{DesiredSet, HostFacts, Kill, Report, SpaceHealth, StartStep, Watch};
 use berth_common::{Epoch, Reason, ServerId};
+use berth_process::systemd::Watchdog;
 use berth_process::{clock, crash_point, file};
 use berth_proto::link::{HostAnswer, Question};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -93,6 +94,8 @@ pub struct Outlets {
     pub watch: watch::Sender<Watch>,
     /// What the link's state is, for the status.
     pub link: watch::Receiver<LinkState>,
+    /// Hears each second that the loop comes round.
+    pub watchdog: Watchdog,
 }
 
 /// All that the driver holds.
@@ -177,7 +180,10 @@ pub async fn run<R: Runtime>(
             },
             _ = tick.tick() => driver.tick(),
             () = gpus.changed() => {}
-            _ = look.tick() => driver.measure(),
+            _ = look.tick() => {
+                driver.measure();
+                driver.outlets.watchdog.alive();
+            }
             () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
                 driver.publish();
             }
@@ -233,7 +239,10 @@ impl<R: Runtime> Driver<R> {
                 }
             }
             Input::Spaces(spaces) => {
-                for space in spaces.iter().filter(|space| !self.spaces.contains(space)) {
+                let news = |space: &&SpaceHealth| {
+                    !self.spaces.iter().any(|it| it.state() == space.state())
+                };
+                for space in spaces.iter().filter(news) {
                     match &space.trouble {
                         Some(it) => {
                             tracing::warn!(reason = %it.reason, "{}: {}", space.name, it.detail)
@@ -376,6 +385,7 @@ impl<R: Runtime> Driver<R> {
                     victim: measured.largest.clone(),
                     highest: measured.usage.memory_highest,
                     limit: measured.limit?,
+                    by_host: false,
                 })
             })
         });
@@ -440,7 +450,8 @@ impl<R: Runtime> Driver<R> {
         let claimed = self.work.config.agent.memory;
         let capacity = report::capacity(claimed, &self.meters);
         let farm = self.work.config.farm.as_ref().map(crate::config::Farm::range);
-        let facts = HostFacts { gpus: self.work.gpus.facts(), farm, ..self.facts.clone() };
+        let (gpus, load) = (self.work.gpus.facts(), self.meters.load);
+        let facts = HostFacts { gpus, load, farm, ..self.facts.clone() };
         let report = self.keeper.report(clock::steady(), capacity, facts, &self.meters.servers);
         let mut report =
             Report { gpus: self.work.gpus.devices(), spaces: self.spaces.clone(), ..report };

@@ -7,6 +7,8 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use berth_common::farm::{dashboard_port, worker_job};
+
 use crate::config::Farm;
 use crate::policy::{self, Refusal};
 use crate::runtime::{Bind, Published};
@@ -41,18 +43,20 @@ pub fn dask_file(folder: &Path, farm: &Farm, ports: &[u16]) -> io::Result<Bind> 
     Ok(Bind { source, target, read_only: true, follows: false })
 }
 
-/// Every key is one of dask-jobqueue's; a dashboard is reached through the notebook server.
+/// Every key is one of dask-jobqueue's. By the jobs' name the hub knows whose workers they are; a
+/// dashboard is reached through the notebook server.
 fn dask(farm: &Farm, ports: &[u16]) -> String {
     let mut text = "# Written by Berth for this start of the server.\njobqueue:\n".to_owned();
-    let Some(port) = ports.first() else { return text };
+    let Some((port, dashboard)) = ports.first().zip(dashboard_port(0)) else { return text };
+    let job = worker_job(*port);
     let host = match farm.host() {
         host if host.contains(':') => format!("[{host}]"),
         host => host,
     };
     for system in ["htcondor", "lsf", "moab", "oar", "pbs", "sge", "slurm"] {
         text.push_str(&format!(
-            "  {system}:\n    scheduler-options:\n      host: tcp://0.0.0.0\n      port: {port}\n      \
-             contact_address: tcp://{host}:{port}\n      dashboard_address: 127.0.0.1:0\n"
+            "  {system}:\n    name: {job}\n    scheduler-options:\n      host: tcp://0.0.0.0\n      port: {port}\n      \
+             contact_address: tcp://{host}:{port}\n      dashboard_address: 127.0.0.1:{dashboard}\n"
         ));
     }
     text
@@ -75,7 +79,10 @@ mod tests {
         tell(&mut env, &farm, &[20_000, 20_001]);
         assert_eq!(env["BERTH_FARM_ADDRESS"], "10.1.0.1");
         assert_eq!(env["BERTH_FARM_PORTS"], "20000,20001");
-        assert!(dask(&farm, &[20_000]).contains("contact_address: tcp://10.1.0.1:20000\n"));
+        let said = dask(&farm, &[20_000, 20_001]);
+        assert!(said.contains("contact_address: tcp://10.1.0.1:20000\n"), "{said}");
+        assert!(said.contains("name: dask-worker-20000\n"), "{said}");
+        assert!(said.contains("dashboard_address: 127.0.0.1:8800\n"), "{said}");
         farm.name = Some("ccjn01.example.org".into());
         tell(&mut env, &farm, &[20_000]);
         assert_eq!(env["BERTH_FARM_ADDRESS"], "ccjn01.example.org");

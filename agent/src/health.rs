@@ -34,6 +34,13 @@ struct Space {
     told: Option<SpaceHealth>,
 }
 
+/// What came of a look at a space.
+#[derive(Debug)]
+struct Look {
+    outcome: Result<(), Ending>,
+    took: Duration,
+}
+
 impl Known {
     /// Takes over what is to be watched; what was known of the same paths stays.
     fn follow(&mut self, watch: &Watch) {
@@ -46,15 +53,20 @@ impl Known {
     }
 
     /// Notes a look's outcome.
-    fn note(&mut self, watch: &Watch, name: &str, outcome: Result<(), Ending>, now: Timestamp) {
+    fn note(&mut self, watch: &Watch, name: &str, look: Look, now: Timestamp) {
         let Some(space) = self.spaces.get_mut(name) else { return };
+        let Look { outcome, took } = look;
+        if let Some(told) = &mut space.told {
+            told.took = Some(took);
+        }
         let was_well = space.told.as_ref().map(|told| told.trouble.is_none());
         match outcome {
             Ok(()) => {
                 space.failures = 0;
                 if was_well != Some(true) {
                     let name = name.to_owned();
-                    space.told = Some(SpaceHealth { name, trouble: None, since: now });
+                    space.told =
+                        Some(SpaceHealth { name, trouble: None, since: now, took: Some(took) });
                 }
             }
             Err(trouble) => {
@@ -65,7 +77,8 @@ impl Known {
                 // The first words stay: when it began is known with them.
                 if was_well != Some(false) {
                     let name = name.to_owned();
-                    space.told = Some(SpaceHealth { name, trouble: Some(trouble), since: now });
+                    let (trouble, took) = (Some(trouble), Some(took));
+                    space.told = Some(SpaceHealth { name, trouble, since: now, took });
                 }
             }
         }
@@ -78,7 +91,7 @@ impl Known {
 
 /// Looks at what is to be watched, for ever, and tells the driver whatever changes.
 pub async fn keep(helper: Helper, mut wanted: watch::Receiver<Watch>, inputs: mpsc::Sender<Input>) {
-    let (outcomes_in, mut outcomes) = mpsc::channel::<(String, Result<(), Ending>)>(64);
+    let (outcomes_in, mut outcomes) = mpsc::channel::<(String, Look)>(64);
     let mut known = Known::default();
     let mut looking = BTreeSet::new();
     let mut due = Instant::now();
@@ -94,9 +107,9 @@ pub async fn keep(helper: Helper, mut wanted: watch::Receiver<Watch>, inputs: mp
                 due = Instant::now();
             }
             outcome = outcomes.recv() => {
-                let Some((name, outcome)) = outcome else { return };
+                let Some((name, look)) = outcome else { return };
                 looking.remove(&name);
-                known.note(&watch, &name, outcome, clock::steady());
+                known.note(&watch, &name, look, clock::steady());
             }
             () = tokio::time::sleep_until(due), if !watch.paths.is_empty() => {
                 due = Instant::now() + Duration::from_secs(watch.every_s).max(EVERY_LEAST);
@@ -108,8 +121,9 @@ pub async fn keep(helper: Helper, mut wanted: watch::Receiver<Watch>, inputs: mp
                         let question = Question::Probe { path: PathBuf::from(path) };
                         let outcomes = outcomes_in.clone();
                         tokio::spawn(async move {
-                            let answer = helper.ask(question, limit).await.map(|_| ());
-                            let _ = outcomes.send((name, answer)).await;
+                            let begun = Instant::now();
+                            let outcome = helper.ask(question, limit).await.map(|_| ());
+                            let _ = outcomes.send((name, Look { outcome, took: begun.elapsed() })).await;
                         });
                     }
                 }
@@ -136,13 +150,18 @@ mod tests {
             paths: [("HOME".to_owned(), "/home".to_owned())].into(),
             ..Watch::default()
         };
-        let sick = || Err(Ending { reason: Reason::MountSick, detail: "no answer".into() });
+        let look = |outcome, millis| Look { outcome, took: Duration::from_millis(millis) };
+        let sick =
+            || look(Err(Ending { reason: Reason::MountSick, detail: "no answer".into() }), 5000);
+        let well = || look(Ok(()), 3);
         let at = Timestamp::from_millis;
         let mut known = Known::default();
         known.follow(&watch);
         assert!(known.told().is_empty(), "not looked at is not well");
-        known.note(&watch, "HOME", Ok(()), at(1));
+        known.note(&watch, "HOME", well(), at(1));
+        assert_eq!(known.told()[0].took, Some(Duration::from_millis(3)));
         known.note(&watch, "HOME", sick(), at(2));
+        assert_eq!(known.told()[0].took, Some(Duration::from_secs(5)), "well as yet, and slow");
         known.note(&watch, "HOME", sick(), at(3));
         assert_eq!(known.told()[0].trouble, None);
         for moment in [4, 5] {
@@ -152,7 +171,7 @@ mod tests {
         }
         known.follow(&watch);
         assert!(known.told()[0].trouble.is_some(), "the same path is still sick");
-        known.note(&watch, "HOME", Ok(()), at(6));
+        known.note(&watch, "HOME", well(), at(6));
         assert_eq!((known.told()[0].since, &known.told()[0].trouble), (at(6), &None));
         let other = Watch { paths: [("HOME".to_owned(), "/pbs".to_owned())].into(), ..watch };
         known.follow(&other);

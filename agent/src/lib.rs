@@ -22,6 +22,7 @@ pub mod identity;
 pub mod images;
 pub mod kernels;
 pub mod link;
+pub mod load;
 pub mod mem;
 pub mod meter;
 pub mod mounts;

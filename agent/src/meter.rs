@@ -11,6 +11,7 @@ use berth_common::{ByteCount, ServerId, Timestamp};
 
 use crate::activity::Activity;
 use crate::cgroup::{Cgroup, Reading};
+use crate::load;
 use crate::mem::{self, HostMemory};
 use crate::reconcile::Measured;
 use crate::victims::{KernelLog, Processes};
@@ -38,6 +39,8 @@ pub struct Meters {
     pub host: HostMemory,
     /// Its pressure ([`mem::pressure`]).
     pub pressure: Option<u32>,
+    /// How much it has to do ([`load::average`]).
+    pub load: Option<u32>,
     /// The servers.
     pub servers: BTreeMap<ServerId, Measured>,
 }
@@ -87,6 +90,7 @@ impl Meter {
         Meters {
             host: mem::host(),
             pressure: mem::pressure(),
+            load: load::average(),
             servers: servers
                 .map(|(id, container)| (container.server.clone(), container.measured(id)))
                 .collect(),
@@ -166,7 +170,7 @@ impl Container {
         }
         if !self.seen && reading.oom_kills > 0 {
             // Before this process looked: the number lets the hub see whether it has heard of it.
-            self.note(reading.oom_kills, now, None, &reading);
+            self.note(reading.oom_kills, now, (None, false), &reading);
         }
         self.seen = true;
         self.last = reading;
@@ -190,8 +194,8 @@ impl Container {
         self.noted = self.noted.saturating_add(new.saturating_sub(told));
         for _ in 0..told {
             let victim = match logged.pop_front() {
-                Some(logged) => Some(self.processes.named(logged)),
-                None => gone.pop_front(),
+                Some(logged) => (Some(self.processes.named(&logged)), logged.by_host),
+                None => (gone.pop_front(), false),
             };
             let (number, last) = (self.noted.saturating_add(1), self.last);
             self.note(number, now, victim, &last);
@@ -199,10 +203,17 @@ impl Container {
         self.processes.look(&self.cgroup);
     }
 
-    fn note(&mut self, number: u64, at: Timestamp, victim: Option<Victim>, reading: &Reading) {
+    /// Notes a kill: of whom, and whether the host had no memory left.
+    fn note(
+        &mut self,
+        number: u64,
+        at: Timestamp,
+        (victim, by_host): (Option<Victim>, bool),
+        reading: &Reading,
+    ) {
         self.noted = number;
         let limit = reading.limit.unwrap_or_default();
-        self.kills.push_back(Kill { number, at, victim, highest: self.highest, limit });
+        self.kills.push_back(Kill { number, at, victim, highest: self.highest, limit, by_host });
         if self.kills.len() > KILLS_TOLD {
             self.kills.pop_front();
         }

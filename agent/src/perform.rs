@@ -113,23 +113,15 @@ async fn image_here<R: Runtime>(
     }
     let wanted = if build.is_empty() { image } else { build };
     let here = || async { work.runtime.image_id(wanted).await.map_err(NotMade::Unknown) };
-    if let Some(id) = here().await? {
-        return Ok(Image { name: wanted.clone(), id });
-    }
-    if !images::has_registry(wanted) {
-        return Err(absent(wanted, ""));
-    }
-    if build.is_empty() && !image.contains('@') {
-        // Fetched by its name alone it could become another one here than elsewhere.
-        let why = ", and no host could tell yet which build of it its registry gives: start again \
-                   in a moment, and tell the administrators if it stays so";
-        return Err(absent(wanted, why));
-    }
-    reached(work, operation, StartStep::Fetch).await;
-    let fetched = work.runtime.pull(wanted).await;
-    fetched.map_err(|why| absent(wanted, &format!(", and was not fetched: {why}")))?;
-    let id = here().await?.ok_or_else(|| absent(wanted, " any more"))?;
-    // Fetched by its digest it has no name: the hub would not know that it is here.
+    let id = match here().await? {
+        Some(id) => id,
+        None => {
+            fetch(work, operation, image, wanted).await?;
+            here().await?.ok_or_else(|| absent(wanted, " any more"))?
+        }
+    };
+    // Fetched by its digest it has no name, by this agent or one that died then: the hub would not
+    // know that it is here.
     if wanted != image && matches!(work.runtime.image_id(image).await, Ok(None)) {
         if let Err(trouble) = work.runtime.name_image(wanted, image).await {
             tracing::warn!("{wanted} is here without its name {image}: {trouble}");
@@ -138,6 +130,27 @@ async fn image_here<R: Runtime>(
         let _ = work.inputs.send(Input::Facts(work.runtime.facts().await)).await;
     }
     Ok(Image { name: wanted.clone(), id })
+}
+
+/// Fetches an image: one of a registry, and known to be the same on every host.
+async fn fetch<R: Runtime>(
+    work: &Workplace<R>,
+    operation: &Operation,
+    image: &str,
+    wanted: &str,
+) -> Result<(), NotMade> {
+    if !images::has_registry(wanted) {
+        return Err(absent(wanted, ""));
+    }
+    if wanted == image && !image.contains('@') {
+        // Fetched by its name alone it could become another one here than elsewhere.
+        let why = ", and no host could tell yet which build of it its registry gives: start again \
+                   in a moment, and tell the administrators if it stays so";
+        return Err(absent(wanted, why));
+    }
+    reached(work, operation, StartStep::Fetch).await;
+    let fetched = work.runtime.pull(wanted).await;
+    fetched.map_err(|why| absent(wanted, &format!(", and was not fetched: {why}")))
 }
 
 fn absent(image: &str, why: &str) -> NotMade {
@@ -211,6 +224,8 @@ async fn create<R: Runtime>(
         prefix: spec.prefix.clone(),
         port: spec.port,
         published,
+        shm: spec.shm,
+        cpu: spec.cpu,
     };
     let outcome = work.runtime.create(&plan).await;
     if let Outcome::Created { container } = &outcome {
@@ -381,7 +396,12 @@ fn write_names<R>(
         let detail = format!("cannot write below {}: {error}", folder.display());
         refused(Reason::FailedContainer, detail)
     };
-    std::fs::create_dir_all(&folder).map_err(failed)?;
+    // To be entered, whatever the agent's umask is: an engine whose users are others looks in it as
+    // one of them.
+    for folder in folder.parent().into_iter().chain([folder.as_path()]) {
+        std::fs::create_dir_all(folder).map_err(failed)?;
+        std::fs::set_permissions(folder, Permissions::from_mode(0o711)).map_err(failed)?;
+    }
     crash_point!("names.write.before");
     let write = |name: &str, text: String| {
         let source = folder.join(name);

@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 use std::path::{Component, Path};
 
+use berth_common::ByteCount;
 use berth_common::link::{Account, RunSpec, Space};
 
 use crate::config::{Farm, Limits};
@@ -44,6 +45,10 @@ pub fn check(
     }
     if let Some(most) = limits.memory_max.filter(|most| memory > *most) {
         return Err(refusal(format!("memory {memory} is more than memory_max = {most}")));
+    }
+    // It counts as memory: a larger one would promise what the server cannot have.
+    if let Some(shm) = spec.shm.filter(|shm| *shm > memory || *shm == ByteCount::ZERO) {
+        return Err(refusal(format!("/dev/shm of {shm} does not fit into memory {memory}")));
     }
     space(limits, Path::new(&account.home))?;
     spaces(limits, spec, account)?;
@@ -229,7 +234,6 @@ fn refusal(text: impl Into<String>) -> Refusal {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use berth_common::ByteCount;
     use berth_common::link::{Group, Origin};
 
     fn limits() -> Limits {
@@ -274,6 +278,8 @@ memory_max = "16 GB"
             prefix: "/user/alice/".into(),
             port: 8888,
             farm_ports: Vec::new(),
+            shm: None,
+            cpu: Default::default(),
         }
     }
 
@@ -393,8 +399,14 @@ memory_max = "16 GB"
         let memory = |bytes| verdict(|s| s.origin.memory = ByteCount(bytes));
         assert_eq!(memory(16 << 30), "yes");
         assert_eq!(memory(17 << 30), "memory 17 GB is more than memory_max = 16 GB");
+        assert_eq!(memory(6 << 20), "yes");
+        assert_eq!(memory(5 << 20), "memory 5 MB is less than a container can have");
         assert_eq!(memory(0), "memory 0 B is less than a container can have");
         assert_eq!(memory(u64::MAX), "memory 16777216 TB is more than memory_max = 16 GB");
+        let shm = |bytes| verdict(|s| s.shm = Some(ByteCount(bytes)));
+        assert_eq!(shm(1 << 30), "yes");
+        assert_eq!(shm((1 << 30) + 1), "/dev/shm of 1.0 GB does not fit into memory 1 GB");
+        assert_eq!(shm(0), "/dev/shm of 0 B does not fit into memory 1 GB");
         let odd = "the environment is malformed";
         assert_eq!(verdict(|s| drop(s.env.insert("A=B".into(), "c".into()))), odd);
         assert_eq!(verdict(|s| drop(s.env.insert("A".into(), "c\0".into()))), odd);
@@ -403,6 +415,73 @@ memory_max = "16 GB"
             assert_eq!(verdict(|s| s.prefix = prefix.into()), odd, "{prefix:?}");
         }
         assert_eq!(verdict(|s| s.port = 0), "the server's port is malformed");
+    }
+
+    #[test]
+    fn the_longest_and_the_most_that_is_taken() {
+        let long = |before: &str, length: usize| format!("{before:x<length$}");
+        let image = |length| verdict(|s| s.image = long("berth/", length));
+        assert_eq!(image(4096), "yes");
+        assert_eq!(image(4097), "the image's name is malformed");
+        let home = |length| verdict(|s| s.account.home = long("/home/", length));
+        assert_eq!(home(4096), "yes");
+        assert_eq!(home(4097), "HOME is no plain absolute path");
+        let prefix = |length: usize| verdict(|s| s.prefix = long("/", length - 1) + "/");
+        assert_eq!(prefix(4096), "yes");
+        assert_eq!(prefix(4097), "the server's URL prefix is malformed");
+
+        let space = |number: usize| Space {
+            name: format!("s{number}"),
+            source: "/home/data".into(),
+            target: format!("/data/{number}"),
+            read_only: false,
+            follows: false,
+            required: true,
+            only_if_exists: false,
+        };
+        let spaces = |count| verdict(|s| s.spaces = (0..count).map(space).collect());
+        assert_eq!(spaces(256), "yes");
+        assert_eq!(spaces(257), "there are too many spaces");
+        let one = |number: usize| (format!("s{number}"), "/data".to_owned());
+        let shown = |count| verdict(|s| s.shown = (0..count).map(one).collect());
+        assert_eq!(shown(256), "yes");
+        assert_eq!(shown(257), "there are too many spaces");
+    }
+
+    #[test]
+    fn names_in_the_file_browser_stay_in_their_folder() {
+        let shown = |name: &str, target: &str| {
+            verdict(|s| drop(s.shown.insert(name.to_owned(), target.to_owned())))
+        };
+        for good in ["data", "group/data", "data.v2"] {
+            assert_eq!(shown(good, "/data"), "yes", "{good}");
+        }
+        let odd = "a name in the file browser is malformed";
+        for name in ["", "/data", "../data", "data/..", "./data", "home"] {
+            assert_eq!(shown(name, "/data"), odd, "{name:?}");
+        }
+        for target in ["", "data", "/data/../etc", "/data\n"] {
+            assert_eq!(shown("data", target), odd, "{target:?}");
+        }
+    }
+
+    #[test]
+    fn a_build_is_an_id_or_a_digest_of_the_same_repository() {
+        let build = |text: &str| verdict(|s| s.build = text.to_owned());
+        let digest = format!("sha256:{}", "0aF".repeat(22).split_at(64).0);
+        for good in ["", &digest, &format!("berth/notebook@{digest}")] {
+            assert_eq!(build(good), "yes", "{good}");
+        }
+        let foreign = format!("evil/notebook@{digest}");
+        let none_of = format!("the build {foreign} is none of image berth/notebook:6");
+        assert_eq!(build(&foreign), none_of);
+        let odd = "the image's build is malformed";
+        let (short, sha1) = (&digest[..digest.len() - 1], digest.replace("sha256", "sha1"));
+        let not_hex = format!("{short}g");
+        for bad in [short, &format!("{digest}0"), &not_hex, &sha1, &digest[7..], "berth/notebook@"]
+        {
+            assert_eq!(build(bad), odd, "{bad:?}");
+        }
     }
 
     #[test]

@@ -263,19 +263,19 @@ impl Keeper {
         let mut free = self
             .starts_at_once
             .saturating_sub(self.servers.values().filter(|known| known.holds_a_slot(now)).count());
-        let mut queue: Vec<(u64, ServerId)> = self
-            .servers
-            .keys()
-            .map(|server| (self.desired.get(server).map_or(0, |wish| wish.order), server.clone()))
-            .collect();
-        queue.sort();
-        let (obeys, heard, epoch) =
-            (self.applied > Revision::default(), self.heard, self.applied.epoch);
+        let due = self.servers.iter().filter_map(|(server, known)| {
+            let wish = self.desired.get(server);
+            let verdict = wish.map(|wish| &wish.desired);
+            let act = known.next(verdict, self.heard, self.applied.epoch, now)?;
+            Some((wish.map_or(0, |wish| wish.order), server.clone(), act))
+        });
+        // What was wished first is done first; of the rest the order of the ids decides.
+        let mut queue: Vec<(u64, ServerId, Act)> = due.collect();
+        queue.sort_by_key(|(order, ..)| *order);
         let mut steps = Vec::new();
-        for (_, server) in queue {
+        for (_, server, act) in queue {
             let Some(known) = self.servers.get_mut(&server) else { continue };
             let verdict = self.desired.get(&server).map(|wish| &wish.desired);
-            let Some(act) = known.next(verdict, obeys, heard, epoch, now) else { continue };
             if matches!(act, Act::Create { .. }) {
                 if free == 0 {
                     continue;

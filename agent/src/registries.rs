@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 
-use berth_process::file;
+use berth_process::{file, mistake};
 use serde::{Deserialize, Deserializer};
 
-use crate::config::{parse_as, version_1};
+use crate::config::version_1;
 use crate::identity::is_exposed;
 
 /// The file.
@@ -65,7 +65,9 @@ pub fn read(path: &Path) -> Result<BTreeMap<String, Login>, String> {
     let text = text.ok_or_else(|| {
         format!("{name}: there is no such file; write it, or see [agent] registries")
     })?;
-    let all: Registries = parse_as(&name.to_string(), &text).map_err(|error| error.to_string())?;
+    // Without the line itself, which may hold a password.
+    let all: Registries = mistake::read(&name.to_string(), &text)
+        .map_err(|wrong| format!("{name}:{}: {}", wrong.line, wrong.message))?;
     Ok(all.registry)
 }
 
@@ -108,7 +110,7 @@ mod tests {
 
         write(&format!("{good}12345\n"), 0o600);
         let told = read(&path).unwrap_err();
-        assert!(told.contains(":4: write the password in quotes"), "{told}");
+        assert!(told.contains(":4: password: write the password in quotes"), "{told}");
         assert!(!told.contains("12345"), "{told}");
         write(&format!("{good}\"hunter2\"\n"), 0o640);
         assert!(read(&path).unwrap_err().contains("chmod 600"));

@@ -3,7 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use berth_common::link::{Capacity, GpuFacts, GpuUse, HostFacts, ObservedState, Report};
+use berth_common::link::{
+    Capacity, GpuFacts, GpuUse, HostFacts, ObservedState, Report, SpaceHealth,
+};
 use berth_common::{ByteCount, GpuPart, ServerId};
 use berth_process::clock;
 use serde_json::{Value, json};
@@ -83,15 +85,16 @@ pub fn is_news(last: &Report, next: &Report) -> bool {
         });
         (observed.map_err(Clone::clone), report.pending.clone(), report.applied)
     };
-    // How busy a GPU is, and who is on it, waits for the next regular heartbeat.
+    // How busy the host or a GPU is, and who is on it, waits for the next regular heartbeat.
     let facts = |report: &Report| {
         let gpus = GpuFacts { used: Vec::new(), ..report.facts.gpus.clone() };
-        HostFacts { gpus, ..report.facts.clone() }
+        HostFacts { gpus, load: None, ..report.facts.clone() }
     };
     said(last) != said(next)
         || last.gpus != next.gpus
         || facts(last) != facts(next)
-        || last.spaces != next.spaces
+        // So does how long a look at a space took.
+        || !last.spaces.iter().map(SpaceHealth::state).eq(next.spaces.iter().map(SpaceHealth::state))
 }
 
 /// The same for people, as JSON for `berth-agent status`.

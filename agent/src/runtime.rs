@@ -6,7 +6,7 @@ use std::future::Future;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use berth_common::link::Origin;
+use berth_common::link::{CpuShare, Origin};
 use berth_common::{BootId, ByteCount, Epoch, Generation, ServerId};
 use berth_proto::link::LogLine;
 
@@ -61,6 +61,10 @@ pub struct Plan {
     pub port: u16,
     /// What is published of it; `None`: nothing.
     pub published: Option<Published>,
+    /// Size of `/dev/shm`; `None`: the engine's own.
+    pub shm: Option<ByteCount>,
+    /// Its share of the processors.
+    pub cpu: CpuShare,
 }
 
 /// Ports that the compute farm reaches, the same on the host and inside.

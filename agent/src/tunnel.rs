@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use berth_agent_sys::{account, machine, socket};
 use berth_common::{Generation, ServerId};
+use berth_process::signal::EndSignals;
 use berth_proto::tls::{self, Admit, Credential, TlsError};
 use berth_proto::tunnel::Status;
 use tokio::net::{TcpListener, UnixListener};
@@ -151,8 +152,9 @@ fn bind_control(run: &Path) -> Result<std::os::unix::net::UnixListener, TunnelEr
 /// # Errors
 /// When it cannot begin.
 pub async fn run(config: Arc<Config>, sockets: Sockets) -> Result<(), TunnelError> {
-    // Before anybody can know that this process serves: unhandled, the signal would end it.
+    // Before anybody can know that this process serves: unhandled, a signal would end it.
     let mut upgrade = signal(SignalKind::user_defined2())?;
+    let mut end = EndSignals::hear()?;
     let shared = Arc::new(Shared {
         table: RwLock::default(),
         file: table::file(&config.agent.run),
@@ -164,12 +166,10 @@ pub async fn run(config: Arc<Config>, sockets: Sockets) -> Result<(), TunnelErro
     tracing::info!("tunnel listens on {}", tunnel.local_addr()?);
     let streams = stream::Streams::default();
     let certificates = tokio::spawn(watch_certificates(config, shared.clone()));
-    let ended = berth_process::signal::asked_to_end();
-    tokio::pin!(ended);
     handover::ready(sockets.parent);
     loop {
         tokio::select! {
-            result = &mut ended => return Ok(result?),
+            () = end.asked() => return Ok(()),
             never = control::serve(&control, &shared) => match never {},
             never = stream::accept(&tunnel, &streams, &shared) => match never {},
             _ = upgrade.recv() => match handover::start_successor(&tunnel, &control).await {
@@ -185,9 +185,10 @@ pub async fn run(config: Arc<Config>, sockets: Sockets) -> Result<(), TunnelErro
     drop((tunnel, control));
     certificates.abort();
     tokio::select! {
-        () = streams.done() => Ok(()),
-        result = &mut ended => Ok(result?),
+        () = streams.done() => {}
+        () = end.asked() => {}
     }
+    Ok(())
 }
 
 fn acceptor(config: &Config) -> Result<TlsAcceptor, TunnelError> {

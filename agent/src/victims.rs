@@ -71,10 +71,13 @@ impl Processes {
     }
 
     /// What the kernel's log says, with what is known of that process.
-    pub fn named(&self, logged: Logged) -> Victim {
+    pub fn named(&self, logged: &Logged) -> Victim {
         match self.known.get(&logged.pid) {
             Some(known) => Victim { memory: logged.memory.max(known.memory), ..known.clone() },
-            None => Victim { name: logged.name, memory: logged.memory, ..Victim::default() },
+            None => {
+                let (name, memory) = (logged.name.clone(), logged.memory);
+                Victim { name, memory, ..Victim::default() }
+            }
         }
     }
 }
@@ -137,6 +140,8 @@ pub struct Logged {
     name: String,
     /// What it held.
     memory: ByteCount,
+    /// No limit of a container was reached: the host itself had none left.
+    pub by_host: bool,
 }
 
 /// The kernel's log, from the moment of its first reading on.
@@ -210,7 +215,9 @@ fn note(kills: &mut VecDeque<Logged>, record: &str) {
             (field("task_memcg"), field("task"), field("pid").and_then(|pid| pid.parse().ok()))
         {
             let (path, name) = (path.to_owned(), clean(name));
-            kills.push_back(Logged { path, pid, name, memory: ByteCount::ZERO });
+            // Else it is the limit of a cgroup, a set of processors, or a program's own wish.
+            let by_host = field("constraint") == Some("CONSTRAINT_NONE");
+            kills.push_back(Logged { path, pid, name, memory: ByteCount::ZERO, by_host });
         }
     } else if let Some((_, rest)) = text.split_once("Killed process ") {
         let pid = rest.split(' ').next().and_then(|pid| pid.parse::<u32>().ok());
@@ -239,6 +246,8 @@ mod tests {
             "3,3,9,-;Memory cgroup out of memory: Killed process 4711 (python3) total-vm:900kB, \
              anon-rss:700kB, file-rss:1kB, shmem-rss:0kB, UID:20001 pgtables:84kB oom_score_adj:0\n",
             "3,4,9,-;oom-kill:constraint=CONSTRAINT_NONE,task=x,pid=nonsense\n",
+            "4,5,9,-;oom-kill:constraint=CONSTRAINT_NONE,nodemask=(null),cpuset=/,mems_allowed=0,\
+             global_oom,task_memcg=/docker/cd,task=R,pid=12,uid=20002\n",
         ] {
             note(&mut kills, record);
         }
@@ -247,8 +256,16 @@ mod tests {
             pid: 4711,
             name: "python3".into(),
             memory: ByteCount(700 << 10),
+            by_host: false,
         };
-        assert_eq!(kills, [right]);
+        let other = Logged {
+            path: "/docker/cd".into(),
+            pid: 12,
+            name: "R".into(),
+            memory: ByteCount::ZERO,
+            by_host: true,
+        };
+        assert_eq!(kills, [right, other]);
     }
 
     #[test]

@@ -39,6 +39,13 @@ macro_rules! text_id {
             }
         }
 
+        text_of_id!($name);
+    };
+}
+
+/// What every id is to readers and writers: its text.
+macro_rules! text_of_id {
+    ($name:ident) => {
         impl TryFrom<String> for $name {
             type Error = BadId;
             fn try_from(text: String) -> Result<Self, BadId> {
@@ -48,23 +55,62 @@ macro_rules! text_id {
 
         impl From<$name> for String {
             fn from(id: $name) -> String {
-                id.0.as_ref().to_owned()
+                id.as_str().to_owned()
             }
         }
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.pad(&self.0)
+                f.pad(self.as_str())
             }
         }
 
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "{:?}", self.0)
+                write!(f, "{:?}", self.as_str())
             }
         }
     };
 }
+
+/// Declares an id of 64 random bits, as 16 hexadecimal digits. It holds the digits themselves: maps of
+/// thousands of servers are searched without following a pointer.
+macro_rules! random_id {
+    ($(#[$doc:meta])* $name:ident, $kind:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name([u8; 16]);
+
+        impl $name {
+            /// The id made of 64 random bits, which the caller brings.
+            pub fn from_random(bits: u64) -> Self {
+                let nibble = |place: usize| usize::from(bits.to_be_bytes()[place / 2] >> (4 - place % 2 * 4) & 0xf);
+                Self(std::array::from_fn(|place| DIGITS[nibble(place)]))
+            }
+
+            /// The id as text.
+            pub fn as_str(&self) -> &str {
+                str::from_utf8(&self.0).unwrap_or_default()
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = BadId;
+            fn from_str(text: &str) -> Result<Self, BadId> {
+                let digits = text.as_bytes().try_into().ok();
+                digits
+                    .filter(|digits: &[u8; 16]| digits.iter().all(|digit| DIGITS.contains(digit)))
+                    .map(Self)
+                    .ok_or(BadId { kind: $kind, rule: "is 16 hexadecimal digits" })
+            }
+        }
+
+        text_of_id!($name);
+    };
+}
+
+const DIGITS: [u8; 16] = *b"0123456789abcdef";
 
 fn all(text: &str, allowed: fn(char) -> bool) -> bool {
     text.chars().all(allowed)
@@ -122,35 +168,17 @@ text_id!(
     "is 1 to 63 characters: a-z, 0-9, - and ., a letter or digit at both ends"
 );
 
-text_id!(
+random_id!(
     /// The opaque id of one server (user and server name), kept over all its starts.
     ServerId,
-    "a server id",
-    |text| text.len() == 16 && all(text, |c| c.is_ascii_digit() || ('a'..='f').contains(&c)),
-    "is 16 hexadecimal digits"
+    "a server id"
 );
 
-impl ServerId {
-    /// The id made of 64 random bits, which the caller brings.
-    pub fn from_random(bits: u64) -> Self {
-        Self(format!("{bits:016x}").into())
-    }
-}
-
-text_id!(
+random_id!(
     /// The id of one decision: the record of why a request was accepted, waits or was refused.
     DecisionId,
-    "a decision id",
-    |text| text.len() == 16 && all(text, |c| c.is_ascii_digit() || ('a'..='f').contains(&c)),
-    "is 16 hexadecimal digits"
+    "a decision id"
 );
-
-impl DecisionId {
-    /// The id made of 64 random bits, which the caller brings.
-    pub fn from_random(bits: u64) -> Self {
-        Self(format!("{bits:016x}").into())
-    }
-}
 
 text_id!(
     /// The kernel's boot id: another value means that nothing of the former boot runs any more.
@@ -250,6 +278,19 @@ mod tests {
         }
         for bad in ["1a", "-a", "a-", "a--b", "A", "a_b", "a.b", "..", &"a".repeat(31)] {
             assert!(bad.parse::<ServerName>().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn random_ids_are_their_bits_in_hexadecimal_digits() {
+        let id = ServerId::from_random(0x0123_4567_89ab_cdef);
+        assert_eq!(id.as_str(), "0123456789abcdef");
+        assert_eq!("0123456789abcdef".parse(), Ok(id));
+        assert!(ServerId::from_random(9) < ServerId::from_random(10), "as their texts order");
+        for bad in
+            ["", "0123456789abcde", "0123456789abcdef0", "0123456789ABCDEF", "0123456789abcdeé"]
+        {
+            assert!(bad.parse::<ServerId>().is_err(), "{bad:?}");
         }
     }
 

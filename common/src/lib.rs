@@ -2,6 +2,7 @@
 //!
 //! Nothing here does I/O or reads a clock, so the pure core may depend on it.
 
+pub mod farm;
 pub mod id;
 pub mod link;
 pub mod reason;

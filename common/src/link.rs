@@ -3,6 +3,7 @@
 //! in them, and so does the simulation of both.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -74,6 +75,16 @@ pub struct SpaceHealth {
     pub trouble: Option<Ending>,
     /// Since when it is so, by the agent's clock.
     pub since: Timestamp,
+    /// How long the newest look took, an answer or not; `None`: an older agent does not say.
+    #[serde(default)]
+    pub took: Option<Duration>,
+}
+
+impl SpaceHealth {
+    /// What of it is news: all but how long the look took.
+    pub fn state(&self) -> (&str, Option<&Ending>, Timestamp) {
+        (&self.name, self.trouble.as_ref(), self.since)
+    }
 }
 
 /// Slowly changing facts about a host.
@@ -92,6 +103,9 @@ pub struct HostFacts {
     pub offered: BTreeMap<String, String>,
     /// How its GPUs are.
     pub gpus: GpuFacts,
+    /// How many tasks ran or waited to, in the mean of the last minute, in hundredths (the kernel's
+    /// load average); `None`: not known.
+    pub load: Option<u32>,
     /// Its ports that the compute farm reaches; `None`: it gives none.
     pub farm: Option<PortRange>,
 }
@@ -307,7 +321,8 @@ pub struct ResizeRefused {
     pub ending: Ending,
 }
 
-/// A process that the kernel killed because its container had used all its memory.
+/// A process that the kernel killed because its container had used all its memory, or the host all
+/// of its own.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Kill {
     /// The kernel's count of such kills in this container: the same kill is told many times.
@@ -320,6 +335,9 @@ pub struct Kill {
     pub highest: ByteCount,
     /// Its limit at that moment.
     pub limit: ByteCount,
+    /// It was the host that had no memory left, as far as the kernel's log can be read.
+    #[serde(default)]
+    pub by_host: bool,
 }
 
 /// A killed process.
@@ -361,7 +379,7 @@ impl Kill {
     /// In words, e.g. `python3 (notebook fit.ipynb) was killed: the server had used all its 2 GB of
     /// memory (seen: 1.9 GB)`.
     pub fn sentence(&self) -> String {
-        let Self { victim, highest, limit, .. } = self;
+        let Self { victim, highest, limit, by_host, .. } = self;
         let who = match victim {
             None => "a process".to_owned(),
             Some(Victim { name, notebook, kernel, .. }) => match (notebook.as_str(), kernel) {
@@ -370,6 +388,11 @@ impl Kill {
                 (notebook, _) => format!("{name} (notebook {notebook})"),
             },
         };
+        if *by_host {
+            return format!(
+                "{who} was killed: the host had no memory left (the server had used {highest} of its {limit})"
+            );
+        }
         // A limit is reached between two looks: what was seen last may be far below it.
         format!("{who} was killed: the server had used all its {limit} of memory (seen: {highest})")
     }
@@ -585,6 +608,20 @@ pub struct RunSpec {
     pub port: u16,
     /// Ports that the compute farm reaches, the same on the host and inside.
     pub farm_ports: Vec<u16>,
+    /// Size of `/dev/shm`, which counts as memory; `None`: what the engine gives, 64 MB.
+    pub shm: Option<ByteCount>,
+    /// Its share of the processors.
+    pub cpu: CpuShare,
+}
+
+/// What a container gets of its host's processors. What is not said is the engine's own: the weight
+/// of one processor, and no limit.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CpuShare {
+    /// Its weight where there are too few for all, in thousandths of a processor.
+    pub weight_milli: Option<u32>,
+    /// The most that it gets, also of an idle host, in thousandths of a processor.
+    pub limit_milli: Option<u32>,
 }
 
 /// A folder of the host in a container.

@@ -66,6 +66,7 @@ reasons! {
     RefusedNotClaimed "refused.queue.not_claimed" "Its place was held, and nobody came." "Start it again and keep its page open.";
     RefusedMaxWait "refused.queue.max_wait" "It waited as long as the site lets a request wait." "Ask again, perhaps for less.";
 
+    RefusedRehearsal "refused.rehearsal" "There is no room that nobody else waits for." "Rehearse with fewer servers, or when fewer people work.";
     RefusedExtension "refused.extension.used_up" "It cannot be put off any further." "Work in it: any activity moves the stop. Or ask the administrators.";
 
     WaitMemoryReserved "wait.memory.reserved" "All memory is promised to running servers." "It starts by itself as soon as somebody stops; asking for less memory may start sooner.";
@@ -119,6 +120,7 @@ reasons! {
     StoppedDrain "stopped.drain" "Stopped because its host is being emptied." "Start it again; it will run on another host.";
     StoppedTraining "stopped.training_end" "Stopped: its training is over." "Nothing in your spaces is lost; start another profile to go on.";
     StoppedMemory "stopped.memory" "Stopped: it was idle, and the memory of its host was running out." "Start it again; it will run where there is room. Nothing in your spaces is lost.";
+    StoppedRehearsal "stopped.rehearsal" "Stopped: it was there for a rehearsal only." "";
     FailedHomeFull "failed.home.full" "HOME is full, or its quota is used up." "Delete or move files there, then start again.";
     FailedAgent "failed.agent" "The agent on the host could not do it." "Try again; if it fails again, tell the administrators.";
     StoppedCrash "stopped.crash" "The server ended by itself." "Start it again; if it happens again, tell the administrators.";

@@ -37,6 +37,15 @@ impl Timestamp {
         Self(self.0.saturating_add(micros))
     }
 
+    /// To the minute, in UTC, for sentences: `2026-11-22 15:27 UTC`.
+    pub fn to_minute(self) -> String {
+        let iso = self.to_string();
+        match (iso.get(..10), iso.get(11..16)) {
+            (Some(day), Some(time)) => format!("{day} {time} UTC"),
+            _ => iso,
+        }
+    }
+
     /// Milliseconds from `earlier` to this moment; zero if it is not earlier.
     pub fn millis_since(self, earlier: Self) -> u64 {
         u64::try_from(self.0.saturating_sub(earlier.0) / 1000).unwrap_or(0)
@@ -98,6 +107,7 @@ mod tests {
         let text = "2026-11-22T15:27:58.579722Z";
         let moment: Timestamp = text.parse().unwrap();
         assert_eq!(moment.to_string(), text);
+        assert_eq!(moment.to_minute(), "2026-11-22 15:27 UTC");
         assert_eq!("2026-11-22T15:27:58.579722".parse(), Ok(moment));
         assert_eq!("2026-11-22T16:27:58.579722+01:00".parse(), Ok(moment));
         assert_eq!(Timestamp(0).to_string(), "1970-01-01T00:00:00.000000Z");

@@ -58,7 +58,7 @@ class Notices:
 
 
 def key(notice):
-    return (notice["kind"], notice["since"], notice.get("stops_at"))
+    return (notice["kind"], notice["since"], notice.get("stops_at"), notice.get("gpu"))
 
 
 def _jupyter_server_extension_points():

@@ -6,8 +6,6 @@
   const floor = document.getElementById("fl-floor");
   const panel = document.getElementById("panel");
   if (!floor || !panel) return;
-  const FIRST_WAIT_MS = 1000;
-  const LONGEST_WAIT_MS = 15000;
   // A pointer that only passes by asks nothing.
   const REST_MS = 120;
 
@@ -20,18 +18,8 @@
   }
 
   function follow(url) {
-    const lost = document.getElementById("live-lost");
-    let wait = FIRST_WAIT_MS;
-    let source;
-    let leaving = false;
-    window.addEventListener("beforeunload", () => { leaving = true; });
-    window.addEventListener("pagehide", () => source.close());
-
-    const connect = () => {
-      source = new EventSource(url);
-      source.addEventListener("part", (event) => {
-        wait = FIRST_WAIT_MS;
-        if (lost) lost.textContent = "";
+    const stream = window.berth.listen(url, {
+      part: (event) => {
         const news = JSON.parse(event.data);
         const totals = document.getElementById("fl-totals");
         if (totals && totals.innerHTML !== news.totals) totals.innerHTML = news.totals;
@@ -40,61 +28,71 @@
           if (host) put(host, html);
           panels.delete(name);
         }
+        // The panel that is shown tells of the present, too.
+        if (wanted === shown && shown in news.hosts) show(shown);
         mark();
-      });
-      source.addEventListener("gone", () => {
-        source.close();
-        if (!leaving) window.location.reload();
-      });
-      source.onerror = () => {
-        if (leaving) return;
-        if (lost) lost.textContent = lost.dataset.lost;
-        if (source.readyState === EventSource.CLOSED) {
-          window.setTimeout(connect, wait);
-          wait = Math.min(wait * 2, LONGEST_WAIT_MS);
-        }
-      };
-    };
-    connect();
+      },
+      gone: () => {
+        stream.close();
+        if (!window.berth.isLeaving()) window.location.reload();
+      },
+    });
   }
 
   /* The side panel ----------------------------------------------------------------------------- */
 
   const panels = new Map();
   let shown = new URLSearchParams(window.location.search).get("host") || "";
+  let wanted = shown;
   let pointed = -1;
   let resting;
 
   async function show(name) {
+    wanted = name;
     if (!panels.has(name)) {
       const query = new URLSearchParams({ by: floor.dataset.by });
       if (floor.dataset.at) query.set("at", floor.dataset.at);
-      const answer = await fetch(`/hub/admin/floor/hosts/${encodeURIComponent(name)}?${query}`);
-      if (!answer.ok) return;
-      panels.set(name, await answer.text());
+      try {
+        const answer = await fetch(`/hub/admin/floor/hosts/${encodeURIComponent(name)}?${query}`);
+        if (!answer.ok) return;
+        panels.set(name, await answer.text());
+      } catch (error) {
+        // The hub is away: what is shown stays.
+        return;
+      }
+      // The pointer has gone on meanwhile.
+      if (wanted !== name) return;
     }
     shown = name;
     put(panel, panels.get(name));
     mark();
   }
 
-  // Lights up the server under the pointer, on the bar and in the panel.
+  // Lights up the server under the pointer, on the bar and in the panel, and its owner's others
+  // wherever they are.
   function mark() {
     for (const old of document.querySelectorAll("rect.u")) old.remove();
-    for (const row of panel.querySelectorAll("tr[data-from]")) {
+    const rows = [...panel.querySelectorAll("tr[data-from]")];
+    const under = rows.find((row) => {
       const from = Number(row.dataset.from);
-      const width = Number(row.dataset.width);
-      const lit = pointed >= from && pointed < from + width;
-      row.classList.toggle("lit", lit);
-      const bar = document.querySelector(`#h-${CSS.escape(shown)} svg.h`);
-      if (lit && bar) {
-        const box = document.createElementNS("http://www.w3.org/2000/svg", "rect");
-        for (const [name, value] of Object.entries({ class: "u", x: from, y: 2, width, height: 20 })) {
-          box.setAttribute(name, value);
-        }
-        bar.append(box);
+      return pointed >= from && pointed < from + Number(row.dataset.width);
+    });
+    const owner = under?.querySelector("a").textContent;
+    for (const row of rows) {
+      row.classList.toggle("lit", row === under);
+      if (under && row.querySelector("a").textContent === owner) {
+        light(shown, row.dataset.from, row.dataset.width, row === under);
       }
     }
+    for (const other of under?.dataset.others?.split(",") ?? []) light(...other.split(" "), false);
+  }
+
+  function light(host, from, width, isPointed) {
+    const bar = document.querySelector(`#h-${CSS.escape(host)} svg.h`);
+    const box = document.createElementNS("http://www.w3.org/2000/svg", "rect");
+    const looks = { class: isPointed ? "u" : "u also", x: from, y: 2, width, height: 20 };
+    for (const [name, value] of Object.entries(looks)) box.setAttribute(name, value);
+    bar?.append(box);
   }
 
   function under(event) {
@@ -106,8 +104,8 @@
     return { name: host.id.slice(2), at };
   }
 
-  // Only a real page has a panel of its own; what is thought away stays in it.
-  const busy = new URLSearchParams(window.location.search).has("without");
+  // What comes of a thought stays in the panel.
+  const busy = floor.hasAttribute("data-thought");
   floor.addEventListener("pointermove", (event) => {
     const found = busy ? null : under(event);
     window.clearTimeout(resting);

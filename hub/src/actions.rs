@@ -34,6 +34,29 @@ pub async fn start(
     hub.fleet.ask(Event::Start(Box::new(request))).await
 }
 
+/// Asks for several servers of one person at once, the directory once. The answers are in the order
+/// of the names; all that was asked in one moment is mostly saved in one transaction.
+///
+/// # Errors
+/// When some could not be saved.
+pub async fn start_all(
+    hub: &Hub,
+    account: Account,
+    names: Vec<ServerName>,
+    wish: Wish,
+) -> Result<Vec<Answer>, NotSaved> {
+    let (account, barred) = hub.directory.for_start(hub, account).await.map_err(|error| {
+        tracing::error!(%error, "starts could not ask for their account");
+        NotSaved
+    })?;
+    let starts = names.into_iter().map(|name| {
+        let request = request(account.clone(), name, wish.clone(), None);
+        let request = StartRequest { barred: barred.clone(), ..request };
+        hub.fleet.ask(Event::Start(Box::new(request)))
+    });
+    futures::future::try_join_all(starts).await
+}
+
 /// What would come of asking for a server now. Changes nothing.
 pub fn dry_run(hub: &Hub, account: Account, name: ServerName, wish: Wish) -> Decision {
     dry_run_on(&hub.fleet.fleet(), account, name, wish)

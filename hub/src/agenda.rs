@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use berth_common::{HostId, Timestamp};
-use berth_core::agenda::{self, Entry, Maintenance, Notice, Progress, TrainingOrder};
+use berth_core::agenda::{
+    self, Entry, ImageOrder, Maintenance, Notice, Progress, Rehearsal, TrainingOrder,
+};
 use berth_core::fleet::Fleet;
 use berth_core::settings::Window;
 use berth_core::{Event, Settings};
@@ -27,6 +29,8 @@ pub mod wish;
 pub struct Agenda {
     entries: ArcSwap<Vec<(i64, Entry)>>,
     one_at_a_time: tokio::sync::Mutex<()>,
+    /// Held by whoever begins a rehearsal, ends one or carries one out.
+    pub(crate) rehearsing: tokio::sync::Mutex<()>,
 }
 
 impl Agenda {
@@ -62,6 +66,15 @@ impl Agenda {
         self.entries().iter().filter_map(of).collect()
     }
 
+    /// The order about an image that was given last.
+    pub fn image_order(&self, image: &str) -> Option<ImageOrder> {
+        let of = |(_, entry): &(i64, Entry)| match entry {
+            Entry::Image(order) if order.image == image => Some(order.clone()),
+            _ => None,
+        };
+        self.entries().iter().rev().find_map(of)
+    }
+
     /// All maintenance.
     pub fn maintenance(&self) -> Vec<(i64, Maintenance)> {
         let of = |(id, entry): &(i64, Entry)| match entry {
@@ -69,6 +82,20 @@ impl Agenda {
             _ => None,
         };
         self.entries().iter().filter_map(of).collect()
+    }
+
+    /// All rehearsals, the newest last.
+    pub fn rehearsals(&self) -> Vec<(i64, Rehearsal)> {
+        let of = |(id, entry): &(i64, Entry)| match entry {
+            Entry::Rehearsal(it) => Some((*id, it.clone())),
+            _ => None,
+        };
+        self.entries().iter().filter_map(of).collect()
+    }
+
+    /// The rehearsal of this number.
+    pub fn rehearsal(&self, id: i64) -> Option<Rehearsal> {
+        self.rehearsals().into_iter().find(|(other, _)| *other == id).map(|(_, it)| it)
     }
 
     /// All notices.
@@ -98,10 +125,10 @@ impl Agenda {
     }
 
     /// The maintenance that is ahead of a host, or under way there, the first first.
-    pub fn ahead_of(&self, host: &HostId) -> Option<Maintenance> {
-        let mut ahead: Vec<_> = self.maintenance().into_iter().map(|(_, it)| it).collect();
-        ahead.retain(|it| it.is_ahead() && it.hosts.contains(host));
-        ahead.into_iter().min_by_key(|it| it.window.from)
+    pub fn ahead_of(&self, host: &HostId) -> Option<(i64, Maintenance)> {
+        let mut ahead = self.maintenance();
+        ahead.retain(|(_, it)| it.is_ahead() && it.hosts.contains(host));
+        ahead.into_iter().min_by_key(|(_, it)| it.window.from)
     }
 }
 

@@ -5,6 +5,7 @@
 //! say where the rule stands.
 
 mod access;
+mod beside;
 mod candidate;
 mod checks;
 mod diagnostic;
@@ -27,6 +28,7 @@ pub mod roles;
 pub mod secret;
 pub mod services;
 mod sources;
+mod support;
 mod trainings;
 mod value;
 mod version;
@@ -36,8 +38,10 @@ use std::path::{Path, PathBuf};
 
 use berth_common::{Seconds, Timestamp};
 use berth_core::settings::Settings;
+use berth_process::logging::Logs;
 use berth_proto::guests::Guests;
 
+pub use beside::{Beside, NEEDS_RESTART, Reported};
 pub use candidate::{Candidate, CandidateError};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 use draft::Draft;
@@ -45,6 +49,7 @@ pub use files::{Files, Kept};
 pub use hub::PerUser;
 pub use mail::{MailConfig, MailTls};
 use sources::Sources;
+pub use support::Support;
 pub use version::number as version_of;
 
 /// Everything the files say.
@@ -52,9 +57,9 @@ pub use version::number as version_of;
 pub struct Config {
     /// What the planner needs.
     pub settings: Settings,
-    /// What only a restart can change.
+    /// What `hub.toml` says of this process; of most of it a running hub keeps what it began with.
     pub hub: HubConfig,
-    /// How people log in, and whose word counts for their accounts.
+    /// How people log in, whose word counts for their accounts, and where they find help.
     pub people: People,
     /// Programs beside the notebooks.
     pub services: services::Services,
@@ -62,7 +67,7 @@ pub struct Config {
     pub farm: farm::Farm,
 }
 
-/// How people log in, and whose word counts for their accounts.
+/// How people log in, whose word counts for their accounts, and where they find help.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct People {
     /// How they prove who they are.
@@ -71,6 +76,8 @@ pub struct People {
     pub directory: directory::Directory,
     /// What some of them may do beyond their own.
     pub roles: roles::Roles,
+    /// Where they ask for help; `None`: nowhere that is known here.
+    pub support: Option<Support>,
 }
 
 /// Addresses and folders of this process.
@@ -92,12 +99,16 @@ pub struct HubConfig {
     pub agents_listen: SocketAddr,
     /// The proxy's route API: `unix:PATH` or `IP:PORT`.
     pub proxy_api: String,
+    /// What is logged, and how.
+    pub logs: Logs,
     /// How mail leaves; `None`: none is sent.
     pub mail: Option<MailConfig>,
     /// How long decisions, and what they were made from, are kept.
     pub keep_decisions: Seconds,
     /// How long the audit is kept.
     pub keep_audit: Seconds,
+    /// How long an ended server's card stays on its owner's page; `None`: until the server is removed.
+    pub keep_ended_cards: Option<Seconds>,
     /// How far the metrics tell people apart.
     pub per_user: PerUser,
     /// Whose certificates prove a host's name when it joins without a token.
@@ -117,13 +128,17 @@ impl HubConfig {
 /// # Errors
 /// All that is wrong, each with file, line and what to do.
 pub fn load(folder: &Path, now: Timestamp) -> Result<(Config, Diagnostics), Diagnostics> {
-    understand(Sources::read(folder, None), now)
+    understand(Sources::read(folder, None), now, &Beside::default())
 }
 
 /// Reads all files of a folder, with their texts as they were read.
-pub fn read(folder: &Path, now: Timestamp) -> (Files, Result<(Config, Diagnostics), Diagnostics>) {
+pub fn read(
+    folder: &Path,
+    now: Timestamp,
+    beside: &Beside,
+) -> (Files, Result<(Config, Diagnostics), Diagnostics>) {
     let sources = Sources::read(folder, None);
-    (sources.texts(), understand(sources, now))
+    (sources.texts(), understand(sources, now, beside))
 }
 
 /// What these texts mean; the files that they name, such as those of secrets, lie beside `folder`.
@@ -134,15 +149,22 @@ pub fn of_files(
     files: &Files,
     folder: &Path,
     now: Timestamp,
+    beside: &Beside,
 ) -> Result<(Config, Diagnostics), Diagnostics> {
-    understand(Sources::of(files, folder), now)
+    understand(Sources::of(files, folder), now, beside)
 }
 
-/// Reads and checks all files of a folder as if the candidate were in place, and says what speaks
-/// against putting it there; without errors nothing does.
-pub fn check_candidate(folder: &Path, now: Timestamp, candidate: &Candidate) -> Diagnostics {
-    let found = understand(Sources::read(folder, Some(candidate)), now);
-    candidate.judge(found.map_or_else(|errors| errors, |(_, warnings)| warnings))
+/// What is to be said of the files of a folder, also beside those that its hub has in force. With a
+/// candidate: as if that were in place, and what speaks against putting it there; without errors
+/// nothing does.
+pub fn check(folder: &Path, now: Timestamp, candidate: Option<&Candidate>) -> Diagnostics {
+    let beside = Beside::of_state(folder, now);
+    let found = understand(Sources::read(folder, candidate), now, &beside);
+    let found = found.map_or_else(|errors| errors, |(_, warnings)| warnings);
+    match candidate {
+        Some(candidate) => candidate.judge(found),
+        None => found,
+    }
 }
 
 /// What files mean that are not in force: nothing that they name, such as secrets, is opened.
@@ -150,10 +172,15 @@ pub fn check_candidate(folder: &Path, now: Timestamp, candidate: &Candidate) -> 
 /// # Errors
 /// Those of [`load`].
 pub fn try_settings(folder: &Path, now: Timestamp) -> Result<Settings, Diagnostics> {
-    understand(Sources::read_alone(folder), now).map(|(config, _)| config.settings)
+    understand(Sources::read_alone(folder), now, &Beside::default())
+        .map(|(config, _)| config.settings)
 }
 
-fn understand(sources: Sources, now: Timestamp) -> Result<(Config, Diagnostics), Diagnostics> {
+fn understand(
+    sources: Sources,
+    now: Timestamp,
+    beside: &Beside,
+) -> Result<(Config, Diagnostics), Diagnostics> {
     let mut draft = Draft::new(sources, now);
     let hub = hub::take(&mut draft);
     pools::take(&mut draft);
@@ -171,14 +198,17 @@ fn understand(sources: Sources, now: Timestamp) -> Result<(Config, Diagnostics),
     let roles = roles::take(&mut draft);
     draft.check_names();
     if draft.sources.are_whole() {
-        checks::check(&mut draft);
+        checks::check(&mut draft, &beside.hosts);
+    }
+    if let (Some(running), Some((fresh, ..))) = (&beside.running, &hub) {
+        beside::warn_of_restart(&mut draft, running, fresh);
     }
     let (mut settings, services) = (draft.settings, draft.services);
     settings.version = version::number(&settings);
     let diagnostics = draft.sources.into_diagnostics();
     match hub {
-        Some((hub, login)) if !diagnostics.has_errors() => {
-            let people = People { login, directory, roles };
+        Some((hub, login, support)) if !diagnostics.has_errors() => {
+            let people = People { login, directory, roles, support };
             Ok((Config { settings, hub, people, services, farm }, diagnostics))
         }
         _ => Err(diagnostics),

@@ -17,6 +17,10 @@ use crate::site::Hub;
 use crate::web::say;
 use crate::{backup, mail, routes};
 
+pub mod past;
+
+use past::Took;
+
 /// How often the metric is made anew.
 const EVERY: Duration = Duration::from_secs(60);
 /// A certificate that ends sooner was not renewed as it should have been.
@@ -73,13 +77,15 @@ pub async fn examine(hub: &Hub) -> Vec<Finding> {
     found.extend(restore(&fleet));
     found.extend(hosts(&fleet, now()));
     found.push(configuration(hub));
-    found.push(database(hub).await);
+    let mut took = Took::default();
+    found.push(took.of("database", database(hub)).await);
     found.push(disk(hub));
     found.push(last_backup(hub));
     found.push(certificate(hub));
-    found.push(proxy(hub).await);
-    found.extend(directory(hub).await);
-    found.extend(mail_server(hub).await);
+    found.push(took.of("proxy", proxy(hub)).await);
+    found.extend(took.of("directory", directory(hub)).await);
+    found.extend(took.of("mail", mail_server(hub)).await);
+    hub.checked.note(&found, &took, now());
     found
 }
 

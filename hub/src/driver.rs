@@ -16,6 +16,7 @@ use berth_core::store::{Store, commit_then_release};
 use berth_core::usage::Usage;
 use berth_core::{Answer, Fleet, Settings, step};
 use berth_process::clock::now;
+use berth_process::systemd::Watchdog;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use crate::metrics::{self, Happened};
@@ -88,7 +89,8 @@ impl FleetHandle {
     }
 }
 
-/// Starts the driver over the fleet that the store holds, in a new reign.
+/// Starts the driver over the fleet that the store holds, in a new reign. The watchdog hears of each
+/// tick that has gone all the way: taken, stepped, and what it wanted saved.
 ///
 /// # Errors
 /// When the store cannot be read, or the new reign not saved.
@@ -96,6 +98,7 @@ pub async fn start(
     storage: Storage,
     settings: Arc<Settings>,
     metrics: metrics::Shared,
+    watchdog: Watchdog,
 ) -> Result<FleetHandle, StorageError> {
     let epoch = storage.write(berth_store::Database::next_epoch).await?;
     let row = Row::Settings(Arc::clone(&settings));
@@ -124,6 +127,7 @@ pub async fn start(
         waiting: HashMap::new(),
         next_reply: 1,
         metrics,
+        watchdog,
     };
     tokio::spawn(driver.run(queue));
     tokio::spawn(tick(handle.clone()));
@@ -144,6 +148,7 @@ fn restore(
     fleet.lives = Lives::of(lives);
     fleet.waits = Waits::of(waits);
     fleet.rolling = storage.read(berth_store::Reader::rolling)?.map(Arc::new);
+    fleet.last_drain = storage.read(berth_store::Reader::last_drain)?;
     fleet.restored = storage.read(berth_store::Reader::restored)?.map(Arc::new);
     Ok(fleet)
 }
@@ -165,6 +170,7 @@ struct Driver {
     waiting: HashMap<ReplyTo, oneshot::Sender<Answer>>,
     next_reply: ReplyTo,
     metrics: metrics::Shared,
+    watchdog: Watchdog,
 }
 
 type Queue = mpsc::Receiver<(Event, Option<oneshot::Sender<Answer>>)>;
@@ -178,6 +184,7 @@ impl Driver {
                 return;
             }
             let mut effects = Vec::new();
+            let ticked = batch.iter().any(|(event, _)| matches!(event, Event::Tick));
             let only_signs = batch.iter().all(|(event, _)| matches!(event, Event::Activity { .. }));
             for (event, reply) in batch.drain(..) {
                 effects.append(&mut self.take(event, reply));
@@ -204,6 +211,9 @@ impl Driver {
                         std::process::exit(1);
                     }
                 }
+            }
+            if ticked {
+                self.watchdog.alive();
             }
         }
     }
@@ -293,3 +303,7 @@ fn with_reply(event: Event, to: Option<ReplyTo>) -> Event {
         other => other,
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;

@@ -2,13 +2,15 @@
 //! and Slurm's jobs. Both are asked now and then, within limits of time, and what they said last is
 //! shown until they answer again; that one of them is silent is said, and harms nobody.
 
+mod clusters;
 pub mod dashboard;
 mod errands;
 mod gateway;
+mod jobqueue;
 mod quota;
 mod slurm;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -16,26 +18,21 @@ use berth_common::{ByteCount, Generation, ServerId, Username};
 use berth_core::life::Evidence;
 use berth_core::{Event, Fleet, Server};
 use berth_process::clock::now;
-use futures::StreamExt;
 use serde::Serialize;
 use tokio::time::MissedTickBehavior;
 
+use clusters::Owed;
 pub use errands::Errands;
 pub use gateway::Gateway;
 pub use quota::{Left, left};
 
 use crate::site::Hub;
 
-/// Owners whose clusters are asked for side by side.
-const AT_ONCE: usize = 8;
-/// What dask-jobqueue calls the jobs of its workers.
-const JOBQUEUE_WORKER: &str = "dask-worker";
-
 /// A Dask cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Cluster {
     /// The gateway's name for it; of dask-jobqueue's, whose schedulers are in the notebook, the
-    /// program's name.
+    /// program's name and the scheduler's farm port.
     pub name: String,
     /// What it does: `pending`, `running`, `stopping`.
     pub state: String,
@@ -81,6 +78,13 @@ pub struct Work {
     pub gateway_trouble: Option<String>,
 }
 
+impl Cluster {
+    /// Whether its scheduler is in the notebook, and Slurm says what there is to say.
+    fn is_in_notebook(&self) -> bool {
+        self.name.starts_with(jobqueue::NAME)
+    }
+}
+
 impl Work {
     /// Whether there is anything to tell.
     pub fn is_nothing(&self) -> bool {
@@ -89,9 +93,9 @@ impl Work {
 
     /// Whether a cluster of it computes, as was heard just now.
     fn is_busy(&self) -> bool {
-        let trouble = |cluster: &Cluster| match cluster.name.as_str() {
-            JOBQUEUE => &self.slurm_trouble,
-            _ => &self.gateway_trouble,
+        let trouble = |cluster: &Cluster| match cluster.is_in_notebook() {
+            true => &self.slurm_trouble,
+            false => &self.gateway_trouble,
         };
         let mut clusters = self.clusters.iter();
         clusters.any(|cluster| cluster.busy == Some(true) && trouble(cluster).is_none())
@@ -123,6 +127,12 @@ impl Shared {
         self.lock().slurm_trouble.clone()
     }
 
+    /// Makes this what the farm told last of a server, for tests of what people are shown.
+    #[cfg(test)]
+    pub(crate) fn tell(&self, server: &ServerId, work: Work) {
+        self.lock().work.insert(server.clone(), Arc::new(work));
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, Seen> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -142,74 +152,31 @@ fn read_mark(text: &str) -> Option<(ServerId, Generation)> {
 /// Asks the farm again and again, until the hub ends.
 pub async fn keep(hub: Arc<Hub>) {
     // Of clusters whose server ended while no hub looked, nobody else knows.
-    let mut owed: Option<BTreeSet<Username>> = None;
+    let mut owed = None;
     loop {
         let every = hub.config().farm.every;
         let mut pause = tokio::time::interval(Duration::from_secs(every.0.max(1)));
         pause.set_missed_tick_behavior(MissedTickBehavior::Delay);
         pause.tick().await;
-        owed = Some(look(&hub, owed).await);
+        owed = look(&hub, owed).await;
         pause.tick().await;
     }
 }
 
-/// Asks once. `owed` are those whose clusters must be looked at although nothing of theirs runs;
-/// `None`: all. Returns who is owed now.
-async fn look(hub: &Arc<Hub>, owed: Option<BTreeSet<Username>>) -> BTreeSet<Username> {
+/// Asks once, and returns whose clusters must be looked at the next time whatever happens to their
+/// rights and servers; `None`: all, as nobody has been asked yet.
+async fn look(hub: &Arc<Hub>, owed: Option<Owed>) -> Option<Owed> {
     let config = hub.config();
     let fleet = hub.fleet.fleet();
-    let owners = |active: bool| {
-        let theirs = move |server: &&Arc<Server>| !active || server.is_active();
-        let servers = fleet.servers.values().filter(theirs);
-        servers.map(|server| server.owner.clone()).collect::<BTreeSet<_>>()
-    };
-    let active = owners(true);
-    let asked = match owed {
-        None => owners(false),
-        Some(owed) => active.union(&owed).cloned().collect(),
-    };
     let gateway = Gateway::of(&config);
     let nobody: &[String] = &[];
-    let squeue = if active.is_empty() { nobody } else { &config.farm.squeue };
-    let (slurm, told) = tokio::join!(slurm::jobs(squeue), clusters(hub, gateway.as_ref(), &asked));
+    let is_used = fleet.servers.values().any(|server| server.is_active());
+    let squeue = if is_used { &config.farm.squeue } else { nobody };
+    let asked = clusters::ask(hub, &fleet, gateway.as_ref(), owed.as_ref());
+    let (slurm, heard) = tokio::join!(slurm::jobs(squeue), asked);
     let mut work: BTreeMap<ServerId, Work> = BTreeMap::new();
-    let mut still_owed = BTreeSet::new();
-    for (owner, clusters) in told {
-        match clusters {
-            Ok(clusters) => {
-                for (mark, cluster) in clusters {
-                    let server = mark.as_deref().and_then(read_mark).and_then(|(id, start)| {
-                        let server = fleet.servers.get(&id)?;
-                        (server.owner == owner).then_some((server, start))
-                    });
-                    let Some((server, start)) = server else { continue };
-                    let newest = server.generation == start;
-                    // One that began after we looked at the servers is told of the next time.
-                    let over = start < server.generation || (newest && !server.is_active());
-                    if newest && server.is_active() {
-                        work.entry(server.id.clone()).or_default().clusters.push(cluster);
-                    } else if over && config.farm.end_with_server && cluster.state != "stopping" {
-                        still_owed.insert(owner.clone());
-                        end(hub, gateway.as_ref(), &owner, &cluster.name).await;
-                    }
-                }
-                if active.contains(&owner) {
-                    // Whoever has a server now may leave a cluster behind when it ends.
-                    still_owed.insert(owner);
-                }
-            }
-            Err(trouble) => {
-                for server in active_servers(&fleet, &owner) {
-                    let before = hub.farm.of(&server.id);
-                    let work = work.entry(server.id.clone()).or_default();
-                    let kept = before.clusters.iter().filter(|it| it.name != JOBQUEUE);
-                    work.clusters = kept.cloned().collect();
-                    work.gateway_trouble = Some(trouble.clone());
-                }
-                still_owed.insert(owner);
-            }
-        }
-    }
+    let gateway = gateway.as_ref();
+    let still_owed = clusters::note(hub, &fleet, gateway, heard, owed.as_ref(), &mut work).await;
     let trouble = slurm.as_ref().err().cloned();
     match slurm {
         Ok(jobs) => {
@@ -229,8 +196,10 @@ async fn look(hub: &Arc<Hub>, owed: Option<BTreeSet<Username>>) -> BTreeSet<User
             }
         }
     }
-    for work in work.values_mut() {
-        work.clusters.extend(jobqueue(&work.jobs));
+    for (id, work) in &mut work {
+        if let Some(server) = fleet.servers.get(id) {
+            work.clusters.extend(jobqueue::clusters(server, &work.jobs));
+        }
     }
     for (server, work) in &work {
         if work.is_busy() {
@@ -240,7 +209,7 @@ async fn look(hub: &Arc<Hub>, owed: Option<BTreeSet<Username>>) -> BTreeSet<User
     }
     let work = work.into_iter().map(|(server, work)| (server, Arc::new(work))).collect();
     *hub.farm.lock() = Seen { work, slurm_trouble: trouble };
-    still_owed
+    gateway.is_some().then_some(still_owed)
 }
 
 fn active_servers<'a>(
@@ -256,56 +225,6 @@ fn uses_farm(fleet: &Fleet, server: &Server) -> bool {
     server.is_active() && profile.is_some_and(|profile| profile.is_for_farm())
 }
 
-/// The clusters of some people, each with the mark of the server that began it.
-type Told = (Username, Result<Vec<(Option<String>, Cluster)>, String>);
-
-async fn clusters(
-    hub: &Arc<Hub>,
-    gateway: Option<&Gateway>,
-    owners: &BTreeSet<Username>,
-) -> Vec<Told> {
-    let Some(gateway) = gateway else { return Vec::new() };
-    let allowed = owners.iter().filter(|owner| gateway.may_use(hub, owner));
-    let asked: Vec<_> = allowed.map(|owner| ask(hub, gateway.clone(), owner.clone())).collect();
-    futures::stream::iter(asked).buffer_unordered(AT_ONCE).collect().await
-}
-
-fn ask(hub: &Arc<Hub>, gateway: Gateway, owner: Username) -> impl Future<Output = Told> + use<> {
-    let errand = hub.farm.errands.begin(&owner, gateway.service());
-    async move {
-        let told = gateway.clusters(&errand).await;
-        (owner, told)
-    }
-}
-
-async fn end(hub: &Arc<Hub>, gateway: Option<&Gateway>, owner: &Username, cluster: &str) {
-    let Some(gateway) = gateway else { return };
-    let token = hub.farm.errands.begin(owner, gateway.service());
-    match gateway.end(&token, cluster).await {
-        Ok(()) => tracing::info!(%owner, cluster, "cluster ended with its server"),
-        Err(error) => tracing::warn!(%owner, cluster, error, "cluster not ended yet"),
-    }
-}
-
-const JOBQUEUE: &str = "dask-jobqueue";
-
-/// The workers of dask-jobqueue's schedulers in the notebook, as one cluster. A job that runs is a
-/// worker; schedulers that have nothing to do end by themselves, and their workers with them.
-fn jobqueue(jobs: &[Job]) -> Option<Cluster> {
-    let all: Vec<&Job> = jobs.iter().filter(|job| job.name == JOBQUEUE_WORKER).collect();
-    let run: Vec<&&Job> = all.iter().filter(|job| job.state == "running").collect();
-    let memory: u64 = run.iter().filter_map(|job| Some(job.memory?.0)).sum();
-    (!all.is_empty()).then(|| Cluster {
-        name: JOBQUEUE.to_owned(),
-        state: if run.is_empty() { "pending" } else { "running" }.to_owned(),
-        workers: u64::try_from(run.len()).ok(),
-        cores: Some(run.iter().map(|job| job.cores).sum()),
-        memory: Some(ByteCount(memory)),
-        busy: Some(!run.is_empty()),
-        dashboard: None,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -318,34 +237,5 @@ mod tests {
         for bad in ["", "berth-", "berth-x-1", "berth-0000000000000007", "0000000000000007-3"] {
             assert_eq!(read_mark(bad), None, "{bad}");
         }
-    }
-
-    #[test]
-    fn workers_of_jobqueue_are_a_cluster() {
-        let job = |name: &str, state: &str| Job {
-            id: "1".into(),
-            name: name.into(),
-            state: state.into(),
-            cores: 2,
-            memory: Some(ByteCount(500)),
-            reason: None,
-        };
-        assert_eq!(jobqueue(&[job("wrap", "running")]), None);
-        let waits = jobqueue(&[job(JOBQUEUE_WORKER, "pending")]).unwrap();
-        assert_eq!(
-            (waits.state.as_str(), waits.workers, waits.busy),
-            ("pending", Some(0), Some(false))
-        );
-        let jobs = [
-            job(JOBQUEUE_WORKER, "running"),
-            job(JOBQUEUE_WORKER, "running"),
-            job("wrap", "running"),
-        ];
-        let runs = jobqueue(&jobs).unwrap();
-        assert_eq!(
-            (runs.workers, runs.cores, runs.memory),
-            (Some(2), Some(4), Some(ByteCount(1000)))
-        );
-        assert_eq!(runs.busy, Some(true));
     }
 }

@@ -108,6 +108,7 @@ fn forget(hub: &Hub) {
     let acts = before(hub.config().hub.keep_audit);
     hub.storage.write_later("retention", move |database| {
         database.forget_acts(acts)?;
-        database.forget_agenda(acts)
+        database.forget_agenda(acts)?;
+        database.forget_drains(acts)
     });
 }

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use berth_common::HostId;
 use berth_process::clock::now;
+use berth_process::crash::Torn;
 use berth_proto::identity::{Identity, Peer, common_name};
 use berth_proto::link::enrolment_server::EnrolmentServer;
 use berth_proto::link::link_server::LinkServer;
@@ -107,7 +108,7 @@ pub async fn serve(hub: Arc<Hub>, listener: impl Listener) -> Result<(), LinkErr
 async fn accept<L: Listener>(
     listener: L,
     acceptor: TlsAcceptor,
-    accepted: mpsc::Sender<io::Result<AgentStream<L::Stream>>>,
+    accepted: mpsc::Sender<io::Result<AgentStream<Torn<L::Stream>>>>,
 ) {
     let handshakes = Arc::new(tokio::sync::Semaphore::new(HANDSHAKES));
     loop {
@@ -121,6 +122,7 @@ async fn accept<L: Listener>(
                 continue;
             }
         };
+        let stream = berth_process::crash_inside_writes!(stream, "hub.link.inside_send");
         let (acceptor, accepted) = (acceptor.clone(), accepted.clone());
         tokio::spawn(async move {
             let _permit = permit;
@@ -128,8 +130,12 @@ async fn accept<L: Listener>(
                 Ok(Ok(stream)) => {
                     let _ = accepted.send(Ok(AgentStream::new(stream, address))).await;
                 }
-                Ok(Err(error)) => tracing::info!(%address, %error, "handshake of an agent failed"),
-                Err(_) => tracing::info!(%address, "handshake of an agent timed out"),
+                Ok(Err(error)) => {
+                    tracing::info!(address = %address.ip(), %error, "handshake of an agent failed")
+                }
+                Err(_) => {
+                    tracing::info!(address = %address.ip(), "handshake of an agent timed out")
+                }
             }
         });
     }

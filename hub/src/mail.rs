@@ -1,28 +1,31 @@
-//! Mail to people whose server will stop, or whose GPU is not used.
+//! Mail to people whose server will stop, whose GPU is not used, or for whom a place is held.
 //!
-//! What is owed is a plain function of the fleet: every warning that was given and whose mail has
-//! not left. So a hub that died before it had sent, or before it had noted that, sends once more;
-//! both mails then have the same `Message-ID`.
+//! What is owed is a plain function of the fleet: every warning that was given, and every place that
+//! is held, whose mail has not left. So a hub that died before it had sent, or before it had noted
+//! that, sends once more; both mails then have the same `Message-ID`.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use berth_common::{Generation, ServerId, Timestamp};
-use berth_core::fleet::Leaving;
 use berth_core::fleet::leaving::WHAT_TO_DO;
+use berth_core::fleet::{HeldPlace, Leaving, Phase};
 use berth_core::life::Told;
 use berth_core::settings::{Channel, Zone};
 use berth_core::{Event, Fleet, Reason, Server};
 use berth_process::crash_point;
 use lettre::message::Mailbox;
+use lettre::message::header::ContentType;
 use lettre::transport::smtp::authentication::Credentials;
 use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
 
 use crate::config::{MailConfig, MailTls};
 use crate::site::Hub;
 use crate::web::api::berth::life::why_soon;
-use crate::web::pages::words;
+use crate::web::pages::{card, words};
+use crate::web::reader::{Language, Reader};
+use crate::web::say;
 
 /// Between tries while the mail server does not take mail.
 const RETRY: Duration = Duration::from_secs(30);
@@ -47,13 +50,19 @@ enum MailError {
 
 /// Sends what is owed until the hub ends.
 pub async fn keep(hub: Arc<Hub>) {
-    let Some(config) = hub.config().hub.mail.clone() else { return };
     let mut fleet = hub.fleet.watch();
     // Sent, and the fleet does not know it yet.
     let mut sent: BTreeSet<Warning> = BTreeSet::new();
     let mut complained = false;
     loop {
         let now = fleet.borrow_and_update().clone();
+        // Other files in force are a change of the fleet, so they are looked at again.
+        let Some(config) = hub.config().hub.mail.clone() else {
+            if fleet.changed().await.is_err() {
+                return;
+            }
+            continue;
+        };
         let owed = owed(&now);
         sent.retain(|warning| owed.iter().any(|letter| letter.warning == *warning));
         let mut failed = false;
@@ -95,6 +104,13 @@ struct Letter {
     owner: String,
     subject: String,
     text: String,
+    /// Where to act on it, at the end of the text.
+    page: String,
+}
+
+/// A server's own page.
+fn page_of(server: &Server) -> String {
+    format!("/hub/servers/{}", server.id)
 }
 
 fn owed(fleet: &Fleet) -> Vec<Letter> {
@@ -114,7 +130,42 @@ fn owed(fleet: &Fleet) -> Vec<Letter> {
         let leaving = fleet.leaving(server).filter(|leaving| !leaving.told.mailed)?;
         Some(leave(fleet, server, &leaving))
     });
-    letters.chain(leaving).collect()
+    let held = fleet.waiting().filter_map(|server| match &server.phase {
+        Phase::Waiting { place: Some(place), .. } if !place.mailed => {
+            Some(turn(fleet, server, place))
+        }
+        _ => None,
+    });
+    letters.chain(leaving).chain(held).collect()
+}
+
+/// The mail about a place that is held. Nobody looks at a page, so the language is not known: it is
+/// said in each.
+fn turn(fleet: &Fleet, server: &Server, place: &HeldPlace) -> Letter {
+    let zone = fleet.settings.lifecycle.warn.quiet.as_ref().map(|quiet| &quiet.zone);
+    let until = clock(place.until, zone);
+    let in_each = |made: &dyn Fn(&str) -> String, between: &str| {
+        let said = Language::ALL.map(|language| {
+            let reader = Reader { language, ..Reader::default() };
+            reader.shown(|| made(&words::server_title(&server.name)))
+        });
+        said.join(between)
+    };
+    let subject = |title: &str| {
+        say::t("held-mail-subject").with("server", title).with("until", &until).to_string()
+    };
+    let text = |title: &str| {
+        let profile = card::profile_title(fleet, &server.ask.profile);
+        let said = say::t("held-mail-text").with("server", title).with("until", &until);
+        said.with("profile", profile).to_string()
+    };
+    Letter {
+        warning: (server.id.clone(), server.generation, place.until),
+        owner: server.owner.to_string(),
+        subject: in_each(&subject, " / "),
+        text: format!("{}\n\n", in_each(&text, "\n\n-- \n\n")),
+        page: format!("/hub/spawn-pending/{}", words::server_path(&server.owner, &server.name)),
+    }
 }
 
 fn letter(fleet: &Fleet, server: &Server, told: Told, is_question: bool) -> Letter {
@@ -137,7 +188,7 @@ fn letter(fleet: &Fleet, server: &Server, told: Told, is_question: bool) -> Lett
         profile = server.ask.profile,
     );
     let warning = (server.id.clone(), server.generation, told.at);
-    Letter { warning, owner: server.owner.to_string(), subject, text }
+    Letter { warning, owner: server.owner.to_string(), subject, text, page: page_of(server) }
 }
 
 /// The mail about a host that is emptied.
@@ -156,17 +207,26 @@ fn leave(fleet: &Fleet, server: &Server, leaving: &Leaving<'_>) -> Letter {
         who = leaving.order.who,
     );
     let warning = (server.id.clone(), server.generation, leaving.told.newest);
-    Letter { warning, owner: server.owner.to_string(), subject, text }
+    Letter { warning, owner: server.owner.to_string(), subject, text, page: page_of(server) }
 }
 
-/// A moment by the clock on the site's wall; in UTC where that is not known.
+/// A moment by the clock on the site's wall, with the day; in UTC where that is not known.
 fn wall(at: Timestamp, zone: Option<&Zone>) -> String {
+    written(at, zone, "%A, %-d %B %Y, %H:%M (UTC%:z)")
+}
+
+/// A moment of today, in a form that every language has.
+fn clock(at: Timestamp, zone: Option<&Zone>) -> String {
+    written(at, zone, "%H:%M (UTC%:z)")
+}
+
+fn written(at: Timestamp, zone: Option<&Zone>, form: &str) -> String {
     let offset = zone.map_or(0, |zone| zone.offset_s(at));
     let offset = i32::try_from(offset).ok().and_then(|s| jiff::tz::Offset::from_seconds(s).ok());
     let offset = offset.unwrap_or(jiff::tz::Offset::UTC);
     let Ok(moment) = jiff::Timestamp::from_microsecond(at.0) else { return at.to_string() };
     let local = moment.to_zoned(jiff::tz::TimeZone::fixed(offset));
-    local.strftime("%A, %-d %B %Y, %H:%M (UTC%:z)").to_string()
+    local.strftime(form).to_string()
 }
 
 async fn send(hub: &Hub, config: &MailConfig, letter: &Letter) -> Result<(), MailError> {
@@ -179,7 +239,9 @@ async fn send(hub: &Hub, config: &MailConfig, letter: &Letter) -> Result<(), Mai
         .from(from)
         .to(config.to.replace("{user}", &letter.owner).parse()?)
         .subject(&letter.subject)
-        .body(format!("{}{site}/hub/servers/{server}\n", letter.text))?;
+        // Without it readers take the text for ASCII.
+        .header(ContentType::TEXT_PLAIN)
+        .body(format!("{}{site}{}\n", letter.text, letter.page))?;
     transport(config)?.send(message).await?;
     tracing::info!(%server, to = letter.owner, "told by mail");
     Ok(())
@@ -220,6 +282,55 @@ fn transport(config: &MailConfig) -> Result<AsyncSmtpTransport<Tokio1Executor>, 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A fleet in which a place is held for one of alice's servers.
+    fn held() -> Fleet {
+        let at: Timestamp = "2026-11-26T13:05:00Z".parse().unwrap();
+        let server = serde_json::json!({
+            "id": ServerId::from_random(7), "owner": "alice", "name": "n1", "generation": 3,
+            "phase": {
+                "phase": "waiting", "since": at, "reason": "wait.place_held", "watched": at,
+                "place": { "host": "wn1", "gpus": [], "expected": 0, "until": at },
+            },
+            "ask": { "profile": "gpu", "memory": 1 << 30, "image": "py" },
+            "user_options": "{}", "account": null, "decision": null,
+            "created": at, "last_activity": at, "last_end": null,
+        });
+        let mut settings = berth_core::Settings::default();
+        settings.lifecycle.warn.channels = [Channel::Mail].into();
+        let server = serde_json::from_value(server).unwrap();
+        Fleet::restore(berth_common::Epoch(1), Arc::new(settings), Vec::new(), vec![server])
+    }
+
+    #[test]
+    fn a_held_place_is_told_in_both_languages_until_the_mail_has_left() {
+        let mut fleet = held();
+        let letters = owed(&fleet);
+        let [letter] = &letters[..] else { panic!("one mail is owed: {letters:?}") };
+        assert_eq!(letter.owner, "alice");
+        assert_eq!(
+            letter.subject,
+            "A place is held for \"n1\" until 13:05 (UTC+00:00) / \
+             Une place est gardée pour « n1 » jusqu’à 13:05 (UTC+00:00)"
+        );
+        let (english, french) = letter.text.split_once("\n-- \n").unwrap();
+        assert!(english.contains("Your notebook server \"n1\" (gpu) waited"), "{english}");
+        assert!(french.contains("Votre serveur de notebooks « n1 » (gpu) attendait"), "{french}");
+        assert_eq!(letter.page, "/hub/spawn-pending/alice/n1");
+        let (server, generation, told_at) = letter.warning.clone();
+        let told = Event::Mailed { server, generation, told_at };
+        berth_core::step(&mut fleet, told_at, told);
+        assert!(owed(&fleet).is_empty());
+    }
+
+    #[test]
+    fn a_site_without_mail_among_its_channels_sends_none() {
+        let mut fleet = held();
+        let mut settings = (*fleet.settings).clone();
+        settings.lifecycle.warn.channels = [Channel::Card].into();
+        fleet.settings = Arc::new(settings);
+        assert!(owed(&fleet).is_empty());
+    }
 
     #[test]
     fn moments_are_those_of_the_sites_wall() {

@@ -182,15 +182,14 @@ async fn run() -> ExitCode {
 }
 
 fn check(folder: &Path, with_file: Option<&str>) -> ExitCode {
-    let now = berth_process::clock::now();
-    let found = match with_file.map(|text| Candidate::parse(text, folder)) {
-        None => config::load(folder, now).map_or_else(|errors| errors, |(_, warnings)| warnings),
-        Some(Ok(candidate)) => config::check_candidate(folder, now, &candidate),
-        Some(Err(error)) => {
+    let candidate = match with_file.map(|text| Candidate::parse(text, folder)).transpose() {
+        Ok(candidate) => candidate,
+        Err(error) => {
             eprintln!("berth-hub: --with-file: {error}");
             return ExitCode::from(2);
         }
     };
+    let found = config::check(folder, berth_process::clock::now(), candidate.as_ref());
     if !found.0.is_empty() {
         eprintln!("{found}");
     }

@@ -212,7 +212,9 @@ fn seconds(at: Timestamp) -> f64 {
 /// # Errors
 /// When the store cannot be read.
 pub fn text(hub: &Hub, now: Timestamp) -> anyhow::Result<String> {
-    hub.metrics.consumed.look(&hub.fleet.fleet(), now);
+    let fleet = hub.fleet.fleet();
+    hub.metrics.consumed.look(&fleet, now);
+    hub.metrics.lives.know(fleet.settings.profiles.keys());
     let mut families = hub.metrics.shelf.gather();
     families.append(&mut Present::of(hub, now)?.gather());
     Ok(TextEncoder::new().encode_to_string(&families)?)

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use berth_common::{ByteCount, HostId, Timestamp};
+use berth_common::{ByteCount, HostId, ServerId, Timestamp};
 use berth_core::fleet::{Fleet, HostState};
 use berth_core::floor::{Floor, FloorHost, FloorServer, ReportedMemory};
 use berth_core::memory::Member;
@@ -15,6 +15,8 @@ use berth_core::{Server, Settings, queue, rules};
 
 use crate::explanation::{UNBOUNDED, largest};
 
+pub mod added;
+pub mod recorded;
 pub mod replay;
 
 /// A server that has to go somewhere else.
@@ -109,6 +111,23 @@ pub fn need_of(fleet: &Fleet, held: &FloorServer, now: Timestamp) -> Need {
 pub fn without(floor: &Floor, hosts: &BTreeSet<HostId>) -> Floor {
     let stay = floor.hosts.iter().filter(|host| !hosts.contains(&host.host));
     Floor { version: floor.version, hosts: stay.cloned().collect() }
+}
+
+/// A floor on which some servers are not.
+pub fn without_servers(floor: &Floor, gone: &BTreeSet<ServerId>) -> Floor {
+    let thin = |host: &Arc<FloorHost>| {
+        if !host.servers.iter().any(|held| gone.contains(&held.server)) {
+            return Arc::clone(host);
+        }
+        let mut host = FloorHost::clone(host);
+        let (left, stay): (Vec<_>, _) =
+            host.servers.into_iter().partition(|held| gone.contains(&held.server));
+        host.servers = stay;
+        let used = left.iter().fold(ByteCount::ZERO, |sum, held| sum.plus(held.memory.used));
+        host.memory = host.memory.map(|it| ReportedMemory { free: it.free.plus(used), ..it });
+        Arc::new(host)
+    };
+    Floor { version: floor.version, hosts: floor.hosts.iter().map(thin).collect() }
 }
 
 /// Floor and settings with new hosts.

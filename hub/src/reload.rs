@@ -9,12 +9,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use berth_common::Timestamp;
+use berth_common::link::PortRange;
 use berth_process::clock::now;
+use berth_process::logging;
 use berth_store::Act;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::agenda;
-use crate::config::{self, Config, Diagnostics, Files, HubConfig, Kept};
+use crate::config::{self, Beside, Config, Diagnostics, Files, Kept, Reported};
 use crate::site::Hub;
 
 /// Looks at names, times and sizes this often: cheap, and works on every file system.
@@ -87,34 +89,50 @@ impl Configuration {
         self.lock().clone()
     }
 
-    /// What is on disk now, and what is to be said of it.
-    ///
-    /// # Errors
-    /// When this hub has no folder.
-    pub fn on_disk(&self) -> Result<(Files, Result<Diagnostics, Diagnostics>), Refused> {
-        let folder = self.folder.as_deref().ok_or(Refused::NoFolder)?;
-        let (files, understood) = config::read(folder, now());
-        Ok((files, understood.map(|(_, warnings)| warnings)))
-    }
-
     fn lock(&self) -> MutexGuard<'_, InForce> {
         self.in_force.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+/// What is on disk now, and what is to be said of it.
+///
+/// # Errors
+/// When this hub has no folder.
+pub fn on_disk(hub: &Hub) -> Result<(Files, Result<Diagnostics, Diagnostics>), Refused> {
+    let folder = hub.configuration.folder.as_deref().ok_or(Refused::NoFolder)?;
+    let (files, understood) = config::read(folder, now(), &beside(hub));
+    Ok((files, understood.map(|(_, warnings)| warnings)))
+}
+
+/// What this hub began with, and what its hosts have reported.
+fn beside(hub: &Hub) -> Beside {
+    let fleet = hub.fleet.fleet();
+    let reported = fleet.hosts.iter().filter_map(|(name, host)| {
+        let heard = host.heard.as_ref()?;
+        let reported = Reported {
+            memory: heard.capacity.memory_total,
+            cpu_milli: heard.capacity.cpus.saturating_mul(1000),
+            farm_ports: heard.facts.farm.map_or(0, PortRange::count),
+        };
+        Some((name.clone(), reported))
+    });
+    Beside { running: Some(hub.config().hub.clone()), hosts: reported.collect() }
+}
+
 fn begin(folder: &Path) -> Result<(Config, InForce), Diagnostics> {
-    let (files, understood) = config::read(folder, now());
+    let alone = Beside::default();
+    let (files, understood) = config::read(folder, now(), &alone);
     let since = now();
     let kept = Kept::read(&files.state());
     let went_back = kept.as_ref().filter(|it| it.instead_of.as_ref() == Some(&files.number()));
     match (understood, went_back) {
         (Ok((_, said)), Some(kept)) => {
-            if let Ok((config, _)) = config::of_files(&kept.files, folder, now()) {
+            if let Ok((config, _)) = config::of_files(&kept.files, folder, now(), &alone) {
                 let files = kept.files.clone();
                 tracing::warn!("the files that somebody went back to are in force, not the disk's");
                 return Ok((config, InForce { files, origin: Origin::RolledBack, since, said }));
             }
-            config::of_files(&files, folder, now()).map(|(config, said)| {
+            config::of_files(&files, folder, now(), &alone).map(|(config, said)| {
                 (config, InForce { files, origin: Origin::Disk, since, said })
             })
         }
@@ -124,7 +142,7 @@ fn begin(folder: &Path) -> Result<(Config, InForce), Diagnostics> {
         }
         (Err(said), _) => {
             let Some(kept) = kept else { return Err(said) };
-            let Ok((config, _)) = config::of_files(&kept.files, folder, now()) else {
+            let Ok((config, _)) = config::of_files(&kept.files, folder, now(), &alone) else {
                 return Err(said);
             };
             tracing::error!(
@@ -174,7 +192,7 @@ pub async fn follow(hub: Arc<Hub>, folder: PathBuf) -> std::io::Result<()> {
 pub async fn reload(hub: &Hub) -> Result<Diagnostics, Refused> {
     let _alone = hub.configuration.one_at_a_time.lock().await;
     let folder = hub.configuration.folder.clone().ok_or(Refused::NoFolder)?;
-    let (files, understood) = config::read(&folder, now());
+    let (files, understood) = config::read(&folder, now(), &beside(hub));
     match understood {
         Ok((fresh, said)) => {
             put_in_force(hub, fresh, files, Origin::Disk, &said).await;
@@ -204,16 +222,17 @@ pub async fn roll_back(hub: &Hub) -> Result<Diagnostics, Refused> {
     let folder = hub.configuration.folder.clone().ok_or(Refused::NoFolder)?;
     let kept = Kept::read(&hub.config().hub.state).ok_or(Refused::NothingBefore)?;
     let before = kept.before.ok_or(Refused::NothingBefore)?;
-    let (fresh, said) = config::of_files(&before, &folder, now()).map_err(Refused::Wrong)?;
+    let found = config::of_files(&before, &folder, now(), &beside(hub));
+    let (fresh, said) = found.map_err(Refused::Wrong)?;
     put_in_force(hub, fresh, before, Origin::RolledBack, &said).await;
     tracing::warn!("the configuration before is in force again; the disk still holds the other");
     Ok(said)
 }
 
 async fn put_in_force(hub: &Hub, fresh: Config, files: Files, origin: Origin, said: &Diagnostics) {
-    let keep = hub.config().hub.clone();
-    warn_of_restart(&keep, &fresh.hub);
-    hub.config.store(Arc::new(Config { hub: keep, ..fresh }));
+    let running = hub.config().hub.reloaded(&fresh.hub);
+    logging::set(running.logs);
+    hub.config.store(Arc::new(Config { hub: running, ..fresh }));
     agenda::put_in_force(hub).await;
     record(hub, &files, origin).await;
     *hub.configuration.lock() = InForce { files, origin, since: now(), said: said.clone() };
@@ -240,25 +259,12 @@ async fn record(hub: &Hub, files: &Files, origin: Origin) {
 fn note(hub: &Hub) {
     let InForce { files, origin, since, .. } = hub.configuration.in_force();
     hub.metrics.configuration(Some(since).filter(|_| origin != Origin::Kept));
-    let disk = || Some(hub.configuration.on_disk().ok()?.0.number());
+    let disk = || Some(on_disk(hub).ok()?.0.number());
     let instead_of = if origin == Origin::RolledBack { disk() } else { None };
     if origin != Origin::Kept
         && let Err(error) = Kept::keep(&hub.config().hub.state, &files, instead_of)
     {
         tracing::error!(%error, "the good configuration is not kept for a restart");
-    }
-}
-
-/// Whether a change of files needs a restart of the hub to be in force as a whole.
-pub fn needs_restart(running: &HubConfig, fresh: &HubConfig) -> bool {
-    running != fresh
-}
-
-fn warn_of_restart(running: &HubConfig, fresh: &HubConfig) {
-    if needs_restart(running, fresh) {
-        tracing::warn!(
-            "hub.toml: a changed address, folder or url takes effect when berth-hub is restarted"
-        );
     }
 }
 

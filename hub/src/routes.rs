@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use berth_common::Timestamp;
 use berth_core::route::{Route, routes};
-use berth_process::crash_point;
+use berth_process::{crash_inside_writes, crash_point};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::handshake;
@@ -19,6 +19,7 @@ use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
@@ -385,12 +386,8 @@ async fn call_now(
         .header("content-type", "application/json")
         .body(Full::new(body))?;
     let response = match config.hub.proxy_api.strip_prefix("unix:") {
-        Some(socket) => {
-            send(TokioIo::new(UnixStream::connect(Path::new(socket)).await?), request).await?
-        }
-        None => {
-            send(TokioIo::new(TcpStream::connect(&config.hub.proxy_api).await?), request).await?
-        }
+        Some(socket) => send(UnixStream::connect(Path::new(socket)).await?, request).await?,
+        None => send(TcpStream::connect(&config.hub.proxy_api).await?, request).await?,
     };
     let status = response.status();
     let body = response.into_body().collect().await?.to_bytes();
@@ -402,10 +399,11 @@ async fn call_now(
 }
 
 async fn send(
-    io: impl hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     request: Request<Full<Bytes>>,
 ) -> Result<hyper::Response<hyper::body::Incoming>, hyper::Error> {
-    let (mut sender, connection) = handshake(io).await?;
+    let stream = crash_inside_writes!(stream, "hub.routes.inside_send");
+    let (mut sender, connection) = handshake(TokioIo::new(stream)).await?;
     tokio::spawn(async move {
         let _ = connection.await;
     });

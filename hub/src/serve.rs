@@ -2,14 +2,19 @@
 //! it until the process is asked to end.
 
 use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Context;
 use arc_swap::ArcSwap;
-use berth_process::{file, signal};
-use tokio::net::TcpListener;
+use berth_process::crash::Torn;
+use berth_process::signal::EndSignals;
+use berth_process::systemd::{self, Watchdog};
+use berth_process::{crash_inside_writes, file, logging};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 
 use crate::admin_socket;
@@ -25,7 +30,7 @@ use crate::site::Hub;
 use crate::storage::Storage;
 use crate::{
     doctor, driver, farm, housekeeping, link, mail, metrics, reload, routes, samples, services,
-    visits, web,
+    trainings, visits, web,
 };
 
 /// What a hub is made of, before anything listens.
@@ -50,7 +55,9 @@ pub async fn open(config: Config, configuration: Configuration) -> anyhow::Resul
     let metrics = Arc::new(Metrics::new()?);
     let agenda = Agenda::open(&storage)?;
     let settings = Arc::new(agenda.applied(&config.settings));
-    let fleet = driver::start(storage.clone(), settings, Arc::clone(&metrics)).await?;
+    let fleet =
+        driver::start(storage.clone(), settings, Arc::clone(&metrics), Watchdog::of_the_unit())
+            .await?;
     let services = services::Shared::open(&storage)?;
     let (revoked_in, revoked) = mpsc::unbounded_channel();
     let hub = Hub {
@@ -69,6 +76,7 @@ pub async fn open(config: Config, configuration: Configuration) -> anyhow::Resul
         asked: Default::default(),
         farm: farm::Shared::default(),
         samples: Default::default(),
+        checked: Default::default(),
         routed: watch::Sender::new(BTreeMap::new()),
         end: Default::default(),
     };
@@ -82,6 +90,7 @@ pub async fn open(config: Config, configuration: Configuration) -> anyhow::Resul
 pub async fn run(folder: &Path) -> anyhow::Result<()> {
     let begun = Instant::now();
     let (config, configuration) = Configuration::open(folder)?;
+    logging::set(config.hub.logs);
     let addresses = config.hub.clone();
     let pages = TcpListener::bind(addresses.listen).await.with_context(|| {
         format!("hub.toml: cannot listen on {}: is another hub running?", addresses.listen)
@@ -109,6 +118,7 @@ pub async fn run(folder: &Path) -> anyhow::Result<()> {
     let services = services::Keeper::start(Arc::clone(&hub));
     tokio::spawn(visits::close(Arc::clone(&hub)));
     tokio::spawn(agenda::keeper::keep(Arc::clone(&hub)));
+    tokio::spawn(trainings::dress::keep(Arc::clone(&hub)));
     tokio::spawn(mail::keep(Arc::clone(&hub)));
     tokio::spawn(doctor::keep(Arc::clone(&hub)));
     tokio::spawn(samples::keep(Arc::clone(&hub)));
@@ -116,16 +126,36 @@ pub async fn run(folder: &Path) -> anyhow::Result<()> {
     tokio::spawn(reload::follow(Arc::clone(&hub), folder.to_owned()));
     tokio::spawn(metrics::tell_changes(hub.fleet.clone()));
     tokio::spawn(metrics::watch_runtime(Arc::clone(&hub.metrics)));
+    let mut end = EndSignals::hear().context("signals")?;
     hub.metrics.work.ready(begun);
     tracing::info!(url = addresses.public_url, listen = %addresses.listen, "hub is ready");
+    systemd::ready();
     tokio::select! {
-        ended = axum::serve(pages, router) => ended.context("pages and API")?,
+        ended = axum::serve(Pages(pages), router) => ended.context("pages and API")?,
         ended = axum::serve(admins, for_admins) => ended.context("admin socket")?,
         ended = link::serve(Arc::clone(&hub), agents) => ended.context("link port")?,
-        asked = signal::asked_to_end() => asked.context("signals")?,
+        () = end.asked() => {}
         () = hub.end.notified() => {}
     }
+    systemd::stopping();
     services.stop().await;
     tracing::info!("hub ends; servers, routes and agents go on without it");
     Ok(())
+}
+
+/// Where people and programs ask.
+struct Pages(TcpListener);
+
+impl axum::serve::Listener for Pages {
+    type Io = Torn<TcpStream>;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Self::Io, SocketAddr) {
+        let (stream, address) = axum::serve::Listener::accept(&mut self.0).await;
+        (crash_inside_writes!(stream, "hub.web.inside_answer"), address)
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.0.local_addr()
+    }
 }

@@ -15,6 +15,7 @@ use crate::ca::Ca;
 use crate::config::Config;
 use crate::config::services::{Service, Services};
 use crate::directory::Directory;
+use crate::doctor;
 use crate::driver::FleetHandle;
 use crate::farm;
 use crate::keys::Keys;
@@ -58,6 +59,8 @@ pub struct Hub {
     pub farm: farm::Shared,
     /// What running servers used over their life.
     pub samples: samples::Samples,
+    /// How the checks of `doctor` went before.
+    pub checked: doctor::past::Pasts,
     /// The routes that the proxy has confirmed, by path.
     pub routed: watch::Sender<BTreeMap<String, Generation>>,
     /// Somebody who may has asked the hub to end.

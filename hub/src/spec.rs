@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use berth_common::link::{Desired, DesiredSet, Origin, RunSpec, Verdict, Watch};
+use berth_common::link::{CpuShare, Desired, DesiredSet, Origin, RunSpec, Verdict, Watch};
 use berth_common::{HostId, Revision, ServerId, Timestamp};
 use berth_core::reconcile::{Order, What, orders};
 use berth_core::settings::Health;
@@ -95,6 +95,15 @@ fn run_spec(fleet: &Fleet, server: &Server, config: &HubConfig, keys: &Keys) -> 
         env.insert("JUPYTERHUB_ROOT_DIR".into(), FILES.into());
         env.insert("JUPYTERHUB_DEFAULT_URL".into(), "/lab/tree/home".into());
     }
+    for (name, milli) in [
+        ("CPU_GUARANTEE", Some(profile.cpu_milli).filter(|milli| *milli > 0)),
+        ("CPU_LIMIT", profile.cpu_limit_milli),
+    ] {
+        env.extend(milli.map(|milli| (name.to_owned(), processors(milli))));
+    }
+    // It counts as memory, so more than that would never be there.
+    let shm = fleet.settings.images.get(&server.ask.image).and_then(|image| image.shm);
+    let shm = shm.map(|size| size.min(server.ask.memory));
     if let Some(url) = &profile.start_url {
         env.insert("JUPYTERHUB_DEFAULT_URL".into(), url.clone());
     }
@@ -119,6 +128,11 @@ fn run_spec(fleet: &Fleet, server: &Server, config: &HubConfig, keys: &Keys) -> 
         prefix: server.prefix(),
         port: PORT,
         farm_ports: server.placement().map_or_else(Vec::new, |it| it.farm_ports.clone()),
+        shm,
+        cpu: CpuShare {
+            weight_milli: Some(profile.cpu_milli).filter(|milli| *milli > 0),
+            limit_milli: profile.cpu_limit_milli,
+        },
         account,
     })
 }
@@ -162,6 +176,11 @@ fn environment(
         ("SHELL", "/bin/bash".into()),
     ];
     pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// Processors as JupyterHub writes them: `2.0`, `1.5`.
+fn processors(milli: u32) -> String {
+    format!("{:?}", f64::from(milli) / 1000.0)
 }
 
 /// The OAuth client of a server: `jupyterhub-user-NAME[-SERVER]`.

@@ -16,6 +16,7 @@ use crate::storage::StorageError;
 
 pub mod care;
 pub mod check;
+pub mod dress;
 pub mod orders;
 pub mod rehearsal;
 
@@ -108,7 +109,8 @@ fn participants_of(
             names.insert(user.account.name.clone());
         }
     }
-    let own = fleet.servers.values().filter(|server| server.ask.profile == name);
+    let own = |server: &&Arc<Server>| server.ask.profile == name && !server.is_rehearsal();
+    let own = fleet.servers.values().filter(own);
     names.extend(own.map(|server| server.owner.clone()));
     let known: BTreeSet<&Username> = users.iter().map(|user| &user.account.name).collect();
     names
@@ -123,7 +125,8 @@ fn participants_of(
 
 /// The training's server of a person: one that is active, else the one that was asked for last.
 pub fn server_of<'a>(fleet: &'a Fleet, user: &'a Username, name: &str) -> Option<&'a Arc<Server>> {
-    let own = fleet.servers_of(user).filter(|server| server.ask.profile == name);
+    let own = |server: &&Arc<Server>| server.ask.profile == name && !server.is_rehearsal();
+    let own = fleet.servers_of(user).filter(own);
     own.max_by_key(|server| (server.is_active(), server.last_activity))
 }
 

@@ -3,6 +3,7 @@
 pub mod api;
 pub mod assets;
 pub mod error;
+pub mod foretold;
 pub mod live;
 pub mod pages;
 pub mod reader;
@@ -135,11 +136,13 @@ fn berth() -> Table {
         .route("/hub/api/berth/config/effective/{user}", get(berth::config::effective))
         .route("/hub/api/berth/doctor", get(berth::doctor::examine))
         .route("/hub/api/berth/drains", get(berth::drains::list))
+        .route("/hub/api/berth/drains/{id}", get(berth::drains::show))
         .route("/hub/api/berth/floor", get(berth::floor::at))
         .route("/hub/api/berth/queue", get(berth::queue::list))
         .route("/hub/api/berth/queue/{id}", put(berth::queue::change))
         .route("/hub/api/berth/pools", get(berth::pools::list))
         .route("/hub/api/berth/images", get(berth::images::list))
+        .route("/hub/api/berth/images/{name}/orders", post(berth::images::order::give))
         .route("/hub/api/berth/access", get(berth::access::show))
         .route("/hub/api/berth/plan", post(berth::plans::hosts))
         .route("/hub/api/berth/plan/config", post(berth::plans::config))
@@ -158,6 +161,12 @@ fn berth() -> Table {
         .route("/hub/api/berth/trainings/{training}", get(berth::trainings::show))
         .route("/hub/api/berth/trainings/{training}/check", get(berth::trainings::check))
         .route("/hub/api/berth/trainings/{training}/rehearsal", post(berth::trainings::rehearsal))
+        .route(
+            "/hub/api/berth/trainings/{training}/rehearsal/servers",
+            get(berth::rehearsals::show)
+                .post(berth::rehearsals::begin)
+                .delete(berth::rehearsals::end),
+        )
         .route("/hub/api/berth/trainings/{training}/orders", post(berth::trainings::order))
         .route(
             "/hub/api/berth/trainings/{training}/participants/{user}/server",
@@ -167,7 +176,7 @@ fn berth() -> Table {
         .route("/hub/api/berth/servers", get(berth::servers::list))
         .route("/hub/api/berth/servers/{id}", get(berth::servers::show))
         .route("/hub/api/berth/servers/{id}/extend", post(berth::life::extend))
-        .route("/hub/api/berth/notices", get(berth::life::notices))
+        .route("/hub/api/berth/notices", get(berth::lab::notices))
         .route(
             "/hub/api/berth/servers/{id}/visits",
             get(berth::visits::list).post(berth::visits::begin).delete(berth::visits::end),

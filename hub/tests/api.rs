@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
-use berth_common::Reason;
-use berth_common::link::{Ending, ObservedState, Verdict};
+use berth_common::link::{CpuShare, DesiredSet, Ending, ObservedState, RunSpec, Verdict};
+use berth_common::{ByteCount, Reason};
 use berth_core::Event;
 use berth_hub::spec::desired_set;
 use serde_json::{Value, json};
@@ -151,19 +151,42 @@ async fn a_profile_may_open_a_page_of_its_own() {
     settings.profiles.get_mut("cpu").unwrap().start_url = Some(page.into());
     site.hub.fleet.send(Event::SettingsChanged(Arc::new(settings))).await;
     site.program("alice").await.json("POST", "/hub/api/users/alice/server", "").await;
-    let server = site.server("alice", "");
-    let host = "wn1".parse().unwrap();
-    let fleet = site.hub.fleet.fleet();
-    let told = desired_set(
-        &fleet,
-        &host,
-        &site.hub.config().hub,
-        &site.hub.keys,
-        berth_process::clock::now(),
-    )
-    .unwrap();
+    assert_eq!(told_to_run(&site, "alice").env["JUPYTERHUB_DEFAULT_URL"], page);
+}
+
+/// What the host is told of somebody's server, as it arrives there.
+fn told_to_run(site: &Site, user: &str) -> RunSpec {
+    let server = site.server(user, "");
+    let (fleet, config) = (site.hub.fleet.fleet(), site.hub.config());
+    let (host, now) = ("wn1".parse().unwrap(), berth_process::clock::now());
+    let told = desired_set(&fleet, &host, &config.hub, &site.hub.keys, now).unwrap();
+    let told = DesiredSet::try_from(berth_proto::link::Desired::from(told)).unwrap();
     let Verdict::Run(run) = &told.servers[&server.id].what else { panic!("{told:?}") };
-    assert_eq!(run.env["JUPYTERHUB_DEFAULT_URL"], page);
+    (**run).clone()
+}
+
+#[tokio::test]
+async fn shared_memory_and_processors_are_as_image_and_profile_say() {
+    let site = Site::new().await;
+    let start = async |user: &str| {
+        site.program(user).await.json("POST", &format!("/hub/api/users/{user}/server"), "").await;
+        told_to_run(&site, user)
+    };
+    let run = start("alice").await;
+    assert_eq!((run.shm, run.cpu), (None, CpuShare::default()), "the engine's own");
+    assert!(!run.env.contains_key("CPU_LIMIT") && !run.env.contains_key("CPU_GUARANTEE"));
+
+    let mut settings = site.hub.config().settings.clone();
+    // More than the server has of memory.
+    settings.images.get_mut("base").unwrap().shm = Some(ByteCount(8 << 30));
+    let profile = settings.profiles.get_mut("cpu").unwrap();
+    (profile.cpu_milli, profile.cpu_limit_milli) = (500, Some(2000));
+    site.hub.fleet.send(Event::SettingsChanged(Arc::new(settings))).await;
+    let run = start("bob").await;
+    assert_eq!(run.shm, Some(ByteCount(4 << 30)));
+    assert_eq!(run.cpu, CpuShare { weight_milli: Some(500), limit_milli: Some(2000) });
+    // As JupyterHub writes them.
+    assert_eq!((&*run.env["CPU_LIMIT"], &*run.env["CPU_GUARANTEE"]), ("2.0", "0.5"));
 }
 
 #[tokio::test]

@@ -6,6 +6,8 @@
 mod compare;
 #[path = "contract/here.rs"]
 mod here;
+#[path = "contract/series.rs"]
+mod series;
 mod site;
 mod venv;
 
@@ -63,6 +65,7 @@ struct ReviewedFile {
 #[derive(Debug, Deserialize)]
 struct There {
     answers: Vec<Answer>,
+    series: Vec<series::Series>,
 }
 
 /// What JupyterHubs of this major version are asked.
@@ -105,7 +108,7 @@ fn read(line: &str) -> Vec<Call> {
 }
 
 /// What a real JupyterHub of this major version answers.
-fn there(major: u32, calls: &[Call]) -> Vec<Answer> {
+fn there(major: u32, calls: &[Call]) -> There {
     let requirements = match major {
         5 => include_str!("contract/jupyterhub-5.txt"),
         _ => include_str!("contract/jupyterhub-6.txt"),
@@ -128,7 +131,7 @@ fn there(major: u32, calls: &[Call]) -> Vec<Answer> {
     let there: There = serde_json::from_slice(&done.stdout)
         .unwrap_or_else(|error| panic!("JupyterHub {major}: {error}\n{log}"));
     assert_eq!(there.answers.len(), calls.len(), "{log}");
-    there.answers
+    there
 }
 
 /// Whether a text is as a pattern says, in which `*` stands for anything.
@@ -165,21 +168,31 @@ async fn jupyterhub_5_and_6_answer_the_same() {
     let mut strange = Vec::new();
     for (major, calls, there) in asked {
         let here = here::answers(&calls).await;
-        for ((call, there), here) in calls.iter().zip(there.await.unwrap()).zip(&here) {
-            for found in differences(&there, here) {
-                let covering = reviewed.difference.iter().enumerate();
-                let covering: Vec<_> = covering
-                    .filter(|(_, it)| it.covers(major, call, &found))
-                    .map(|(number, _)| number)
-                    .collect();
-                if covering.is_empty() {
-                    strange.push(format!(
-                        "{major}: {} {} {}: {found}\n   there {}\n   here  {}",
-                        call.who, call.shown, call.body, there.body, here.body
-                    ));
-                }
-                used.extend(covering);
+        let there = there.await.unwrap();
+        let mut look = |call: &Call, found: &str, bodies: [&str; 2]| {
+            let covering = reviewed.difference.iter().enumerate();
+            let covering: Vec<_> = covering
+                .filter(|(_, it)| it.covers(major, call, found))
+                .map(|(number, _)| number)
+                .collect();
+            if covering.is_empty() {
+                let [there, here] = bodies;
+                strange.push(format!(
+                    "{major}: {} {} {}: {found}\n   there {there}\n   here  {here}",
+                    call.who, call.shown, call.body
+                ));
             }
+            used.extend(covering);
+        };
+        for ((call, there), here) in calls.iter().zip(&there.answers).zip(&here.answers) {
+            for found in differences(there, here) {
+                look(call, &found, [&there.body, &here.body]);
+            }
+        }
+        let [metrics] = &read("admin GET //hub/metrics")[..] else { panic!("one call") };
+        assert!(there.series.len() > 10, "{:?}", there.series);
+        for found in series::differences(&there.series, &here.metrics) {
+            look(metrics, &found, ["", ""]);
         }
     }
     let stale = reviewed.difference.iter().enumerate().filter(|(number, _)| !used.contains(number));

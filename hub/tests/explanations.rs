@@ -2,13 +2,18 @@
 
 mod site;
 
+use std::sync::Arc;
+
 use axum::http::StatusCode;
 use berth_common::link::ObservedState;
 use berth_common::{ByteCount, Reason, ServerName, Timestamp, Username};
+use berth_core::Decision;
+use berth_core::event::Row;
+use berth_core::store::Store;
 use berth_hub::actions;
 use berth_hub::plan::replay;
 use serde_json::{Value, json};
-use site::Site;
+use site::{Client, Site};
 
 const GB: u64 = 1 << 30;
 
@@ -378,6 +383,35 @@ async fn an_old_decision_is_told_as_on_its_day() {
     let body = r#"{"intent": "cordoned", "reason": "kernel update"}"#;
     admin.json("PUT", "/hub/api/berth/hosts/wn1/intent", body).await;
     assert_eq!(admin.get(&path).await.json(), told);
+}
+
+#[tokio::test]
+async fn the_first_letters_of_a_decision_are_enough_while_they_are_its_alone() {
+    let site = Site::new().await;
+    let server = site.running("alice", "").await;
+    let (alice, bob) = (site.program("alice").await, site.program("bob").await);
+    let id = server.decision.clone().unwrap();
+    let get =
+        async |who: &Client<'_>, id: &str| who.get(&format!("/hub/api/berth/decisions/{id}")).await;
+    let beginning = &id.as_str()[..8];
+    assert_eq!(get(&alice, beginning).await.json()["decision"]["id"], id.as_str());
+    assert_eq!(get(&bob, beginning).await.status, StatusCode::NOT_FOUND, "it is not theirs");
+    for bad in [&id.as_str()[..3], "D1D1D1", "12345678901234567"] {
+        assert_eq!(get(&alice, bad).await.status, StatusCode::BAD_REQUEST, "{bad}");
+    }
+
+    let decision = site.hub.storage.read(|reader| reader.decision(&id)).unwrap().unwrap();
+    let last = if id.as_str().ends_with('0') { '1' } else { '0' };
+    let alike =
+        Decision { id: format!("{}{last}", &id.as_str()[..15]).parse().unwrap(), ..decision };
+    let rows = [Row::Decision(Arc::new(alike.clone()))];
+    site.hub.storage.write(move |database| database.commit(&rows)).await.unwrap();
+    let two = get(&alice, beginning).await;
+    assert_eq!(two.status, StatusCode::CONFLICT, "{}", two.text);
+    assert!(two.message().contains("2 decisions begin with"), "{}", two.text);
+    for one in [&id, &alike.id] {
+        assert_eq!(get(&alice, one.as_str()).await.json()["decision"]["id"], one.as_str());
+    }
 }
 
 #[tokio::test]

@@ -113,6 +113,26 @@ async fn a_server_without_a_gpu_is_told_of_none() {
 }
 
 #[tokio::test]
+async fn who_orders_a_drain_sees_the_gpus_that_are_held_and_how_busy_they_are() {
+    let site = site().await;
+    let alice = site.program("alice").await;
+    alice.json("POST", "/hub/api/users/alice/server", r#"{"profile": "gpu", "gpus": 2}"#).await;
+    let wish = r#"{"intent": "draining", "reason": "driver", "dry_run": true}"#;
+    let admin = site.program("root_").await;
+    let reply = admin.json("PUT", "/hub/api/berth/hosts/gpu1/intent", wish).await;
+    let server = reply.json()["outlook"]["servers"][0].clone();
+    assert_eq!(server["profile"], "gpu", "{}", reply.text);
+    let held = |number, busy: serde_json::Value, used: serde_json::Value| {
+        serde_json::json!({
+            "gpu": gpu(number), "model": "Tesla K80", "busy": busy, "memory_used": used,
+        })
+    };
+    let (some, none) =
+        (held(0, 72.into(), (3 * GB).into()), held(1, None::<u8>.into(), None::<u8>.into()));
+    assert_eq!(server["gpus"], serde_json::json!([some, none]), "{}", reply.text);
+}
+
+#[tokio::test]
 async fn boards_made_for_nvidias_exporter_find_their_names() {
     let site = site().await;
     assert_eq!(site.get("/hub/metrics/gpus").await.status, StatusCode::FORBIDDEN);

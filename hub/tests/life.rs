@@ -77,7 +77,7 @@ async fn the_card_says_when_a_server_stops_and_a_form_puts_that_off() {
     assert!(!home.text.contains("Extend by"), "the button goes with the budget");
     let refused = browser.send("POST", &path, &[("content-type", FORM)], &form).await;
     assert_eq!(refused.status, StatusCode::CONFLICT);
-    assert!(refused.text.contains("as often as possible already: 3 times, by 1d each"));
+    assert!(refused.text.contains("as often as possible already: 3 times, by 1 d each"));
 
     // Without the page's own token, and by somebody else, nothing happens.
     let forged = browser.send("POST", &path, &[("content-type", FORM)], "next=").await;

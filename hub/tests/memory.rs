@@ -110,7 +110,14 @@ async fn a_killed_kernel_stands_with_its_server() {
         memory: gb(1),
     };
     let at = Timestamp::from_millis(1_700_000_000_000);
-    seen.kills.push(Kill { number: 1, at, victim: Some(victim), highest: gb(2), limit: gb(2) });
+    seen.kills.push(Kill {
+        number: 1,
+        at,
+        victim: Some(victim),
+        highest: gb(2),
+        limit: gb(2),
+        by_host: false,
+    });
     seen.usage.memory_highest = gb(2);
     site.report(vec![seen]).await;
     let shown = site.program("alice").await;

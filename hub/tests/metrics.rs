@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
-use berth_common::link::{Kill, Observed, ObservedState};
+use berth_common::link::{HostFacts, Kill, Observed, ObservedState};
 use berth_common::{Reason, Timestamp};
 use berth_core::event::Row;
 use berth_core::{Effect, Event, Fleet};
+use berth_hub::config::PerUser;
 use berth_hub::metrics::Happened;
 use site::Site;
 
@@ -87,6 +88,7 @@ async fn each_process_killed_for_want_of_memory_is_counted_once() {
         victim: None,
         highest: server.ask.memory,
         limit: server.ask.memory,
+        by_host: number == 3,
     };
     // The same kills are told with every report.
     for kills in [vec![kill(1)], vec![kill(1)], vec![kill(1), kill(2), kill(3)]] {
@@ -95,7 +97,10 @@ async fn each_process_killed_for_want_of_memory_is_counted_once() {
     }
     site.settle().await;
     let text = admin.get("/hub/metrics").await.text;
-    assert_eq!(value(&text, "berth_oom_kills_total", &["scope=\"kernel\""]), Some(3.0), "{text}");
+    let kills = |scope| value(&text, "berth_oom_kills_total", &[scope]);
+    assert_eq!(kills("scope=\"kernel\""), Some(2.0), "{text}");
+    assert_eq!(kills("scope=\"host\""), Some(1.0), "one because the host had none left: {text}");
+    assert_eq!(kills("scope=\"container\""), Some(0.0), "zero is shown: {text}");
 }
 
 #[tokio::test]
@@ -159,8 +164,11 @@ fn series_named(text: &str) -> impl Iterator<Item = &str> {
 
 #[test]
 fn boards_and_alerts_ask_for_series_that_exist() {
-    let known: Vec<String> =
+    let mut known: Vec<String> =
         berth_hub::metrics::all_series().unwrap().into_iter().map(|one| one.name).collect();
+    // Of the proxy the manual says them, which a test of its own compares.
+    let manual = include_str!("../../packaging/docs/metrics-proxy.md");
+    known.extend(manual.split('`').filter(|word| ours(word)).map(str::to_owned));
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../packaging/monitoring");
     let mut seen = 0;
     for folder in ["prometheus", "grafana"] {
@@ -175,26 +183,9 @@ fn boards_and_alerts_ask_for_series_that_exist() {
     assert!(seen > 30, "only {seen} names were found: are these the files?");
 }
 
-/// The names that the specification keeps or gives, with the labels that boards and alerts use.
+/// The names that the specification gives, with the labels that boards and alerts use.
 const REQUIRED: &[(&str, &[&str])] = &[
-    // JupyterHub's, kept exactly.
-    ("jupyterhub_running_servers", &[]),
-    ("jupyterhub_total_users", &[]),
-    ("jupyterhub_active_users", &["period"]),
-    ("jupyterhub_server_spawn_duration_seconds", &["status", "reason"]),
-    ("jupyterhub_server_stop_seconds", &["status"]),
-    ("jupyterhub_server_poll_duration_seconds", &["status"]),
-    ("jupyterhub_request_duration_seconds", &["method", "handler", "code"]),
-    ("jupyterhub_login_duration_seconds", &["status"]),
-    ("jupyterhub_logout_duration_seconds", &[]),
-    ("jupyterhub_proxy_add_duration_seconds", &["status"]),
-    ("jupyterhub_proxy_delete_duration_seconds", &["status"]),
-    ("jupyterhub_proxy_poll_duration_seconds", &[]),
-    ("jupyterhub_check_routes_duration_seconds", &[]),
-    ("jupyterhub_hub_startup_duration_seconds", &[]),
-    ("jupyterhub_init_spawners_duration_seconds", &[]),
-    ("jupyterhub_event_loop_interval_seconds", &[]),
-    ("jupyterhub_csp_reports_total", &[]),
+    // JupyterHub's own are compared with a real one's in contract.rs; this is its exporter's.
     (
         "jupyterhub_user_group_info",
         &["usergroup", "username", "username_escape", "username_escaped", "username_safe"],
@@ -204,7 +195,9 @@ const REQUIRED: &[(&str, &[&str])] = &[
     ("berth_host_memory_bytes", &["host", "kind"]),
     ("berth_host_gpus", &["host", "model", "state"]),
     ("berth_host_mount_ok", &["host", "mount"]),
+    ("berth_host_mount_stat_seconds", &["host", "mount"]),
     ("berth_host_report_age_seconds", &["host"]),
+    ("berth_host_load", &["host"]),
     ("berth_agent_info", &["host", "version", "docker", "nvml", "driver"]),
     ("berth_image_present", &["host", "image"]),
     ("berth_image_pull_seconds", &[]),
@@ -283,6 +276,88 @@ async fn what_is_served_tells_of_servers_groups_images_and_the_hub_itself() {
     assert_eq!(value(&text, count, &refused), Some(0.0), "{text}");
     let broken = ["status=\"error\"", "reason=\"failed.mount\""];
     assert_eq!(value(&text, count, &broken), Some(0.0), "{text}");
+}
+
+/// What the community's boards select (jupyterhub/grafana-dashboards: *JupyterHub*, *Activity*,
+/// *User Group Diagnostics*), but for what only Kubernetes has: each must find something. The label
+/// `app` comes with the scrape, as monitoring/README.md has it.
+const SELECTED_BY_COMMUNITY: &[(&str, &[&str])] = &[
+    ("jupyterhub_running_servers", &["namespace=\"berth\""]),
+    ("jupyterhub_active_users", &["period=\"24h\"", "namespace=\"berth\""]),
+    ("jupyterhub_active_users", &["period=\"7d\"", "namespace=\"berth\""]),
+    ("jupyterhub_active_users", &["period=\"30d\"", "namespace=\"berth\""]),
+    ("jupyterhub_request_duration_seconds_bucket", &["le=", "handler=", "namespace=\"berth\""]),
+    ("jupyterhub_request_duration_seconds_count", &["code=", "namespace=\"berth\""]),
+    ("jupyterhub_server_spawn_duration_seconds_bucket", &["le="]),
+    ("jupyterhub_server_spawn_duration_seconds_count", &["status=\"failure\""]),
+    ("jupyterhub_server_spawn_duration_seconds_count", &["status=\"error\""]),
+    (
+        "jupyterhub_user_group_info",
+        &["username=", "username_safe=", "username_escaped=", "usergroup=", "namespace=\"berth\""],
+    ),
+];
+
+#[tokio::test]
+async fn the_communitys_boards_find_what_they_select() {
+    let site = Site::new().await;
+    site.running("alice", "").await;
+    let admin = site.program("root_").await;
+    admin.get("/hub/api/user").await;
+    let text = admin.get("/hub/metrics").await.text;
+    for (name, labels) in SELECTED_BY_COMMUNITY {
+        let is_it = |line: &str| {
+            line.strip_prefix(name).is_some_and(|rest| rest.starts_with('{'))
+                && labels.iter().all(|label| line.contains(label))
+        };
+        assert!(text.lines().any(is_it), "{name}{labels:?}");
+    }
+    let readme = include_str!("../../packaging/monitoring/README.md");
+    assert!(readme.contains("labels: { app: jupyterhub }"), "they select it of requests");
+}
+
+/// The exposition of a hub where alice has two servers, and people are told apart in this way.
+async fn of_people(per_user: PerUser) -> String {
+    let site = Site::new().await;
+    let mut config = (*site.hub.config()).clone();
+    config.hub.per_user = per_user;
+    site.hub.config.store(Arc::new(config));
+    site.running("alice", "").await;
+    site.running("alice", "fit").await;
+    site.program("root_").await.get("/hub/metrics").await.text
+}
+
+#[tokio::test]
+async fn people_are_told_apart_as_far_as_the_site_says() {
+    let none = of_people(PerUser::None).await;
+    assert_eq!(value(&none, "jupyterhub_running_servers", &[]), Some(2.0), "{none}");
+    for series in ["berth_server_", "jupyterhub_user_group_info"] {
+        assert!(!none.contains(&format!("\n{series}")), "{none}");
+    }
+    assert!(!none.contains("alice"), "{none}");
+
+    let name = of_people(PerUser::Name).await;
+    for server in ["server=\"alice\"", "server=\"alice/fit\""] {
+        assert!(
+            value(&name, "berth_server_memory_bytes", &[server, "kind=\"limit\""]).is_some(),
+            "{name}"
+        );
+    }
+    let group = ["username=\"alice\"", "usergroup=\"lab\""];
+    assert_eq!(value(&name, "jupyterhub_user_group_info", &group), Some(1.0), "{name}");
+}
+
+#[tokio::test]
+async fn the_load_of_a_host_is_shown_where_it_says_it() {
+    let site = Site::new().await;
+    let admin = site.program("root_").await;
+    let load = async || {
+        let text = admin.get("/hub/metrics").await.text;
+        let host = admin.get("/hub/api/berth/hosts/wn1").await.json()["host"]["load"].clone();
+        (value(&text, "berth_host_load", &["host=\"wn1\""]), host.as_f64())
+    };
+    assert_eq!(load().await, (None, None), "an agent of before does not say it");
+    site.report_facts(HostFacts { load: Some(205), ..HostFacts::default() }).await;
+    assert_eq!(load().await, (Some(2.05), Some(2.05)));
 }
 
 #[tokio::test]

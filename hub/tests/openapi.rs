@@ -44,6 +44,7 @@ async fn check(document: &str) {
     let done = tokio::select! {
         done = schemathesis(&site, document, &token) => done,
         () = host::work(&site) => unreachable!("the host works for ever"),
+        () = host::answer(&site) => unreachable!("the host answers for ever"),
     };
     let said = String::from_utf8_lossy(&done.stdout);
     let wrong = String::from_utf8_lossy(&done.stderr);

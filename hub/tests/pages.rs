@@ -102,6 +102,10 @@ async fn filled(site: &Site, page: &Page, number: usize) -> String {
         ("{user}", "alice".to_owned()),
         ("{server}", name.clone()),
     ]);
+    let settings = &site.hub.fleet.fleet().settings;
+    values.insert("{pool}", "cpu".to_owned());
+    values.insert("{image}", settings.images.keys().next().cloned().unwrap_or_default());
+    values.insert("{version}", settings.version.to_string());
     if page.path.starts_with("/hub/trainings/") {
         values.insert("{user}", "carol".to_owned());
     }
@@ -110,7 +114,9 @@ async fn filled(site: &Site, page: &Page, number: usize) -> String {
         let alice = "alice".parse().unwrap();
         let tokens = site.hub.storage.read(|reader| reader.tokens_of(&alice)).unwrap();
         values.insert("{id}", tokens.last().unwrap().id.to_string());
-    } else if page.path.starts_with("/hub/admin/notices") {
+    } else if page.path == "/hub/admin/audit/{id}" {
+        values.insert("{id}", "1".to_owned());
+    } else if page.path.contains("/notices/") {
         let root = site.program("root_").await;
         let body = r#"{"en": "The farm rests tonight."}"#;
         let notice = root.json("POST", "/hub/api/berth/site-notices", body).await.json();

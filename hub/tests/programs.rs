@@ -3,6 +3,8 @@
 
 #[path = "programs/dask.rs"]
 mod dask;
+#[path = "programs/farm.rs"]
+mod farm;
 mod site;
 mod venv;
 #[path = "programs/vscode.rs"]
@@ -14,10 +16,12 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use berth_common::{Reason, Seconds};
+use berth_common::{Reason, Seconds, ServerId, Timestamp};
+use berth_core::event::Row;
 use berth_core::life::Evidence;
 use berth_core::settings::{Channel, Cite, IdleRule, Lifecycle, Warn, Whose};
-use berth_core::{Event, Fleet};
+use berth_core::store::Store;
+use berth_core::{Event, Fleet, Phase, Server};
 use berth_hub::config::{Config, HubConfig, MailConfig, MailTls};
 use berth_hub::mail;
 use berth_process::clock::now;
@@ -124,6 +128,11 @@ fn mail_server(python: &Path) -> (Program, u16, BufReader<ChildStdout>) {
 /// A site that sends its mail to this port.
 async fn site_with_mail(port: u16) -> Site {
     let site = Site::new().await;
+    send_mail_to(&site, port);
+    site
+}
+
+fn send_mail_to(site: &Site, port: u16) {
     let mail = MailConfig {
         host: "127.0.0.1".into(),
         port,
@@ -135,7 +144,6 @@ async fn site_with_mail(port: u16) -> Site {
     let config = site.hub.config();
     let hub = HubConfig { mail: Some(mail), ..config.hub.clone() };
     site.hub.config.store(Arc::new(Config { hub, ..Config::clone(&config) }));
-    site
 }
 
 async fn next_mail(mut mails: BufReader<ChildStdout>) -> Value {
@@ -213,4 +221,51 @@ async fn who_is_on_a_host_that_is_emptied_is_told_by_mail() {
     })
     .await;
     mailer.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whose_turn_has_come_is_told_by_mail_while_the_place_is_held() {
+    let (_server, port, mails) = mail_server(python());
+    // It was asked for an hour ago, and nobody has looked since.
+    let asked = Timestamp(now().0 - 3_600_000_000);
+    let account = serde_json::json!({
+        "name": "alice", "uid": 1000, "gid": 1000, "groups": [], "home": "/home/alice",
+    });
+    let waiting = serde_json::json!({
+        "id": waiting_id(), "owner": "alice", "name": "n1", "generation": 0,
+        "phase": {
+            "phase": "waiting", "since": asked, "reason": "wait.memory.reserved", "watched": asked,
+        },
+        "ask": { "profile": "cpu", "memory": 1 << 30, "image": "base", "gpu_milli": 1000 },
+        "user_options": "{}", "account": account, "decision": null,
+        "created": asked, "last_activity": asked, "last_end": null,
+    });
+    let waiting: Server = serde_json::from_value(waiting).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let rows = [Row::Server(waiting.into())];
+    berth_store::Database::open(folder.path()).unwrap().commit(&rows).unwrap();
+    let site = Site::at(site::SITE, false, folder, "wn1:8444").await;
+    send_mail_to(&site, port);
+    let mailer = tokio::spawn(mail::keep(Arc::clone(&site.hub)));
+    let mail = next_mail(mails).await;
+    assert_eq!(mail["to"], "alice@example.org");
+    let subject = mail["subject"].as_str().unwrap();
+    assert!(subject.starts_with("A place is held for \"n1\" until "), "{subject}");
+    assert!(subject.contains(" / Une place est gardée pour « n1 » jusqu’à "), "{subject}");
+    let text = mail["text"].as_str().unwrap();
+    for words in ["its turn has come", "La place est gardée pour vous jusqu’à"] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+    let page = format!("{}/hub/spawn-pending/alice/n1", site::SITE);
+    assert!(text.trim_end().ends_with(&page), "{text}");
+    until(&site, "it is noted that the mail has left", |fleet| {
+        matches!(&fleet.servers[&waiting_id()].phase,
+            Phase::Waiting { place: Some(place), .. } if place.mailed)
+    })
+    .await;
+    mailer.abort();
+}
+
+fn waiting_id() -> ServerId {
+    ServerId::from_random(7)
 }

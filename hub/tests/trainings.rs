@@ -84,8 +84,12 @@ async fn site(change: impl FnOnce(&mut Settings)) -> Site {
     }
     let pool = Pool { trainings_only: true, ..Pool::default() };
     settings.pools.insert("training".into(), pool);
-    let image =
-        Image { reference: "nb:root".into(), title: "ROOT".into(), cite: cite("images.toml", 7) };
+    let image = Image {
+        reference: "nb:root".into(),
+        title: "ROOT".into(),
+        shm: None,
+        cite: cite("images.toml", 7),
+    };
     settings.images.insert("root".into(), image);
     settings.profiles.insert("school".into(), profile("school", 4));
     settings.trainings.insert("school".into(), school());

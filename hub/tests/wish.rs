@@ -63,7 +63,7 @@ async fn a_host_is_emptied_by_its_own_wish_and_takes_back_only_that() {
 
     let said = wishes(&site, &address, "wn1", drained("  new disks ", 7200)).await.unwrap();
     assert_eq!(said, "wn1 takes nothing new and is being emptied of 1 servers, within 2h at most");
-    let intent = host().await["intent"]["order"].clone();
+    let intent = host().await["intent"].clone();
     assert_eq!(intent["reason"], "new disks", "{intent}");
     assert_eq!(intent["who"], "host:wn1", "{intent}");
     assert_eq!(host().await["state"], "draining");

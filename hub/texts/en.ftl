@@ -89,12 +89,30 @@ gpu-memory = { $used } of { $total } used
 out-of-memory = Out of memory.
 out-of-memory-next = What it had computed is lost; the server runs on.
 out-of-memory-more = Give it more memory below, then start the kernel again.
+killed-process = a process
+killed-kernel = { $name } (kernel { $kernel })
+killed-notebook = { $name } (notebook { $notebook })
+killed-by-host = { $who } was killed: the host had no memory left (the server had used { $highest } of its { $limit })
+killed-by-limit = { $who } was killed: the server had used all its { $limit } of memory (seen: { $highest })
 space-left-out = Something is missing.
+memory-lent = It had nearly used up its { $own } of memory, so its host lends it { $lent } until { $time }. Free some, or ask for more.
 resize-under-way = Its memory is being changed to { $memory }.
 resize-refused = Its memory stays { $memory }:
 host-silent = Its host has not reported for { $span }.
 host-silent-next = As far as anybody knows the server runs on, and nothing of it is stopped or started twice. The administrators see this too.
 queue-place = Place { $place } in the queue.
+held-title = A place is held for you until
+held-next = Take it and your server starts at once. If nobody takes it, it goes to the next in the queue.
+held-take = Take the place
+held-pass = Let it pass
+held-tab = A place is held for you
+held-tell = A place is held for { $server }
+held-spoken = Your turn has come: a place is held for you.
+held-mail-subject = A place is held for "{ $server }" until { $until }
+held-mail-text =
+    Your notebook server "{ $server }" ({ $profile }) waited for a place, and its turn has come.
+
+    The place is held for you until { $until }. Open the page below and the server starts at once. If nobody comes, the place goes to the next in the queue, and nothing else happens.
 last-log = Last lines of its log
 ended-since = ended { $span } ago
 state-since = { $state } for { $span }
@@ -158,6 +176,19 @@ verdict-waits = Would wait, place { $place }.
 verdict-between = Probably { $from } to { $to }.
 verdict-nearest = { $amount } would start now.
 verdict-no = Not possible.
+verdict-not-yours = Not for you.
+verdict-by-group = It is given by group; those that have it: { $groups }.
+verdict-by-name = It is given to certain people only.
+verdict-participants = It is for those who take part in { $title }.
+verdict-had = You had it until
+verdict-ask = Ask the administrators for it.
+verdict-closed = Closed.
+verdict-closed-until = Closed until
+verdict-not-on = { $title } is not on now.
+verdict-over = { $title } is over.
+verdict-opened-by = Only trainings use these machines; { $title } opens them for you then.
+verdict-choose = Only trainings use these machines; { $title } is on: choose that.
+verdict-trainings-only = Only trainings use these machines.
 forecast-shared =
     { $others ->
         [0] Nobody else is on that host.
@@ -178,6 +209,16 @@ waiting-place-after = in the queue
 waiting-your-place = Your place in the queue.
 waiting-may-close = You may close this page.
 waiting-for = Waiting for { $span }.
+waiting-depends =
+    { $count ->
+        [one] One server there stops within { $span }, unless somebody comes back to it.
+       *[other] { $count } servers there stop within { $span }, unless somebody comes back to them.
+    }
+waiting-depends-gpu =
+    { $count ->
+        [one] One server with a GPU stops within { $span }, unless somebody comes back to it.
+       *[other] { $count } servers with a GPU stop within { $span }, unless somebody comes back to them.
+    }
 waiting-between = Half of such waits end after { $from } to { $to }.
 waiting-nearest = A server with { $amount } would start now.
 waiting-take-nearest = Leave the queue and ask for { $amount }
@@ -243,6 +284,7 @@ timeline-ended = It ended
 timeline-step = { $step }, { $seconds } s after that
 timeline-killed = Out of memory: a process was killed
 decisions = Decisions about it
+queue-decisions = Decisions
 all-decisions = Each with its explanation
 environment = What it is
 spaces = Its spaces beside HOME
@@ -261,6 +303,7 @@ start-it = Start it
 
 ## Why?
 
+why-foreseen = Everything that would be looked at for this request now, and what would come of it. Nothing was started.
 why-lead = Everything that was looked at for this request, and what came of it.
 server-of = { $server } of { $user }
 asked-for = Asked for
@@ -321,12 +364,33 @@ error-upstream-next = What this page shows does not answer now. If it has just b
 error-go-back = { $why }. Go back and correct it.
 error-memory = Memory: { $why }
 error-gpus = GPUs: a number is needed
+error-name = A name has at most 30 characters: a-z first, then a-z, 0-9 or single -, not - at the end.
+error-amount = write an amount, e.g. 512 MB or 16 GB
+xsrf-other-site = This request was sent by another site.
+xsrf-missing = '_xsrf' argument missing: reload the page and try again.
+xsrf-mismatch = XSRF token does not match; reload the page and try again.
+error-form-too-large = This form is too large.
+error-form-unread = This form could not be read. Go back, reload the page and try again.
 error-hub = The hub has a problem
 error-hub-text = Nothing was changed, and running servers are not touched. Try again in a moment; if it stays, tell the administrators.
 error-loop = Redirect loop detected.
 error-loop-text = Your server runs, but the proxy does not lead to it. Try again in a minute; if it stays, tell the administrators.
 error-not-delivered = What you sent could not be delivered. Start the server, then try again.
 error-not-extended = Its stop cannot be put off
+extension-none = The stop of such servers cannot be put off.
+extension-used-up =
+    { $of ->
+        [one] It was put off as often as possible already: once, by { $step }.
+       *[other] It was put off as often as possible already: { $of } times, by { $step } each.
+    }
+extension-left =
+    { $left ->
+        [one] It can be put off once more, by { $step }.
+       *[other] It can be put off { $left } more times, by { $step } each.
+    }
+extension-nothing = Nothing is going to stop it, so there is nothing to put off.
+extension-not-running = It does not run.
+resize-nearest = { $memory } would work now.
 error-memory-stays = The memory stays as it is
 error-still-running = It is still running
 error-still-running-text = Stop the server first; then it can be removed from the list.
@@ -359,6 +423,7 @@ token-column-ends = Ends
 actions = Actions
 never = never
 revoke = Revoke
+token-no-scope = There is no scope “{ $scope }”.
 token-not-held = You do not hold { $scopes } yourself, or only for what is yours, e.g. read:servers!user
 
 ## Usage
@@ -403,6 +468,48 @@ a-server = a server
 visit = { $visitor } entered { $title }, because: { $reason }
 visit-until = may stay until
 visit-over = until
+enter-tab = Enter a server
+enter-title = Enter a server of { $owner }
+enter-lead = The server { $server } belongs to { $owner }, who is told that you came, and why. You are let in for { $span }.
+enter-trust = What { $owner } has written runs in your browser with your rights at this site: enter only a server that you trust.
+enter-why = Why do you enter?
+enter-example = for example: ticket 8812, the kernel does not start
+enter-it = Enter
+enter-not = Do not enter
+enter-say-why = Say why: the owner reads it.
+enter-span = A visit lasts from { $shortest } to { $longest }.
+
+## What a service may do
+
+consent-title = Log in to { $service }
+consent-lead = { $service } asks to know who you are. It would be able to:
+consent-you-are = You are
+consent-elsewhere = It is at another site. You go on to
+consent-allow = Allow
+consent-deny = Do not allow
+oauth-no-client = Invalid client_id parameter value.
+oauth-no-redirect = Mismatching redirect URI.
+oauth-not-yours = This server belongs to { $owner }.
+oauth-no-service = You may not use { $service }. Ask the administrators.
+consent-yours = { $what }: yours
+consent-only = { $what }: { $filter }
+consent-all = { $what }: yours and all others' that you may
+scope-inherit = do all that you may do at this site
+scope-self = do all that you may do with what is yours
+scope-read-users-name = read the name
+scope-read-users-groups = read the groups
+scope-read-users-activity = read the time of the last activity
+scope-users-activity = report activity
+scope-read-users = read account, groups and activity
+scope-read-servers = see servers
+scope-start-servers = start servers
+scope-delete-servers = stop servers
+scope-servers = see, start and stop servers
+scope-access-servers = use notebook servers, with all files that these can reach
+scope-access-services = let you in
+scope-read-tokens = list tokens
+scope-tokens = make and revoke tokens
+scope-read-shares = see shares
 
 ## Administrators: people, usage, files, audit, health
 
@@ -441,6 +548,9 @@ health-ok = well
 health-warning = look at it
 health-failed = does not work
 health-check = Looked at
+health-well = All well last
+health-trouble = Trouble last
+health-took = Answer after
 health-found = Found
 health-all-well = All is well
 health-count = { $failed } that do not work, { $warnings } to look at
@@ -448,6 +558,11 @@ everybody-title = Usage of all
 everybody-lead = What groups and people held between two days, both included; today as far as it is over.
 everybody-by-user = By person
 everybody-by-group = By group
+everybody-by-waste = Most unused first
+everybody-by-held = Most held first
+held-hours = held
+used-hours = really used
+unused-part = Not used
 everybody-only-group = Only this group
 everybody-none = Nobody held anything on these days.
 people-title = People
@@ -483,6 +598,24 @@ config-same = The disk says the same.
 config-differs = The disk says something else.
 config-problems = What is wrong with the files on disk
 config-difference = { $file }: in force, and on disk
+replay-button = Replay the last 7 days
+replay-title = The last 7 days, replayed
+replay-lead = Every request since, decided again on the hosts of its time as if the files on disk had been in force. Nothing is changed.
+replay-none = No request was recorded.
+replay-of =
+    { $requests ->
+        [one] { $requests } request.
+       *[other] { $requests } requests.
+    }
+replay-left-off = There were more; the newest are left off.
+replay-same = Each would get the answer that it got.
+replay-accepted = refused then, accepted now
+replay-refused = accepted then, refused now
+replay-starts = waited then, start now
+replay-waits = started then, wait now
+replay-otherwise = refused for another reason
+replay-then = Then
+replay-with = With the files on disk
 config-files = Files
 config-file-lead = As it is in force.
 config-history = What changed
@@ -525,16 +658,34 @@ mark-gpu-idle = GPU, held and idle
 mark-gpu-broken = GPU, set aside
 without-host = Without { $host }
 no-such-host = There is no such host.
+no-such-pool = There is no such pool.
+with-hosts =
+    { $count ->
+        [one] With one more host like { $like }
+       *[other] With { $count } more hosts like { $like }
+    }
+with-limits = With limits in { $pool } up to { $times } times the usable memory
+waiting-then = Of { $waiting } who wait, { $then } would start; now { $today }.
+largest-then = The largest server that could start in { $pool }: { $then }; now { $today }.
+what-if = What if…
+what-if-without = Without the host
+what-if-count = More hosts
+what-if-like = … like those of
+what-if-pool = Limits in
+what-if-times = … may reach, times the usable memory
+what-if-look = Look
+as-it-is = As it is
 nothing-on-it = Nothing is on it.
-find-room = { $fit } of its { $of } servers would find room elsewhere.
+find-room = { $fit } of { $of } servers would find room elsewhere.
+nobody-moves = No server would have to go.
 server-of-column = Server of
 goes-to = Goes to
 nowhere = nowhere
-with-host-again = With { $host } again
 amount-free = { $amount } free
 processors = { $count } processors
 all-about-it = All about it
 what-if-it-went = What if it went?
+what-if-one-more = What if there were one more?
 last-sign-short = Last sign
 highest = highest { $amount }
 floor-choose = Choose a host to see its servers, or what would become of them without it.
@@ -571,6 +722,7 @@ no-file = no file
 declared-amount = { $amount } declared
 reported-kept = { $total } reported, { $kept } kept free
 processors-column = Processors
+load = Load, last minute
 not-known = not known
 tunnel = Tunnel
 last-report = Last report
@@ -602,6 +754,22 @@ drain-empty-at = Empty at
 drain-empty-unknown = It is not known when it will be empty.
 drain-no-room = { $some } of its { $all } servers would find no room elsewhere.
 drain-all-room = All of its { $all } servers would find room elsewhere.
+drain-told =
+    { $people ->
+        [one] One person would be told now, and again { $leads } before the end: { $ways }.
+       *[other] { $people } people would be told now, and again { $leads } before the end: { $ways }.
+    }
+drain-told-once =
+    { $people ->
+        [one] One person would be told now: { $ways }.
+       *[other] { $people } people would be told now: { $ways }.
+    }
+drain-they-read = They would read:
+drain-your-reason = (your reason)
+drain-gpu = { $gpu }, { $busy } % busy
+told-lab = in JupyterLab
+told-card = on the server’s card
+told-mail = by mail
 drain-give-reason = Give a reason and look again; then it can be ordered.
 leave-it = Leave it
 what-happens = What happens
@@ -612,6 +780,11 @@ saved-views = Saved views
 view-gpu-idle = GPU held and idle
 view-old = Older than 30 days
 view-waiting = Waiting
+view-near-limit = Within 10 % of the memory limit
+view-outdated = Outdated image
+view-no-fit = What would not fit without it
+servers-csv = As a table (CSV)
+bulk-notify = Tell their owners…
 bulk-extend = Put stops off…
 bulk-stop = Stop these…
 no-server-fits = No server fits this filter.
@@ -645,6 +818,8 @@ leaving-some-day = { $host } is being emptied: { $reason }. Nothing is stopped b
 leaving-next = Save your work, then stop the server and start it again when it suits you: it will run on another host.
 host-ready = ready
 host-joining = joining
+host-opens = opens { $at } ({ $training })
+host-opens-never = no training is planned
 host-mismatch-memory = { $declared } of memory declared, { $reported } reported
 host-mismatch-gpus = { $declared } GPUs { $model } declared, { $reported } reported
 host-lost = lost
@@ -673,6 +848,17 @@ bulk-stop-title = Stop servers
 bulk-extend-title = Let servers stop later
 bulk-stop-button = Stop them
 bulk-extend-button = Put their stops off by one step
+bulk-notify-title = Tell the owners of servers
+bulk-notify-button = Tell them
+bulk-notify-text = What they are to read
+bulk-notify-until = Until
+bulk-notify-hours =
+    { $hours ->
+        [one] for { $hours } hour
+       *[other] for { $hours } hours
+    }
+bulk-notify-empty = Write what they are to read.
+bulk-told = reads it at home and in JupyterLab
 bulk-stopping = is being stopped
 bulk-not-running = did not run any more
 bulk-later = stops later
@@ -734,8 +920,12 @@ work-moved = { $amount } a second move through its network and to and from stora
 
 farm-title = On the compute farm
 farm-dashboard = Dask dashboard
+farm-pending = waits for its turn
+farm-running = running
+farm-stopping = ending
 farm-busy = computing
 farm-idle = not computing
+farm-size-unknown = its size is not known yet
 farm-workers =
     { $count ->
         [one] { $count } worker
@@ -746,14 +936,19 @@ farm-cores =
         [one] { $count } core
        *[other] { $count } cores
     }
+farm-more-clusters =
+    { $count ->
+        [one] and { $count } more cluster
+       *[other] and { $count } more clusters
+    }
 farm-job = Job { $id }
 farm-more-jobs =
     { $count ->
         [one] and { $count } more job
        *[other] and { $count } more jobs
     }
-farm-jobs-unknown = How the jobs are is not known: { $why }.
-farm-clusters-unknown = How the Dask clusters are is not known: { $why }.
+farm-jobs-unknown = How the jobs are is not known. Jobs that run go on.
+farm-clusters-unknown = How the Dask clusters are is not known. Clusters that run go on.
 
 ## Trainings, and what stands above the servers
 
@@ -765,6 +960,9 @@ trainings-none = There is no training for you.
 training = Training
 training-state = State
 training-days = Dates
+training-there = Connected
+training-images = Image there, on hosts
+training-preview = What participants see
 training-pool = Pool
 training-open-until = open until
 training-opens = opens
@@ -794,10 +992,29 @@ training-result = Result
 training-found = Found
 training-fine = fine
 training-wrong = wrong
+training-rehearsal = Rehearsal with real servers
+training-rehearsal-lead = As many throw-away servers as people are expected and find room now, under your own account. They are measured and end by themselves, and at once if somebody needs their room.
+training-rehearse = Rehearse it now
+training-rehearse-end = End its servers
+training-rehearsed = { $who }: { $ready } of { $servers } got ready.
+training-rehearsed-all = { $people } people would be in after { $takes }; the file allows { $within }.
+rehearsal-another = { $who } rehearses { $training } since { $since }; it has to end first.
+rehearsal-somebody-waits = Somebody waits for the pool { $pool }; a rehearsal would take what comes free there.
+rehearsal-no-room = No host of the pool { $pool } has room for a server of the training now.
 training-orders = Ordered beside the file
 training-ordered-open = open
 training-ordered-closed = closed
 training-not-done = That was not done
+training-not-yours = Only administrators open and close trainings; an instructor extends one that is on.
+training-not-on = The training is not on: there is no end to put off.
+training-nothing-to-close = The training is not on: there is nothing to close.
+training-open-anyway = The training is on until { $until } anyway.
+training-too-long = An instructor puts the end off by { $longest } at once at most.
+training-in-the-way = The calendar has no room for it: { $why }.
+training-pool-taken = { $training } has the pool from { $from }
+training-hosts-away = hosts of the pool are away from { $from }
+training-other-server = Another server of { $user } runs under that name; its owner has to stop it first.
+training-nothing-runs = { $user } has no server of the training that could be stopped.
 
 ## Notices, maintenance, kernels, logs
 
@@ -819,8 +1036,6 @@ calendar-maintenance = Maintenance
 calendar-drains = Drains begin
 calendar-from = From
 calendar-to = Until
-calendar-from-utc = From (UTC)
-calendar-to-utc = Until (UTC)
 calendar-servers = Servers there
 calendar-planned = planned
 calendar-emptied = is being emptied
@@ -832,7 +1047,7 @@ calendar-audiences = all, or group:NAME, pool:NAME, host:NAME, training:NAME
 calendar-level = How urgent
 calendar-info = good to know
 calendar-warning = warning
-calendar-until = Until (UTC; a day if empty)
+calendar-until-empty = One day if you leave this empty.
 calendar-english = In English
 calendar-french = In French (may be empty)
 calendar-write = Write a notice
@@ -842,11 +1057,13 @@ calendar-hosts = Hosts, with spaces between
 calendar-reason = Why; people whose servers are there read it
 calendar-how = The hosts are emptied beforehand, as drains are, stay empty, and then take servers again by themselves.
 calendar-plan-it = Plan it
-calendar-not-done = Nothing was changed
-calendar-no-audience = Write all, group:NAME, pool:NAME, host:NAME or training:NAME.
+calendar-no-audience = Write all, group:NAME, pool:NAME, host:NAME, training:NAME or users:NAME,NAME.
 calendar-nobody = { $audience } reaches nobody: there is no such thing here.
 calendar-no-text = Say what people should know, in English.
 calendar-too-long = { $most } letters at most.
+calendar-moment-missing = Give a date and a time.
+calendar-no-moment = “{ $text }” is no date with a time.
+calendar-no-zone = There is no time zone { $zone }.
 calendar-ends = The end must lie ahead, and after the beginning.
 calendar-no-hosts = Name at least one host.
 calendar-no-host = There is no host { $host }.
@@ -861,7 +1078,9 @@ kernels-make = Make a kernel from your own environment
 kernels-trial = Trial
 kernels-try = Test
 kernels-answered = { $kernel } started and answered after { $seconds } s. It was ended again.
-kernels-failed = { $kernel } did not start: { $why }. The log on the page of the server says more.
+kernels-failed = { $kernel } did not start:
+kernels-failed-next = The log on the page of the server says more.
+kernels-broken = One of your own kernels will not start.
 kernels-environment = Path of the environment
 kernels-environment-hint = Of conda or venv, as your server sees it. Nothing is written by this page.
 kernels-no-path = This is no path: it has to begin with / or ~/.
@@ -871,6 +1090,7 @@ kernels-make-then = It writes kernel.json into { $folder }. Then reload JupyterL
 log = Log
 log-as-of = as of
 log-again = Read it again
+log-full = Others follow logs of this host at this moment. Read it again, or wait: this page follows it as soon as one of them leaves.
 log-empty = The server has written nothing yet.
 asked-not-placed = The server runs nowhere.
 asked-away = The host cannot be asked at this moment.
@@ -961,3 +1181,54 @@ check-of-people = people
 check-of-maintenance = maintenance
 check-of-clash = clash
 check-of-start-rate = start rate
+
+## Addresses that stay
+
+entry-number = no. { $id }
+notice = Notice
+notice-now = now
+notice-over = over
+notice-cancelled = taken back
+audit-entry = Entry { $id } of the audit
+config-version = version { $version }
+config-version-lead = What rules and placement knew from the site’s files, orders about trainings included. Decisions name it by this number.
+config-version-now = This is in force.
+config-version-then = This is not in force any more, or not yet again.
+pool-placement = Placement
+pool-pack = Fills one host after the other, so that whole hosts stay free.
+pool-spread = Fills all hosts alike.
+pool-limits = The limits of all servers of a host count.
+pool-peaks = What servers used at most lately counts, and that any one of them may grow to its limit.
+pool-oversubscribe = Limits may reach { $times } times the usable memory.
+pool-open = Open
+pool-trainings-only = only while a training is on
+image-version = Version
+image-before = Version before
+image-who = Who gets it
+image-everybody = everybody, at the next start
+image-canary = some people first; everybody from
+image-taken-back = nobody: it was taken back, and the version before is given
+image-running = Servers that run with it
+image-there = there
+image-newer = A newer image exists: restart to get it.
+image-not-there = not there
+
+## Asking for help, and being told
+
+ask-for-help = Ask for help
+help-support = About a server, ask from its card: the ticket then has its id, its host and its times.
+ticket-subject = Notebook server { $server }
+ticket-what = What I did, and what I expected:
+tab-waits = Place { $place } in the queue
+tell-me = Tell me when it is ready
+tell-granted = You will be told, while this page stays open
+tell-denied = Your browser does not let this site tell you; the title of this page changes all the same
+tell-ready = { $server } is ready
+verdict-usually = Usually there after { $seconds }.
+
+## Chosen amounts and columns
+
+memory-own = Another amount
+memory-own-gb = GB of memory
+columns = Columns
+age = Age

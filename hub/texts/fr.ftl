@@ -88,12 +88,30 @@ gpu-memory = { $used } sur { $total } utilisés
 out-of-memory = Mémoire épuisée.
 out-of-memory-next = Ce qu’il avait calculé est perdu ; le serveur continue de tourner.
 out-of-memory-more = Donnez-lui plus de mémoire ci-dessous, puis relancez le noyau.
+killed-process = un processus
+killed-kernel = { $name } (noyau { $kernel })
+killed-notebook = { $name } (notebook { $notebook })
+killed-by-host = { $who } a été tué : la machine n’avait plus de mémoire (le serveur avait utilisé { $highest } de ses { $limit })
+killed-by-limit = { $who } a été tué : le serveur avait utilisé toute sa mémoire, { $limit } (vu : { $highest })
 space-left-out = Il manque quelque chose.
+memory-lent = Il avait presque épuisé ses { $own } de mémoire ; sa machine lui prête donc { $lent } jusqu’à { $time }. Libérez-en, ou demandez davantage.
 resize-under-way = Sa mémoire passe à { $memory }.
 resize-refused = Sa mémoire reste à { $memory } :
 host-silent = Sa machine ne s’est pas manifestée depuis { $span }.
 host-silent-next = Pour autant qu’on sache, le serveur tourne toujours ; rien n’est arrêté ni démarré deux fois. Les administrateurs le voient aussi.
 queue-place = Place { $place } dans la file.
+held-title = Une place est gardée pour vous jusqu’au
+held-next = Prenez-la et votre serveur démarre aussitôt. Si personne ne la prend, elle va au suivant de la file.
+held-take = Prendre la place
+held-pass = La laisser passer
+held-tab = Une place est gardée pour vous
+held-tell = Une place est gardée pour { $server }
+held-spoken = C’est votre tour : une place est gardée pour vous.
+held-mail-subject = Une place est gardée pour « { $server } » jusqu’à { $until }
+held-mail-text =
+    Votre serveur de notebooks « { $server } » ({ $profile }) attendait une place, et son tour est venu.
+
+    La place est gardée pour vous jusqu’à { $until }. Ouvrez la page ci-dessous et le serveur démarre aussitôt. Si personne ne vient, la place va au suivant de la file, et rien d’autre ne se passe.
 last-log = Dernières lignes de son journal
 ended-since = terminé il y a { $span }
 state-since = { $state } depuis { $span }
@@ -157,6 +175,19 @@ verdict-waits = Attendrait, place { $place }.
 verdict-between = Probablement { $from } à { $to }.
 verdict-nearest = { $amount } démarreraient tout de suite.
 verdict-no = Impossible.
+verdict-not-yours = Pas pour vous.
+verdict-by-group = Il est donné par groupe ; ceux qui l’ont : { $groups }.
+verdict-by-name = Il n’est donné qu’à certaines personnes.
+verdict-participants = Il est réservé aux participants de { $title }.
+verdict-had = Vous l’avez eu jusqu’au
+verdict-ask = Demandez-le aux administrateurs.
+verdict-closed = Fermé.
+verdict-closed-until = Fermé jusqu’au
+verdict-not-on = { $title } n’a pas lieu en ce moment.
+verdict-over = { $title } est terminée.
+verdict-opened-by = Seules les formations utilisent ces machines ; { $title } les ouvre alors pour vous.
+verdict-choose = Seules les formations utilisent ces machines ; { $title } a lieu : choisissez-la.
+verdict-trainings-only = Seules les formations utilisent ces machines.
 forecast-shared =
     { $others ->
         [0] Personne d’autre n’est sur cette machine.
@@ -177,6 +208,16 @@ waiting-place-after = dans la file
 waiting-your-place = Votre place dans la file.
 waiting-may-close = Vous pouvez fermer cette page.
 waiting-for = En attente depuis { $span }.
+waiting-depends =
+    { $count ->
+        [one] Un serveur y sera arrêté d’ici { $span }, à moins qu’on n’y revienne.
+       *[other] { $count } serveurs y seront arrêtés d’ici { $span }, à moins qu’on n’y revienne.
+    }
+waiting-depends-gpu =
+    { $count ->
+        [one] Un serveur avec GPU sera arrêté d’ici { $span }, à moins qu’on n’y revienne.
+       *[other] { $count } serveurs avec GPU seront arrêtés d’ici { $span }, à moins qu’on n’y revienne.
+    }
 waiting-between = La moitié de ces attentes durent de { $from } à { $to }.
 waiting-nearest = Un serveur avec { $amount } démarrerait tout de suite.
 waiting-take-nearest = Quitter la file et demander { $amount }
@@ -242,6 +283,7 @@ timeline-ended = Il s’est terminé
 timeline-step = { $step }, { $seconds } s plus tard
 timeline-killed = Mémoire épuisée : un processus a été tué
 decisions = Décisions à son sujet
+queue-decisions = Décisions
 all-decisions = Chacune avec son explication
 environment = Ce qu’il est
 spaces = Ses espaces à côté de HOME
@@ -260,6 +302,7 @@ start-it = Le démarrer
 
 ## Pourquoi ?
 
+why-foreseen = Tout ce qui serait examiné pour cette demande maintenant, et ce qu’il en adviendrait. Rien n’a été démarré.
 why-lead = Tout ce qui a été regardé pour cette demande, et ce qu’il en est résulté.
 server-of = { $server } de { $user }
 asked-for = Demandé
@@ -320,12 +363,33 @@ error-upstream-next = Ce que cette page montre ne répond pas. Si cela vient de 
 error-go-back = { $why }. Revenez en arrière et corrigez.
 error-memory = Mémoire : { $why }
 error-gpus = GPU : il faut un nombre
+error-name = Un nom a 30 caractères au plus : a-z d’abord, puis a-z, 0-9 ou un seul - à la fois, pas de - à la fin.
+error-amount = écrivez une quantité, p. ex. 512 MB ou 16 GB
+xsrf-other-site = Cette requête a été envoyée par un autre site.
+xsrf-missing = L’argument « _xsrf » manque : rechargez la page et réessayez.
+xsrf-mismatch = Le jeton XSRF ne correspond pas ; rechargez la page et réessayez.
+error-form-too-large = Ce formulaire est trop grand.
+error-form-unread = Ce formulaire n’a pas pu être lu. Revenez en arrière, rechargez la page et réessayez.
 error-hub = Le hub a un problème
 error-hub-text = Rien n’a été changé, et les serveurs en marche ne sont pas touchés. Réessayez dans un instant ; si cela persiste, prévenez les administrateurs.
 error-loop = Boucle de redirections.
 error-loop-text = Votre serveur tourne, mais le proxy n’y mène pas. Réessayez dans une minute ; si cela persiste, prévenez les administrateurs.
 error-not-delivered = Ce que vous avez envoyé n’a pas pu être remis. Démarrez le serveur, puis réessayez.
 error-not-extended = Son arrêt ne peut pas être repoussé
+extension-none = L’arrêt de tels serveurs ne peut pas être repoussé.
+extension-used-up =
+    { $of ->
+        [one] Il a déjà été repoussé autant que possible : une fois, de { $step }.
+       *[other] Il a déjà été repoussé autant que possible : { $of } fois, de { $step } chacune.
+    }
+extension-left =
+    { $left ->
+        [one] Il peut être repoussé encore une fois, de { $step }.
+       *[other] Il peut être repoussé encore { $left } fois, de { $step } chacune.
+    }
+extension-nothing = Rien ne va l’arrêter : il n’y a rien à repousser.
+extension-not-running = Il ne tourne pas.
+resize-nearest = { $memory } conviendraient à présent.
 error-memory-stays = La mémoire reste telle quelle
 error-still-running = Il tourne encore
 error-still-running-text = Arrêtez d’abord le serveur ; il pourra ensuite être retiré de la liste.
@@ -358,6 +422,7 @@ token-column-ends = Expire
 actions = Actions
 never = jamais
 revoke = Révoquer
+token-no-scope = Il n’y a pas de portée « { $scope } ».
 token-not-held = Vous n’avez pas { $scopes } vous-même, ou seulement pour ce qui est à vous, par exemple read:servers!user
 
 ## Usage
@@ -514,6 +579,9 @@ reason-failed-exited = Le serveur s’est terminé pendant son démarrage.
     .remedy = Regardez le journal ; un fichier abîmé dans votre HOME peut en être la cause. Puis réessayez.
 reason-stopped-user = Arrêté par son propriétaire.
 reason-stopped-admin = Arrêté par un administrateur.
+reason-stopped-rehearsal = Arrêté : il ne servait qu’à une répétition.
+reason-refused-rehearsal = Il n’y a pas de place que personne d’autre n’attende.
+    .remedy = Répétez avec moins de serveurs, ou quand moins de gens travaillent.
 reason-stopped-instructor = Arrêté par un formateur.
     .remedy = Redémarrez-le ; rien n’est perdu dans vos espaces.
 reason-stopped-account = Arrêté parce que le compte de son propriétaire n’est plus valide.
@@ -547,6 +615,48 @@ a-server = un serveur
 visit = { $visitor } est entré dans { $title }, parce que : { $reason }
 visit-until = peut rester jusqu’à
 visit-over = jusqu’à
+enter-tab = Entrer dans un serveur
+enter-title = Entrer dans un serveur de { $owner }
+enter-lead = Le serveur { $server } est à { $owner }, qui apprend que vous êtes venu, et pourquoi. Vous y avez accès pendant { $span }.
+enter-trust = Ce qu’a écrit { $owner } s’exécute dans votre navigateur avec vos droits sur ce site : n’entrez que dans un serveur en qui vous avez confiance.
+enter-why = Pourquoi entrez-vous ?
+enter-example = par exemple : ticket 8812, le noyau ne démarre pas
+enter-it = Entrer
+enter-not = Ne pas entrer
+enter-say-why = Dites pourquoi : le propriétaire le lit.
+enter-span = Une visite dure de { $shortest } à { $longest }.
+
+## Ce que peut faire un service
+
+consent-title = Se connecter à { $service }
+consent-lead = { $service } demande à savoir qui vous êtes. Il pourrait :
+consent-you-are = Vous êtes
+consent-elsewhere = Il se trouve sur un autre site. Vous continuez vers
+consent-allow = Autoriser
+consent-deny = Ne pas autoriser
+oauth-no-client = Le paramètre client_id n’est pas valable.
+oauth-no-redirect = L’adresse de retour (redirect URI) ne correspond pas.
+oauth-not-yours = Ce serveur est à { $owner }.
+oauth-no-service = Vous ne pouvez pas utiliser { $service }. Demandez aux administrateurs.
+consent-yours = { $what } : les vôtres
+consent-only = { $what } : { $filter }
+consent-all = { $what } : les vôtres et ceux de tous ceux pour qui vous le pouvez
+scope-inherit = faire tout ce que vous pouvez faire sur ce site
+scope-self = faire tout ce que vous pouvez faire de ce qui est à vous
+scope-read-users-name = lire le nom
+scope-read-users-groups = lire les groupes
+scope-read-users-activity = lire l’heure de la dernière activité
+scope-users-activity = signaler de l’activité
+scope-read-users = lire compte, groupes et activité
+scope-read-servers = voir les serveurs
+scope-start-servers = démarrer des serveurs
+scope-delete-servers = arrêter des serveurs
+scope-servers = voir, démarrer et arrêter des serveurs
+scope-access-servers = utiliser des serveurs de notebooks, avec tous les fichiers qu’ils atteignent
+scope-access-services = vous laisser entrer
+scope-read-tokens = lister les jetons
+scope-tokens = créer et révoquer des jetons
+scope-read-shares = voir les partages
 
 ## Administration : personnes, usage, fichiers, audit, santé
 
@@ -585,6 +695,9 @@ health-ok = bon
 health-warning = à regarder
 health-failed = ne marche pas
 health-check = Vérifié
+health-well = Tout allait bien
+health-trouble = Dernier ennui
+health-took = Réponse en
 health-found = Constaté
 health-all-well = Tout va bien
 health-count = { $failed } qui ne marchent pas, { $warnings } à regarder
@@ -592,6 +705,11 @@ everybody-title = Usage de tous
 everybody-lead = Ce que groupes et personnes ont détenu entre deux jours, tous deux compris ; pour aujourd’hui, jusqu’à maintenant.
 everybody-by-user = Par personne
 everybody-by-group = Par groupe
+everybody-by-waste = Le plus d’inutilisé d’abord
+everybody-by-held = Le plus de détenu d’abord
+held-hours = détenues
+used-hours = vraiment utilisées
+unused-part = Inutilisé
 everybody-only-group = Seulement ce groupe
 everybody-none = Personne n’a rien détenu ces jours-là.
 people-title = Personnes
@@ -627,6 +745,24 @@ config-same = Le disque dit la même chose.
 config-differs = Le disque dit autre chose.
 config-problems = Ce qui ne va pas dans les fichiers du disque
 config-difference = { $file } : en vigueur, et sur le disque
+replay-button = Rejouer les 7 derniers jours
+replay-title = Les 7 derniers jours, rejoués
+replay-lead = Chaque demande depuis, décidée de nouveau sur les machines d’alors comme si les fichiers sur disque avaient été en vigueur. Rien n’est changé.
+replay-none = Aucune demande n’a été enregistrée.
+replay-of =
+    { $requests ->
+        [one] { $requests } demande.
+       *[other] { $requests } demandes.
+    }
+replay-left-off = Il y en avait d’autres ; les plus récentes sont laissées de côté.
+replay-same = Chacune recevrait la réponse qu’elle a reçue.
+replay-accepted = refusées alors, acceptées maintenant
+replay-refused = acceptées alors, refusées maintenant
+replay-starts = en attente alors, démarrées maintenant
+replay-waits = démarrées alors, en attente maintenant
+replay-otherwise = refusées pour une autre raison
+replay-then = Alors
+replay-with = Avec les fichiers sur disque
 config-files = Fichiers
 config-file-lead = Tel qu’il est en vigueur.
 config-history = Ce qui a changé
@@ -669,16 +805,34 @@ mark-gpu-idle = GPU pris et inactif
 mark-gpu-broken = GPU mis de côté
 without-host = Sans { $host }
 no-such-host = Cette machine n’existe pas.
+no-such-pool = Ce groupe de machines n’existe pas.
+with-hosts =
+    { $count ->
+        [one] Avec une machine de plus comme { $like }
+       *[other] Avec { $count } machines de plus comme { $like }
+    }
+with-limits = Avec des limites dans { $pool } jusqu’à { $times } fois la mémoire utilisable
+waiting-then = Des { $waiting } en attente, { $then } démarreraient ; maintenant { $today }.
+largest-then = Le plus grand serveur qui pourrait démarrer dans { $pool } : { $then } ; maintenant { $today }.
+what-if = Et si…
+what-if-without = Sans la machine
+what-if-count = Machines en plus
+what-if-like = … comme celles de
+what-if-pool = Limites dans
+what-if-times = … jusqu’à tant de fois la mémoire utilisable
+what-if-look = Voir
+as-it-is = Comme c’est
 nothing-on-it = Rien ne s’y trouve.
-find-room = { $fit } de ses { $of } serveurs trouveraient de la place ailleurs.
+find-room = { $fit } serveurs sur { $of } trouveraient de la place ailleurs.
+nobody-moves = Aucun serveur ne devrait partir.
 server-of-column = Serveur de
 goes-to = Va sur
 nowhere = nulle part
-with-host-again = De nouveau avec { $host }
 amount-free = { $amount } libres
 processors = { $count } processeurs
 all-about-it = Tout sur elle
 what-if-it-went = Et si elle partait ?
+what-if-one-more = Et s’il y en avait une de plus ?
 last-sign-short = Dernier signe
 highest = au plus { $amount }
 floor-choose = Choisissez une machine pour voir ses serveurs, ou ce qu’ils deviendraient sans elle.
@@ -715,6 +869,7 @@ no-file = aucun fichier
 declared-amount = { $amount } déclarés
 reported-kept = { $total } annoncés, { $kept } gardés libres
 processors-column = Processeurs
+load = Charge, dernière minute
 not-known = pas connu
 tunnel = Tunnel
 last-report = Dernier rapport
@@ -746,6 +901,22 @@ drain-empty-at = Vide le
 drain-empty-unknown = On ne sait pas quand elle sera vide.
 drain-no-room = { $some } de ses { $all } serveurs ne trouveraient pas de place ailleurs.
 drain-all-room = Ses { $all } serveurs trouveraient tous de la place ailleurs.
+drain-told =
+    { $people ->
+        [one] Une personne serait prévenue maintenant, puis { $leads } avant la fin : { $ways }.
+       *[other] { $people } personnes seraient prévenues maintenant, puis { $leads } avant la fin : { $ways }.
+    }
+drain-told-once =
+    { $people ->
+        [one] Une personne serait prévenue maintenant : { $ways }.
+       *[other] { $people } personnes seraient prévenues maintenant : { $ways }.
+    }
+drain-they-read = Elles liraient :
+drain-your-reason = (votre raison)
+drain-gpu = { $gpu }, occupé à { $busy } %
+told-lab = dans JupyterLab
+told-card = sur la carte du serveur
+told-mail = par courriel
 drain-give-reason = Donnez un motif et regardez de nouveau ; ensuite l’ordre peut être donné.
 leave-it = Ne rien faire
 what-happens = Ce qui arrive
@@ -756,6 +927,11 @@ saved-views = Vues toutes faites
 view-gpu-idle = GPU pris et inactif
 view-old = Plus de 30 jours
 view-waiting = En attente
+view-near-limit = À moins de 10 % de la limite de mémoire
+view-outdated = Image dépassée
+view-no-fit = Ce qui ne tiendrait pas sans elle
+servers-csv = En tableau (CSV)
+bulk-notify = Prévenir leurs propriétaires…
 bulk-extend = Repousser les arrêts…
 bulk-stop = Les arrêter…
 no-server-fits = Aucun serveur ne correspond à ce filtre.
@@ -789,6 +965,8 @@ leaving-some-day = { $host } est en train d’être vidée : { $reason }. Rien n
 leaving-next = Enregistrez votre travail, puis arrêtez le serveur et relancez-le quand cela vous convient : il tournera sur une autre machine.
 host-ready = prête
 host-joining = arrive
+host-opens = ouvre le { $at } ({ $training })
+host-opens-never = aucune formation n’est prévue
 host-mismatch-memory = { $declared } de mémoire déclarés, { $reported } annoncés
 host-mismatch-gpus = { $declared } GPU { $model } déclarés, { $reported } annoncés
 host-lost = muette
@@ -817,6 +995,17 @@ bulk-stop-title = Arrêter des serveurs
 bulk-extend-title = Repousser l’arrêt de serveurs
 bulk-stop-button = Les arrêter
 bulk-extend-button = Repousser leurs arrêts d’un pas
+bulk-notify-title = Prévenir les propriétaires de serveurs
+bulk-notify-button = Les prévenir
+bulk-notify-text = Ce qu’ils doivent lire
+bulk-notify-until = Durée
+bulk-notify-hours =
+    { $hours ->
+        [one] pendant { $hours } heure
+       *[other] pendant { $hours } heures
+    }
+bulk-notify-empty = Écrivez ce qu’ils doivent lire.
+bulk-told = le lit à l’accueil et dans JupyterLab
 bulk-stopping = s’arrête
 bulk-not-running = ne tournait plus
 bulk-later = s’arrête plus tard
@@ -878,8 +1067,12 @@ work-moved = { $amount } par seconde passent par son réseau et le stockage.
 
 farm-title = Sur la ferme de calcul
 farm-dashboard = Tableau de bord Dask
+farm-pending = attend son tour
+farm-running = en marche
+farm-stopping = se termine
 farm-busy = en calcul
 farm-idle = sans calcul
+farm-size-unknown = sa taille n’est pas encore connue
 farm-workers =
     { $count ->
         [one] { $count } worker
@@ -890,14 +1083,19 @@ farm-cores =
         [one] { $count } cœur
        *[other] { $count } cœurs
     }
+farm-more-clusters =
+    { $count ->
+        [one] et { $count } autre cluster
+       *[other] et { $count } autres clusters
+    }
 farm-job = Tâche { $id }
 farm-more-jobs =
     { $count ->
         [one] et { $count } autre tâche
        *[other] et { $count } autres tâches
     }
-farm-jobs-unknown = L’état des tâches n’est pas connu : { $why }.
-farm-clusters-unknown = L’état des clusters Dask n’est pas connu : { $why }.
+farm-jobs-unknown = L’état des tâches n’est pas connu. Celles qui sont en cours continuent.
+farm-clusters-unknown = L’état des clusters Dask n’est pas connu. Ceux qui sont en cours continuent.
 
 ## Formations, et ce qui est au-dessus des serveurs
 
@@ -909,6 +1107,9 @@ trainings-none = Il n’y a pas de formation pour vous.
 training = Formation
 training-state = État
 training-days = Dates
+training-there = Connectés
+training-images = Image présente, sur les machines
+training-preview = Ce que voient les participants
 training-pool = Groupe de machines
 training-open-until = ouverte jusqu’au
 training-opens = ouvre le
@@ -938,10 +1139,29 @@ training-result = Résultat
 training-found = Trouvé
 training-fine = bien
 training-wrong = à corriger
+training-rehearsal = Répétition avec de vrais serveurs
+training-rehearsal-lead = Autant de serveurs jetables que de personnes attendues qui trouvent place maintenant, sous votre propre compte. Ils sont mesurés et s’arrêtent d’eux-mêmes, et aussitôt si quelqu’un a besoin de leur place.
+training-rehearse = Répéter maintenant
+training-rehearse-end = Arrêter ses serveurs
+training-rehearsed = { $who } : { $ready } prêts sur { $servers }.
+training-rehearsed-all = { $people } personnes seraient là après { $takes } ; le fichier permet { $within }.
+rehearsal-another = { $who } répète { $training } depuis { $since } ; cela doit d’abord se terminer.
+rehearsal-somebody-waits = Quelqu’un attend le pool { $pool } ; une répétition prendrait ce qui s’y libère.
+rehearsal-no-room = Aucune machine du pool { $pool } n’a de place maintenant pour un serveur de la formation.
 training-orders = Ordonné en plus du fichier
 training-ordered-open = ouverte
 training-ordered-closed = fermée
 training-not-done = Cela n’a pas été fait
+training-not-yours = Seuls les administrateurs ouvrent et ferment des formations ; un formateur prolonge celle qui a lieu.
+training-not-on = La formation n’a pas lieu : il n’y a pas de fin à repousser.
+training-nothing-to-close = La formation n’a pas lieu : il n’y a rien à fermer.
+training-open-anyway = La formation a lieu de toute façon jusqu’au { $until }.
+training-too-long = Un formateur repousse la fin de { $longest } au plus à la fois.
+training-in-the-way = Le calendrier n’a pas de place : { $why }.
+training-pool-taken = { $training } a le pool à partir du { $from }
+training-hosts-away = des machines du pool sont absentes à partir du { $from }
+training-other-server = Un autre serveur de { $user } tourne sous ce nom ; son propriétaire doit d’abord l’arrêter.
+training-nothing-runs = { $user } n’a pas de serveur de la formation qui puisse être arrêté.
 
 ## Annonces, maintenance, noyaux, journaux
 
@@ -963,8 +1183,6 @@ calendar-maintenance = Maintenance
 calendar-drains = Vidage à partir de
 calendar-from = De
 calendar-to = Jusqu’à
-calendar-from-utc = De (UTC)
-calendar-to-utc = Jusqu’à (UTC)
 calendar-servers = Serveurs présents
 calendar-planned = prévu
 calendar-emptied = en cours de vidage
@@ -976,7 +1194,7 @@ calendar-audiences = all (tous), ou group:NOM, pool:NOM, host:NOM, training:NOM
 calendar-level = Urgence
 calendar-info = bon à savoir
 calendar-warning = avertissement
-calendar-until = Jusqu’à (UTC ; un jour si vide)
+calendar-until-empty = Un jour si vous laissez ce champ vide.
 calendar-english = En anglais
 calendar-french = En français (peut rester vide)
 calendar-write = Écrire une annonce
@@ -986,11 +1204,13 @@ calendar-hosts = Machines, séparées par des espaces
 calendar-reason = Pourquoi ; ceux dont les serveurs s’y trouvent le lisent
 calendar-how = Les machines sont vidées auparavant, comme pour un vidage, restent vides, puis reprennent d’elles-mêmes des serveurs.
 calendar-plan-it = La prévoir
-calendar-not-done = Rien n’a été changé
-calendar-no-audience = Écrivez all, group:NOM, pool:NOM, host:NOM ou training:NOM.
+calendar-no-audience = Écrivez all, group:NOM, pool:NOM, host:NOM, training:NOM ou users:NOM,NOM.
 calendar-nobody = { $audience } n’atteint personne : cela n’existe pas ici.
 calendar-no-text = Dites ce qu’il faut savoir, en anglais.
 calendar-too-long = { $most } lettres au plus.
+calendar-moment-missing = Donnez une date et une heure.
+calendar-no-moment = « { $text } » n’est pas une date avec une heure.
+calendar-no-zone = Il n’y a pas de fuseau horaire { $zone }.
 calendar-ends = La fin doit être à venir, et après le début.
 calendar-no-hosts = Nommez au moins une machine.
 calendar-no-host = Il n’y a pas de machine { $host }.
@@ -1005,7 +1225,9 @@ kernels-make = Faire un noyau de votre propre environnement
 kernels-trial = Essai
 kernels-try = Essayer
 kernels-answered = { $kernel } a démarré et répondu après { $seconds } s. Il a été arrêté aussitôt.
-kernels-failed = { $kernel } n’a pas démarré : { $why }. Le journal, sur la page du serveur, en dit plus.
+kernels-failed = { $kernel } n’a pas démarré :
+kernels-failed-next = Le journal, sur la page du serveur, en dit plus.
+kernels-broken = Un de vos propres noyaux ne démarrera pas.
 kernels-environment = Chemin de l’environnement
 kernels-environment-hint = De conda ou venv, tel que votre serveur le voit. Cette page n’écrit rien.
 kernels-no-path = Ce n’est pas un chemin : il doit commencer par / ou ~/.
@@ -1013,8 +1235,9 @@ kernels-make-button = Faire un noyau
 kernels-make-lead = Tapez ceci dans un terminal de votre serveur :
 kernels-make-then = Cela écrit kernel.json dans { $folder }. Rechargez ensuite le lanceur de JupyterLab. Si un tel noyau ne démarre pas, cette page et la carte du serveur disent pourquoi après le prochain démarrage du serveur.
 log = Journal
-log-as-of = lu à
+log-as-of = lu le
 log-again = Le relire
+log-full = D’autres suivent en ce moment des journaux de cette machine. Relisez-le, ou attendez : cette page le suit dès que l’un d’eux s’en va.
 log-empty = Le serveur n’a encore rien écrit.
 asked-not-placed = Le serveur ne tourne nulle part.
 asked-away = La machine ne peut être interrogée en ce moment.
@@ -1105,3 +1328,92 @@ check-of-people = personnes
 check-of-maintenance = maintenance
 check-of-clash = chevauchement
 check-of-start-rate = démarrages
+
+## Ce qu’une décision a regardé
+
+rule-account = le compte est valide
+rule-hosts-told = toutes les machines ont dit ce qu’elles font tourner
+rule-profile = le profil « { $name } » existe
+rule-denied = { $person } n’est pas exclu
+rule-open = le profil { $profile } est ouvert à tous
+rule-whitelist = liste blanche de { $profile }
+rule-whitelist-name = liste blanche de { $profile } : par son nom
+rule-whitelist-group = liste blanche de { $profile } : groupe { $group }
+rule-pool = le pool { $name } est ouvert
+rule-takes-part = participe à { $title }
+rule-teaches = donne la formation
+rule-training = { $title } a lieu
+rule-training-until = { $title } a lieu jusqu’à { $until }
+rule-memory = { $asked } sur { $most } au plus dans ce profil
+rule-gpus = { $asked } sur { $most } GPU au plus dans ce profil
+rule-image = l’image { $name } est proposée par ce profil
+rule-quota-servers = { $held } serveurs en service sur { $limit }
+rule-quota-memory = mémoire : { $held } + { $asked } sur { $limit }
+rule-quota-gpus = GPU : { $held } + { $asked } sur { $limit }
+rule-gpu-hours = { $used } heures de GPU sur { $limit } en { $window }
+rule-gpu-hours-last = { $used } heures de GPU sur { $limit } en { $window } : servi quand personne d’autre n’attend
+rule-gib-hours = { $used } GiB-heures sur { $limit } en { $window }
+rule-gib-hours-last = { $used } GiB-heures sur { $limit } en { $window } : servi quand personne d’autre n’attend
+rule-turn = premier de la file après { $after }
+term-drains = vidée pendant qu’il peut vivre
+term-preferred = préférée par une règle
+term-image = image présente
+term-waste = gaspillé en plaçant là
+term-worth = valeur perdue
+term-unusable = GPU qui devient inutilisable
+term-scarcity = rareté
+term-filling = place dans l’ordre de remplissage
+term-reserved = mémoire déjà réservée
+term-last = y était en dernier
+term-order = place dans l’ordre des machines
+
+## Des adresses qui restent
+
+entry-number = n° { $id }
+notice = Annonce
+notice-now = en cours
+notice-over = passée
+notice-cancelled = annulée
+audit-entry = Entrée { $id } du journal
+config-version = version { $version }
+config-version-lead = Ce que les règles et le placement savaient des fichiers du site, avec les ordres sur les formations. Les décisions le nomment par ce numéro.
+config-version-now = Elle est en vigueur.
+config-version-then = Elle n’est plus en vigueur, ou pas encore de nouveau.
+pool-placement = Placement
+pool-pack = Remplit une machine après l’autre, pour que des machines entières restent libres.
+pool-spread = Remplit toutes les machines également.
+pool-limits = Les limites de tous les serveurs d’une machine comptent.
+pool-peaks = Ce que les serveurs ont utilisé au plus récemment compte, et que chacun puisse croître jusqu’à sa limite.
+pool-oversubscribe = Les limites peuvent atteindre { $times } fois la mémoire utilisable.
+pool-open = Ouvert
+pool-trainings-only = seulement pendant une formation
+image-version = Version
+image-before = Version précédente
+image-who = Qui l’obtient
+image-everybody = tout le monde, au prochain démarrage
+image-canary = certaines personnes d’abord ; tout le monde à partir de
+image-taken-back = personne : elle a été retirée, et la version précédente est donnée
+image-running = Serveurs qui tournent avec elle
+image-newer = Une image plus récente existe : redémarrez pour l’obtenir.
+image-there = présente
+image-not-there = absente
+
+## Demander de l’aide, et être prévenu
+
+ask-for-help = Demander de l’aide
+help-support = À propos d’un serveur, demandez depuis sa carte : la demande contient alors son identifiant, sa machine et ses heures.
+ticket-subject = Serveur de notebooks { $server }
+ticket-what = Ce que j’ai fait, et ce que j’attendais :
+tab-waits = Place { $place } dans la file
+tell-me = Me prévenir quand il est prêt
+tell-granted = Vous serez prévenu, tant que cette page reste ouverte
+tell-denied = Votre navigateur ne laisse pas ce site vous prévenir ; le titre de cette page change tout de même
+tell-ready = { $server } est prêt
+verdict-usually = Prêt d’habitude après { $seconds }.
+
+## Quantités et colonnes choisies
+
+memory-own = Une autre quantité
+memory-own-gb = GB de mémoire
+columns = Colonnes
+age = Âge

@@ -80,3 +80,5 @@ on() { local machine=$1; shift; docker exec -i "$(name "$machine")" "$@"; }
 port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1] % 20000 + 10000)')
 # What a network of the engine has as its gateway is where containers find the machine.
 gateway=$(docker network inspect -f '{{(index .IPAM.Config 0).Gateway}}' bridge)
+# The engine does not say it of a bridge that was there before it was.
+[ -n "$gateway" ] || gateway=$(ip -4 -o addr show docker0 | sed -n 's,.* inet \([0-9.]*\)/.*,\1,p')

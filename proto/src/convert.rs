@@ -3,9 +3,9 @@
 
 use berth_common::id::BadId;
 use berth_common::link::{
-    Account, Capacity, Desired, DesiredSet, Ending, GpuDevice, GpuFacts, GpuProcess, GpuUse, Group,
-    HostFacts, Limit, Observed, ObservedState, Origin, Pending, PortRange, RemappedRows, Report,
-    RetiredPages, RunSpec, StartStep, StepDone, Verdict,
+    Account, Capacity, CpuShare, Desired, DesiredSet, Ending, GpuDevice, GpuFacts, GpuProcess,
+    GpuUse, Group, HostFacts, Limit, Observed, ObservedState, Origin, Pending, PortRange,
+    RemappedRows, Report, RetiredPages, RunSpec, StartStep, StepDone, Verdict,
 };
 use berth_common::{ByteCount, Epoch, Generation, GpuPart, Incarnation, Revision, Timestamp};
 
@@ -85,6 +85,7 @@ impl From<Report> for wire::Heartbeat {
             offered: report.facts.offered.into_iter().collect(),
             gpus: report.gpus.into_iter().map(Into::into).collect(),
             gpu_facts: Some(report.facts.gpus.into()),
+            load: report.facts.load,
             farm: report.facts.farm.map(|range| wire::PortRange {
                 first: range.first.into(),
                 last: range.last.into(),
@@ -155,6 +156,7 @@ impl TryFrom<wire::Heartbeat> for Report {
                     .map(|(name, build)| (text(name), text(build)))
                     .collect(),
                 gpus: message.gpu_facts.unwrap_or_default().try_into()?,
+                load: message.load,
                 farm: message.farm.map(port_range).transpose()?,
             },
         })
@@ -502,6 +504,9 @@ impl From<RunSpec> for wire::Run {
             prefix: spec.prefix,
             port: spec.port.into(),
             farm_ports: spec.farm_ports.into_iter().map(Into::into).collect(),
+            shm: spec.shm.map(|size| size.0),
+            cpu_weight_milli: spec.cpu.weight_milli,
+            cpu_limit_milli: spec.cpu.limit_milli,
         }
     }
 }
@@ -549,6 +554,8 @@ impl TryFrom<wire::Run> for RunSpec {
                 .into_iter()
                 .map(|port| u16::try_from(port).map_err(|_| BadMessage::Unknown("port")))
                 .collect::<Result<_, _>>()?,
+            shm: run.shm.map(ByteCount),
+            cpu: CpuShare { weight_milli: run.cpu_weight_milli, limit_milli: run.cpu_limit_milli },
         })
     }
 }

@@ -1,28 +1,35 @@
-"""One measurement of tests/bench/dask, in the container that it is about. Imports are not counted."""
+"""Seconds to three workers, in the notebook's container: by Dask Gateway and dask-jobqueue, and by hand.
+
+By hand are the same programs with the same options in the same environment, so that a way's seconds beyond them are its
+own. Imports are not counted.
+"""
 
 import os
-import socket
+import runpy
 import statistics
 import subprocess
 import sys
 import time
 
-BYTES = 128 << 20
-PROGRAM = "/opt/jupyter/bin/dask"
+# What a cell finds in its environment: Jupyter Server has it from this file.
+runpy.run_path("/opt/jupyter/etc/jupyter/jupyter_server_config.py")
+
+PYTHON = "/opt/jupyter/bin/python"
+# As examples/dask/berth_limits.py has the gateway begin its programs.
+PROGRAMS = f"{PYTHON} -m distributed.cli"
+SCHEDULER = f"{PROGRAMS}.dask_scheduler --no-dashboard --idle-timeout 1830s --protocol tls --host 0.0.0.0"
+WORKER = f"{PROGRAMS}.dask_worker --no-dashboard --death-timeout 60 --nthreads 1 --memory-limit 524288000"
 
 
-def sbatch(command):
-    """Sends a job of one processor, as the gateway and dask-jobqueue do."""
-    sent = subprocess.run(
-        ["sbatch", "--parsable", "-c1", "--mem=500", "-o", "/dev/null"],
-        input=f"#!/bin/sh\nexec {command}\n", text=True, capture_output=True, check=True,
-    )
+def sbatch(script, *options):
+    """Sends a job."""
+    sent = subprocess.run(["sbatch", "--parsable", *options], input=script, text=True, capture_output=True, check=True)
     return sent.stdout.strip()
 
 
-def workers(where):
-    """Sends the jobs of three workers."""
-    return [sbatch(f"{PROGRAM} worker {where} --nthreads 1 --no-dashboard --memory-limit 500MB") for _ in range(3)]
+def as_the_gateway(command):
+    """A job of one processor, as the gateway sends it."""
+    return sbatch(f"#!/bin/sh\n\n{command}", "--cpus-per-task=1", "--mem=500M", "--output=/dev/null")
 
 
 def seconds(begin):
@@ -44,11 +51,11 @@ def hand_jobs():
     port = 20000 + os.getpid() % 1000
 
     def begin():
-        jobs = [sbatch(f"{PROGRAM} scheduler --port {port} --scheduler-file {file}")]
+        jobs = [as_the_gateway(f"{SCHEDULER} --port {port} --scheduler-file {file}")]
         while not (os.path.exists(file) and os.path.getsize(file)):
             time.sleep(0.02)
         client = Client(scheduler_file=file)
-        jobs += workers(f"--scheduler-file {file}")
+        jobs += [as_the_gateway(f"{WORKER} --scheduler-file {file} --name hand-{number}") for number in range(3)]
         return client, lambda: (subprocess.run(["scancel", *jobs]), os.remove(file))
 
     seconds(begin)
@@ -67,15 +74,17 @@ def gateway():
 
 
 def hand_here():
-    """A scheduler in this process, and the jobs of three workers."""
+    """A scheduler in this process, and the jobs of three workers: the scripts are dask-jobqueue's."""
+    import dask
     from dask.distributed import Client, Scheduler, SpecCluster
+    from dask_jobqueue.slurm import SLURMJob
 
-    address, port = os.environ["BERTH_FARM_ADDRESS"], os.environ["BERTH_FARM_PORTS"].split(",")[0]
+    options = dask.config.get("jobqueue.slurm.scheduler-options")
+    scripts = [SLURMJob(options["contact_address"], name=f"hand-{number}").job_script() for number in range(3)]
 
     def begin():
-        options = {"host": "tcp://0.0.0.0", "port": int(port), "dashboard_address": "127.0.0.1:0"}
-        cluster = SpecCluster(workers={}, scheduler={"cls": Scheduler, "options": options})
-        jobs = workers(f"tcp://{address}:{port}")
+        cluster = SpecCluster(workers={}, scheduler={"cls": Scheduler, "options": options}, silence_logs="error")
+        jobs = [sbatch(script) for script in scripts]
         return Client(cluster), lambda: (cluster.close(), subprocess.run(["scancel", *jobs]))
 
     seconds(begin)
@@ -106,63 +115,6 @@ def compare(hand, ours, times):
 def told(name, values):
     """A line: the median, and the least and the most."""
     print(f"  {name:28} {statistics.median(values):8.2f}   {min(values):.2f} to {max(values):.2f}")
-
-
-def listen(port):
-    """Takes what comes, and sends as much back, until it is killed."""
-    buffer = bytearray(1 << 20)
-    with socket.create_server(("0.0.0.0", int(port))) as server:
-        while True:
-            connection, _ = server.accept()
-            with connection:
-                take(connection, buffer)
-                give(connection, buffer)
-
-
-def take(connection, buffer):
-    """Reads all bytes of one way."""
-    left = BYTES
-    while left > 0 and (got := connection.recv_into(buffer, min(left, len(buffer)))):
-        left -= got
-
-
-def give(connection, block):
-    """Sends them."""
-    for _ in range(BYTES // len(block)):
-        connection.sendall(block)
-
-
-def there_and_back(host, port):
-    """MB a second, both ways together."""
-    block = bytearray(1 << 20)
-    with socket.create_connection((host, port), 60) as connection:
-        began = time.monotonic()
-        give(connection, block)
-        take(connection, block)
-        return 2 * BYTES / (time.monotonic() - began) / 1e6
-
-
-def carry(rounds, host, *named):
-    """The ports in turns, each beside the first."""
-    ports = {name: int(port) for name, port in (it.rsplit("=", 1) for it in named)}
-    for port in ports.values():
-        # A listener may still be starting.
-        while True:
-            try:
-                there_and_back(host, port)
-                break
-            except OSError:
-                time.sleep(0.1)
-    rates = {name: [] for name in ports}
-    for turn in range(int(rounds)):
-        order = list(ports)[turn % len(ports):] + list(ports)[: turn % len(ports)]
-        for name in order:
-            rates[name].append(there_and_back(host, ports[name]))
-    first = rates[next(iter(rates))]
-    for name, got in rates.items():
-        share = [one / plain for one, plain in zip(got, first)]
-        low, middle, high = statistics.quantiles(share, n=4)
-        print(f"  {name:10} {statistics.median(got):6.0f}   of plain: median {middle:.2f}, half of the rounds {low:.2f} to {high:.2f}")
 
 
 globals()[sys.argv[1]](*sys.argv[2:])

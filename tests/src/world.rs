@@ -9,11 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use berth_common::{ByteCount, HostId, Seconds, Timestamp};
-use berth_core::Settings;
-use berth_core::event::Event;
-use berth_core::settings::{
-    Cite, GpuChoice, HostSettings, Image, Pool, Profile, Quota, Quotas, Strategy,
-};
+use berth_core::settings::Strategy;
 
 mod accounts;
 pub mod bugs;
@@ -21,7 +17,9 @@ mod chance;
 mod disk;
 mod engine;
 pub mod faults;
+mod files;
 mod grants;
+mod happens;
 mod host;
 mod hub;
 mod idle;
@@ -99,6 +97,8 @@ pub struct Summary {
     pub faults: BTreeMap<&'static str, u64>,
     /// Rare paths by name.
     pub marks: BTreeMap<&'static str, u64>,
+    /// What happened, if lines were kept.
+    pub lines: Vec<String>,
 }
 
 impl Summary {
@@ -119,8 +119,10 @@ impl Summary {
 /// A run that broke an invariant.
 #[derive(Debug)]
 pub struct Failure {
-    /// The seed that shows it again.
+    /// The seed that shows it again,
     pub seed: u64,
+    /// and its scale.
+    pub scale: Scale,
     /// What was broken.
     pub broken: Broken,
     /// When, in milliseconds of the run.
@@ -163,10 +165,12 @@ pub fn run_seed(
                 hash: transcript.hash(),
                 faults: transcript.faults,
                 marks: transcript.marks,
+                lines: transcript.lines.unwrap_or_default(),
             })
         }
         Err(broken) => Err(Box::new(Failure {
             seed,
+            scale,
             broken,
             at_ms: world.nature.schedule.elapsed_ms(),
             lines: world.nature.transcript.lines.take().unwrap_or_default(),
@@ -187,7 +191,7 @@ impl World {
             .filter_map(|number| format!("user{number:03}").parse().ok())
             .enumerate();
         Self {
-            hub: Hub::new(Arc::new(settings(&names, strategy, plan.gpus)), &names),
+            hub: Hub::new(Arc::new(files::settings(&names, strategy, plan.gpus)), &names),
             machines: machines
                 .map(|(index, (id, memory))| {
                     let memory = ByteCount(memory * plan.memory_times.max(1));
@@ -327,214 +331,6 @@ impl World {
         Ok(())
     }
 
-    fn happens(&mut self, happening: Happening) {
-        let Some(happening) = self.unless_paused(happening) else { return };
-        let Self { nature, hub, machines, people, restores, loans, .. } = self;
-        match happening {
-            Happening::HubStarts => hub.start(nature),
-            Happening::HubTicks { life } if life == hub.life => {
-                if hub.reign.is_some() {
-                    hub.tick(nature);
-                }
-            }
-            Happening::HubTakes { life } if life == hub.life => hub.take(nature),
-            Happening::HubSaved { life } if life == hub.life => hub.saved(nature),
-            Happening::SessionEnds { life, session } if life == hub.life => {
-                hub.session_ends(session);
-            }
-            Happening::HubTicks { .. }
-            | Happening::HubTakes { .. }
-            | Happening::HubSaved { .. }
-            | Happening::SessionEnds { .. } => {}
-
-            Happening::AgentDials { host, process } => machines[host].dial(nature, process),
-            Happening::Dialled { host, process } => {
-                let cut = nature.cuts[host];
-                let session = if cut.up || cut.down || nature.process_of(host) != process {
-                    None
-                } else {
-                    hub.accept(host, process)
-                };
-                match session {
-                    Some(session) => {
-                        let (life, way) = (hub.life, network::way_us(nature));
-                        let up = Happening::LinkUp { host, process, life, session };
-                        nature.schedule.after_us(way, up);
-                    }
-                    None => machines[host].not_reached(nature, process),
-                }
-            }
-            Happening::LinkUp { host, process, life, session } => {
-                machines[host].link_up(nature, process, life, session);
-                if life != hub.life || hub.reign.is_none() {
-                    machines[host].link_lost(nature, process, None);
-                }
-            }
-            Happening::LinkLost { host, process, session } => {
-                machines[host].link_lost(nature, process, Some(session));
-            }
-            Happening::Heartbeat { life, host, session, report } => {
-                if life == hub.life {
-                    let host = machines[host].id.clone();
-                    hub.send(nature, Event::Reported { host, session, report }, None);
-                }
-            }
-            Happening::Desired { host, process, set } => {
-                machines[host].obey(nature, process, *set);
-            }
-
-            Happening::HostUp { host, boot } => {
-                if machines[host].boot == boot && !machines[host].powered {
-                    machines[host].boots(nature);
-                    let wait = nature.chance.between(500..=20_000);
-                    let boot = machines[host].boot;
-                    nature.schedule.after_ms(wait, Happening::AgentStarts { host, boot });
-                }
-            }
-            Happening::AgentStarts { host, boot } => {
-                if machines[host].boot == boot {
-                    machines[host].start_agent(nature);
-                }
-            }
-            Happening::AgentTicks { host, process } => machines[host].tick(nature, process),
-            Happening::AgentPublishes { host, process } => machines[host].publish(nature, process),
-            Happening::AgentWoken { host, process } => machines[host].woken(nature, process),
-            Happening::ListTaken { host, process, look } => {
-                machines[host].list_taken(nature, process, look);
-            }
-            Happening::Listed { host, process, look, answer } => {
-                machines[host].listed(nature, process, look, answer);
-            }
-            Happening::Settled { host, process, operation, outcome } => {
-                machines[host].settled(nature, process, &operation, outcome);
-            }
-            Happening::Answered { host, process, server, container } => {
-                machines[host].answered(nature, process, &server, &container);
-            }
-
-            Happening::CallArrives { host, call } => {
-                machines[host].engine.arrives(nature, host, call);
-            }
-            Happening::CallDone { host, call } => {
-                let boot = hub::boot_id(machines[host].boot);
-                machines[host].engine.done(nature, host, call, &boot);
-            }
-            Happening::CallExpires { host, call } => {
-                machines[host].engine.expires(nature, host, call);
-            }
-            Happening::ContainerExits { host, number, code } => {
-                if machines[host].engine.exit(nature, number, code) {
-                    nature.wake(host);
-                }
-            }
-            Happening::EngineReturns { host, boot } => {
-                if machines[host].boot == boot {
-                    machines[host].engine.up = true;
-                    nature.wake(host);
-                }
-            }
-
-            Happening::PersonActs { person } => {
-                if !nature.healed {
-                    people[person].acts(nature, hub);
-                    let wait = nature.chance.around(nature.plan.thinks_s * 1000);
-                    let wait = people::awake_ms(nature, wait);
-                    nature.schedule.after_ms(wait, Happening::PersonActs { person });
-                }
-            }
-            Happening::PersonWishes { person, wish } => people[person].wishes(nature, hub, wish),
-            Happening::PersonWorks { person } => {
-                if !nature.healed {
-                    let servers = people[person].servers(hub);
-                    let wish = lives::person_works(nature, hub, person, &servers);
-                    if let Some(wish) = wish {
-                        people[person].wishes(nature, hub, wish);
-                    }
-                }
-            }
-            Happening::PersonAsks { person } => {
-                if let Some(grants) = nature.history.grants.as_mut().filter(|_| !nature.healed) {
-                    let (wish, wait) = (grants.wish(), grants.asks_ms());
-                    nature.schedule.after_ms(wait, Happening::PersonAsks { person });
-                    people[person].wishes(nature, hub, wish);
-                }
-            }
-            Happening::WhitelistChanges => {
-                if let Some(grants) = nature.history.grants.as_mut().filter(|_| !nature.healed) {
-                    grants.change();
-                    let (wait, bug) = (grants.changes_ms(), nature.bug);
-                    hub.under(|settings| grants.write(settings, bug));
-                    nature.schedule.after_ms(wait, Happening::WhitelistChanges);
-                    nature.transcript.mark("a whitelist changed");
-                    hub.send(nature, Event::SettingsChanged(hub.settings()), None);
-                }
-            }
-            Happening::ProxyIsRead => lives::proxy_is_read(nature, hub),
-            Happening::BackupIsTaken { again } => {
-                if let Some(restores) = restores {
-                    restores.back_up(nature, hub, again);
-                }
-            }
-            Happening::IsRestored { again } => {
-                if let Some(restores) = restores {
-                    restores.restore(nature, hub, again);
-                }
-            }
-            Happening::UseChanges => {
-                if let Some(loans) = loans.as_mut().filter(|_| !nature.healed) {
-                    let host = loans.host(machines.len());
-                    loans.use_changes(&mut machines[host].engine);
-                    nature.schedule.after_ms(loans.wait_ms(), Happening::UseChanges);
-                }
-            }
-            Happening::Strikes(strike) => {
-                if !nature.healed
-                    && let Some(mean_s) = nature.plan.strikes.get(&strike).copied()
-                {
-                    let wait = nature.chance.around(mean_s * 1000);
-                    nature.schedule.after_ms(wait, Happening::Strikes(strike));
-                    let host = nature.chance.between(0..=machines.len() as u64 - 1) as usize;
-                    self.strike(strike, host);
-                }
-            }
-            Happening::Chore(host, chore) => self.chore(host, chore),
-            Happening::StrikesHost(strike, host) => self.strike(strike, host),
-            Happening::CutEnds { host, cut } => {
-                if nature.cuts[host].number == cut {
-                    nature.cuts[host] = Cut { number: cut, ..Cut::default() };
-                }
-            }
-        }
-    }
-
-    /// What is for a process that stands still happens when it goes on.
-    fn unless_paused(&mut self, happening: Happening) -> Option<Happening> {
-        let now = self.nature.schedule.now();
-        let until = match &happening {
-            Happening::HubTicks { .. }
-            | Happening::HubTakes { .. }
-            | Happening::HubSaved { .. }
-            | Happening::Dialled { .. }
-            | Happening::Heartbeat { .. } => self.hub.paused_until,
-            Happening::AgentTicks { host, .. }
-            | Happening::AgentDials { host, .. }
-            | Happening::AgentPublishes { host, .. }
-            | Happening::AgentWoken { host, .. }
-            | Happening::LinkUp { host, .. }
-            | Happening::LinkLost { host, .. }
-            | Happening::Desired { host, .. }
-            | Happening::Listed { host, .. }
-            | Happening::Settled { host, .. }
-            | Happening::Answered { host, .. } => self.machines[*host].paused_until,
-            _ => now,
-        };
-        if until > now {
-            self.nature.schedule.at(until, happening);
-            return None;
-        }
-        Some(happening)
-    }
-
     /// Nothing goes wrong any more, and what was broken comes back.
     fn heal(&mut self) {
         self.nature.say(|| "calm".into());
@@ -558,62 +354,5 @@ impl World {
                 self.nature.schedule.after_us(0, Happening::PersonWishes { person, wish });
             }
         }
-    }
-}
-
-/// The site's files: one pool, one profile, two images.
-fn settings(hosts: &[HostId], strategy: Strategy, gpus: u64) -> Settings {
-    let cite = Cite::default();
-    let choices: Vec<ByteCount> = (0..=4).map(|power| ByteCount(GB << power)).collect();
-    let image = |name: &str| {
-        let (reference, title) = (format!("{name}:1"), name.to_owned());
-        (name.to_owned(), Image { reference, title, cite: Cite::default() })
-    };
-    let profile = Profile {
-        title: "Notebook".into(),
-        use_case: String::new(),
-        pool: "cpu".into(),
-        memory_default: ByteCount(2 * GB),
-        memory_max: ByteCount(16 * GB),
-        memory_choices: choices,
-        images: vec!["base".into(), "other".into()],
-        default: true,
-        cite: cite.clone(),
-        ..Profile::default()
-    };
-    let one = GpuChoice {
-        default: 1,
-        max: 1,
-        share_milli: 1000,
-        models: Vec::new(),
-        memory: ByteCount::ZERO,
-    };
-    let with_gpu =
-        Profile { title: "GPU".into(), default: false, gpus: Some(one), ..profile.clone() };
-    // Where there is no GPU nobody is offered one.
-    let with_gpu = (gpus > 0).then(|| ("gpu".to_owned(), with_gpu));
-    let profiles = [("notebook".to_owned(), profile)].into_iter().chain(with_gpu);
-    let host = |id: &HostId| {
-        let settings = HostSettings {
-            pool: "cpu".into(),
-            memory: None,
-            keep_free: KEEP_FREE,
-            gpus: None,
-            address: format!("{id}:8600"),
-            cite: Cite::default(),
-        };
-        (id.clone(), settings)
-    };
-    Settings {
-        hosts: hosts.iter().map(host).collect(),
-        pools: BTreeMap::from([("cpu".to_owned(), Pool { strategy, ..Pool::default() })]),
-        profiles: profiles.collect(),
-        images: BTreeMap::from([image("base"), image("other")]),
-        quotas: Quotas {
-            default: Quota { servers: Some(2), ..Quota::default() },
-            ..Quotas::default()
-        },
-        lost_after: Seconds(15),
-        ..Settings::default()
     }
 }

@@ -1,9 +1,12 @@
 //! The driver on a fake engine; the test is its hub.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use berth_common::link::{Account, Desired, ObservedState, Origin, RunSpec, Verdict};
+use berth_common::link::{Account, CpuShare, Desired, ObservedState, Origin, RunSpec, Verdict};
 use berth_common::{BootId, ByteCount, Generation, Incarnation, Reason, Revision};
+
+use tokio::net::UnixDatagram;
 
 use super::*;
 use crate::fake::FakeEngine;
@@ -12,17 +15,25 @@ use crate::helper::Helper;
 use crate::reconcile::Remains;
 use crate::tunnel::table;
 
-/// A driver on a fake engine; the test is its hub.
+/// A driver on a fake engine; the test is its hub, and systemd.
 struct Agent {
     engine: FakeEngine,
     inputs: mpsc::Sender<Input>,
     reports: watch::Receiver<Option<Report>>,
     folder: tempfile::TempDir,
+    systemd: UnixDatagram,
     seq: u64,
 }
 
 impl Agent {
     async fn start(limits: &str) -> Self {
+        let (agent, driver) = Self::made(limits).await;
+        tokio::spawn(driver);
+        agent
+    }
+
+    /// With a driver that nobody drives yet.
+    async fn made(limits: &str) -> (Self, impl Future<Output = ()> + Send + use<>) {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().display();
         let text = format!(
@@ -44,17 +55,25 @@ impl Agent {
         let helper = Helper::thread();
         let inputs_of = inputs.clone();
         let work = Arc::new(Workplace { runtime, config, boot, gpus, helper, inputs: inputs_of });
-        tokio::spawn(run(
-            keeper,
-            work,
-            received,
-            Outlets { reports: sender, feed, watch: watch::Sender::default(), link },
-        ));
+        let notify = folder.path().join("notify");
+        let systemd = UnixDatagram::bind(&notify).unwrap();
+        let watchdog = Watchdog::new(notify.as_os_str(), Duration::from_secs(30)).unwrap();
+        let watch = watch::Sender::default();
+        let outlets = Outlets { reports: sender, feed, watch, link, watchdog };
+        let driver = run(keeper, work, received, outlets);
         let (watched, wake) = (engine.clone(), inputs.clone());
         tokio::spawn(async move {
             watched.changes(|| drop(wake.try_send(Input::Changed))).await;
         });
-        Self { engine, inputs, reports, folder, seq: 0 }
+        (Self { engine, inputs, reports, folder, systemd, seq: 0 }, driver)
+    }
+
+    /// The next sign of life.
+    async fn breathes(&self) {
+        let mut heard = [0; 64];
+        let heard_of = tokio::time::timeout(Duration::from_secs(60), self.systemd.recv(&mut heard));
+        let length = heard_of.await.expect("no sign of life").unwrap();
+        assert_eq!(&heard[..length], b"WATCHDOG=1\n");
     }
 
     async fn say(&mut self, servers: &[(&ServerId, u64, Verdict)]) {
@@ -117,6 +136,8 @@ fn spec(root: &Path, user: &str) -> Verdict {
         prefix: "/user/alice/".into(),
         port: 8888,
         farm_ports: Vec::new(),
+        shm: Some(ByteCount(512 << 20)),
+        cpu: CpuShare { weight_milli: Some(1500), limit_milli: Some(4000) },
     }))
 }
 
@@ -133,6 +154,13 @@ async fn a_server_starts_ends_and_is_told_of() {
     assert!(agent.folder.path().join("alice").is_dir(), "made, as [home] says");
     assert_eq!(table::read(&table::file(agent.folder.path())).unwrap().len(), 1);
     let plan = agent.engine.plan(&server).unwrap();
+    let passwd = plan.binds.iter().find(|bind| bind.target == "/etc/passwd").unwrap();
+    for folder in passwd.source.ancestors().skip(1).take(2) {
+        let mode = std::fs::metadata(folder).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode, 0o711, "{}", folder.display());
+    }
+    assert_eq!(plan.shm, Some(ByteCount(512 << 20)));
+    assert_eq!((plan.cpu.weight_milli, plan.cpu.limit_milli), (Some(1500), Some(4000)));
     let env = |name: &str| plan.env.get(name).map(String::as_str);
     assert_eq!(env("NVIDIA_VISIBLE_DEVICES"), Some("void"));
     assert_eq!(env("JUPYTERHUB_API_URL"), Some("http://hub:8081/hub/api"));
@@ -200,4 +228,26 @@ async fn many_servers_start_and_stop_together() {
     agent
         .hears(|report| report.applied.seq == 2 && report.engine.as_ref().is_ok_and(Vec::is_empty))
         .await;
+}
+
+#[tokio::test]
+async fn a_loop_that_hangs_gives_systemd_no_sign_of_life() {
+    let (agent, driver) = Agent::made(LIMITS).await;
+    let other = Agent::start(LIMITS).await;
+    let mut driver = std::pin::pin!(driver);
+    tokio::select! {
+        () = &mut driver => panic!("the driver ends"),
+        () = agent.breathes() => {}
+    }
+    // Nobody drives it any more; all else in its process goes on, as another agent here does.
+    while agent.systemd.try_recv(&mut [0; 64]).is_ok() {}
+    for _ in 0..3 {
+        other.breathes().await;
+    }
+    let silent = agent.systemd.try_recv(&mut [0; 64]).unwrap_err();
+    assert_eq!(silent.kind(), std::io::ErrorKind::WouldBlock);
+    tokio::select! {
+        () = &mut driver => panic!("the driver ends"),
+        () = agent.breathes() => {}
+    }
 }

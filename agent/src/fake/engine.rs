@@ -354,8 +354,14 @@ impl Made {
             kernel: String::new(),
             memory: limit,
         };
-        let kill =
-            oom.then_some(Kill { number: 1, at: now, victim: Some(victim), highest: limit, limit });
+        let kill = oom.then_some(Kill {
+            number: 1,
+            at: now,
+            victim: Some(victim),
+            highest: limit,
+            limit,
+            by_host: false,
+        });
         Remains { code, oom, kill, again: false, log: String::new() }
     }
 }

@@ -203,6 +203,7 @@ impl FakeHost {
             name: name.clone(),
             trouble: None,
             since: clock::steady(),
+            took: Some(Duration::from_millis(1)),
         };
         self.spaces = watch.paths.keys().map(well).collect();
     }
@@ -268,6 +269,8 @@ impl FakeHost {
             cpus: self.has.cpus,
             memory_pressure: None,
         };
+        // Nothing else has anything to do there.
+        let load = measured.values().map(|one| one.usage.cpu_milli).sum::<u32>() / 10;
         let facts = HostFacts {
             agent_version: format!("{} (fake host)", env!("CARGO_PKG_VERSION")),
             engine_version: ENGINE.into(),
@@ -279,6 +282,7 @@ impl FakeHost {
                 trouble: String::new(),
                 used: self.engine.gpu_use(now, gpus.memory),
             }),
+            load: Some(load),
             farm: None,
         };
         let report = self.keeper.report(now, capacity, facts, &measured);

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use berth_common::{ByteCount, GpuId, HostId};
-use berth_process::file;
+use berth_process::{file, mistake};
 use serde::Deserialize;
 
 use crate::config::{self, ConfigError};
@@ -72,7 +72,7 @@ impl Inventory {
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
         let name = path.display().to_string();
         let text = file::read_if_there(path)?.ok_or(ConfigError::Missing(name.clone()))?;
-        config::parse_as(&name, &text)
+        Ok(mistake::read(&name, &text)?)
     }
 
     /// What one host has; `None`: it is not in the file.
@@ -113,7 +113,7 @@ mod tests {
             cpus = 16
             gpus = { model = "Tesla K80", memory = "12 GB", count = 4 }
         "#;
-        let inventory: Inventory = config::parse_as("inventory.toml", text).unwrap();
+        let inventory: Inventory = mistake::read("inventory.toml", text).unwrap();
         assert_eq!(inventory.hosts().count(), 3);
         assert_eq!(inventory.nature.busy_percent, 40);
         let g1: HostId = "g1".parse().unwrap();
@@ -126,9 +126,9 @@ mod tests {
     #[test]
     fn a_mistake_is_told_with_its_line_and_the_nearest_key() {
         let text = "version = 1\n[[host]]\nnames = [\"w1\"]\nmemory = \"1 GB\"\ncpu = 4\n";
-        let error = config::parse_as::<Inventory>("inventory.toml", text).unwrap_err();
+        let error = mistake::read::<Inventory>("inventory.toml", text).unwrap_err();
         let told = error.to_string();
-        assert!(told.starts_with("inventory.toml:5: unknown key \"cpu\""), "{told}");
-        assert!(told.contains("did you mean \"cpus\"?"), "{told}");
+        assert!(told.contains("unknown key \"cpu\"; did you mean \"cpus\"?"), "{told}");
+        assert!(told.contains("--> inventory.toml:5:1"), "{told}");
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use berth_common::HostId;
 use berth_process::file::{self, FileError};
+use berth_process::signal::EndSignals;
 use futures::{StreamExt, stream};
 
 use crate::command::{self, CommandError};
@@ -57,7 +58,7 @@ pub fn run(
                 }
             });
         }
-        berth_process::signal::asked_to_end().await?;
+        EndSignals::hear()?.asked().await;
         tracing::info!("the fake hosts end; their servers are remembered");
         Ok(())
     })

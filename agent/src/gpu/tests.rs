@@ -126,6 +126,8 @@ impl Site {
             prefix: "/user/alice/".into(),
             port: 8888,
             farm_ports: Vec::new(),
+            shm: None,
+            cpu: Default::default(),
             spaces: Vec::new(),
             shown: Default::default(),
         };

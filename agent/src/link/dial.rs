@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use berth_common::Timestamp;
+use berth_process::crash_inside_writes;
 use berth_proto::tls;
 use hyper::Request;
 use hyper::header::DATE;
@@ -114,6 +115,7 @@ pub async fn connect(
         Ok(connected) => connected.map_err(|error| unreachable(error.to_string()))?,
         Err(_) => return Err(late()),
     };
+    let stream = crash_inside_writes!(stream, "link.inside_send");
     let connector = TlsConnector::from(Arc::new(config));
     let stream =
         match tokio::time::timeout(LIMIT, connector.connect(tls::server_name(), stream)).await {

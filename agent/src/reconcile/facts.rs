@@ -27,7 +27,7 @@ impl Server {
                     self.record = None;
                 }
             }
-            (_, Outcome::Gone) => self.vanish(wanted, now),
+            (_, Outcome::Gone) => self.vanish(wanted),
             (Act::Start { .. }, Outcome::Started { address }) => self.started(address, now),
             (Act::Start { .. }, Outcome::Failed(ending)) => {
                 self.given_up = Some(GivenUp { ending, examined: true });
@@ -47,7 +47,7 @@ impl Server {
                 }
             }
             (Act::Stop { .. }, Outcome::Failed(_)) => self.brute = true,
-            (Act::Remove { .. }, Outcome::Removed) => self.vanish(wanted, now),
+            (Act::Remove { .. }, Outcome::Removed) => self.vanish(wanted),
             (Act::Remove { .. }, Outcome::Failed(_)) => {
                 self.retry_at = now.plus_millis(RETRY_MS);
             }
@@ -177,7 +177,7 @@ impl Server {
         }
         match (listed, &self.container) {
             (None, None) => self.start = None,
-            (None, Some(_)) => self.vanish(wanted, now),
+            (None, Some(_)) => self.vanish(wanted),
             (Some(listed), Some(known)) if known.id == listed.id => self.change(listed, now),
             (Some(listed), _) => {
                 // One that this process has not made, or not in this call: adopted if it runs.
@@ -186,7 +186,6 @@ impl Server {
                     adopted: runs.then_some(now),
                     ran: ran(&listed),
                     container: Some(listed),
-                    touched: self.touched,
                     ..Self::default()
                 };
             }
@@ -243,7 +242,7 @@ impl Server {
     }
 
     /// The container is gone: what is to be told of it stays.
-    pub(super) fn vanish(&mut self, wanted: Option<Generation>, now: Timestamp) {
+    pub(super) fn vanish(&mut self, wanted: Option<Generation>) {
         let Some(container) = self.container.take() else { return };
         let by_hand = || {
             ObservedState::Exited(Ending {
@@ -258,7 +257,7 @@ impl Server {
         };
         let steps = std::mem::take(&mut self.steps);
         let told = state.filter(|_| wanted == Some(container.generation));
-        *self = Self { touched: self.touched, retry_at: now, ..Self::default() };
+        *self = Self { touched: self.touched, ..Self::default() };
         self.record = told.map(|state| Record {
             generation: container.generation,
             epoch: container.epoch,

@@ -82,11 +82,10 @@ pub(super) struct Record {
 }
 
 impl Server {
-    /// What to do next about this server. `obeys`: a desired set is in force.
+    /// What to do next about this server, of which the desired set in force says `verdict`.
     pub(super) fn next(
         &self,
         verdict: Option<&Desired>,
-        obeys: bool,
         heard: Timestamp,
         epoch: Epoch,
         now: Timestamp,
@@ -95,12 +94,12 @@ impl Server {
             let (None, true, None) = (&self.pending, now >= self.retry_at, &self.record) else {
                 return None;
             };
-            return match verdict.filter(|_| obeys).map(|desired| &desired.what) {
+            return match verdict.map(|desired| &desired.what) {
                 Some(Verdict::Run(spec)) => Some(Act::Create { epoch, spec: spec.clone() }),
                 _ => None,
             };
         };
-        let id = container.id.clone();
+        let id = || container.id.clone();
         let same = verdict.filter(|desired| desired.generation == container.generation);
         let starts = same.is_some_and(|desired| matches!(desired.what, Verdict::Run(_)));
         let wanted = same.is_some_and(|desired| !matches!(desired.what, Verdict::Stop { .. }));
@@ -112,47 +111,47 @@ impl Server {
             _ if desired.generation > container.generation => Some(SUPERSEDED_GRACE_S),
             _ => None,
         });
-        let ends = grace_s.is_some();
         if let Some(pending) = &self.pending {
             // A hung start keeps nobody from ending it: the removal waits behind it.
             let hung_start = pending.timed_out && matches!(pending.act, Act::Start { .. });
-            let unwanted = obeys && !wanted || self.given_up.is_some();
-            return (hung_start && unwanted).then_some(Act::Remove { container: id });
+            let unwanted = !wanted || self.given_up.is_some();
+            return (hung_start && unwanted).then_some(Act::Remove { container: id() });
         }
         if now < self.retry_at {
             return None;
         }
         match (&container.state, &self.given_up) {
             (ContainerState::Running { .. }, Some(why)) if !why.examined => {
-                Some(Act::Examine { container: id })
+                Some(Act::Examine { container: id() })
             }
-            (_, Some(_)) | (ContainerState::Dead, _) => Some(Act::Remove { container: id }),
-            (ContainerState::Created, _) if !self.inspected => Some(Act::Remove { container: id }),
-            (ContainerState::Created, _) if !obeys => None,
-            (ContainerState::Created, _) if starts => Some(Act::Start { container: id }),
-            (ContainerState::Created, _) => Some(Act::Remove { container: id }),
-            (ContainerState::Running { .. }, _) if self.over.is_some() && !(obeys && ends) => {
+            (_, Some(_)) | (ContainerState::Dead, _) => Some(Act::Remove { container: id() }),
+            (ContainerState::Created, _) if !self.inspected => {
+                Some(Act::Remove { container: id() })
+            }
+            (ContainerState::Created, _) if starts => Some(Act::Start { container: id() }),
+            (ContainerState::Created, _) => Some(Act::Remove { container: id() }),
+            (ContainerState::Running { .. }, _) if self.over.is_some() && grace_s.is_none() => {
                 // The engine has not noticed yet, or somebody has started it again by hand.
                 let due = self.over.is_some_and(|at| now.millis_since(at) >= UNNOTICED_MS);
-                (due && self.ending.is_none()).then_some(Act::Examine { container: id })
+                (due && self.ending.is_none()).then_some(Act::Examine { container: id() })
             }
             (ContainerState::Running { .. }, _) => {
-                let Some(grace_s) = grace_s.filter(|_| obeys) else {
-                    let limit = same.filter(|_| obeys).and_then(|desired| desired.limit);
-                    return self.resize(limit?, id);
+                let Some(grace_s) = grace_s else {
+                    let limit = same.and_then(|desired| desired.limit);
+                    return self.resize(limit?, &container.id);
                 };
                 Some(if self.brute {
-                    Act::Remove { container: id }
+                    Act::Remove { container: id() }
                 } else {
-                    Act::Stop { container: id, grace_s }
+                    Act::Stop { container: id(), grace_s }
                 })
             }
             (ContainerState::Exited { .. }, _) => match &self.ending {
-                _ if obeys && grace_s.is_some() => Some(Act::Remove { container: id }),
-                None => Some(Act::Examine { container: id }),
+                _ if grace_s.is_some() => Some(Act::Remove { container: id() }),
+                None => Some(Act::Examine { container: id() }),
                 // The ending must not be lost with this process before the hub has it.
-                Some(ended) if obeys && heard.as_millis() > ended.at.as_millis() => {
-                    Some(Act::Remove { container: id })
+                Some(ended) if heard.as_millis() > ended.at.as_millis() => {
+                    Some(Act::Remove { container: id() })
                 }
                 Some(_) => None,
             },
@@ -160,10 +159,11 @@ impl Server {
     }
 
     /// The step to another limit, if the container has not got it and the order was not refused.
-    fn resize(&self, wanted: Limit, container: String) -> Option<Act> {
+    fn resize(&self, wanted: Limit, container: &str) -> Option<Act> {
         let refused = self.resize_refused.as_ref().is_some_and(|it| it.number == wanted.number);
         let known = self.limit.filter(|_| !refused)?;
-        (!wanted.is(known)).then_some(Act::Resize { container, limit: wanted })
+        (!wanted.is(known))
+            .then_some(Act::Resize { container: container.to_owned(), limit: wanted })
     }
 
     /// A verdict has changed: what is still to be told under the new one?
@@ -206,7 +206,7 @@ impl Server {
         // One that was adopted has the same time again, but only while the hub, too, has not
         // heard of an answer: a notebook that is merely busy is never given up.
         let generation = self.container.as_ref().map(|container| container.generation);
-        let adopted = self.adopted.filter(|_| starting.is_some() && generation == starting);
+        let adopted = self.adopted.filter(|_| generation == starting);
         let started = self.start.and_then(|start| start.started).or(adopted);
         let exited = self.container.as_ref().is_none_or(|container| {
             matches!(container.state, ContainerState::Exited { .. } | ContainerState::Dead)

@@ -8,7 +8,7 @@
 //! create a ok                   what became of the newest such step
 //! measure a 2                   its limit is 2 GB; `measured`: seen at the look before
 //! over a                        its main process has ended, says the kernel
-//! answers a    wait 30s    heartbeat    report    restart
+//! answers a    wait 30s    wait 20ms    heartbeat    report    restart
 //! ```
 //! After each line the clock moves on by a millisecond.
 
@@ -82,6 +82,8 @@ fn spec(image: &str) -> RunSpec {
         prefix: "/user/alice/".into(),
         port: 8888,
         farm_ports: Vec::new(),
+        shm: None,
+        cpu: Default::default(),
     }
 }
 
@@ -152,8 +154,11 @@ impl World {
                 self.keeper.ended(&id(rest), &found, self.now);
             }
             "wait" => {
-                let seconds: u64 = rest.trim_end_matches('s').parse().unwrap();
-                self.now = self.now.plus_millis(seconds * 1000);
+                let millis: u64 = match rest.strip_suffix("ms") {
+                    Some(millis) => millis.parse().unwrap(),
+                    None => rest.trim_end_matches('s').parse::<u64>().unwrap() * 1000,
+                };
+                self.now = self.now.plus_millis(millis);
             }
             "measure" => {
                 let look = self.keeper.looking();

@@ -12,18 +12,14 @@ use berth_common::link::Ending;
 use berth_common::{ByteCount, HostId, Reason};
 use berth_process::crash_point;
 use berth_proto::link::LogLine;
+use bollard::Docker as Client;
 use bollard::errors::Error;
-use bollard::models::{
-    ContainerInspectResponse, ContainerState, ContainerUpdateBody, NetworkCreateRequest,
-    NetworkInspect,
-};
+use bollard::models::{ContainerInspectResponse, ContainerState, ContainerUpdateBody};
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, EventsOptionsBuilder, InspectContainerOptions,
-    InspectNetworkOptions, ListContainersOptionsBuilder, ListImagesOptions,
-    ListNetworksOptionsBuilder, LogsOptionsBuilder, RemoveContainerOptionsBuilder,
-    StartContainerOptions, StopContainerOptionsBuilder,
+    ListContainersOptionsBuilder, ListImagesOptions, LogsOptionsBuilder,
+    RemoveContainerOptionsBuilder, StartContainerOptions, StopContainerOptionsBuilder,
 };
-use bollard::{API_DEFAULT_VERSION, Docker as Client};
 use futures::StreamExt;
 
 use super::{EngineFacts, Network, Plan, Runtime};
@@ -33,21 +29,21 @@ use crate::reconcile::{Container, Outcome, Remains};
 
 mod gpus;
 mod make;
+mod network;
 mod podman;
 mod pull;
 mod read;
+mod transport;
 mod trouble;
 
 use gpus::Form;
 use make::{body, container_name, differs};
 use read::{address_of, container, log_line, printable};
+use transport::torn;
 use trouble::{Trouble, gone_or_failed, refused, settled, slow, start_refused, within};
 
 /// The firewall is looked at so often, and before each start.
 const WALL_EVERY: Duration = Duration::from_secs(60);
-
-/// Docker's option for the interface of a bridge.
-const BRIDGE_NAME: &str = "com.docker.network.bridge.name";
 
 /// Questions answer in milliseconds; an engine that needs longer than this is in trouble.
 const QUESTION: Duration = Duration::from_secs(10);
@@ -68,12 +64,8 @@ const EVENTS_AGAIN: Duration = Duration::from_millis(500);
 const LOG_LINES: u32 = 20;
 const LOG_BYTES: usize = 4_000;
 
-/// bollard's own limit, in seconds: above all of ours, so that it never decides.
-const NEVER_S: u64 = 3_600;
-
 const HOST: &str = "berth.host";
 const LEFT_OUT: &str = "berth.left_out";
-const ICC: &str = "com.docker.network.bridge.enable_icc";
 
 /// The engine behind one socket, as one host's agent sees it.
 #[derive(Debug, Clone)]
@@ -81,8 +73,9 @@ pub struct Docker {
     host: HostId,
     socket: PathBuf,
     client: Arc<Mutex<Option<Client>>>,
-    /// Held while the network is looked up or made: the engine would make two of one name.
-    network: Arc<tokio::sync::Mutex<()>>,
+    /// The id of the network that was given out last. Held while it is looked up or made: the
+    /// engine would make two of one name.
+    network: Arc<tokio::sync::Mutex<Option<String>>>,
     give: Give,
     /// Where logins to registries stand.
     registries: Option<PathBuf>,
@@ -202,9 +195,7 @@ impl Docker {
                 self.socket.display()
             ))
         };
-        let client =
-            Client::connect_with_unix(&self.socket.to_string_lossy(), NEVER_S, API_DEFAULT_VERSION)
-                .map_err(away)?;
+        let client = transport::client(&self.socket).map_err(away)?;
         let client = match tokio::time::timeout(QUESTION, client.negotiate_version()).await {
             Ok(client) => client.map_err(away)?,
             Err(_) => return Err(slow(QUESTION)),
@@ -231,52 +222,6 @@ impl Docker {
         Ok(found.iter().filter_map(|summary| container(&self.host, summary)).collect())
     }
 
-    async fn try_network(&self) -> Result<Network, Trouble> {
-        let _one_at_a_time = self.network.lock().await;
-        let client = self.client().await?;
-        let name = self.network_name();
-        let filters = HashMap::from([("name", vec![name.clone()])]);
-        let options = ListNetworksOptionsBuilder::new().filters(&filters).build();
-        let found = within(QUESTION, client.list_networks(Some(options))).await?;
-        // Names are not unique and the filter finds parts of them: the smallest id of the exact
-        // name is the same for everybody who asks.
-        let exact = found.into_iter().filter(|network| network.name.as_ref() == Some(&name));
-        let mut ids: Vec<String> = exact.filter_map(|network| network.id).collect();
-        ids.sort_unstable();
-        for twin in ids.iter().skip(1) {
-            // An agent that died while it made one leaves a second behind, and the engine starts
-            // nothing in a network whose name is ambiguous. One in use refuses to go.
-            let _ = within(QUESTION, client.remove_network(twin)).await;
-        }
-        let id = match ids.into_iter().next() {
-            Some(id) => id,
-            None => {
-                let version = within(QUESTION, client.version()).await?;
-                if let Some(podman) = podman::of(&version) {
-                    return Err(Trouble::Unknown(podman));
-                }
-                crash_point!("engine.network.before");
-                let request = NetworkCreateRequest {
-                    name: name.clone(),
-                    driver: Some("bridge".into()),
-                    options: Some(HashMap::from([(ICC.to_owned(), "false".to_owned())])),
-                    labels: Some(HashMap::from([(HOST.to_owned(), self.host.to_string())])),
-                    ..NetworkCreateRequest::default()
-                };
-                let made = within(WORK, client.create_network(request)).await?;
-                crash_point!("engine.network.after");
-                made.id
-            }
-        };
-        let network =
-            within(QUESTION, client.inspect_network(&id, None::<InspectNetworkOptions>)).await?;
-        usable(&name, &network).map_err(Trouble::Unknown)?;
-        *self.bridge.lock().unwrap_or_else(PoisonError::into_inner) = Some(bridge(&id, &network));
-        let config = network.ipam.and_then(|ipam| ipam.config).unwrap_or_default();
-        let gateway = config.into_iter().find_map(|config| config.gateway?.parse().ok());
-        Ok(Network { id, gateway })
-    }
-
     async fn try_create(&self, plan: &Plan) -> Result<Outcome, Trouble> {
         if let Err(trouble) = self.walled_in().await
             && self.wall.as_ref().is_some_and(|wall| wall.is_required())
@@ -293,7 +238,8 @@ impl Docker {
         let recursive = (version.major_version, version.minor_version) >= (1, 44);
         let body = body(&self.host, plan, form, recursive);
         crash_point!("engine.create.before");
-        let made = within(WORK, client.create_container(Some(options), body)).await;
+        let torn = torn!(client, "engine.create.inside", "engine.create.sent");
+        let made = within(WORK, torn.create_container(Some(options), body)).await;
         crash_point!("engine.create.after");
         let id = match made {
             Ok(made) => made.id,
@@ -322,10 +268,14 @@ impl Docker {
 
     async fn try_start(&self, container: &str) -> Result<Outcome, Trouble> {
         let client = self.client().await?;
-        crash_point!("engine.start.before");
-        let started =
-            within(WORK, client.start_container(container, None::<StartContainerOptions>)).await;
-        crash_point!("engine.start.after");
+        let started = match start(&client, container).await {
+            // A second network of the name came after the container was made.
+            Err(Trouble::Refused(_, text)) if text.contains("is ambiguous") => {
+                self.try_network().await?;
+                start(&client, container).await
+            }
+            started => started,
+        };
         match started {
             Ok(()) => {}
             Err(Trouble::Refused(404, _)) => return Ok(Outcome::Gone),
@@ -421,6 +371,7 @@ impl Runtime for Docker {
         let call = async {
             let client = self.client().await?;
             crash_point!("engine.resize.before");
+            let client = torn!(client, "engine.resize.inside", "engine.resize.sent");
             within(WORK, client.update_container(container, body)).await
         };
         let resized = call.await;
@@ -435,6 +386,7 @@ impl Runtime for Docker {
         let call = async {
             let client = self.client().await?;
             crash_point!("engine.stop.before");
+            let client = torn!(client, "engine.stop.inside", "engine.stop.sent");
             within(limit, client.stop_container(container, Some(options))).await
         };
         let stopped = call.await;
@@ -447,6 +399,7 @@ impl Runtime for Docker {
         let call = async {
             let client = self.client().await?;
             crash_point!("engine.remove.before");
+            let client = torn!(client, "engine.remove.inside", "engine.remove.sent");
             within(REMOVAL, client.remove_container(container, Some(options))).await
         };
         let removed = call.await;
@@ -518,30 +471,13 @@ impl Runtime for Docker {
     }
 }
 
-/// The network must keep servers from one another, whoever made it.
-/// The bridge of a network, as the host sees it.
-fn bridge(id: &str, network: &NetworkInspect) -> Bridge {
-    let named = network.options.as_ref().and_then(|options| options.get(BRIDGE_NAME));
-    let short: String = id.chars().take(12).collect();
-    let configs = network.ipam.iter().flat_map(|ipam| ipam.config.iter().flatten());
-    let gateways = configs.clone().filter_map(|config| config.gateway.as_ref()?.parse().ok());
-    Bridge {
-        interface: named.cloned().unwrap_or_else(|| format!("br-{short}")),
-        subnets: configs.filter_map(|config| config.subnet.as_ref()?.parse().ok()).collect(),
-        gateway: gateways.into_iter().next(),
-    }
-}
-
-fn usable(name: &str, network: &NetworkInspect) -> Result<(), String> {
-    let icc = network.options.as_ref().and_then(|options| options.get(ICC));
-    let closed = icc.is_some_and(|value| value == "false");
-    if network.driver.as_deref() == Some("bridge") && closed {
-        return Ok(());
-    }
-    Err(format!(
-        "the Docker network {name} exists but is not a bridge with {ICC}=false; \
-         remove it (docker network rm {name}), the agent makes a right one"
-    ))
+async fn start(client: &Client, container: &str) -> Result<(), Trouble> {
+    crash_point!("engine.start.before");
+    let client = torn!(client, "engine.start.inside", "engine.start.sent");
+    let started =
+        within(WORK, client.start_container(container, None::<StartContainerOptions>)).await;
+    crash_point!("engine.start.after");
+    started
 }
 
 /// Whether its main process is there: the engine may not have noticed its end yet.

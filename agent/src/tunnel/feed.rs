@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use berth_process::crash_point;
+use berth_process::{crash_inside_writes, crash_point};
 use berth_proto::frame;
 use berth_proto::tunnel::{Entry, Table, TableApplied};
 use tokio::net::UnixStream;
@@ -82,7 +82,8 @@ async fn feed(
     stream: UnixStream,
     watched: &mut watch::Receiver<Known>,
 ) -> Result<(), frame::FrameError> {
-    let (mut read, mut write) = stream.into_split();
+    let (mut read, write) = stream.into_split();
+    let mut write = crash_inside_writes!(write, "tunnel.table.inside");
     loop {
         let known = watched.borrow_and_update().clone();
         if let Some(entries) = known {

@@ -10,7 +10,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use berth_agent_sys::socket::{HANDED_OVER, leave_open};
-use berth_process::crash_point;
+use berth_process::{crash_point, systemd};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::process::Command;
@@ -34,21 +34,13 @@ pub fn parent() -> Option<Parent> {
 /// that cannot be told is dead: one that had given this process up would have killed it.
 pub fn ready(parent: Option<Parent>) {
     crash_point!("tunnel.handover.ready");
-    tell_systemd(&format!("READY=1\nMAINPID={}\n", std::process::id()));
+    systemd::ready();
     if parent.is_some() {
         let mut out = io::stdout().lock();
         let told = writeln!(out, "{READY}").and_then(|()| out.flush());
         if let Err(error) = told {
             tracing::warn!("the process before this one is gone: {error}");
         }
-    }
-}
-
-fn tell_systemd(state: &str) {
-    if let Some(path) = std::env::var_os("NOTIFY_SOCKET")
-        && let Ok(socket) = std::os::unix::net::UnixDatagram::unbound()
-    {
-        let _ = socket.send_to(state.as_bytes(), PathBuf::from(path));
     }
 }
 

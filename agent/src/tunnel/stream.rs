@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use berth_common::Generation;
-use berth_process::crash_point;
+use berth_process::{crash_inside_writes, crash_point};
 use berth_proto::tunnel::{Answer, Preamble, Status};
 use berth_proto::{TUNNEL_VERSION, frame};
 use tokio::io::copy_bidirectional_with_sizes;
@@ -90,7 +90,8 @@ async fn serve(stream: TcpStream, from: SocketAddr, shared: &Shared) {
     let upstream = connect(&preamble, shared).await;
     let status = upstream.as_ref().err().copied().unwrap_or(Status::Ok);
     crash_point!("tunnel.answer.send");
-    if frame::write(&mut stream, &Answer { status: status.into() }).await.is_err() {
+    let mut torn = crash_inside_writes!(&mut stream, "tunnel.answer.inside");
+    if frame::write(&mut torn, &Answer { status: status.into() }).await.is_err() {
         return;
     }
     crash_point!("tunnel.answer.sent");

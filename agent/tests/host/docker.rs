@@ -3,8 +3,8 @@
 use std::process::Command;
 use std::sync::{Arc, OnceLock};
 
-use berth_common::link::{ObservedState, StartStep, Verdict};
-use berth_common::{Reason, ServerId};
+use berth_common::link::{CpuShare, ObservedState, StartStep, Verdict};
+use berth_common::{ByteCount, Reason, ServerId};
 use serde_json::Value;
 
 use super::site::{Ca, Host, Hub, file, run, server_id, spec};
@@ -21,6 +21,23 @@ pub fn docker(arguments: &[&str]) -> String {
         String::from_utf8_lossy(&output.stderr)
     );
     text
+}
+
+const SOCKET: &str = "/run/docker.sock";
+
+/// Makes a network as an agent does; another one if there is one of the name. The engine's own
+/// program looks before.
+pub async fn network_too(name: &str) {
+    use bollard::models::NetworkCreateRequest;
+    let engine = bollard::Docker::connect_with_unix(SOCKET, 60, bollard::API_DEFAULT_VERSION);
+    let icc = ("com.docker.network.bridge.enable_icc".to_owned(), "false".to_owned());
+    let network = NetworkCreateRequest {
+        name: name.to_owned(),
+        driver: Some("bridge".to_owned()),
+        options: Some([icc].into()),
+        ..NetworkCreateRequest::default()
+    };
+    engine.unwrap().create_network(network).await.unwrap();
 }
 
 /// Makes the image once a run of the suite.
@@ -148,6 +165,42 @@ async fn a_server_lives_from_create_to_remove_as_its_user_and_within_its_limits(
     assert_eq!(docker(&["ps", "-aq", "--filter", &format!("label=berth.server={server}")]), "");
     assert_eq!(std::fs::read_to_string(host.run().join("tunnel.table")).unwrap(), "");
     assert!(!host.run().join("servers").join(server.as_str()).exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn shared_memory_and_processors_are_as_wanted_or_the_engines_own() {
+    let (hub, host) = site().await;
+    let _agent = host.agent();
+    let home = host.home("alice", 20_001, 30_001);
+    let all = u32::try_from(std::thread::available_parallelism().unwrap().get()).unwrap() * 1000;
+    let most = CpuShare { weight_milli: Some(1), limit_milli: Some(all) };
+    for (shm, cpu, expected) in [
+        (None, CpuShare::default(), [64 << 20, 0, 0]),
+        (
+            Some(ByteCount(48 << 20)),
+            CpuShare { weight_milli: Some(1500), limit_milli: Some(500) },
+            [48 << 20, 1536, 500_000_000],
+        ),
+        // All that the host has is no limit, and the kernel takes no less a weight than two.
+        (Some(ByteCount(64 << 20)), most, [64 << 20, 2, 0]),
+    ] {
+        let server = server_id();
+        let mut wanted = spec(IMAGE, &home);
+        (wanted.shm, wanted.cpu) = (shm, cpu);
+        let script = "cat /proc/mounts >mounts; exec httpd -f -p 8888 -h /www";
+        wanted.command = ["sh", "-c", script].map(str::to_owned).to_vec();
+        hub.say(&server, 1, run(wanted));
+        hub.sees(&server, "ready", ready).await;
+        let limits = &inspect(&host, &server)["HostConfig"];
+        let found = ["ShmSize", "CpuShares", "NanoCpus"].map(|field| limits[field].clone());
+        assert_eq!(found, expected.map(Value::from), "{cpu:?}");
+        // What the kernel has mounted there.
+        let mounts = std::fs::read_to_string(format!("{home}/mounts")).unwrap();
+        let inside = mounts.lines().find(|line| line.contains(" /dev/shm ")).unwrap();
+        assert!(inside.contains(&format!("size={}k", expected[0] >> 10)), "{inside}");
+        hub.say(&server, 1, STOP);
+        hub.sees_nothing_of(&server).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -366,12 +419,44 @@ async fn tasks_that_ask_at_once_get_one_network() {
     use berth_agent::runtime::Runtime;
     let (_hub, host) = site().await;
     let name = host.name.parse().unwrap();
-    let engine =
-        berth_agent::runtime::docker::Docker::new(name, std::path::Path::new("/run/docker.sock"));
+    let engine = berth_agent::runtime::docker::Docker::new(name, SOCKET.as_ref());
     let (a, b, c, d) =
         tokio::join!(engine.network(), engine.network(), engine.network(), engine.network());
     let ids: std::collections::BTreeSet<_> = [a, b, c, d].map(|network| network.unwrap().id).into();
     assert_eq!(ids.len(), 1, "{ids:?}");
     let filter = format!("name=^berth-{}$", host.name);
     assert_eq!(docker(&["network", "ls", "-q", "--filter", &filter]).lines().count(), 1);
+}
+
+/// What an agent asked for that died comes a moment later than what its successor has made.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_starts_though_a_second_network_came_after_its_container() {
+    use berth_agent::reconcile::Outcome;
+    use berth_agent::runtime::Runtime;
+    let (_hub, host) = site().await;
+    let engine =
+        berth_agent::runtime::docker::Docker::new(host.name.parse().unwrap(), SOCKET.as_ref());
+    let name = format!("berth-{}", host.name);
+    // More of them, so that the first is hardly ever the one of the smallest id.
+    let network = engine.network().await.unwrap();
+    let label = format!("berth.host={}", host.name);
+    let create = ["create", "--label", &label, "--network", &network.id, IMAGE, "sleep", "100"];
+    let container = docker(&create);
+    for _ in 0..3 {
+        network_too(&name).await;
+    }
+    let outcome = engine.start(&container).await;
+    assert!(matches!(outcome, Outcome::Started { .. }), "{outcome:?}");
+    let filter = format!("name=^{name}$");
+    let all = ["network", "ls", "-q", "--no-trunc", "--filter", &filter];
+    assert_eq!(docker(&all), network.id);
+
+    // Without a container the one stays that was given out, for which one may be made just now;
+    // what came after the start is removed when the network is asked for again.
+    docker(&["rm", "-f", &container]);
+    for _ in 0..3 {
+        network_too(&name).await;
+    }
+    assert_eq!(engine.network().await.unwrap().id, network.id);
+    assert_eq!(docker(&all), network.id);
 }

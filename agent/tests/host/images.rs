@@ -12,7 +12,7 @@ use berth_common::{Reason, ServerId};
 use super::docker::{IMAGE, docker, image};
 use super::site::{Ca, Host, Hub, file, run, server_id, spec};
 
-struct Registry {
+pub struct Registry {
     process: Child,
     address: String,
     folder: tempfile::TempDir,
@@ -23,7 +23,7 @@ const LOGIN: (&str, &str, &str) =
     ("berth", "correct horse", "$2b$05$abcdefghijklmnopqrstuuHNbAKRhpaujgo33bRWs.NLUTJO3lOy2");
 
 impl Registry {
-    async fn start() -> Self {
+    pub async fn start() -> Self {
         Self::asking(false).await
     }
 
@@ -58,7 +58,7 @@ impl Registry {
     }
 
     /// Puts a small image there, as nothing that this engine has; its name and digest.
-    fn has(&self, name: &str) -> (String, String) {
+    pub fn has(&self, name: &str) -> (String, String) {
         let reference = format!("{}/{name}:1", self.address);
         let digest = self.pushed(IMAGE, &reference);
         (reference, digest)
@@ -97,7 +97,8 @@ impl Drop for Registry {
     }
 }
 
-async fn site(registry: &Registry) -> (Hub, Host) {
+/// A hub, and a host that may run what the registry has.
+pub async fn site(registry: &Registry) -> (Hub, Host) {
     let hub = Hub::start(Arc::new(Ca::new())).await;
     let host = Host::joined(&hub).await;
     let text = std::fs::read_to_string(&host.config).unwrap();

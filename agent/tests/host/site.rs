@@ -561,6 +561,8 @@ pub fn spec(image: &str, home: &str) -> RunSpec {
         prefix: "/user/alice/".into(),
         port: 8888,
         farm_ports: Vec::new(),
+        shm: None,
+        cpu: Default::default(),
     }
 }
 

@@ -9,6 +9,10 @@ use std::io::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
+mod torn;
+
+pub use torn::Torn;
+
 /// All crash points of the running binary, in link order.
 #[linkme::distributed_slice]
 pub static POINTS: [&'static str];
@@ -16,12 +20,30 @@ pub static POINTS: [&'static str];
 /// Registers a crash point of the given name and passes it.
 #[macro_export]
 macro_rules! crash_point {
+    ($name:literal) => {
+        $crate::crash::pass($crate::registered_point!($name))
+    };
+}
+
+/// Registers a crash point inside of every write to a stream, and returns the stream with it: a process
+/// that dies there has sent the first half of what it meant to send.
+#[macro_export]
+macro_rules! crash_inside_writes {
+    ($stream:expr, $name:literal) => {
+        $crate::crash::Torn::new($stream, $crate::registered_point!($name))
+    };
+}
+
+/// Registers a crash point without passing it, and gives its name: for the macros above, and for
+/// whoever makes a [`Torn`] later than where the point belongs.
+#[macro_export]
+macro_rules! registered_point {
     ($name:literal) => {{
         #[$crate::linkme::distributed_slice($crate::crash::POINTS)]
         #[linkme(crate = $crate::linkme)]
         #[allow(unsafe_code)] // linkme places the static in a link section of its own
         static POINT: &'static str = $name;
-        $crate::crash::pass(POINT);
+        POINT
     }};
 }
 
@@ -55,7 +77,14 @@ fn armed() -> Option<&'static Armed> {
 
 /// Passes a crash point: dies here if the environment says so, else costs one atomic load.
 pub fn pass(point: &'static str) {
-    let Some(armed) = armed() else { return };
+    if is_due(point) {
+        die();
+    }
+}
+
+/// Passes a crash point, and says whether the process is to die here.
+fn is_due(point: &'static str) -> bool {
+    let Some(armed) = armed() else { return false };
     if let Some(trace) = &armed.trace {
         let mut trace = trace.lock().unwrap_or_else(PoisonError::into_inner);
         if !trace.1.contains(&point) {
@@ -63,10 +92,12 @@ pub fn pass(point: &'static str) {
             let _ = writeln!(trace.0, "{point}");
         }
     }
-    if armed.point == point && armed.passages_left.fetch_sub(1, Ordering::Relaxed) == 1 {
-        let _ =
-            rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
-    }
+    armed.point == point && armed.passages_left.fetch_sub(1, Ordering::Relaxed) == 1
+}
+
+/// As by `kill -9`.
+fn die() {
+    let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
 }
 
 /// The names of all crash points of this binary, sorted.

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use crate::connection::{Answer, Connection, ConnectionError};
+use crate::connection::{Answer, Connection, ConnectionError, is_gateway};
 use crate::problem::{Exit, Problem};
 
 /// What a name in a path may hold unescaped.
@@ -215,13 +215,6 @@ fn not_allowed(hub: &Connection, message: &str) -> (String, String) {
                 .into(),
         ),
     }
-}
-
-fn is_gateway(status: StatusCode) -> bool {
-    matches!(
-        status,
-        StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT
-    )
 }
 
 /// Reads an ISO moment; null and absence are `None`.

@@ -16,10 +16,10 @@ use crate::settings::{SettingsError, Sources};
 #[command(next_help_heading = "Options of all commands")]
 pub struct Common {
     /// http(s)://HOST or unix:/PATH (BERTH_URL)
-    #[arg(long, global = true, value_name = "URL", env = "BERTH_URL", hide_env = true)]
-    pub url: Option<String>,
+    #[arg(long, global = true, value_name = "URL")]
+    url: Option<String>,
     /// A file with the token (BERTH_TOKEN_FILE)
-    #[arg(long, global = true, value_name = "FILE", env = "BERTH_TOKEN_FILE", hide_env = true)]
+    #[arg(long, global = true, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
     /// table, wide, json, yaml, csv (lists only) or name
     #[arg(short, long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
@@ -62,7 +62,11 @@ impl Common {
 
     /// Where a hub and a token may be named.
     pub fn sources(&self) -> Sources {
-        Sources::here(self.url.clone(), self.token_file.clone())
+        // Not read by the parser: what comes from there would stand in its messages as if typed.
+        let named = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+        let url = || named("BERTH_URL").map(|url| url.to_string_lossy().into_owned());
+        let token_file = || named("BERTH_TOKEN_FILE").map(PathBuf::from);
+        Sources::here(self.url.clone().or_else(url), self.token_file.clone().or_else(token_file))
     }
 
     /// The hub to ask.

@@ -43,6 +43,9 @@ const LINE_MAX: usize = 1 << 20;
 /// The header that carries a decision's reason code.
 const REASON: HeaderName = HeaderName::from_static("x-berth-reason");
 
+/// Every answer of a hub has it, and no answer of the proxy in its place.
+const OF_THE_HUB: HeaderName = HeaderName::from_static("x-jupyterhub-version");
+
 /// Where a hub is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HubUrl {
@@ -209,6 +212,25 @@ pub enum ConnectionError {
     Unsendable(#[from] http::Error),
 }
 
+impl ConnectionError {
+    /// Whether it is so while a hub is replaced, and passes.
+    pub fn passes(&self) -> bool {
+        match self {
+            Self::Connect(_) | Self::Slow(_) | Self::Broken(_) => true,
+            Self::NotTheHub { status } => is_gateway(*status),
+            Self::Tls(_) | Self::TooLarge | Self::Unsendable(_) => false,
+        }
+    }
+}
+
+/// What the proxy answers in the hub's place.
+pub fn is_gateway(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT
+    )
+}
+
 impl Connection {
     /// Asks the hub and reads its whole answer.
     ///
@@ -345,6 +367,9 @@ async fn exchange(
 
 async fn read(response: Response<Incoming>) -> Result<Answer, ConnectionError> {
     let (parts, body) = response.into_parts();
+    if is_gateway(parts.status) && !parts.headers.contains_key(OF_THE_HUB) {
+        return Err(ConnectionError::NotTheHub { status: parts.status });
+    }
     let limit = usize::try_from(ANSWER_MAX.0).unwrap_or(usize::MAX);
     let body = Limited::new(body, limit).collect().await.map_err(|error| {
         if error.is::<LengthLimitError>() {

@@ -75,13 +75,15 @@ pub struct Cell {
     text: String,
     value: String,
     tone: Tone,
+    /// Of a moment: the zone of the clock that the text reads.
+    zone: String,
 }
 
 impl Cell {
     /// The same for both.
     pub fn text(text: impl Into<String>) -> Self {
         let text = text.into();
-        Self { value: text.clone(), text, tone: Tone::Plain }
+        Self { value: text.clone(), text, ..Self::default() }
     }
 
     /// A text that may be missing: `-` for people, nothing for programs.
@@ -91,7 +93,7 @@ impl Cell {
 
     /// Different for people and programs.
     pub fn both(text: impl Into<String>, value: impl Into<String>) -> Self {
-        Self { text: text.into(), value: value.into(), tone: Tone::Plain }
+        Self { text: text.into(), value: value.into(), ..Self::default() }
     }
 
     /// An amount of memory.
@@ -110,12 +112,11 @@ impl Cell {
         )
     }
 
-    /// A moment on the local clock.
+    /// A moment on the local clock; `-o wide` has its zone.
     pub fn moment(moment: Option<Timestamp>, now: Timestamp) -> Self {
-        moment.map_or_else(
-            || Self::both("-", ""),
-            |moment| Self::both(text::local(moment, now), moment.to_string()),
-        )
+        let Some(moment) = moment else { return Self::both("-", "") };
+        let (local, zone) = (text::local(moment, now), text::zone(moment));
+        Self { zone, ..Self::both(local, moment.to_string()) }
     }
 
     /// The state of a host or a server.
@@ -151,6 +152,14 @@ impl Cell {
     #[must_use]
     pub fn followed_by(mut self, more: &str) -> Self {
         self.text.push_str(more);
+        self
+    }
+
+    /// As `-o wide` has it.
+    fn in_full(mut self) -> Self {
+        if !self.zone.is_empty() {
+            self.text = format!("{} {}", self.text, self.zone);
+        }
         self
     }
 
@@ -355,7 +364,11 @@ impl Style {
             );
         }
         for row in rows {
-            table.add_row(columns.iter().map(|column| (column.cell)(row, now).painted()));
+            let cell = |column: &&Column<T>| match (column.cell)(row, now) {
+                cell if self.format == Format::Wide => cell.in_full().painted(),
+                cell => cell.painted(),
+            };
+            table.add_row(columns.iter().map(cell));
         }
         for (index, column) in columns.iter().enumerate() {
             if let Some(found) = table.column_mut(index).filter(|_| column.right) {

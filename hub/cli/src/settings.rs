@@ -157,8 +157,16 @@ fn folder() -> Option<PathBuf> {
     config.filter(|config| config.is_absolute()).map(|config| config.join("berth"))
 }
 
-fn token_in(path: &Path) -> Result<String, SettingsError> {
-    let token = std::fs::read_to_string(path).map_err(|error| {
+/// The token in a file, or in what comes by standard input.
+///
+/// # Errors
+/// When it cannot be read, or there is none.
+pub fn token_in(path: &Path) -> Result<String, SettingsError> {
+    let read = match path == Path::new("-") {
+        true => io::read_to_string(io::stdin()),
+        false => std::fs::read_to_string(path),
+    };
+    let token = read.map_err(|error| {
         SettingsError::Token(io::Error::new(error.kind(), format!("{}: {error}", path.display())))
     })?;
     let token = token.trim();

@@ -42,6 +42,13 @@ pub fn local(moment: Timestamp, now: Timestamp) -> String {
     moment.strftime(format).to_string()
 }
 
+/// The local zone at a moment, e.g. `CEST`.
+pub fn zone(moment: Timestamp) -> String {
+    let zoned = jiff::Timestamp::from_microsecond(moment.0)
+        .map(|moment| moment.to_zoned(jiff::tz::TimeZone::system()));
+    zoned.map_or_else(|_| String::new(), |zoned| zoned.strftime("%Z").to_string())
+}
+
 /// A part and its whole in the whole's unit: `9.1/32 GB`.
 pub fn of(part: ByteCount, whole: ByteCount) -> String {
     let (unit, factor) = if whole.0 >= 1 << 40 {

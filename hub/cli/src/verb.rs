@@ -221,7 +221,10 @@ impl Noun {
             Self::Token(verb) => matches!(verb, token::Verb::List(_)),
             Self::Host(verb) => matches!(verb, host::Verb::List(_) | host::Verb::Show(_)),
             Self::Pool(verb) => matches!(verb, pool::Verb::List(_) | pool::Verb::Show(_)),
-            Self::Image(verb) => matches!(verb, image::Verb::List(_)),
+            Self::Image(verb) => matches!(
+                verb,
+                image::Verb::List(_) | image::Verb::Rollout(image::rollout::Verb::Status(_))
+            ),
             Self::Config(verb) => {
                 matches!(verb, config::Verb::Check(_) | config::Verb::Diff | config::Verb::Show(_))
             }

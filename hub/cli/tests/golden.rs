@@ -14,6 +14,8 @@ mod decisions;
 mod fleet;
 #[path = "golden/pools.rs"]
 mod pools;
+#[path = "golden/shapes.rs"]
+mod shapes;
 #[path = "golden/site.rs"]
 mod site;
 #[path = "golden/stub.rs"]
@@ -57,6 +59,9 @@ fn home() -> tempfile::TempDir {
     let home = tempfile::tempdir().unwrap();
     std::fs::write(home.path().join("password"), "correct horse\n").unwrap();
     std::fs::write(home.path().join("wrong"), "wrong\n").unwrap();
+    for token in ["alice", "ended"] {
+        std::fs::write(home.path().join(format!("{token}.token")), token).unwrap();
+    }
     std::fs::create_dir(home.path().join("manual")).unwrap();
     std::fs::create_dir_all(home.path().join("berth.old/trainings.d")).unwrap();
     std::fs::write(home.path().join("berth.old/pools.toml"), "[pool.cpu]\n").unwrap();
@@ -454,11 +459,12 @@ fn what_is_asked_for_is_sent() {
     assert_eq!(
         sent(
             "",
-            "host drain ccjn01 --by 2026-05-15T18:00Z --at-deadline hold --reason x --dry-run"
+            "host drain ccjn01 --by 2026-05-15T18:00Z --at-deadline hold --reason x --message m \
+             --dry-run"
         ),
         "PUT /hub/api/berth/hosts/ccjn01/intent as admin {\"at_deadline\":\"hold\",\
          \"by\":\"2026-05-15T18:00:00.000000Z\",\"dry_run\":true,\"intent\":\"draining\",\
-         \"reason\":\"x\"}"
+         \"message\":\"m\",\"reason\":\"x\"}"
     );
     assert_eq!(
         sent("", "plan add-host --like cpu --memory 64G --count 2"),
@@ -483,6 +489,41 @@ fn a_stop_that_is_only_looked_at_sends_nothing() {
     let home = tempfile::tempdir().unwrap();
     run(&stub, home.path(), "", "server stop alice --dry-run");
     assert_eq!(*stub.asked.lock().unwrap(), ["GET /hub/api/berth/servers as admin"]);
+}
+
+/// Whatever ends the command, its servers end with it.
+#[test]
+fn a_rehearsal_that_is_interrupted_ends_its_servers() {
+    use rustix::process::{Pid, Signal, kill_process};
+    use std::io::{BufRead, BufReader, Read};
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
+        let stub = Stub::start();
+        let home = tempfile::tempdir().unwrap();
+        std::fs::write(home.path().join("token"), "admin").unwrap();
+        let mut rehearsing = Command::new(env!("CARGO_BIN_EXE_berth"))
+            .args(["training", "rehearse", "endless", "--servers", "4"])
+            .env_clear()
+            .env("HOME", home.path())
+            .env("BERTH_URL", &stub.url)
+            .env("BERTH_TOKEN_FILE", home.path().join("token"))
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut said = BufReader::new(rehearsing.stdout.take().unwrap());
+        let mut first = String::new();
+        said.read_line(&mut first).unwrap();
+        assert_eq!(first, "rehearsal-1 is ready after 3.0 s on ccjntr1\n");
+        kill_process(Pid::from_child(&rehearsing), signal).unwrap();
+        said.read_to_string(&mut first).unwrap();
+        let output = rehearsing.wait_with_output().unwrap();
+        let noted = String::from_utf8(output.stderr).unwrap();
+        assert!(noted.starts_with("broken off; the servers end"), "{noted}");
+        assert_eq!(output.status.code(), Some(1), "{noted}");
+        let asked = stub.asked.lock().unwrap();
+        let last = "DELETE /hub/api/berth/trainings/endless/rehearsal/servers as admin";
+        assert_eq!(asked.last().map(String::as_str), Some(last));
+    }
 }
 
 #[test]

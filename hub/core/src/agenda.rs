@@ -1,7 +1,8 @@
-//! What people put into the site's calendar beside its files: orders about trainings, notices, and
-//! maintenance. Plain values that the hub keeps in its store; they outlive it.
+//! What people put into the site's calendar beside its files: orders about trainings and images,
+//! notices, and maintenance. Plain values that the hub keeps in its store; they outlive it.
 //!
-//! An order about a training changes the windows of the settings in force, as if the file said so:
+//! An order about a training changes the windows of the settings in force, as if the file said so,
+//! and one about an image changes who starts with its new version:
 //! rules, placement and lives look at windows alone, and a decision names the settings that it was
 //! made from, this order included.
 
@@ -15,6 +16,12 @@ use serde::{Deserialize, Serialize};
 use crate::fleet::{Fleet, Order, Server};
 use crate::settings::{Settings, Window};
 
+mod image;
+mod rehearsal;
+
+pub use image::{ImageOrder, ImageWish};
+pub use rehearsal::{Rehearsal, Seat, Spread, Stage, Took};
+
 /// One entry of the calendar.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
@@ -25,6 +32,10 @@ pub enum Entry {
     Notice(Notice),
     /// Hosts that are to be empty for a while.
     Maintenance(Maintenance),
+    /// A version of an image is fetched ahead, given to everybody, or taken back.
+    Image(ImageOrder),
+    /// Throw-away servers of a training are started, measured and ended.
+    Rehearsal(Rehearsal),
 }
 
 impl Entry {
@@ -34,6 +45,9 @@ impl Entry {
             Self::Training(order) => order.window.to,
             Self::Notice(notice) => notice.window.to,
             Self::Maintenance(maintenance) => maintenance.window.to,
+            // The files end it, with another version.
+            Self::Image(_) => Timestamp(i64::MAX),
+            Self::Rehearsal(rehearsal) => rehearsal.until().unwrap_or(rehearsal.deadline),
         }
     }
 }
@@ -141,7 +155,8 @@ impl Maintenance {
     }
 }
 
-/// Who reads a notice: `all`, or `group:`, `pool:`, `host:` or `training:` with a name.
+/// Who reads a notice: `all`, or `group:`, `pool:`, `host:` or `training:` with a name, or `users:`
+/// with names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub enum Audience {
@@ -155,11 +170,13 @@ pub enum Audience {
     Host(HostId),
     /// Whoever takes part in a training, or teaches it.
     Training(String),
+    /// These people.
+    Users(BTreeSet<Username>),
 }
 
 /// The text names no audience.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("write all, group:NAME, pool:NAME, host:NAME or training:NAME")]
+#[error("write all, group:NAME, pool:NAME, host:NAME, training:NAME or users:NAME,NAME")]
 pub struct NoAudience;
 
 impl FromStr for Audience {
@@ -173,6 +190,10 @@ impl FromStr for Audience {
             Some(("pool", name)) => Ok(Self::Pool(name.to_owned())),
             Some(("host", name)) => name.parse().map(Self::Host).map_err(|_| NoAudience),
             Some(("training", name)) => Ok(Self::Training(name.to_owned())),
+            Some(("users", names)) => {
+                let names: Result<_, _> = names.split(',').map(str::parse).collect();
+                names.map(Self::Users).map_err(|_| NoAudience)
+            }
             Some(_) => Err(NoAudience),
         }
     }
@@ -194,6 +215,10 @@ impl fmt::Display for Audience {
             Self::Pool(name) => write!(f, "pool:{name}"),
             Self::Host(name) => write!(f, "host:{name}"),
             Self::Training(name) => write!(f, "training:{name}"),
+            Self::Users(names) => {
+                let names: Vec<_> = names.iter().map(Username::as_str).collect();
+                write!(f, "users:{}", names.join(","))
+            }
         }
     }
 }
@@ -221,6 +246,7 @@ impl Audience {
                 training.instructors.contains(user)
                     || training.participants.names(user, groups).is_some()
             }),
+            Self::Users(names) => names.contains(user),
         }
     }
 }
@@ -233,7 +259,7 @@ fn pool_of<'a>(fleet: &'a Fleet, server: &Server) -> Option<&'a String> {
     }
 }
 
-/// Settings with the orders about trainings, in the order in which these were given; `None`: they
+/// Settings with the orders about trainings and images, in the order in which these were given; `None`: they
 /// change nothing.
 pub fn ordered<'a>(
     settings: &Settings,
@@ -241,10 +267,18 @@ pub fn ordered<'a>(
 ) -> Option<Settings> {
     let mut changed = settings.clone();
     for entry in entries {
-        let Entry::Training(order) = entry else { continue };
-        if let Some(training) = changed.trainings.get_mut(&order.training) {
-            training.put(order.open, order.window);
+        match entry {
+            Entry::Training(order) => {
+                if let Some(training) = changed.trainings.get_mut(&order.training) {
+                    training.put(order.open, order.window);
+                }
+            }
+            Entry::Image(order) => order.apply(&mut changed),
+            Entry::Notice(_) | Entry::Maintenance(_) | Entry::Rehearsal(_) => {}
         }
     }
     (changed != *settings).then_some(changed)
 }
+
+#[cfg(test)]
+mod tests;

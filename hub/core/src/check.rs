@@ -30,15 +30,54 @@ impl fmt::Display for Violation {
 pub fn violations(fleet: &Fleet) -> Vec<Violation> {
     let mut found = Vec::new();
     let mut say = |invariant, text: String| found.push(Violation { invariant, found: text });
-    names(fleet, &mut say);
-    reservations(fleet, &mut say);
-    gpus(fleet, &mut say);
-    farm_ports(fleet, &mut say);
-    generations(fleet, &mut say);
+    for server in fleet.servers.values() {
+        of_server(fleet, server, &mut say);
+    }
+    let hosts: BTreeSet<_> = fleet.hosts.keys().chain(fleet.strays().keys()).collect();
+    for host in hosts {
+        of_host(fleet, host, &mut say);
+    }
+    if fleet.by_name.len() != fleet.servers.len() {
+        say("one-server-per-name", "the index names servers that are not there".into());
+    }
+    // Without the index of who holds what where, which may err too.
+    gpus(fleet, fleet.servers.values().map(AsRef::as_ref), &mut say);
+    farm_ports(fleet.servers.values().map(AsRef::as_ref), &mut say);
     current_routes(fleet, &mut say);
-    strays(fleet, &mut say);
     drains(fleet, &mut say);
     found
+}
+
+/// What is wrong with these servers and hosts: those that an event has touched. It costs what they
+/// cost, however large the fleet is.
+pub fn violations_near<'a>(
+    fleet: &Fleet,
+    servers: impl IntoIterator<Item = &'a ServerId>,
+    hosts: impl IntoIterator<Item = &'a HostId>,
+) -> Vec<Violation> {
+    let mut found = Vec::new();
+    let mut say = |invariant, text: String| found.push(Violation { invariant, found: text });
+    let mut near: BTreeSet<&HostId> = hosts.into_iter().collect();
+    for server in servers.into_iter().filter_map(|id| fleet.servers.get(id)) {
+        of_server(fleet, server, &mut say);
+        near.extend(server.holds_on());
+    }
+    for host in near {
+        of_host(fleet, host, &mut say);
+        gpus(fleet, fleet.holding_on(host), &mut say);
+        farm_ports(fleet.holding_on(host), &mut say);
+    }
+    found
+}
+
+fn of_server(fleet: &Fleet, server: &Server, say: &mut Say<'_>) {
+    name(fleet, server, say);
+    generation(fleet, server, say);
+}
+
+fn of_host(fleet: &Fleet, host: &HostId, say: &mut Say<'_>) {
+    reservations(fleet, host, say);
+    strays(fleet, host, say);
 }
 
 /// S1: no server lives on two hosts, by what they reported last. Unlike the rest this is no promise
@@ -64,43 +103,34 @@ pub fn doubled(fleet: &Fleet) -> Vec<Violation> {
 type Say<'a> = dyn FnMut(&'static str, String) + 'a;
 
 /// Each owner and name has one server, and the index agrees.
-fn names(fleet: &Fleet, say: &mut Say<'_>) {
-    for server in fleet.servers.values() {
-        let key = (server.owner.clone(), server.name.clone());
-        // Of two that share a name one is not found under it.
-        if fleet.by_name.get(&key) != Some(&server.id) {
-            say("one-server-per-name", format!("{} is not the server of its name", server.id));
-        }
-    }
-    if fleet.by_name.len() != fleet.servers.len() {
-        say("one-server-per-name", "the index names servers that are not there".into());
+fn name(fleet: &Fleet, server: &Server, say: &mut Say<'_>) {
+    // Of two that share a name one is not found under it.
+    if fleet.find(&server.owner, &server.name).is_none_or(|found| found.id != server.id) {
+        say("one-server-per-name", format!("{} is not the server of its name", server.id));
     }
 }
 
 /// S3: what is promised on a host that reports fits into it. Adopted servers are exempt: they run
 /// already, whatever we would have decided; so are pools that admit on what is really used, since
 /// use changes after a decision.
-fn reservations(fleet: &Fleet, say: &mut Say<'_>) {
-    for host in fleet.hosts.values() {
-        let adopted = fleet.placed_on(&host.id).any(|(server, _)| server.account.is_none());
-        let by_limits = fleet.host_settings(&host.id).is_none_or(|declared| {
-            let pool = fleet.settings.pools.get(&declared.pool);
-            pool.is_none_or(|pool| pool.memory_rule == MemoryRule::Limits)
-        });
-        let reported = by_limits && host.heard.is_some() && fleet.host_settings(&host.id).is_some();
-        let reserved = fleet.reserved_on(&host.id);
-        if reported && !adopted && !reserved.fits(&fleet.usable_on(host)) {
-            say("S3-capacity", format!("{}: {} reserved", host.id, reserved.memory));
-        }
+fn reservations(fleet: &Fleet, host: &HostId, say: &mut Say<'_>) {
+    let Some(host) = fleet.hosts.get(host).filter(|host| host.heard.is_some()) else { return };
+    let Some(declared) = fleet.host_settings(&host.id) else { return };
+    let pool = fleet.settings.pools.get(&declared.pool);
+    let by_limits = pool.is_none_or(|pool| pool.memory_rule == MemoryRule::Limits);
+    let adopted = || fleet.placed_on(&host.id).any(|(server, _)| server.account.is_none());
+    let reserved = fleet.reserved_on(&host.id);
+    if by_limits && !reserved.fits(&fleet.usable_on(host)) && !adopted() {
+        say("S3-capacity", format!("{}: {} reserved", host.id, reserved.memory));
     }
 }
 
 /// S4: nobody holds a part of a GPU that another holds. Of adopted servers those count that their
 /// host shows: after a restore one that the backup knew holds, until its host has told of its end,
 /// what a later one has.
-fn gpus(fleet: &Fleet, say: &mut Say<'_>) {
+fn gpus<'a>(fleet: &Fleet, servers: impl Iterator<Item = &'a Server>, say: &mut Say<'_>) {
     let mut held: BTreeMap<&GpuId, u32> = BTreeMap::new();
-    for server in fleet.servers.values() {
+    for server in servers {
         let placed = server.placement().map(|placement| &placement.gpus);
         let promised = match &server.phase {
             Phase::Waiting { place: Some(place), .. } => Some(&place.gpus),
@@ -127,9 +157,9 @@ fn is_shown(fleet: &Fleet, server: &Server) -> bool {
 }
 
 /// S4: nobody holds a farm port of a host that another holds there.
-fn farm_ports(fleet: &Fleet, say: &mut Say<'_>) {
+fn farm_ports<'a>(servers: impl Iterator<Item = &'a Server>, say: &mut Say<'_>) {
     let mut held = BTreeSet::new();
-    for server in fleet.servers.values() {
+    for server in servers {
         let (host, ports) = match &server.phase {
             Phase::Placed(placement) => (&placement.host, &placement.farm_ports),
             Phase::Waiting { place: Some(place), .. } => (&place.host, &place.farm_ports),
@@ -142,19 +172,13 @@ fn farm_ports(fleet: &Fleet, say: &mut Say<'_>) {
 }
 
 /// S8: a server that is anywhere has been started at least once, and its host is known.
-fn generations(fleet: &Fleet, say: &mut Say<'_>) {
-    for server in fleet.servers.values() {
-        if let Phase::Placed(placement) = &server.phase {
-            if server.generation.0 == 0 {
-                say("S8-generation", format!("{} is placed without a start", server.id));
-            }
-            if !fleet.hosts.contains_key(&placement.host) {
-                say(
-                    "known-host",
-                    format!("{} is on {}, which nobody knows", server.id, placement.host),
-                );
-            }
-        }
+fn generation(fleet: &Fleet, server: &Server, say: &mut Say<'_>) {
+    let Some(placement) = server.placement() else { return };
+    if server.generation.0 == 0 {
+        say("S8-generation", format!("{} is placed without a start", server.id));
+    }
+    if !fleet.hosts.contains_key(&placement.host) {
+        say("known-host", format!("{} is on {}, which nobody knows", server.id, placement.host));
     }
 }
 
@@ -181,23 +205,22 @@ fn drains(fleet: &Fleet, say: &mut Say<'_>) {
 }
 
 /// What is remembered of containers without a reservation is what the last reports show.
-fn strays(fleet: &Fleet, say: &mut Say<'_>) {
-    for host in fleet.hosts.values() {
-        let strays = fleet.strays().get(&host.id);
-        for seen in host.heard.iter().flat_map(|heard| heard.observed.keys()) {
-            let server = fleet.servers.get(seen);
-            let holds = server.and_then(|server| server.holds_on()) == Some(&host.id);
-            if holds == strays.is_some_and(|strays| strays.contains(seen)) {
-                say("strays", format!("{seen} on {}: held {holds}, and the index errs", host.id));
-            }
+fn strays(fleet: &Fleet, host: &HostId, say: &mut Say<'_>) {
+    let strays = fleet.strays().get(host);
+    let heard = fleet.hosts.get(host).and_then(|host| host.heard.as_ref());
+    for seen in heard.iter().flat_map(|heard| heard.observed.keys()) {
+        let server = fleet.servers.get(seen);
+        let holds = server.and_then(|server| server.holds_on()) == Some(host);
+        if holds == strays.is_some_and(|strays| strays.contains(seen)) {
+            say("strays", format!("{seen} on {host}: held {holds}, and the index errs"));
         }
     }
-    for (host, strays) in fleet.strays() {
-        let heard = fleet.hosts.get(host).and_then(|host| host.heard.as_ref());
-        for stray in strays {
-            if !heard.is_some_and(|heard| heard.observed.contains_key(stray)) {
-                say("strays", format!("{stray} is not on {host}"));
-            }
+    for stray in strays.into_iter().flatten() {
+        if !heard.is_some_and(|heard| heard.observed.contains_key(stray)) {
+            say("strays", format!("{stray} is not on {host}"));
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,6 +17,10 @@ use crate::placement::{Need, Rows, Scored, Sight, line, lines};
 use crate::rules::{Person, special_hosts};
 use crate::settings::{Cite, Settings};
 
+mod looked;
+
+pub use looked::{By, Looked};
+
 /// A decision with its explanation. How each single host fared is not in it: that is made again
 /// from the recorded versions of floor and settings, by [`Decision::lines`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -122,7 +126,9 @@ impl Nearest {
             }
             Self::Profile(profile) => format!("Profile {profile} would start now."),
             Self::Stop(_) => "It would start if you stopped one of your servers.".into(),
-            Self::From(moment) => format!("As asked it is possible from {moment} on."),
+            Self::From(moment) => {
+                format!("As asked it is possible from {} on.", moment.to_minute())
+            }
             Self::HostBack { host, reason } => {
                 format!("It would start if {host} were back ({reason}).")
             }
@@ -182,8 +188,11 @@ pub enum Outcome {
 /// One rule and how it went.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rule {
-    /// What was looked at, with its numbers.
+    /// What was looked at, with its numbers, in English.
     pub text: String,
+    /// The same as data; absent in records of hubs that had only the text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub looked: Option<Looked>,
     /// Whether the request passed.
     pub passed: bool,
     /// The reason code, if it did not.
@@ -191,6 +200,14 @@ pub struct Rule {
     pub reason: Option<Reason>,
     /// The line that gave the rule, if a file did.
     pub cite: Option<Cite>,
+}
+
+impl Rule {
+    /// A rule that was looked at; `fails` is the reason code if the request did not pass.
+    pub fn new(looked: Looked, fails: Option<Reason>, cite: Option<Cite>) -> Self {
+        let text = looked.to_string();
+        Self { text, looked: Some(looked), passed: fails.is_none(), reason: fails, cite }
+    }
 }
 
 /// One host in a decision.
@@ -370,3 +387,6 @@ impl Decision {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -59,3 +59,6 @@ pub struct Move {
 fn size(amount: &Resources) -> u64 {
     amount.memory.0
 }
+
+#[cfg(test)]
+mod tests;

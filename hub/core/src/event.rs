@@ -9,7 +9,7 @@ use berth_common::{
 };
 
 use crate::decision::Decision;
-use crate::fleet::{Host, Intent, Moved, Restored, Rolling, Server};
+use crate::fleet::{Drain, Host, Intent, Moved, Restored, Rolling, Server};
 use crate::floor::FloorHost;
 use crate::life::{Evidence, Use};
 use crate::packing::Prices;
@@ -197,6 +197,9 @@ pub struct Wish {
     pub gpus: Option<u32>,
     /// Whether a wish that says nothing repeats the server's last start.
     pub as_before: bool,
+    /// Whether the server is a throw-away one of a rehearsal: rights, hours and quotas are not looked
+    /// at, and it never waits. Only the hub wishes so.
+    pub rehearsal: bool,
 }
 
 /// The answer to a request, given only after what it says is saved.
@@ -314,6 +317,8 @@ pub enum Row {
     Usage(UsageDay),
     /// The rolling reboot that was ordered last.
     Rolling(Option<Arc<Rolling>>),
+    /// A drain, begun, changed or over.
+    Drain(Box<Drain>),
     /// How far the hosts were taken in since the store was restored.
     Restored(Arc<Restored>),
     /// How long a server held its place.

@@ -22,6 +22,7 @@ use crate::usage::Usage;
 pub mod builds;
 pub mod calendar;
 mod decided;
+pub mod drain;
 pub mod host;
 pub mod leaving;
 pub mod restored;
@@ -31,13 +32,14 @@ pub mod server;
 pub use builds::Builds;
 pub use calendar::Closed;
 use decided::Decided;
+pub use drain::{Drain, DrainId};
 pub use host::{Heard, Host, HostState, Intent, Mismatch, Order};
 pub use leaving::Leaving;
 pub use restored::Restored;
 pub use rolling::Rolling;
 pub use server::{
-    Ask, End, HeldPlace, ImagePin, Loan, Moved, Phase, Placement, Resize, ResizeState, Server,
-    ServerState, StopOrder, UsedMemory,
+    Ask, End, HeldPlace, ImagePin, Loan, Moved, PastStart, Phase, Placement, Resize, ResizeState,
+    Server, ServerState, StopOrder, UsedMemory,
 };
 
 use crate::settings::{HostSettings, Settings};
@@ -60,6 +62,8 @@ pub struct Fleet {
     pub(crate) removed: Arc<BTreeSet<ServerId>>,
     /// The rolling reboot that was ordered last.
     pub rolling: Option<Arc<Rolling>>,
+    /// The drain that was begun last.
+    pub last_drain: DrainId,
     /// The restore from a backup that the store has been through last.
     pub restored: Option<Arc<Restored>>,
     /// What the hosts hold under the names of images.
@@ -96,6 +100,8 @@ pub struct Fleet {
 pub(crate) struct Index {
     holding: BTreeMap<HostId, BTreeSet<ServerId>>,
     waiting: BTreeSet<ServerId>,
+    /// Servers of rehearsals that are on a host.
+    rehearsing: BTreeSet<ServerId>,
     /// What a host's last report shows of servers that hold no room there. Mostly empty.
     strays: BTreeMap<HostId, BTreeSet<ServerId>>,
     changed: BTreeSet<HostId>,
@@ -178,6 +184,7 @@ impl Fleet {
         fleet.lives = former.lives.clone();
         fleet.waits = former.waits.clone();
         fleet.rolling.clone_from(&former.rolling);
+        fleet.last_drain = former.last_drain;
         fleet.restored.clone_from(&former.restored);
         fleet.curves = Arc::clone(&former.curves);
         fleet.removed = Arc::clone(&former.removed);
@@ -251,6 +258,7 @@ impl Fleet {
     pub(crate) fn leave(&mut self, id: &ServerId) {
         let Some(server) = self.servers.get(id) else { return };
         self.index.queue_changed |= self.index.waiting.remove(id);
+        self.index.rehearsing.remove(id);
         self.index.decided.remove(server);
         if let Some(host) = server.holds_on() {
             if let Some(holding) = self.index.holding.get_mut(host) {
@@ -277,6 +285,9 @@ impl Fleet {
             self.index.changed.insert(host.clone());
         }
         if server.placement().is_some() {
+            if server.is_rehearsal() {
+                self.index.rehearsing.insert(id.clone());
+            }
             self.look_at_life(id, Timestamp::default());
         }
     }
@@ -501,6 +512,11 @@ impl Fleet {
         self.index.waiting.iter().filter_map(|id| self.servers.get(id))
     }
 
+    /// The servers of rehearsals that are on a host.
+    pub(crate) fn rehearsing(&self) -> impl Iterator<Item = &Arc<Server>> {
+        self.index.rehearsing.iter().filter_map(|id| self.servers.get(id))
+    }
+
     /// A host's state at this moment, with the first reason that keeps it from taking servers.
     pub fn host_state(&self, host: &Host, now: Timestamp) -> HostState {
         let empty = self.index.holding.get(&host.id).is_none_or(BTreeSet::is_empty);
@@ -559,3 +575,6 @@ fn shows(hosts: &BTreeMap<HostId, Arc<Host>>, host: &HostId, id: &ServerId) -> b
     let heard = hosts.get(host).and_then(|host| host.heard.as_ref());
     heard.is_some_and(|heard| heard.observed.contains_key(id))
 }
+
+#[cfg(test)]
+mod tests;

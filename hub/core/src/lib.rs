@@ -9,6 +9,8 @@ pub mod check;
 pub mod decision;
 pub mod drain;
 pub mod event;
+#[cfg(test)]
+mod example;
 pub mod farm;
 pub mod fleet;
 pub mod floor;

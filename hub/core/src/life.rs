@@ -201,3 +201,6 @@ impl Clock {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,13 +18,15 @@ mod gate;
 mod learned;
 mod peaks;
 mod relief;
+mod standing;
 mod sums;
 
-pub use gate::{
-    Bound, Distrust, HostMemory, Kind, Refusal, Report, Rule, Thousandths, Usable, largest_limit,
-    refusals, rest,
-};
+pub use gate::{Bound, Distrust, HostMemory, Kind, Refusal, Report, Rule, Thousandths, Usable};
 pub use learned::{Floor, History};
 pub use peaks::{PEAK_WINDOW, Peaks, SETTLING};
 pub use relief::{Alarm, Plan, Resident, Step, alarm, plan};
+pub use standing::{Standing, largest_limit, refusals, rest};
 pub use sums::{Member, Sums};
+
+#[cfg(test)]
+mod tests;

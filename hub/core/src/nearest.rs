@@ -7,7 +7,7 @@ use berth_common::{ByteCount, HostId, Reason, ServerId, Timestamp};
 use crate::decision::Nearest;
 use crate::event::Wish;
 use crate::fleet::{Ask, Fleet, Intent, Server};
-use crate::placement::{Kept, Look, Need, Rows, place};
+use crate::placement::{Kept, Need, Rows, has_place};
 use crate::queue::KeptFor;
 use crate::rules::{self, Checked, Refusal};
 
@@ -30,15 +30,10 @@ pub struct Stuck<'a> {
 }
 
 /// Everything that would help, best first.
-pub fn nearest(
-    fleet: &Fleet,
-    look: &mut Look<'_>,
-    stuck: Stuck<'_>,
-    checked: &Checked,
-) -> Vec<Nearest> {
+pub fn nearest(fleet: &Fleet, rows: &Rows, stuck: Stuck<'_>, checked: &Checked) -> Vec<Nearest> {
     let mut found = Vec::new();
-    let less = less_memory(fleet, look.rows(), stuck, checked);
-    let mut try_wish = |wish: &Wish| starts(fleet, look, stuck, wish);
+    let less = less_memory(fleet, rows, stuck, checked);
+    let try_wish = |wish: &Wish| starts(fleet, rows, stuck, wish);
     if let Some(memory) =
         less.filter(|memory| try_wish(&Wish { memory: Some(*memory), ..wish_of(stuck.ask) }))
     {
@@ -57,10 +52,10 @@ pub fn nearest(
     let other =
         others.find(|name| try_wish(&Wish { profile: Some((*name).clone()), ..Wish::default() }));
     found.extend(other.cloned().map(Nearest::Profile));
-    found.extend(stop_one(fleet, look, stuck).map(Nearest::Stop));
+    found.extend(stop_one(fleet, rows, stuck).map(Nearest::Stop));
     match &checked.verdict {
-        Ok(passed) => found.extend(host_back(fleet, look.rows(), &passed.need, stuck.own)),
-        Err(Refusal { from: Some(from), .. }) if passes_at(fleet, look, stuck, *from) => {
+        Ok(passed) => found.extend(host_back(fleet, rows, &passed.need, stuck.own)),
+        Err(Refusal { from: Some(from), .. }) if passes_at(fleet, rows, stuck, *from) => {
             found.push(Nearest::From(*from))
         }
         Err(_) => {}
@@ -73,13 +68,13 @@ fn wish_of(ask: &Ask) -> Wish {
 }
 
 /// Whether a wish would start now.
-fn starts(fleet: &Fleet, look: &mut Look<'_>, stuck: Stuck<'_>, wish: &Wish) -> bool {
+fn starts(fleet: &Fleet, rows: &Rows, stuck: Stuck<'_>, wish: &Wish) -> bool {
     let checked = rules::check(fleet, stuck.now, stuck.account, wish, stuck.own);
     let Ok(passed) = checked.verdict else { return false };
-    let Some(kept) = kept_in(fleet, look.rows(), &passed.need.pool, stuck.own) else {
+    let Some(kept) = kept_in(fleet, rows, &passed.need.pool, stuck.own) else {
         return false;
     };
-    !passed.last_in_queue && place(look, &passed.need, None, kept).choice.is_ok()
+    !passed.last_in_queue && has_place(rows, &passed.need, kept)
 }
 
 /// What is kept in a pool for others than this server, as a position; `None`: all of it.
@@ -126,7 +121,7 @@ fn less_memory(
 }
 
 /// The smallest of the person's own servers whose end would let the request start.
-fn stop_one(fleet: &Fleet, look: &mut Look<'_>, stuck: Stuck<'_>) -> Option<ServerId> {
+fn stop_one(fleet: &Fleet, rows: &Rows, stuck: Stuck<'_>) -> Option<ServerId> {
     let mut own: Vec<_> = fleet
         .servers_of(&stuck.account.name)
         .filter(|server| Some(&server.id) != stuck.own && can_end(fleet, server, stuck.now))
@@ -143,8 +138,7 @@ fn stop_one(fleet: &Fleet, look: &mut Look<'_>, stuck: Stuck<'_>) -> Option<Serv
         // What it used tells what the next one will use.
         let (peak, peak_known) = fleet.expected_after(server, stuck.now, stuck.ask);
         let need = Need { peak, peak_known, ..passed.need };
-        place(look, &need, None, None).choice.is_ok()
-            || takes_its_place(fleet, look.rows(), &server.id, &need)
+        has_place(rows, &need, None) || takes_its_place(fleet, rows, &server.id, &need)
     });
     found.map(|server| server.id.clone())
 }
@@ -192,9 +186,9 @@ fn host_back(fleet: &Fleet, rows: &Rows, need: &Need, own: Option<&ServerId>) ->
     Some(Nearest::HostBack { host, reason })
 }
 
-fn passes_at(fleet: &Fleet, look: &mut Look<'_>, stuck: Stuck<'_>, from: Timestamp) -> bool {
+fn passes_at(fleet: &Fleet, rows: &Rows, stuck: Stuck<'_>, from: Timestamp) -> bool {
     let then = Stuck { now: from, ..stuck };
     let pool = fleet.settings.profiles.get(&stuck.ask.profile).map(|profile| &profile.pool);
     !pool.is_some_and(|pool| somebody_waits(fleet, pool, stuck.own))
-        && starts(fleet, look, then, &wish_of(stuck.ask))
+        && starts(fleet, rows, then, &wish_of(stuck.ask))
 }

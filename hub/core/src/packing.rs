@@ -27,7 +27,7 @@ mod value;
 mod worth;
 
 pub use prices::{Numbering, Priced, Prices};
-pub use rows::{Choice, Rows};
+pub use rows::{Choice, Costs, Known, Rows};
 pub use worth::{Cost, Valuation, Worth};
 
 /// The most devices of one host: eight boards with two each.
@@ -309,3 +309,6 @@ impl FromIterator<Kind> for Mix {
         mix
     }
 }
+
+#[cfg(test)]
+mod tests;

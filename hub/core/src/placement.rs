@@ -18,7 +18,7 @@ pub use need::Need;
 pub use room::{Ask as AskInNumbers, Fail};
 pub use row::Row;
 pub use rows::{Kept, Rows, parts};
-pub use score::Score;
+pub use score::{Fill, Score};
 
 use berth_common::{HostId, Reason};
 use serde::{Deserialize, Serialize};
@@ -120,15 +120,23 @@ impl Look<'_> {
 /// the first is down. `kept` is a host that others wait for.
 pub fn place(look: &mut Look<'_>, need: &Need, last: Option<&HostId>, kept: Kept) -> Verdict {
     let verdict = look.best(need, last, kept);
-    match elsewhere(look.rows(), need, &verdict) {
+    let elsewhere = verdict.choice.is_err().then(|| elsewhere(look.rows(), need)).flatten();
+    match elsewhere {
         Some(elsewhere) => helped_out(verdict, look.best(&elsewhere, last, kept)),
         None => verdict,
     }
 }
 
-/// The need in the pool that helps out, if it is that pool's turn.
-fn elsewhere(rows: &Rows, need: &Need, verdict: &Verdict) -> Option<Need> {
-    let overflow = need.overflow.as_ref().filter(|_| verdict.choice.is_err())?;
+/// Whether [`place`] would find a host: what is asked of every change that might help. It looks for
+/// no best one, so it costs a small part of that.
+pub fn has_place(rows: &Rows, need: &Need, kept: Kept) -> bool {
+    rows.takes(need, kept)
+        || elsewhere(rows, need).is_some_and(|elsewhere| rows.takes(&elsewhere, kept))
+}
+
+/// The need in the pool that helps out, if that one does now: where the need's own has no room.
+fn elsewhere(rows: &Rows, need: &Need) -> Option<Need> {
+    let overflow = need.overflow.as_ref()?;
     let helps = rows.has_a_host_down(&need.pool);
     helps.then(|| Need { pool: overflow.clone(), overflow: None, ..need.clone() })
 }
@@ -140,3 +148,6 @@ fn helped_out(first: Verdict, mut second: Verdict) -> Verdict {
     }
     second
 }
+
+#[cfg(test)]
+mod tests;

@@ -146,6 +146,7 @@ pub fn again(ask: &Ask) -> Wish {
         image: Some(ask.image.clone()),
         gpus: Some(ask.gpus),
         as_before: false,
+        rehearsal: ask.rehearsal,
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use berth_common::link::Account;
 use berth_common::{ByteCount, HostId, Reason, Seconds, ServerId, Timestamp, Username};
 
-use crate::decision::Rule;
+use crate::decision::{Looked, Rule};
 use crate::event::Wish;
 use crate::fleet::{Ask, Fleet, Server};
 use crate::placement::Need;
@@ -18,7 +18,8 @@ use crate::usage::Usage;
 mod access;
 mod quota;
 
-pub use quota::{memory_left, quota_of};
+pub use access::own_training;
+pub use quota::{gpus_left, memory_left, quota_of};
 
 /// A request, gone through the rules.
 #[derive(Debug)]
@@ -35,13 +36,11 @@ impl Checked {
     /// The same request of somebody whose account must not start anything.
     #[must_use]
     pub fn barred(mut self, refusal: &Refusal) -> Self {
-        let reason = Some(refusal.reason);
-        let text = match refusal.reason {
-            Reason::RefusedRestoring => "every host has told what it runs",
-            _ => "the account is valid",
+        let looked = match refusal.reason {
+            Reason::RefusedRestoring => Looked::HostsTold,
+            _ => Looked::Account,
         };
-        let text = text.to_owned();
-        self.rules.insert(0, Rule { text, passed: false, reason, cite: None });
+        self.rules.insert(0, Rule::new(looked, Some(refusal.reason), None));
         self.verdict = Err(refusal.clone());
         self
     }
@@ -96,14 +95,19 @@ pub fn check(
         let known: Vec<_> = fleet.settings.profiles.keys().cloned().collect();
         let detail =
             format!("There is no profile \"{}\"; there are: {}.", ask.profile, known.join(", "));
-        notes.add(
-            format!("profile \"{}\" exists", ask.profile),
-            Some((Reason::RefusedProfile, detail)),
-            None,
-        );
+        let looked = Looked::Profile { name: ask.profile.clone() };
+        notes.add(looked, Some((Reason::RefusedProfile, detail)), None);
         return notes.into_checked(ask, None);
     };
     ask.profile = name.clone();
+    ask.rehearsal = wish.rehearsal;
+    if wish.rehearsal {
+        // Nobody's server: it takes no right, and nobody loses one by it. The pool that helps out
+        // is left to those whom it helps.
+        choices(&fleet.settings, profile, wish, &mut ask, &mut notes);
+        let need = Need { overflow: None, ..need_of(fleet, person, profile, &ask, now) };
+        return notes.into_checked(ask, Some(Passed { need, last_in_queue: false }));
+    }
     access::check(&fleet.settings, person, name, profile, now, &mut notes);
     choices(&fleet.settings, profile, wish, &mut ask, &mut notes);
     quota::check(fleet, person, profile, &ask, without, now, &mut notes);
@@ -144,7 +148,7 @@ fn choices(settings: &Settings, profile: &Profile, wish: &Wish, ask: &mut Ask, n
         );
         (Reason::RefusedTooBig, detail)
     });
-    notes.add(format!("{memory} of at most {most} in this profile"), fails, cite);
+    notes.add(Looked::Memory { asked: memory, most }, fails, cite);
 
     let (default, most) = profile.gpus.as_ref().map_or((0, 0), |gpus| (gpus.default, gpus.max));
     ask.gpus = wish.gpus.unwrap_or(default);
@@ -158,7 +162,7 @@ fn choices(settings: &Settings, profile: &Profile, wish: &Wish, ask: &mut Ask, n
                 format!("You asked for {asked} GPUs; profile {name} gives {most} at most."),
             )
         });
-        notes.add(format!("{asked} of at most {most} GPUs in this profile"), fails, cite);
+        notes.add(Looked::Gpus { asked, most }, fails, cite);
     }
 
     let image = wish.image.clone().or_else(|| profile.images.first().cloned()).unwrap_or_default();
@@ -170,7 +174,7 @@ fn choices(settings: &Settings, profile: &Profile, wish: &Wish, ask: &mut Ask, n
         );
         (Reason::RefusedProfile, detail)
     });
-    notes.add(format!("image {image} is offered by this profile"), fails, cite);
+    notes.add(Looked::Image { name: image.clone() }, fails, cite);
     ask.image = image;
 }
 
@@ -194,16 +198,15 @@ fn budgets(
             Metered::GibHours => ("GiB hours", Reason::RefusedGibHours),
         };
         let (limit, window) = (budget.limit_hours, budget.window);
-        let text = format!("{used} of {limit} {unit} in {window}");
         let over = used >= limit;
         let refuses = over && budget.when_over == WhenOver::Refuse;
         let fails = refuses.then(|| {
             (reason, format!("You have used {used} of {limit} {unit} of the last {window}."))
         });
         last |= over && !refuses;
-        let text =
-            if over && !refuses { format!("{text}: served when nobody else waits") } else { text };
-        notes.add(text, fails, Some(&budget.cite));
+        let (of, served_last) = (budget.resource, over && !refuses);
+        let looked = Looked::Budget { used, limit, of, window, last: served_last };
+        notes.add(looked, fails, Some(&budget.cite));
     }
     last
 }
@@ -271,6 +274,7 @@ pub fn offered(fleet: &Fleet) -> impl Iterator<Item = Need> {
                 gpus: gpus.map_or(0, |gpus| gpus.default),
                 gpu_milli: gpus.map_or(0, |gpus| gpus.share_milli),
                 cpu_milli: profile.cpu_milli,
+                rehearsal: false,
             };
             Need { peak: fleet.usual_peak(&ask), ..bare_need(profile, &ask) }
         })
@@ -322,14 +326,14 @@ struct Notes {
 }
 
 impl Notes {
-    fn add(&mut self, text: String, fails: Option<(Reason, String)>, cite: Option<&Cite>) {
-        self.add_until(text, fails, None, cite);
+    fn add(&mut self, looked: Looked, fails: Option<(Reason, String)>, cite: Option<&Cite>) {
+        self.add_until(looked, fails, None, cite);
     }
 
     /// Notes a rule; `from`: when time alone lets it pass.
     fn add_until(
         &mut self,
-        text: String,
+        looked: Looked,
         fails: Option<(Reason, String)>,
         from: Option<Timestamp>,
         cite: Option<&Cite>,
@@ -337,7 +341,7 @@ impl Notes {
         let reason = fails.as_ref().map(|(reason, _)| *reason);
         // What is built in stands in no file.
         let cite = cite.filter(|cite| !cite.file.is_empty()).cloned();
-        self.rules.push(Rule { text, passed: fails.is_none(), reason, cite });
+        self.rules.push(Rule::new(looked, reason, cite));
         match (&mut self.refusal, fails) {
             (None, Some((reason, detail))) => self.refusal = Some(Refusal { reason, detail, from }),
             // Time helps only if it lets all pass.
@@ -365,5 +369,7 @@ fn counted<'a>(
     name: &'a Username,
     without: Option<&'a ServerId>,
 ) -> impl Iterator<Item = &'a Arc<Server>> {
-    fleet.servers_of(name).filter(move |server| server.is_active() && Some(&server.id) != without)
+    fleet.servers_of(name).filter(move |server| {
+        server.is_active() && !server.is_rehearsal() && Some(&server.id) != without
+    })
 }

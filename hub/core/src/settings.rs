@@ -80,6 +80,9 @@ pub struct Settings {
     /// How long servers live.
     #[serde(default)]
     pub lifecycle: Lifecycle,
+    /// What the files say in French, by their English: titles, uses, and why a door is closed.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub french: BTreeMap<String, String>,
     /// A host silent for this long is lost: it gets nothing new and nothing else changes.
     pub lost_after: Seconds,
 }
@@ -120,6 +123,9 @@ pub struct Image {
     pub reference: String,
     /// What people read.
     pub title: String,
+    /// Size of `/dev/shm` in its servers, as far as their memory goes; `None`: the engine's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shm: Option<ByteCount>,
     /// Where it is defined.
     pub cite: Cite,
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use berth_common::{Seconds, ServerId, Timestamp};
 
 use crate::event::{Answer, Effect, Event, ReplyTo, Row};
-use crate::fleet::{Fleet, Phase, Server};
+use crate::fleet::{Fleet, PastStart, Phase, Server};
 use crate::packing::Prices;
 use crate::queue::{self, Life};
 use crate::rules;
@@ -21,6 +21,7 @@ mod intend;
 mod lay_down;
 mod life;
 mod loan;
+mod rehearsal;
 mod relief;
 mod report;
 mod resize;
@@ -57,7 +58,7 @@ pub fn step(fleet: &mut Fleet, now: Timestamp, event: Event) -> Vec<Effect> {
             turn::move_in_queue(fleet, &server, to, reply, &mut out);
         }
         Event::Intend { host, intent, reply } => {
-            intend::intend(fleet, &host, intent, reply, &mut out);
+            intend::intend(fleet, now, &host, intent, reply, &mut out);
         }
         Event::Roll { rolling, reply } => {
             rolling::roll(fleet, rolling.map(|it| *it), reply, &mut out)
@@ -89,6 +90,7 @@ pub fn step(fleet: &mut Fleet, now: Timestamp, event: Event) -> Vec<Effect> {
     life::carry_out(fleet, now, &mut out);
     fleet.settle(now);
     admit::admit_waiting(fleet, now, &mut out);
+    rehearsal::give_way(fleet, now, &mut out);
     out
 }
 
@@ -202,6 +204,10 @@ fn reply(to: Option<ReplyTo>, answer: Answer, out: &mut Vec<Effect>) {
 fn book(fleet: &mut Fleet, now: Timestamp, id: &ServerId, out: &mut Vec<Effect>) {
     let Some(server) = fleet.servers.get(id).cloned() else { return };
     let Some(placement) = server.placement() else { return };
+    // What nobody worked in tells nothing of what people need, and is on nobody's account.
+    if server.is_rehearsal() {
+        return;
+    }
     if let Some(peak) =
         server.peaks.as_ref().map(|peaks| peaks.highest(now)).filter(|peak| peak.0 > 0)
     {
@@ -226,6 +232,7 @@ fn release(fleet: &mut Fleet, now: Timestamp, id: &ServerId, out: &mut Vec<Effec
     if let Some(Phase::Placed(placement)) = fleet.set_phase(id, Phase::Idle) {
         if let Some(server) = fleet.server_mut(id) {
             server.last_host = Some(placement.host.clone());
+            server.last_start = Some(Box::new(PastStart::of(server.generation, &placement)));
             if let Some(stop) = placement.stop {
                 server.last_end = Some(stop.end);
             }

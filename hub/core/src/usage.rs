@@ -89,7 +89,7 @@ impl Usage {
     /// Books what a server held until now; the days that changed.
     pub fn book(&mut self, server: &Server, now: Timestamp) -> Vec<UsageDay> {
         let mut changed = Vec::new();
-        let Some(placement) = server.placement() else { return changed };
+        let Some(placement) = counted(server) else { return changed };
         let (user, group) = (&server.owner, server.main_group());
         for (day, amount) in by_day(placement, held_since(placement), now) {
             let days = Arc::make_mut(&mut self.days);
@@ -113,7 +113,7 @@ impl Usage {
         let days = fleet.usage.days.range((user.clone(), first)..=(user.clone(), u32::MAX));
         days.for_each(|(_, booked)| sum.add(booked.amount));
         for server in fleet.servers_of(user) {
-            let Some(placement) = server.placement() else { continue };
+            let Some(placement) = counted(server) else { continue };
             let from = held_since(placement).max(Timestamp(now.0.saturating_sub(micros(window))));
             by_day(placement, from, now).for_each(|(_, amount)| sum.add(amount));
         }
@@ -143,7 +143,7 @@ pub fn days(fleet: &Fleet, from: Timestamp, to: Timestamp, now: Timestamp) -> Ve
         add(user, *day, &booked.group, booked.amount);
     }
     for server in fleet.servers.values() {
-        let Some(placement) = server.placement() else { continue };
+        let Some(placement) = counted(server) else { continue };
         for (day, amount) in by_day(placement, held_since(placement), now) {
             add(&server.owner, day, server.main_group(), amount);
         }
@@ -166,12 +166,17 @@ pub fn by_group(fleet: &Fleet, window: Seconds, now: Timestamp) -> BTreeMap<&str
         }
     }
     for server in fleet.servers.values() {
-        let Some(placement) = server.placement() else { continue };
+        let Some(placement) = counted(server) else { continue };
         for (_, amount) in by_day(placement, held_since(placement).max(start), now) {
             add(server.main_group(), amount);
         }
     }
     groups
+}
+
+/// Where a server is, if it is on its owner's account: one of a rehearsal is not.
+fn counted(server: &Server) -> Option<&Placement> {
+    server.placement().filter(|_| !server.is_rehearsal())
 }
 
 fn held_since(placement: &Placement) -> Timestamp {

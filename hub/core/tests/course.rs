@@ -11,10 +11,11 @@ use berth_common::{
 };
 use berth_core::agenda::{Entry, TrainingOrder, ordered};
 use berth_core::event::{Event, StartRequest, Wish};
-use berth_core::fleet::Order;
+use berth_core::fleet::{Order, Server};
 use berth_core::settings::{
     HostSettings, Image, People, Pool, Profile, Quota, Settings, Training, Warn, Window,
 };
+use berth_core::usage::Usage;
 use berth_core::{Answer, Effect, Fleet, step};
 
 const GB: u64 = 1 << 30;
@@ -67,7 +68,12 @@ fn settings() -> Settings {
         start_within: Training::START_WITHIN,
         cite: Default::default(),
     };
-    let image = Image { reference: "img:1".into(), title: "ROOT".into(), cite: Default::default() };
+    let image = Image {
+        reference: "img:1".into(),
+        title: "ROOT".into(),
+        shm: None,
+        cite: Default::default(),
+    };
     let mut settings = Settings {
         hosts: [host("c1", "cpu")]
             .into_iter()
@@ -124,6 +130,21 @@ impl Bench {
     }
 
     fn start(&mut self, user: &str, group: &str, wish: Wish) -> Answer {
+        self.start_named(user, group, ServerName::default_server(), wish)
+    }
+
+    /// So many throw-away servers of the course for carol.
+    fn rehearse(&mut self, count: u64) -> Vec<Answer> {
+        let wish = Wish { rehearsal: true, ..asks_for("school") };
+        let names = (1..=count).map(|n| format!("rehearsal-{n}").parse().unwrap());
+        names.map(|name| self.start_named("carol", "staff", name, wish.clone())).collect()
+    }
+
+    fn rehearsing(&self) -> impl Iterator<Item = &Server> {
+        self.fleet.servers.values().map(AsRef::as_ref).filter(|it| it.is_rehearsal())
+    }
+
+    fn start_named(&mut self, user: &str, group: &str, name: ServerName, wish: Wish) -> Answer {
         self.ids += 1;
         let request = StartRequest {
             server: ServerId::from_random(self.ids),
@@ -135,7 +156,7 @@ impl Bench {
                 groups: vec![berth_common::link::Group { name: group.into(), gid: 3000 }],
                 home: format!("/home/{user}"),
             },
-            name: ServerName::default_server(),
+            name,
             wish,
             watched: false,
             barred: None,
@@ -292,4 +313,111 @@ fn when_it_is_over_its_servers_stop_after_a_warning_and_a_while() {
     assert_eq!(bench.running(), 1, "other people's servers go on");
     let ended = bench.fleet.servers.values().find(|it| it.owner.as_str() == "x1").unwrap();
     assert_eq!(ended.last_end.as_ref().unwrap().reason, Reason::StoppedTraining);
+}
+
+/// Why a server is being ended, if it is.
+fn ending(server: &Server) -> Option<Reason> {
+    server.placement().and_then(|placement| Some(placement.stop.as_ref()?.end.reason))
+}
+
+#[test]
+fn a_rehearsal_needs_no_hours_and_takes_nothing_from_its_owner() {
+    let mut bench = Bench::new();
+    let answers = bench.rehearse(5);
+    assert!(answers.iter().all(|it| reason(it) == Reason::PlacedNow), "{answers:?}");
+    bench.pass_until(at(9 * HOUR + 1800));
+    assert_eq!(bench.running(), 5);
+    let carol = "carol".parse().unwrap();
+    let used = |bench: &Bench| Usage::of_person(&bench.fleet, &carol, Seconds(86_400), bench.now);
+    assert_eq!(used(&bench), Default::default(), "nothing is booked while they run");
+    let own = bench.start("carol", "staff", asks_for("school"));
+    assert_eq!(reason(&own), Reason::PlacedNow, "her quota of one is whole");
+    let ids: Vec<_> = bench.rehearsing().map(|it| it.id.clone()).collect();
+    for server in ids {
+        bench.take(Event::Stop { server, reason: Reason::StoppedRehearsal, reply: None });
+    }
+    bench.report();
+    assert_eq!(bench.running(), 1);
+    assert_eq!(used(&bench).mib_s, 0, "nor when they have ended");
+    let image = bench.rehearsing().next().unwrap().ask.image.clone();
+    assert_eq!(bench.fleet.own_peak(&carol, &image), None, "nothing is learnt of what she uses");
+}
+
+#[test]
+fn a_rehearsal_never_waits_and_leaves_the_pool_that_helps_out_alone() {
+    let mut bench = Bench::new();
+    let answers = bench.rehearse(41);
+    let placed = answers.iter().filter(|it| reason(it) == Reason::PlacedNow).count();
+    let refused = answers.iter().filter(|it| reason(it) == Reason::RefusedRehearsal).count();
+    assert!(placed > 0 && refused > 0 && placed + refused == 41, "{answers:?}");
+    assert_eq!(bench.fleet.waiting().count(), 0);
+    bench.hosts.retain(|host| *host != "t4");
+    bench.pass_until(at(8 * HOUR + 60));
+    bench.rehearse(60);
+    assert_eq!(bench.fleet.placed_on(&"c1".parse().unwrap()).count(), 0);
+}
+
+#[test]
+fn a_rehearsal_ends_in_the_step_in_which_somebody_would_wait_for_its_pool() {
+    let mut bench = Bench::new();
+    bench.pass_until(at(9 * HOUR));
+    let rehearsed = bench.rehearse(41).len();
+    bench.report();
+    // The other pool's queue is no matter.
+    for n in 1..=12 {
+        bench.start(&format!("y{n}"), "lsst", asks_for("cpu"));
+    }
+    assert!(bench.fleet.waiting().count() > 0);
+    assert!(bench.rehearsing().all(|it| ending(it).is_none()));
+    let answers = bench.all_start();
+    let waits = answers.iter().find(|it| reason(it).code().starts_with("wait."));
+    assert!(waits.is_some(), "the pool is full of {rehearsed}: {answers:?}");
+    let ends = |it: &Server| !it.is_active() || ending(it) == Some(Reason::StoppedRehearsal);
+    assert!(bench.rehearsing().all(ends));
+    let refused = bench.rehearse(60).pop().unwrap();
+    assert_eq!(reason(&refused), Reason::RefusedRehearsal, "nor does another begin");
+    bench.report();
+    bench.report();
+    let school = bench.fleet.servers.values().filter(|it| it.owner.as_str().starts_with('x'));
+    assert_eq!(school.filter(|it| it.is_ready()).count(), 30, "all have their place");
+}
+
+#[test]
+fn what_still_starts_for_a_rehearsal_steps_aside_on_the_host_of_a_person() {
+    let mut bench = Bench::new();
+    bench.pass_until(at(9 * HOUR));
+    bench.rehearse(15);
+    let placed = bench.start("x1", "school", Wish::default());
+    assert_eq!(reason(&placed), Reason::PlacedNow);
+    let person = bench.fleet.servers.values().find(|it| it.owner.as_str() == "x1").unwrap();
+    let host = person.placement().unwrap().host.clone();
+    let here = |it: &Server| it.placement().is_some_and(|placement| placement.host == host);
+    assert!(bench.rehearsing().any(here) && !bench.rehearsing().all(here));
+    for server in bench.rehearsing() {
+        let why = here(server).then_some(Reason::StoppedRehearsal);
+        assert_eq!(ending(server), why, "{server:?}");
+    }
+}
+
+#[test]
+fn what_is_ready_of_a_rehearsal_stays_beside_a_person_who_starts() {
+    let mut bench = Bench::new();
+    bench.pass_until(at(9 * HOUR));
+    bench.rehearse(3);
+    bench.report();
+    assert_eq!(bench.rehearsing().filter(|it| it.is_ready()).count(), 3);
+    let placed = bench.start("x1", "school", Wish::default());
+    assert_eq!(reason(&placed), Reason::PlacedNow);
+    let hosts = bench.fleet.servers.values().map(|it| it.placement().unwrap().host.clone());
+    assert_eq!(hosts.collect::<BTreeSet<_>>().len(), 1, "all are on one host");
+    assert!(bench.rehearsing().all(|it| ending(it).is_none()), "they disturb nobody");
+}
+
+#[test]
+fn no_limit_of_time_ends_a_rehearsal() {
+    let mut bench = Bench::new();
+    bench.pass_until(at(40 * HOUR));
+    bench.rehearse(3);
+    bench.pass_until(at(40 * HOUR + 1800));
+    assert_eq!(bench.running(), 3, "the course has been over for hours");
 }

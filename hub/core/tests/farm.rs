@@ -41,8 +41,12 @@ fn fleet() -> Fleet {
         farm_ports: 2,
         ..Profile::default()
     };
-    let image =
-        Image { reference: "img:1".into(), title: "Image".into(), cite: Default::default() };
+    let image = Image {
+        reference: "img:1".into(),
+        title: "Image".into(),
+        shm: None,
+        cite: Default::default(),
+    };
     let settings = Settings {
         hosts: BTreeMap::from([host("h1"), host("h2")]),
         pools: BTreeMap::from([("cpu".into(), Pool::default())]),

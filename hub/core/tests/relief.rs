@@ -49,8 +49,12 @@ fn settings(relief: Relief) -> Arc<Settings> {
         default: true,
         ..Profile::default()
     };
-    let image =
-        Image { reference: "img:1".into(), title: "Image".into(), cite: Default::default() };
+    let image = Image {
+        reference: "img:1".into(),
+        title: "Image".into(),
+        shm: None,
+        cite: Default::default(),
+    };
     Arc::new(Settings {
         hosts: BTreeMap::from([("h1".parse().unwrap(), host)]),
         pools: BTreeMap::from([("cpu".into(), pool)]),

@@ -40,7 +40,12 @@ fn settings() -> Settings {
         default: true,
         ..Profile::default()
     };
-    let image = Image { reference: "img:1".into(), title: "Image".into(), cite: Cite::default() };
+    let image = Image {
+        reference: "img:1".into(),
+        title: "Image".into(),
+        shm: None,
+        cite: Cite::default(),
+    };
     Settings {
         hosts: BTreeMap::from([(h1(), host)]),
         pools: BTreeMap::from([("cpu".into(), Pool::default())]),
@@ -83,6 +88,18 @@ fn alice_starts(fleet: &mut Fleet, now: Timestamp) {
 
 /// The host reports from this boot, with or without the server, having applied a set of this reign.
 fn reports(fleet: &mut Fleet, now: Timestamp, boot: &str, runs: bool, epoch: Epoch) {
+    reports_limit(fleet, now, boot, runs.then_some(Some(GB)), epoch);
+}
+
+/// The same, with the limit that the server's container has; `Some(None)`: it runs, and its limit has
+/// not been measured yet.
+fn reports_limit(
+    fleet: &mut Fleet,
+    now: Timestamp,
+    boot: &str,
+    limit: Option<Option<u64>>,
+    epoch: Epoch,
+) {
     let seen = Observed {
         server: server(),
         generation: Generation(1),
@@ -91,7 +108,7 @@ fn reports(fleet: &mut Fleet, now: Timestamp, boot: &str, runs: bool, epoch: Epo
         steps: Vec::new(),
         memory_used: ByteCount(GB / 10),
         usage: Usage::default(),
-        limit: None,
+        limit: limit.flatten().map(ByteCount),
         resize_refused: None,
         kills: Vec::new(),
         left_out: Vec::new(),
@@ -110,7 +127,7 @@ fn reports(fleet: &mut Fleet, now: Timestamp, boot: &str, runs: bool, epoch: Epo
         boot_id: boot.parse().unwrap(),
         sent: now,
         applied: Revision { epoch, seq },
-        engine: Ok(runs.then_some(seen).into_iter().collect()),
+        engine: Ok(limit.map(|_| seen).into_iter().collect()),
         pending: Vec::new(),
         gpus: Vec::new(),
         spaces: Vec::new(),
@@ -177,4 +194,27 @@ fn a_host_has_told_all_it_runs_when_it_obeys_the_new_reign() {
     assert_eq!(after.unsettled().count(), 0);
     alice_starts(&mut after, now(64));
     assert!(after.servers[&server()].placement().is_some());
+}
+
+/// Its owner was given more after the backup, and its host's agent has just begun anew.
+#[test]
+fn what_a_server_may_use_counts_although_the_backup_knows_less() {
+    let now = |seconds| Timestamp(0).plus(Seconds(seconds));
+    let mut before = Fleet::restore(BEFORE, Arc::new(settings()), [], []);
+    reports(&mut before, now(1), "boot-a", false, BEFORE);
+    alice_starts(&mut before, now(2));
+    reports(&mut before, now(3), "boot-a", true, BEFORE);
+
+    let mut after = restored(&before, now(60));
+    let reserved = |after: &Fleet| {
+        after.servers[&server()].placement().map(|placement| placement.reservation.memory.0)
+    };
+    reports_limit(&mut after, now(61), "boot-a", Some(Some(3 * GB)), BEFORE);
+    assert_eq!(reserved(&after), Some(3 * GB));
+    reports_limit(&mut after, now(62), "boot-a", Some(None), AFTER);
+    assert_eq!(reserved(&after), Some(3 * GB), "not to know it is not to have less");
+    assert_eq!(after.unsettled().count(), 1, "nothing is started until it is known");
+    reports_limit(&mut after, now(63), "boot-a", Some(Some(2 * GB)), AFTER);
+    assert_eq!(reserved(&after), Some(2 * GB));
+    assert_eq!(after.unsettled().count(), 0);
 }

@@ -1,6 +1,6 @@
 //! A rolling reboot as one plan: one host at a time, nobody twice, whatever happens to the hub.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use berth_common::link::{Account, Capacity, HostFacts, Observed, ObservedState, Origin, Report};
@@ -10,8 +10,8 @@ use berth_common::{
 };
 use berth_core::drain::intent::State;
 use berth_core::drain::single::AtDeadline;
-use berth_core::event::{Event, StartRequest, Wish};
-use berth_core::fleet::{HostState, Intent, Order, Rolling};
+use berth_core::event::{Event, Row, StartRequest, Wish};
+use berth_core::fleet::{Drain, DrainId, HostState, Intent, Order, Rolling};
 use berth_core::settings::{HostSettings, Image, Pool, Profile, Settings};
 use berth_core::{Answer, Effect, Fleet, step};
 
@@ -45,8 +45,12 @@ fn settings() -> Arc<Settings> {
         default: true,
         ..Profile::default()
     };
-    let image =
-        Image { reference: "img:1".into(), title: "Image".into(), cite: Default::default() };
+    let image = Image {
+        reference: "img:1".into(),
+        title: "Image".into(),
+        shm: None,
+        cite: Default::default(),
+    };
     Arc::new(Settings {
         hosts: ["h1", "h2", "h3", "h4"].map(host).into(),
         pools: BTreeMap::from([("cpu".into(), Pool::default())]),
@@ -312,6 +316,56 @@ fn what_an_administrator_does_meanwhile_counts() {
     bench.take(Event::Intend { host: second.clone(), intent: Intent::Open, reply: None });
     bench.pass(10);
     assert_eq!(bench.closed(), [second.to_string()]);
+}
+
+/// All drains that were written down, newest last.
+fn written(effects: &[Effect]) -> Vec<Drain> {
+    let drain = |effect: &Effect| match effect {
+        Effect::Save(Row::Drain(drain)) => Some((**drain).clone()),
+        _ => None,
+    };
+    effects.iter().filter_map(drain).collect()
+}
+
+#[test]
+fn a_drain_keeps_its_number_until_it_is_over_and_no_other_gets_it() {
+    let mut bench = Bench::new();
+    let order = Order { reason: "disk".into(), who: "erin".into(), at: bench.now };
+    let intend = |bench: &mut Bench, host: &str, intent: Intent| {
+        written(&bench.take(Event::Intend { host: id(host), intent, reply: None }))
+    };
+    let drain = |host: &str, by| Intent::Draining {
+        order: order.clone(),
+        by,
+        plan: step::drain_plan(&id(host), by, AtDeadline::Hold),
+    };
+    let begun = intend(&mut bench, "h1", drain("h1", None));
+    assert_eq!((begun.len(), begun[0].id, &begun[0].ended), (1, DrainId(1), &None));
+    assert_eq!(intend(&mut bench, "h2", drain("h2", None))[0].id, DrainId(2));
+    let changed = intend(&mut bench, "h1", drain("h1", Some(Timestamp(9))));
+    assert_eq!((changed[0].id, changed[0].by), (DrainId(1), Some(Timestamp(9))), "the same drain");
+    assert_eq!(bench.fleet.drained_by(DrainId(1)), Some(&id("h1")));
+
+    let left = bench.fleet.placed_on(&id("h1")).count();
+    let over = intend(&mut bench, "h1", Intent::Cordoned(order.clone()));
+    assert_eq!((over[0].id, over[0].ended.map(|it| it.left)), (DrainId(1), Some(left)));
+    assert!(left > 0, "somebody was there still");
+    assert_eq!(intend(&mut bench, "h1", Intent::Open), [], "that was no drain");
+    assert_eq!(bench.fleet.drained_by(DrainId(1)), None);
+    assert_eq!(intend(&mut bench, "h1", drain("h1", None))[0].id, DrainId(3));
+
+    // One of a hub that gave no numbers.
+    let mut old: Vec<_> = bench.fleet.hosts.values().map(|host| (**host).clone()).collect();
+    old.iter_mut().for_each(|host| host.drain = None);
+    let servers: Vec<_> = bench.fleet.servers.values().map(|it| (**it).clone()).collect();
+    let last = bench.fleet.last_drain;
+    bench.fleet = Fleet::restore(Epoch(2), settings(), old, servers);
+    bench.fleet.last_drain = last;
+    bench.report();
+    let numbered: BTreeSet<_> =
+        written(&bench.take(Event::Tick)).into_iter().map(|it| (it.id, it.host)).collect();
+    assert_eq!(numbered, [(DrainId(4), id("h1")), (DrainId(5), id("h2"))].into());
+    assert_eq!(written(&bench.take(Event::Tick)), []);
 }
 
 #[test]

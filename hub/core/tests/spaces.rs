@@ -57,8 +57,12 @@ fn fleet() -> Fleet {
         default: true,
         ..Profile::default()
     };
-    let image =
-        Image { reference: "img:1".into(), title: "Image".into(), cite: Default::default() };
+    let image = Image {
+        reference: "img:1".into(),
+        title: "Image".into(),
+        shm: None,
+        cite: Default::default(),
+    };
     let settings = Settings {
         hosts: BTreeMap::from([host("h1"), host("h2")]),
         pools: BTreeMap::from([("cpu".into(), Pool::default())]),
@@ -81,7 +85,7 @@ fn hears(fleet: &mut Fleet, host: &str, sick: &[&str]) {
     let space = |name: &&str| {
         let detail = "/x does not answer".to_owned();
         let trouble = Some(Ending { reason: Reason::MountSick, detail });
-        SpaceHealth { name: (*name).into(), trouble, since: NOW }
+        SpaceHealth { name: (*name).into(), trouble, since: NOW, took: None }
     };
     let report = Report {
         incarnation: Incarnation(7),

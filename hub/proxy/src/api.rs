@@ -28,6 +28,7 @@ use crate::hub_away::hash_of_hex;
 use crate::io::Io;
 use crate::listen::{self, Listener, Stream};
 use crate::metrics::count;
+use crate::pulse::Pulse;
 use crate::route::{Record, Route, iso_millis};
 use crate::shared::Shared;
 use crate::table::{Put, Refusal};
@@ -56,7 +57,7 @@ type Answer = Response<ResponseBody>;
 
 /// Accepts calls until the proxy ends or a successor accepts in its place.
 pub async fn accept(listener: Arc<Listener>, tls: Option<Arc<Terminator>>, shared: Arc<Shared>) {
-    listen::each(&listener, &shared, "the API", |stream| {
+    listen::each(&listener, &shared, "the API", Pulse::none(), |stream| {
         tokio::spawn(connection(stream, tls.clone(), shared.clone()));
     })
     .await;
@@ -73,6 +74,7 @@ async fn connection(stream: Stream, tls: Option<Arc<Terminator>>, shared: Arc<Sh
 }
 
 async fn serve(stream: Io, shared: Arc<Shared>) {
+    let stream = berth_process::crash_inside_writes!(stream, "proxy.api.inside_answer");
     let going = shared.going.turned();
     let shared = &shared;
     let service =

@@ -5,6 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use berth_process::logging::Logs;
+use berth_process::mistake::{self, Mistake};
 use serde::Deserialize;
 
 use crate::access;
@@ -52,6 +54,9 @@ pub struct Config {
     /// the oldest of them closes its websockets, one by one.
     #[serde(default = "drain_memory_mib")]
     pub drain_memory_mib: u64,
+    /// What is logged, and how; of answers [`Config::access_log`] says that.
+    #[serde(default)]
+    pub logs: Logs,
     /// How much may be open at once.
     #[serde(default)]
     pub limits: Numbers,
@@ -120,16 +125,9 @@ pub enum ConfigError {
         /// The system's reason.
         source: std::io::Error,
     },
-    /// A line is wrong.
-    #[error("{}:{line}: {what}", path.display())]
-    Line {
-        /// Which file.
-        path: PathBuf,
-        /// Counted from 1.
-        line: usize,
-        /// What is wrong there and what to do.
-        what: String,
-    },
+    /// Something in it is wrong.
+    #[error(transparent)]
+    Wrong(#[from] Mistake),
 }
 
 /// Reads a configuration file.
@@ -139,44 +137,43 @@ pub enum ConfigError {
 pub fn read(path: &Path) -> Result<Config, ConfigError> {
     let text = std::fs::read_to_string(path)
         .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
-    parse(&text).map_err(|(line, what)| ConfigError::Line { path: path.to_owned(), line, what })
+    Ok(parse(&path.display().to_string(), &text)?)
 }
 
-fn parse(text: &str) -> Result<Config, (usize, String)> {
-    let config: Config = toml::from_str(text).map_err(|error| {
-        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
-        let line = before.matches('\n').count().saturating_add(1);
-        (line, hint(error.message()))
-    })?;
-    let at = |key: &str| {
-        let is_key = |line: &str| {
-            line.trim_start()
-                .strip_prefix(key)
-                .is_some_and(|rest| rest.trim_start().starts_with('='))
-        };
-        text.lines().position(is_key).map_or(1, |line| line.saturating_add(1))
+/// Reads the text of a configuration file; `file` is its name in messages.
+///
+/// # Errors
+/// The first mistake in it.
+pub fn parse(file: &str, text: &str) -> Result<Config, Mistake> {
+    let config: Config = mistake::read(file, text)?;
+    let wrong = |path: &[&str], what: String| {
+        let span = mistake::place_of(text, path);
+        Err(Mistake::bad_value(file, text, span, what))
     };
     if config.version != 1 {
         let what = format!("version is {}, this proxy reads 1", config.version);
-        return Err((at("version"), what));
+        return wrong(&["version"], what);
     }
     if config.listen.is_empty() {
-        return Err((at("listen"), "name at least one address, such as \"127.0.0.1:8000\"".into()));
+        let what = "name at least one address, such as \"127.0.0.1:8000\"";
+        return wrong(&["listen"], what.into());
     }
     if let Err(error) = crate::route::Record::of_url(&config.hub) {
         let error = error.to_string().replace("target", "hub");
-        return Err((at("hub"), format!("{error}; write such as \"http://127.0.0.1:8081\"")));
+        let what = format!("{error}; write such as \"http://127.0.0.1:8081\"");
+        return wrong(&["hub"], what);
     }
     match (&config.certificate, &config.key) {
-        (Some(_), None) => return Err((at("certificate"), "give key with it".into())),
-        (None, Some(_)) => return Err((at("key"), "give certificate with it".into())),
+        (Some(_), None) => return wrong(&["certificate"], "give key with it".into()),
+        (None, Some(_)) => return wrong(&["key"], "give certificate with it".into()),
         (None, None) if config.redirect.is_some() => {
-            return Err((at("redirect"), "there is no certificate, so no https to go to".into()));
+            let what = "there is no certificate, so no https to go to";
+            return wrong(&["redirect"], what.into());
         }
         _ => {}
     }
     if config.access_log.as_ref().is_some_and(|log| !(0.0..=1.0).contains(&log.sample)) {
-        return Err((at("sample"), "sample is a share from 0 to 1".into()));
+        return wrong(&["access_log", "sample"], "sample is a share from 0 to 1".into());
     }
     for origin in &config.origins {
         if !(origin.starts_with("https://") || origin.starts_with("http://"))
@@ -184,29 +181,10 @@ fn parse(text: &str) -> Result<Config, (usize, String)> {
         {
             let what =
                 format!("'{origin}' is not an origin; write such as \"https://example.org\"");
-            return Err((at("origins"), what));
+            return wrong(&["origins"], what);
         }
     }
     Ok(config)
-}
-
-/// Adds what was probably meant to a message about an unknown key.
-fn hint(message: &str) -> String {
-    // The library names the unknown key, then all that it knows there.
-    let mut quoted = message.split('`').skip(1).step_by(2);
-    let (true, Some(unknown)) = (message.starts_with("unknown field"), quoted.next()) else {
-        return message.to_owned();
-    };
-    let known: Vec<&str> = quoted.collect();
-    let nearest = known
-        .iter()
-        .map(|name| (strsim::damerau_levenshtein(unknown, name), name))
-        .filter(|(distance, name)| *distance <= name.len() / 2)
-        .min();
-    match nearest {
-        Some((_, name)) => format!("unknown key '{unknown}'; did you mean '{name}'?"),
-        None => format!("unknown key '{unknown}'; known are {}", known.join(", ")),
-    }
 }
 
 #[cfg(test)]
@@ -224,17 +202,17 @@ credentials = "/var/lib/berth/proxy"
 
     #[test]
     fn a_good_file_is_read() {
-        let config = parse(GOOD).unwrap();
+        let config = parse("p", GOOD).unwrap();
         assert_eq!(config.api, ApiAddress::Unix("/run/berth/proxy.sock".into()));
         assert_eq!((config.listen.len(), config.hub_away_hours), (2, 36));
         let with_tcp = GOOD.replace("unix:/run/berth/proxy.sock", "127.0.0.1:8001");
-        assert_eq!(parse(&with_tcp).unwrap().api.to_string(), "127.0.0.1:8001");
+        assert_eq!(parse("p", &with_tcp).unwrap().api.to_string(), "127.0.0.1:8001");
     }
 
     #[test]
     fn the_packaged_file_can_be_used_as_it_is_and_with_all_it_offers() {
         let text = include_str!("../../../packaging/etc/proxy.toml");
-        let plain = parse(text).unwrap();
+        let plain = parse("p", text).unwrap();
         assert_eq!(plain.limits, Numbers::default());
         let offered: String = text
             .lines()
@@ -243,7 +221,7 @@ credentials = "/var/lib/berth/proxy"
                 _ => format!("{line}\n"),
             })
             .collect();
-        let all = parse(&offered).unwrap();
+        let all = parse("p", &offered).unwrap();
         let defaults = Numbers { connections: Some(100_000), ..Numbers::default() };
         assert_eq!(all.limits, defaults, "the file shows the defaults");
         assert_eq!(all.drain_memory_mib, plain.drain_memory_mib);
@@ -254,11 +232,11 @@ credentials = "/var/lib/berth/proxy"
     #[test]
     fn a_bad_file_is_refused_with_its_line() {
         for (from, to, expected) in [
-            ("listen", "lisen", "2: unknown key 'lisen'; did you mean 'listen'?"),
+            ("listen", "lisen", "2: unknown key \"lisen\"; did you mean \"listen\"?"),
             (
                 "state",
                 "qwertyuiop",
-                "5: unknown key 'qwertyuiop'; known are version, listen, hub, api, state, credentials, trusted_proxies, origins, hub_away_hours, certificate, key, redirect, metrics, drain_memory_mib, limits, access_log",
+                "5: unknown key \"qwertyuiop\"; possible here: version, listen, hub, api, state, credentials, trusted_proxies, origins, hub_away_hours, certificate, key, redirect, metrics, drain_memory_mib, logs, limits, access_log",
             ),
             ("version = 1", "version = 2", "1: version is 2, this proxy reads 1"),
             (
@@ -266,13 +244,13 @@ credentials = "/var/lib/berth/proxy"
                 "ftp://127",
                 "3: hub has a scheme other than tunnel, http, https or http+unix; write such as \"http://127.0.0.1:8081\"",
             ),
-            ("unix:/run", "unix:run", "4: the path after unix: must start with /"),
+            ("unix:/run", "unix:run", "4: api: the path after unix: must start with /"),
             (
                 "unix:/run/berth/proxy.sock",
                 "nowhere",
-                "4: write \"unix:/PATH\" or an address with its port, \"127.0.0.1:8001\"",
+                "4: api: write \"unix:/PATH\" or an address with its port, \"127.0.0.1:8001\"",
             ),
-            ("state = \"/var/lib/berth-proxy\"\n", "", "1: missing field `state`"),
+            ("state = \"/var/lib/berth-proxy\"\n", "", "1: key \"state\" is missing here"),
             ("\"127.0.0.1:8000\"", "\"127.0.0.1\"", "2: invalid socket address syntax"),
             (
                 "\"127.0.0.1:8000\", \"[::1]:8000\"",
@@ -280,23 +258,35 @@ credentials = "/var/lib/berth/proxy"
                 "2: name at least one address, such as \"127.0.0.1:8000\"",
             ),
         ] {
-            let (line, what) = parse(&GOOD.replace(from, to)).unwrap_err();
-            assert_eq!(format!("{line}: {what}"), expected);
+            assert_eq!(told(&GOOD.replace(from, to)), expected);
         }
         for (lines, expected) in [
             ("key = \"/k\"\n", "7: give certificate with it"),
             ("certificate = \"/c\"\n", "7: give key with it"),
             (
                 "[limits]\nroute_request = 1\n",
-                "8: unknown key 'route_request'; did you mean 'route_requests'?",
+                "8: unknown key \"route_request\"; did you mean \"route_requests\"?",
             ),
             ("[access_log]\npath = \"-\"\nsample = 2.0\n", "9: sample is a share from 0 to 1"),
             ("redirect = \"[::]:80\"\n", "7: there is no certificate, so no https to go to"),
         ] {
-            let (line, what) = parse(&format!("{GOOD}{lines}")).unwrap_err();
-            assert_eq!(format!("{line}: {what}"), expected);
+            assert_eq!(told(&format!("{GOOD}{lines}")), expected);
         }
         let origins = format!("{GOOD}origins = [\"*\"]\n");
-        assert_eq!(parse(&origins).unwrap_err().0, 7);
+        assert!(told(&origins).starts_with("7: '*' is not an origin"), "{}", told(&origins));
+    }
+
+    /// Line and words of the mistake, which is shown with a caret under it.
+    #[track_caller]
+    fn told(text: &str) -> String {
+        let mistake = parse("proxy.toml", text).unwrap_err();
+        let (line, shown) = (mistake.line, mistake.to_string());
+        assert!(
+            shown.contains(&format!("--> proxy.toml:{line}:")) && shown.contains('^'),
+            "{shown}"
+        );
+        let (words, _) =
+            mistake.message.split_once(" Possible here").unwrap_or((&mistake.message, ""));
+        format!("{line}: {words}")
     }
 }

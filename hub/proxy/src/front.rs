@@ -27,6 +27,7 @@ use crate::limits;
 use crate::listen::{self, Listener, Place, Stream};
 use crate::metrics::{self, count};
 use crate::page;
+use crate::pulse::Pulse;
 use crate::shared::Shared;
 use crate::switch::Ear;
 use crate::tls::Terminator;
@@ -62,11 +63,11 @@ pub async fn bind_patiently(place: Place) -> Listener {
     loop {
         match listen::bind(&place).await {
             Ok(listener) => {
-                tracing::info!(address = %place, "listening");
+                tracing::info!(listen = %place, "listening");
                 return listener;
             }
             Err(error) if !said => {
-                tracing::warn!(address = %place, %error, "cannot listen yet, trying every second");
+                tracing::warn!(listen = %place, %error, "cannot listen yet, trying every second");
                 said = true;
             }
             Err(_) => {}
@@ -82,8 +83,9 @@ pub async fn accept(
     shared: Arc<Shared>,
     alive: mpsc::Sender<()>,
     workers: Workers,
+    pulse: Pulse,
 ) {
-    listen::each(&listener, &shared, "users", |stream| {
+    listen::each(&listener, &shared, "users", pulse, |stream| {
         let peer = match &stream {
             Stream::Tcp(_, peer) => peer.ip(),
             Stream::Unix(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),
@@ -217,7 +219,7 @@ async fn serve_http2(stream: Io, from: From, shared: &Arc<Shared>) {
 
 /// Sends browsers from a plain port to the `https` one.
 pub async fn redirect(listener: Arc<Listener>, port: u16, shared: Arc<Shared>) {
-    listen::each(&listener, &shared, "redirects", |stream| {
+    listen::each(&listener, &shared, "redirects", Pulse::none(), |stream| {
         tokio::spawn(async move {
             let gate = Gate::default();
             let gate = &gate;

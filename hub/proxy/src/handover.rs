@@ -37,12 +37,12 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
+use crate::activation;
 use crate::hub_away;
 use crate::listen::Listener;
 use crate::metrics;
 use crate::persist::Saved;
 use crate::shared::Shared;
-use crate::systemd;
 
 /// Tells the new program that its standard input is the old one's socket.
 const VARIABLE: &str = "BERTH_PROXY_HANDOVER";
@@ -115,7 +115,7 @@ pub fn inherited() -> io::Result<Option<Inherited>> {
         let socket = StdUnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
         return receive(socket).map(Some);
     }
-    let sockets = systemd::sockets()?;
+    let sockets = activation::sockets()?;
     if sockets.is_empty() {
         return Ok(None);
     }
@@ -173,6 +173,13 @@ pub struct Successor {
     child: Child,
 }
 
+impl Successor {
+    /// Its process, while that lives.
+    pub fn id(&self) -> Option<u32> {
+        self.child.id()
+    }
+}
+
 /// Lines of the other process; waiting for one may be given up without losing anything.
 type Reader = Lines<BufReader<OwnedReadHalf>>;
 
@@ -195,6 +202,8 @@ pub async fn start_successor(
         .env_remove("LISTEN_FDS")
         .env_remove("LISTEN_PID")
         .env_remove("LISTEN_FDNAMES")
+        // It is watched in our place.
+        .env_remove("WATCHDOG_PID")
         .stdin(Stdio::from(OwnedFd::from(theirs)))
         .kill_on_drop(false);
     berth_process::crash_point!("proxy.handover.before");

@@ -3,11 +3,12 @@
 //!
 //! Reading order: `config` and `arguments`, which both become a `setup`; then the pure rules
 //! (`path`, `table`, `headers`, `cookies`, `shield`, `framing`, `rules`), then a request's way
-//! (`listen`, `worker`, `front`, `guard`, `http2`, `forward`, `hub_user`, `upstream`, `tunnel`,
-//! `websocket`, `errors`), then the control plane (`api`, `persist`, `hub_away`, `credentials`,
-//! `tls`, `metrics`, `access`).
+//! (`listen`, `pulse`, `worker`, `front`, `guard`, `http2`, `forward`, `hub_user`, `upstream`,
+//! `tunnel`, `websocket`, `errors`), then the control plane (`api`, `persist`, `hub_away`,
+//! `credentials`, `tls`, `metrics`, `access`), and what systemd brings (`activation`).
 
 pub mod access;
+pub mod activation;
 pub mod api;
 pub mod arguments;
 pub mod body;
@@ -37,6 +38,7 @@ pub mod page;
 pub mod path;
 pub mod persist;
 pub mod pool;
+pub mod pulse;
 pub mod route;
 pub mod rules;
 pub mod seldom;
@@ -46,7 +48,6 @@ pub mod shield;
 pub mod socket;
 pub mod sockets;
 pub mod switch;
-pub mod systemd;
 pub mod table;
 pub mod tls;
 pub mod tunnel;
@@ -63,6 +64,7 @@ use std::time::Duration;
 
 use berth_process::clock;
 use berth_process::file::{self, FileError};
+use berth_process::systemd::{self, Watchdog};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -72,6 +74,7 @@ use crate::config::Config;
 use crate::handover::{Inherited, Line};
 use crate::listen::{Listener, Place};
 use crate::persist::Saved;
+use crate::pulse::Pulse;
 use crate::setup::{Setup, SetupError};
 use crate::shared::Shared;
 use crate::table::Table;
@@ -212,6 +215,7 @@ pub async fn start_setup(
             shared.clone(),
             alive_sender.clone(),
             workers.clone(),
+            Pulse::new(Watchdog::of_the_unit(), workers.clone()),
         )),
         tokio::spawn(api::accept(api_listener, api_tls, shared.clone())),
         tokio::spawn(keep::keep_saved(shared.clone())),
@@ -241,15 +245,17 @@ pub async fn start_setup(
             };
             let known = (name, listener.clone());
             listeners.lock().unwrap_or_else(PoisonError::into_inner).push(known);
-            front::accept(listener, tls, shared, alive, workers).await;
+            front::accept(listener, tls, shared, alive, workers, Pulse::none()).await;
         }));
+    }
+    if before.is_none() {
+        systemd::ready();
     }
     let before = before.map(|before| {
         let (sender, lines) = mpsc::unbounded_channel();
         shared.set_before(sender);
         tokio::spawn(handover::keep_before(before, shared.clone(), lines))
     });
-    systemd::ready();
     let listeners = open.listeners;
     Ok(Running { front, api, metrics, redirect, shared, tasks, listeners, before, alive, workers })
 }
@@ -320,7 +326,7 @@ fn say_where(
     };
     let (front, api) = (shown(first, front), shown(&setup.api, api));
     if setup.rules.is_none() {
-        tracing::info!(address = front, api, "listening");
+        tracing::info!(listen = front, api, "listening");
         return;
     }
     let scheme = |tls: bool| if tls { "https" } else { "http" };
@@ -414,7 +420,7 @@ impl Running {
     /// Never but with the proxy itself, which goes on as before.
     pub async fn hand_over(self) -> Result<(), Box<Self>> {
         self.shared.freeze(true);
-        systemd::reloading();
+        systemd::reloading(activation::clock_micros());
         let listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let routes = keep::snapshot(&self.shared);
         let successor = match handover::start_successor(&self.shared, &listeners, routes).await {
@@ -426,6 +432,9 @@ impl Running {
                 return Err(Box::new(self));
             }
         };
+        if let Some(id) = successor.id() {
+            systemd::handed_over(id);
+        }
         self.shared.draining.turn();
         for task in &self.tasks {
             task.abort();

@@ -15,6 +15,7 @@ use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
 use crate::config::ApiAddress;
 use crate::io::Io;
+use crate::pulse::Pulse;
 use crate::shared::Shared;
 use crate::socket;
 
@@ -97,12 +98,17 @@ pub async fn each(
     listener: &Listener,
     shared: &Shared,
     whose: &'static str,
+    mut pulse: Pulse,
     mut each: impl FnMut(Stream),
 ) {
     let (mut going, mut draining) = (pin!(shared.going.turned()), pin!(shared.draining.turned()));
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
+            () = pulse.due() => {
+                pulse.beat();
+                continue;
+            }
             () = &mut going => return,
             () = &mut draining => return,
         };

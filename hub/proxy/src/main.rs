@@ -4,7 +4,8 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use berth_process::{logging, signal};
+use berth_process::logging;
+use berth_process::signal::EndSignals;
 use berth_proxy::arguments::{self, Arguments, Asked};
 use berth_proxy::setup::Setup;
 use berth_proxy::{Running, config, handover, log};
@@ -80,11 +81,13 @@ fn check(file: &Path) -> ExitCode {
 }
 
 fn run(config: &Path) -> Result<(), Box<dyn std::error::Error>> {
-    let setup = Setup::of_config(&config::read(config)?)?;
+    let config = config::read(config)?;
+    logging::set(config.logs);
+    let setup = Setup::of_config(&config)?;
     runtime()?.block_on(async {
-        let upgrade = upgrades()?;
+        let signals = Signals::hear()?;
         let running = berth_proxy::start_setup(setup, handover::inherited()?).await?;
-        if let Some(running) = until_asked_to_end(running, upgrade).await? {
+        if let Some(running) = until_asked_to_end(running, signals).await {
             tracing::info!("ending");
             running.stop().await;
         }
@@ -94,32 +97,36 @@ fn run(config: &Path) -> Result<(), Box<dyn std::error::Error>> {
 
 /// Serves until a signal ends this process, or until a successor has taken over and nothing is left
 /// to carry; then there is nothing to stop.
-async fn until_asked_to_end(
-    mut running: Running,
-    mut upgrade: unix::Signal,
-) -> std::io::Result<Option<Running>> {
-    let mut ended = std::pin::pin!(signal::asked_to_end());
+async fn until_asked_to_end(mut running: Running, mut signals: Signals) -> Option<Running> {
     loop {
         tokio::select! {
-            result = &mut ended => return result.map(|()| Some(running)),
-            _ = upgrade.recv() => {}
+            () = signals.end.asked() => return Some(running),
+            _ = signals.upgrade.recv() => {}
         }
         let handing_over = running.hand_over();
         running = tokio::select! {
             // Asked to end while it drains, it ends: the successor serves.
-            result = &mut ended => return result.map(|()| None),
+            () = signals.end.asked() => return None,
             handed_over = handing_over => match handed_over {
-                Ok(()) => return Ok(None),
+                Ok(()) => return None,
                 Err(running) => *running,
             }
         };
     }
 }
 
-/// Asks for an upgrade. Listened for before anything says that this process serves: until then the
-/// signal would end it.
-fn upgrades() -> std::io::Result<unix::Signal> {
-    unix::signal(unix::SignalKind::user_defined2())
+/// What the process is asked. Heard before anything says that it serves: until then a signal ends it
+/// without a word.
+struct Signals {
+    end: EndSignals,
+    upgrade: unix::Signal,
+}
+
+impl Signals {
+    fn hear() -> std::io::Result<Self> {
+        let upgrade = unix::signal(unix::SignalKind::user_defined2())?;
+        Ok(Self { end: EndSignals::hear()?, upgrade })
+    }
 }
 
 fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
@@ -163,13 +170,13 @@ fn serve(asked: Asked) -> Result<(), Box<dyn std::error::Error>> {
     }
     let own_id = std::process::id().to_string();
     let ended = runtime()?.block_on(async {
-        let upgrade = upgrades()?;
+        let signals = Signals::hear()?;
         let running = berth_proxy::start_setup(asked.setup, handover::inherited()?).await?;
         if let Some(path) = &asked.pid_file {
             tracing::info!("Writing pid {own_id} to {}", path.display());
             std::fs::write(path, &own_id)?;
         }
-        if let Some(running) = until_asked_to_end(running, upgrade).await? {
+        if let Some(running) = until_asked_to_end(running, signals).await {
             tracing::warn!("Terminated");
             running.stop_at_once().await;
         }

@@ -19,7 +19,10 @@ use tokio::time::Instant;
 use crate::body::ResponseBody;
 use crate::listen::{self, Listener, Stream};
 use crate::page;
+use crate::pulse::Pulse;
 use crate::shared::Shared;
+
+pub mod series;
 
 /// Status codes up to this one are counted apart.
 const CODES: usize = 600;
@@ -120,7 +123,7 @@ impl<F: Fn(&Metrics) -> &AtomicU64> Drop for Held<F> {
 
 /// Accepts readers of the metrics until the proxy ends.
 pub async fn accept(listener: Arc<Listener>, shared: Arc<Shared>) {
-    listen::each(&listener, &shared, "metrics", |stream| {
+    listen::each(&listener, &shared, "metrics", Pulse::none(), |stream| {
         tokio::spawn(serve(stream, shared.clone()));
     })
     .await;
@@ -177,90 +180,9 @@ fn health(shared: &Shared) -> Response<ResponseBody> {
 }
 
 fn text(shared: &Shared) -> String {
-    let metrics = &shared.metrics;
     let mut text = String::new();
-    let mut one = |name: &str, kind: &str, help: &str, value: &dyn std::fmt::Display| {
-        let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}");
-    };
-    let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-    one(
-        "api_route_get",
-        "counter",
-        "Count of API route get requests",
-        &read(&metrics.api_route_get),
-    );
-    one(
-        "api_route_add",
-        "counter",
-        "Count of API route add requests",
-        &read(&metrics.api_route_add),
-    );
-    one(
-        "api_route_delete",
-        "counter",
-        "Count of API route delete requests",
-        &read(&metrics.api_route_delete),
-    );
-    one("requests_ws", "counter", "Count of websocket requests", &read(&metrics.requests_ws));
-    one("requests_web", "counter", "Count of web requests", &read(&metrics.requests_web));
-    let routes = shared.table().posted().count();
-    one("berth_proxy_routes", "gauge", "Routes posted", &routes);
-    one("berth_proxy_websockets", "gauge", "Websockets open", &read(&metrics.websockets));
-    one(
-        "berth_proxy_connections",
-        "gauge",
-        "Connections of clients open",
-        &read(&metrics.connections),
-    );
-    one(
-        "berth_proxy_unknown_routes",
-        "gauge",
-        "Routes that the hub's last list did not hold",
-        &read(&metrics.unknown_routes),
-    );
-    one(
-        "berth_proxy_answered_for_hub_total",
-        "counter",
-        "Answers given in the place of a hub that is away",
-        &read(&metrics.answered_for_hub),
-    );
-    one(
-        "berth_proxy_refused_by_limit_total",
-        "counter",
-        "Connections and requests refused by a limit",
-        &read(&metrics.refused_by_limit),
-    );
-    let dropped = shared.access.as_ref().map_or(0, |log| read(&log.dropped));
-    one(
-        "berth_proxy_access_log_dropped_total",
-        "counter",
-        "Lines of the access log that the disk could not take",
-        &dropped,
-    );
-    for (name, help, counts) in [
-        ("requests_proxy", "Count of proxy requests", &metrics.requests_proxy),
-        ("requests_api", "Count of API requests", &metrics.requests_api),
-    ] {
-        let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} counter");
-        for (status, count) in counts.0.iter().enumerate() {
-            let count = read(count);
-            if count > 0 {
-                let _ = writeln!(text, "{name}{{status=\"{status}\"}} {count}");
-            }
-        }
-    }
-    // Activity is a store into an atomic: it is not timed, and the name stays for dashboards.
-    for (name, help, summary) in [
-        ("find_target_for_req", "Summary of find target requests", Some(&metrics.find_target)),
-        ("last_activity_updating", "Summary of last activity updating requests", None),
-    ] {
-        let count = summary.map_or(0, |summary| read(&summary.count));
-        let nanoseconds = summary.map_or(0, |summary| read(&summary.nanoseconds));
-        let seconds = Duration::from_nanos(nanoseconds).as_secs_f64();
-        let _ = writeln!(
-            text,
-            "# HELP {name} {help}\n# TYPE {name} summary\n{name}_sum {seconds}\n{name}_count {count}"
-        );
+    for one in series::ALL {
+        one.write(shared, &mut text);
     }
     process(&mut text);
     text

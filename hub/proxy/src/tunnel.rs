@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use berth_process::{crash_inside_writes, crash_point};
 use berth_proto::tls::server_name;
 use berth_proto::tunnel::{Answer, Preamble, Status};
 use berth_proto::{TUNNEL_VERSION, frame};
@@ -40,7 +41,10 @@ pub async fn open(tunnel: &Tunnel, credentials: &Credentials) -> Result<Io, Upst
         generation: tunnel.generation,
     };
     let asked = async {
-        frame::write(&mut stream, &preamble).await?;
+        crash_point!("proxy.tunnel.before_ask");
+        let mut torn = crash_inside_writes!(&mut stream, "proxy.tunnel.inside_ask");
+        frame::write(&mut torn, &preamble).await?;
+        crash_point!("proxy.tunnel.after_ask");
         frame::read::<Answer>(&mut stream, frame::PREAMBLE_MAX).await
     };
     let answer = timeout(STEP_TIMEOUT, asked)

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use tokio::runtime;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::front::Accepted;
 
@@ -34,9 +34,31 @@ pub fn this() -> usize {
 #[derive(Debug, Clone)]
 pub struct Workers(Arc<[Worker]>);
 
+/// What a worker is given.
+#[derive(Debug)]
+pub enum Errand {
+    /// A connection to be served.
+    Carry(Box<Accepted>),
+    /// A word that its thread comes round.
+    Answer(oneshot::Sender<()>),
+}
+
+impl Errand {
+    /// Does it, on the worker's own runtime.
+    pub fn run(self) {
+        match self {
+            Self::Carry(accepted) => drop(tokio::spawn(accepted.serve())),
+            Self::Answer(say) => {
+                // Who asked may be gone.
+                let _ = say.send(());
+            }
+        }
+    }
+}
+
 #[derive(Debug)]
 struct Worker {
-    accepted: mpsc::UnboundedSender<Accepted>,
+    errands: mpsc::UnboundedSender<Errand>,
     /// Connections and websockets it has.
     load: Arc<AtomicUsize>,
 }
@@ -61,6 +83,13 @@ impl Workers {
         (0..count).map(Worker::start).collect::<io::Result<_>>().map(Self)
     }
 
+    /// One whose errands the caller runs.
+    #[cfg(test)]
+    pub fn by_hand() -> (Self, mpsc::UnboundedReceiver<Errand>) {
+        let (errands, queue) = mpsc::unbounded_channel();
+        (Self(Arc::from([Worker { errands, load: Arc::default() }])), queue)
+    }
+
     /// Gives a connection to the worker that has the fewest.
     pub fn carry(&self, mut accepted: Accepted) {
         let least = self.0.iter().min_by_key(|worker| worker.load.load(Ordering::Relaxed));
@@ -68,27 +97,38 @@ impl Workers {
         worker.load.fetch_add(1, Ordering::Relaxed);
         accepted.share = Some(Share(worker.load.clone()));
         // A worker never ends before its senders.
-        let _ = worker.accepted.send(accepted);
+        let _ = worker.errands.send(Errand::Carry(Box::new(accepted)));
+    }
+
+    /// Has every worker say that it comes round.
+    pub fn ask(&self) -> Vec<oneshot::Receiver<()>> {
+        let ask = |worker: &Worker| {
+            let (say, answer) = oneshot::channel();
+            // As above.
+            let _ = worker.errands.send(Errand::Answer(say));
+            answer
+        };
+        self.0.iter().map(ask).collect()
     }
 }
 
 impl Worker {
     fn start(number: usize) -> io::Result<Self> {
-        let (accepted, mut queue) = mpsc::unbounded_channel::<Accepted>();
+        let (errands, mut queue) = mpsc::unbounded_channel::<Errand>();
         let runtime = runtime::Builder::new_current_thread()
             .enable_all()
             .max_blocking_threads(BLOCKING)
             .event_interval(TASKS_A_LOOK)
             .build()?;
         let carry = async move {
-            while let Some(accepted) = queue.recv().await {
-                tokio::spawn(accepted.serve());
+            while let Some(errand) = queue.recv().await {
+                errand.run();
             }
         };
         thread::Builder::new().name(format!("worker {number}")).spawn(move || {
             THIS.set(number);
             runtime.block_on(carry);
         })?;
-        Ok(Self { accepted, load: Arc::default() })
+        Ok(Self { errands, load: Arc::default() })
     }
 }

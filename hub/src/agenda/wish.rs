@@ -67,7 +67,7 @@ impl NoticeWish {
     pub fn checked(self, fleet: &Fleet, who: String, at: Timestamp) -> Result<Notice, Wrong> {
         let settings = &fleet.settings;
         let known = match &self.audience {
-            Audience::All | Audience::Group(_) => true,
+            Audience::All | Audience::Group(_) | Audience::Users(_) => true,
             Audience::Pool(name) => settings.pools.contains_key(name),
             Audience::Host(host) => settings.hosts.contains_key(host),
             Audience::Training(name) => settings.trainings.contains_key(name),

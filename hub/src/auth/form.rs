@@ -14,6 +14,7 @@ use crate::auth::refusal::Refusal;
 use crate::auth::visitor::Visitor;
 use crate::auth::xsrf;
 use crate::site::Hub;
+use crate::web::say;
 
 /// No form of ours comes near this size.
 const LARGEST: usize = 64 << 10;
@@ -74,8 +75,10 @@ async fn check(
 /// Reads a form's body, within limits.
 pub async fn read(body: axum::body::Body) -> Result<Bytes, Refusal> {
     let body = Limited::new(body, LARGEST).collect().await;
-    body.map(http_body_util::Collected::to_bytes)
-        .map_err(|_| Refusal::page(StatusCode::PAYLOAD_TOO_LARGE, "This form is too large."))
+    body.map(http_body_util::Collected::to_bytes).map_err(|_| {
+        let why = say::t("error-form-too-large").to_string();
+        Refusal::page(StatusCode::PAYLOAD_TOO_LARGE, why)
+    })
 }
 
 /// Takes a form apart.
@@ -83,6 +86,8 @@ pub async fn fields<T: DeserializeOwned>(headers: &HeaderMap, bytes: Bytes) -> R
     let mut request = Request::post("/").body(bytes.into()).unwrap_or_default();
     *request.headers_mut() = headers.clone();
     let form = Form::from_request(request, &()).await;
-    form.map(|Form(form)| form)
-        .map_err(|error| Refusal::page(StatusCode::BAD_REQUEST, error.body_text()))
+    form.map(|Form(form)| form).map_err(|_| {
+        let why = say::t("error-form-unread").to_string();
+        Refusal::page(StatusCode::BAD_REQUEST, why)
+    })
 }

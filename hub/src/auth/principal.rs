@@ -225,7 +225,8 @@ fn by_server(
     Ok(Some(caller(Some(user), scopes, Via::Server(id.clone()))))
 }
 
-/// The hub itself asks a service in somebody's name: who that is, and that they may use it.
+/// The hub itself asks a service in somebody's name: who that is, and that they may use it. It may
+/// ask about what they had before they lost the right to it, so the right is the hub's own.
 fn by_errand(
     hub: &Hub,
     person: &Username,
@@ -233,7 +234,8 @@ fn by_errand(
 ) -> Result<Option<Caller>, StorageError> {
     let Some(user) = hub.storage.read(|reader| reader.user(person))? else { return Ok(None) };
     let list = [format!("access:services!service={service}")];
-    let scopes = own_part(&list, &user, &hub.config().people.roles);
+    let list = [&list[..], &IDENTIFY.map(str::to_owned)].concat();
+    let scopes = Scopes::parse(&list, &user, &hub.config().people.roles).unwrap_or_default();
     Ok(Some(caller(Some(user), scopes, Via::Service(service))))
 }
 

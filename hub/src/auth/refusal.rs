@@ -7,6 +7,7 @@ use crate::auth::visitor::found;
 use crate::auth::xsrf::XsrfError;
 use crate::storage::StorageError;
 use crate::web::error::{page, unavailable};
+use crate::web::say;
 
 /// Why a request for a page goes no further.
 #[derive(Debug)]
@@ -35,7 +36,12 @@ impl From<StorageError> for Refusal {
 
 impl From<XsrfError> for Refusal {
     fn from(error: XsrfError) -> Self {
-        Self::page(StatusCode::FORBIDDEN, error.to_string())
+        let why = match error {
+            XsrfError::OtherSite => say::t("xsrf-other-site"),
+            XsrfError::Missing => say::t("xsrf-missing"),
+            XsrfError::Mismatch => say::t("xsrf-mismatch"),
+        };
+        Self::page(StatusCode::FORBIDDEN, why.to_string())
     }
 }
 

@@ -51,6 +51,13 @@ pub struct Scopes {
 #[error("Scope '{0}' does not exist")]
 pub struct UnknownScope(String);
 
+impl UnknownScope {
+    /// As it was written.
+    pub fn name(&self) -> &str {
+        &self.0
+    }
+}
+
 impl Scopes {
     /// Everything that an administrator may do.
     pub fn admin() -> Self {

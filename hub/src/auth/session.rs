@@ -339,6 +339,8 @@ mod tests {
             puppet: None,
             insecure_cookies,
             agents_listen: ([127, 0, 0, 1], 2).into(),
+            keep_ended_cards: None,
+            logs: Default::default(),
             mail: None,
             proxy_api: String::new(),
         }

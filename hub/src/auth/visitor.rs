@@ -13,6 +13,7 @@ use crate::auth::next::Next;
 use crate::auth::refusal::Refusal;
 use crate::auth::session;
 use crate::site::Hub;
+use crate::web::pages::shell::Who;
 use crate::web::say;
 
 /// A logged-in person. Others are sent to the login page.
@@ -52,14 +53,18 @@ impl Visitor {
 
 fn find(parts: &Parts, hub: &Hub) -> Result<Option<Visitor>, Refusal> {
     let live = session::find(hub, &parts.headers)?;
-    Ok(live.map(|live| Visitor {
+    let visitor = live.map(|live| Visitor {
         admin: hub.is_admin(&live.user),
         teaches: hub.teaches(&live.user),
         user: live.user,
         xsrf: live.xsrf,
         session: live.id,
         from: login::address(&parts.headers),
-    }))
+    });
+    if let Some(visitor) = &visitor {
+        Who::met(visitor);
+    }
+    Ok(visitor)
 }
 
 fn to_login(parts: &Parts, hub: &Hub) -> Refusal {

@@ -94,7 +94,7 @@ fn take_deny(draft: &mut Draft, file: File, entry: Spanned<DenyToml>) {
     let deny = Deny {
         profile: toml.profile.map(|name| profile(draft, file, name)),
         people: draft.people(&place, toml.users, toml.groups, toml.except_users),
-        reason: toml.reason.0,
+        reason: draft.text(toml.reason),
         cite: draft.sources.cite(&place),
     };
     draft.settings.access.deny.push(deny);

@@ -3,18 +3,8 @@
 use std::fmt;
 use std::ops::Range;
 
-use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
-
-use super::value;
-
-/// How bad it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Severity {
-    /// Nothing is applied.
-    Error,
-    /// It is applied; somebody should look at it.
-    Warning,
-}
+pub use berth_process::mistake::Severity;
+use berth_process::mistake::{self, Mistake};
 
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,18 +37,8 @@ impl Diagnostic {
         code: &'static str,
         message: String,
     ) -> Self {
-        let line = value::line_of(text, span.start);
-        // The reader counts bytes, the renderer takes whole characters only.
-        let start = text.floor_char_boundary(span.start);
-        let end = text.ceil_char_boundary(span.end.max(span.start.saturating_add(1)));
-        let level = match severity {
-            Severity::Error => Level::ERROR,
-            Severity::Warning => Level::WARNING,
-        };
-        let title = level.primary_title(message.as_str()).id(code);
-        let snippet =
-            Snippet::source(text).path(file).annotation(AnnotationKind::Primary.span(start..end));
-        let rendered = Renderer::plain().render(&[title.element(snippet)]);
+        let line = mistake::line_of(text, span.start);
+        let rendered = mistake::mark(severity, file, text, span, code, &message);
         Self { severity, file: file.into(), line, code, message, rendered }
     }
 
@@ -76,77 +56,11 @@ impl Diagnostic {
         }
     }
 
-    /// The TOML reader's error: the text is no TOML.
-    pub fn of_syntax(file: &str, text: &str, error: &toml::de::Error) -> Self {
-        let message = error.message();
-        let span = error.span().unwrap_or(0..0);
-        let (code, message) = if message.starts_with("duplicate key") {
-            let key = text.get(span.clone()).unwrap_or_default();
-            ("config.duplicate", format!("key {key} is already there: it may stand once"))
-        } else {
-            ("config.syntax", message.to_owned())
-        };
-        Self::at(Severity::Error, file, text, span, code, message)
-    }
-
-    /// The TOML reader's error: a key or a value is not what is expected there.
-    pub fn of_value(file: &str, text: &str, error: &toml::de::Error) -> Self {
-        let span = error.span().unwrap_or(0..0);
-        let (code, message) = in_our_words(error.message());
-        let message = match value::key_before(text, span.start) {
-            Some(key) if code == "config.bad_value" => format!("{key}: {message}"),
-            _ => message,
-        };
-        Self::at(Severity::Error, file, text, span, code, message)
-    }
-}
-
-/// Turns serde's sentences into ours; an unknown word gets the nearest known one.
-fn in_our_words(message: &str) -> (&'static str, String) {
-    // serde's own: unknown field `x`, expected one of `a`, `b`
-    let mut quoted = message.split('`').skip(1).step_by(2);
-    let word = quoted.next().unwrap_or_default();
-    let known: Vec<_> = quoted.collect();
-    let list = known.join(", ");
-    let hint = match value::did_you_mean(word, known.iter().copied()) {
-        hint if hint.is_empty() => format!("; possible here: {list}"),
-        hint => format!("{hint} Possible here: {list}"),
-    };
-    // How the reader hands on a date to a place that expects a table.
-    if word.starts_with("$__toml") {
-        return ("config.bad_value", "a date is not expected here".into());
-    }
-    if message.starts_with("unknown field") {
-        ("config.unknown_key", format!("unknown key \"{word}\"{hint}"))
-    } else if message.starts_with("unknown variant") {
-        ("config.bad_value", format!("unknown word \"{word}\"{hint}"))
-    } else if message.starts_with("missing field") {
-        ("config.missing_key", format!("key \"{word}\" is missing here"))
-    } else {
-        // invalid type: string "x", expected u32
-        let parts = ["invalid type: ", "invalid value: "]
-            .iter()
-            .find_map(|start| message.strip_prefix(start)?.rsplit_once(", expected "));
-        let message = parts.map_or_else(
-            || message.to_owned(),
-            |(found, expected)| format!("found {found}, expected {}", kind(expected)),
-        );
-        ("config.bad_value", message)
-    }
-}
-
-/// What a site's administrator calls a type.
-fn kind(expected: &str) -> &str {
-    match expected {
-        "u32" | "u64" => "a whole number from 0",
-        "a string" => "text in quotes",
-        "a boolean" => "true or false",
-        "a sequence" => "a list in [ ]",
-        "a map" => "a table",
-        // Named after the types of this program.
-        other if other.starts_with("struct ") => "a table",
-        other if other.starts_with("enum ") || other.starts_with("variant ") => "a word in quotes",
-        other => other,
+    /// The first mistake in a file, which cannot be read further.
+    pub fn of_mistake(file: &str, mistake: &Mistake) -> Self {
+        let Mistake { code, line, message, .. } = mistake;
+        let (file, message, rendered) = (file.into(), message.clone(), mistake.to_string());
+        Self { severity: Severity::Error, file, line: *line, code, message, rendered }
     }
 }
 

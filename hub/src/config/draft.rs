@@ -9,10 +9,12 @@ use toml::Spanned;
 
 use super::services::Services;
 use super::sources::{File, Place, Sources};
-use super::value::Moment;
+use super::value::{Moment, Text};
 
 /// Silence for three heartbeats.
 const LOST_AFTER: Seconds = Seconds(15);
+/// So long before somebody's right ends, that is said.
+const NEAR: Seconds = Seconds(14 * 86_400);
 /// Servers that a person may have at a time where no quota is said.
 const SERVERS_PER_PERSON: u32 = 5;
 
@@ -75,9 +77,32 @@ impl Draft {
         }
     }
 
+    /// A text in English, which names it everywhere; its French is kept for pages. Equal texts have
+    /// one French: the last one that is said.
+    pub fn text(&mut self, text: Text) -> String {
+        let Text { en, fr } = text;
+        self.settings.french.extend(fr.map(|fr| (en.clone(), fr)));
+        en
+    }
+
+    /// The first moment at which somebody's right ends. That it is near is worth a warning, while
+    /// there is time to ask whether it should.
+    pub fn until(&mut self, file: File, until: Option<&Spanned<Moment>>) -> Option<Timestamp> {
+        let (written, end) = (until?, self.end(file, until)?);
+        if self.now < end && end <= self.now.plus(NEAR) {
+            let days = end.millis_since(self.now).div_ceil(86_400_000);
+            let plural = if days == 1 { "" } else { "s" };
+            let message = format!(
+                "this ends in {days} day{plural}: give it another date if these people still need it"
+            );
+            self.sources.warn(&file.at(written), "config.warning.until_near", message);
+        }
+        Some(end)
+    }
+
     /// The first moment at which a rule no longer holds. One that has passed is worth a warning:
     /// the rule can go, or its date is a slip.
-    pub fn until(&mut self, file: File, until: Option<&Spanned<Moment>>) -> Option<Timestamp> {
+    pub fn end(&mut self, file: File, until: Option<&Spanned<Moment>>) -> Option<Timestamp> {
         let written = until?;
         let place = file.at(written);
         let end = match written.get_ref().end(&self.zone) {

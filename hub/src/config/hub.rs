@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use berth_common::Seconds;
+use berth_process::logging::Logs;
 use berth_proto::guests::Guests;
 use jiff::tz::TimeZone;
 use serde::Deserialize;
@@ -13,6 +14,7 @@ use super::draft::Draft;
 use super::login::{self, Login, LoginSection};
 use super::mail::{self, MailToml};
 use super::sources::{File, Version};
+use super::support::Support;
 use super::value::Written;
 
 #[derive(Deserialize)]
@@ -32,6 +34,8 @@ struct HubToml {
     keep: KeepSection,
     #[serde(default)]
     metrics: MetricsSection,
+    #[serde(default)]
+    logs: Logs,
 }
 
 /// What the metrics tell.
@@ -61,6 +65,7 @@ pub enum PerUser {
 struct KeepSection {
     decisions: Option<Spanned<Written>>,
     audit: Option<Spanned<Written>>,
+    ended_cards: Option<Spanned<Written>>,
 }
 
 /// How long decisions, and what they were made from, are kept where nothing is said.
@@ -82,6 +87,7 @@ struct HubSection {
     #[serde(default)]
     insecure_cookies: bool,
     timezone: Option<Spanned<String>>,
+    support: Option<Spanned<String>>,
 }
 
 #[derive(Deserialize)]
@@ -134,8 +140,11 @@ fn default_admin_socket() -> PathBuf {
 }
 
 /// Reads `hub.toml`; if it is not good, that is noted.
-pub fn take(draft: &mut Draft) -> Option<(HubConfig, Login)> {
+pub fn take(draft: &mut Draft) -> Option<(HubConfig, Login, Option<Support>)> {
     let (file, mut toml) = draft.sources.one::<HubToml>("hub")?;
+    let support = toml.hub.support.as_ref();
+    let support = support
+        .and_then(|it| draft.sources.parsed(file.at(it), it.get_ref(), str::parse::<Support>));
     let section = std::mem::take(&mut toml.login);
     let login = login::take(&mut draft.sources, file, section);
     if let Some(text) = &toml.hub.timezone {
@@ -152,12 +161,23 @@ pub fn take(draft: &mut Draft) -> Option<(HubConfig, Login)> {
     };
     let keep_decisions = keep(toml.keep.decisions.as_ref(), KEEP_DECISIONS);
     let keep_audit = keep(toml.keep.audit.as_ref(), KEEP_AUDIT);
+    let cards = toml.keep.ended_cards.as_ref();
+    let keep_ended_cards = cards.and_then(|text| draft.sources.duration(file, text));
     let per_user = toml.metrics.per_user;
     let (ca, revoked) = (toml.agents.puppet_ca.clone(), toml.agents.puppet_crl.clone());
     let puppet = ca.map(|ca| Guests { ca, revoked });
     let mail = toml.mail.as_ref().and_then(|toml| mail::take(draft, file, toml));
     let addresses = addresses(draft, file, toml)?;
-    Some((HubConfig { mail, keep_decisions, keep_audit, per_user, puppet, ..addresses }, login))
+    let hub = HubConfig {
+        mail,
+        keep_decisions,
+        keep_audit,
+        keep_ended_cards,
+        per_user,
+        puppet,
+        ..addresses
+    };
+    Some((hub, login, support))
 }
 
 /// A time zone by name.
@@ -193,9 +213,11 @@ fn addresses(draft: &mut Draft, file: File, toml: HubToml) -> Option<HubConfig> 
         admin_socket: toml.hub.admin_socket,
         insecure_cookies: toml.hub.insecure_cookies,
         proxy_api: toml.proxy.api,
+        logs: toml.logs,
         mail: None,
         keep_decisions: KEEP_DECISIONS,
         keep_audit: KEEP_AUDIT,
+        keep_ended_cards: None,
         per_user: PerUser::default(),
         puppet: None,
     })

@@ -15,7 +15,7 @@ use super::value::Written;
 const NAMES: [&str; 4] = ["user", "home", "group", "main_group"];
 
 /// What the hub and the agent put into the environment.
-const RESERVED: [&str; 11] = [
+const RESERVED: [&str; 13] = [
     "HOME",
     "USER",
     "LOGNAME",
@@ -23,6 +23,8 @@ const RESERVED: [&str; 11] = [
     "SHELL",
     "MEM_LIMIT",
     "MEM_GUARANTEE",
+    "CPU_LIMIT",
+    "CPU_GUARANTEE",
     "JPY_API_TOKEN",
     "BERTH_FARM_ADDRESS",
     "BERTH_FARM_PORTS",

@@ -32,6 +32,7 @@ struct ProfileToml {
     pool: Spanned<String>,
     memory: MemoryToml,
     cpu: Option<Thousandths>,
+    cpu_limit: Option<Spanned<Thousandths>>,
     gpus: Option<Spanned<GpusToml>>,
     images: Spanned<Vec<Spanned<String>>>,
     #[serde(default)]
@@ -66,6 +67,9 @@ struct GpusToml {
 
 /// A scheduler and its dashboard take two; nobody needs many.
 const FARM_PORTS_MAX: u32 = 16;
+
+/// The least limit, in thousandths of a core: with it a notebook server starts in a minute.
+const CPU_LIMIT_MIN: u32 = 100;
 
 /// What a profile says of its memory.
 struct Memory {
@@ -108,6 +112,7 @@ fn take_profile(
     let memory = take_memory(draft, file, &toml.memory)?;
     offer(draft, file, name.get_ref(), &toml, &memory, gpus.as_ref());
     take_rights(draft, file, &toml);
+    check_cpu_limit(draft, file, &toml);
     for variable in toml.environment.keys() {
         mounts::variable(draft, file, variable);
     }
@@ -116,13 +121,14 @@ fn take_profile(
         draft.sources.bad_value(&file.at(ports), message);
     }
     Some(Profile {
-        title: toml.title.map_or_else(|| name.get_ref().clone(), |title| title.0),
-        use_case: toml.use_case.map_or_else(String::new, |text| text.0),
+        title: toml.title.map_or_else(|| name.get_ref().clone(), |title| draft.text(title)),
+        use_case: toml.use_case.map_or_else(String::new, |text| draft.text(text)),
         pool: toml.pool.into_inner(),
         memory_default: memory.default,
         memory_choices: memory.choices,
         memory_max: memory.max,
         cpu_milli: toml.cpu.map_or(0, |cores| cores.0),
+        cpu_limit_milli: toml.cpu_limit.map(|cores| cores.get_ref().0),
         gpus,
         images: toml.images.into_inner().into_iter().map(Spanned::into_inner).collect(),
         default: toml.default,
@@ -137,6 +143,19 @@ fn take_profile(
         cite: draft.sources.cite(&file.at(name)),
         ..Profile::default()
     })
+}
+
+/// Enough to start with, and no less than what is counted for a server.
+fn check_cpu_limit(draft: &mut Draft, file: File, toml: &ProfileToml) {
+    let Some(limit) = &toml.cpu_limit else { return };
+    let counted = toml.cpu.map_or(0, |cores| cores.0);
+    if limit.get_ref().0 < counted {
+        let message = "cpu_limit is less than cpu, which is kept for each server".to_owned();
+        draft.sources.bad_value(&file.at(limit), message);
+    } else if limit.get_ref().0 < CPU_LIMIT_MIN {
+        let message = "a tenth of a processor at least, or no server would start: write e.g. 2";
+        draft.sources.bad_value(&file.at(limit), message.into());
+    }
 }
 
 /// What its servers may do: known scopes, and services that exist.

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use berth_common::{ByteCount, Seconds};
 use berth_core::settings::Cite;
+use berth_process::mistake;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use toml::Spanned;
@@ -196,7 +197,7 @@ impl Sources {
     fn refuse_stranger(&mut self, name: &str) {
         let Some((stem, "toml" | "d")) = name.rsplit_once('.') else { return };
         if !SUBJECTS.contains(&stem) && !OTHERS.contains(&stem) {
-            let hint = value::did_you_mean(stem, SUBJECTS.into_iter());
+            let hint = mistake::did_you_mean(stem, SUBJECTS.into_iter());
             let message =
                 format!("no subject has this name{hint}; subjects are {}", SUBJECTS.join(", "));
             self.found.push(Diagnostic::of_file(name, "config.unknown_name", message));
@@ -209,16 +210,12 @@ impl Sources {
         for (number, Source { subject, name, text }) in
             self.files.iter().enumerate().filter(|(_, source)| source.subject == subject)
         {
-            let value = toml::Deserializer::parse(text)
-                .map_err(|error| Diagnostic::of_syntax(name, text, &error))
-                .and_then(|toml| {
-                    T::deserialize(toml).map_err(|error| Diagnostic::of_value(name, text, &error))
-                });
+            let value = mistake::read(name, text);
             match value {
                 Ok(value) => parsed.push((File(number), value)),
                 Err(wrong) => {
                     self.broken.insert(subject);
-                    self.found.push(wrong);
+                    self.found.push(Diagnostic::of_mistake(name, &wrong));
                 }
             }
         }
@@ -280,7 +277,14 @@ impl Sources {
         let Some(Source { name, text, .. }) = self.files.get(place.file.0) else {
             return Cite::default();
         };
-        Cite { file: name.clone(), line: value::line_of(text, place.span.start) }
+        Cite { file: name.clone(), line: mistake::line_of(text, place.span.start) }
+    }
+
+    /// Where a key of a subject's only file stands: its value, else its section, else the beginning.
+    pub fn place_of(&self, subject: &str, path: &[&str]) -> Option<Place> {
+        let number = self.files.iter().position(|source| source.subject == subject)?;
+        let span = mistake::place_of(&self.files.get(number)?.text, path);
+        Some(Place { file: File(number), span })
     }
 
     /// The whole line that is cited.
@@ -321,7 +325,7 @@ impl Sources {
             Err(why) => why,
         };
         let source = self.files.get(place.file.0);
-        let key = source.and_then(|source| value::key_before(&source.text, place.span.start));
+        let key = source.and_then(|source| mistake::key_before(&source.text, place.span.start));
         let key = key.map_or_else(String::new, |key| format!("{key} = "));
         self.bad_value(&place, format!("{key}\"{text}\": {why}"));
         None
@@ -342,7 +346,7 @@ impl Sources {
             let Some((subjects, names)) = known.get(kind) else { continue };
             let complete = subjects.iter().all(|subject| !self.broken.contains(subject));
             if complete && !names.contains(&name) {
-                let hint = value::did_you_mean(&name, names.iter().map(String::as_str));
+                let hint = mistake::did_you_mean(&name, names.iter().map(String::as_str));
                 let message = format!("{kind} \"{name}\" is not defined{hint}");
                 self.error(&place, "config.unknown_name", message);
             }

@@ -142,7 +142,7 @@ fn take_profile(
         gpus_place: None,
     });
     Some(Profile {
-        title: title(name, toml),
+        title: title(draft, name, toml),
         pool: toml.pool.get_ref().clone(),
         memory_default: memory,
         memory_choices: vec![memory],
@@ -175,7 +175,7 @@ fn take_training(
         None => Training::START_WITHIN,
     };
     let windows = take_windows(draft, file, &toml)?;
-    let title = title(name, &toml);
+    let title = title(draft, name, &toml);
     let people = file.at(&toml.participants);
     let ParticipantsToml { users, groups, except_users, expected } = toml.participants.into_inner();
     Some(Training {
@@ -192,8 +192,8 @@ fn take_training(
     })
 }
 
-fn title(name: &str, toml: &TrainingToml) -> String {
-    toml.title.as_ref().map_or_else(|| name.to_owned(), |title| title.0.clone())
+fn title(draft: &mut Draft, name: &str, toml: &TrainingToml) -> String {
+    toml.title.clone().map_or_else(|| name.to_owned(), |title| draft.text(title))
 }
 
 fn take_windows(draft: &mut Draft, file: File, toml: &TrainingToml) -> Option<Vec<Window>> {

@@ -16,9 +16,14 @@ use super::host_range;
 #[derive(Debug, Clone)]
 pub struct Written(pub String);
 
-/// A text for people: plain, or one for each language, of which English is taken.
+/// A text for people: plain, or one for each language.
 #[derive(Debug, Clone)]
-pub struct Text(pub String);
+pub struct Text {
+    /// In English, or in the one language that it is written in.
+    pub en: String,
+    /// In French.
+    pub fr: Option<String>,
+}
 
 /// A decimal number, in thousandths.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,8 +113,7 @@ impl<'de> Deserialize<'de> for Text {
         #[serde(deny_unknown_fields)]
         struct Languages {
             en: String,
-            #[serde(rename = "fr")]
-            _fr: Option<String>,
+            fr: Option<String>,
         }
         struct Any;
         impl<'de> Visitor<'de> for Any {
@@ -118,11 +122,11 @@ impl<'de> Deserialize<'de> for Text {
                 f.write_str("text, or { en = \"...\", fr = \"...\" }")
             }
             fn visit_str<E: Error>(self, text: &str) -> Result<Text, E> {
-                Ok(Text(text.into()))
+                Ok(Text { en: text.into(), fr: None })
             }
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Text, A::Error> {
-                let languages = Languages::deserialize(MapAccessDeserializer::new(map))?;
-                Ok(Text(languages.en))
+                let Languages { en, fr } = Languages::deserialize(MapAccessDeserializer::new(map))?;
+                Ok(Text { en, fr })
             }
         }
         deserializer.deserialize_any(Any)
@@ -187,20 +191,6 @@ impl<'de> Deserialize<'de> for Hosts {
     }
 }
 
-/// The line of a byte offset, from 1.
-pub fn line_of(text: &str, offset: usize) -> u32 {
-    let before = text.as_bytes().iter().take(offset).filter(|byte| **byte == b'\n').count();
-    u32::try_from(before.saturating_add(1)).unwrap_or(u32::MAX)
-}
-
-/// The key to which the value at an offset belongs, if one stands before it.
-pub fn key_before(text: &str, offset: usize) -> Option<&str> {
-    let before = text.get(..offset)?.trim_end().strip_suffix('=')?.trim_end();
-    let part = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-    let key = &before[before.trim_end_matches(part).len()..];
-    (!key.is_empty()).then_some(key)
-}
-
 /// A span of time, e.g. `90s`, `2h 30m` or `3d`; a day is 24 hours.
 pub fn duration(text: &str) -> Result<Seconds, String> {
     let wrong = || "not a duration, write e.g. \"15s\", \"2h\" or \"3d\"".to_owned();
@@ -208,13 +198,4 @@ pub fn duration(text: &str) -> Result<Seconds, String> {
     let days = jiff::SpanRelativeTo::days_are_24_hours();
     let seconds = span.total((jiff::Unit::Second, days)).map_err(|_| wrong())?;
     if seconds < 0.0 { Err(wrong()) } else { Ok(Seconds(seconds as u64)) }
-}
-
-/// `; did you mean "x"?` for the nearest known name, or nothing.
-pub fn did_you_mean<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
-    let nearest = known
-        .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
-        .filter(|(distance, candidate)| *distance <= 2.max(candidate.len() / 3))
-        .min();
-    nearest.map_or_else(String::new, |(_, candidate)| format!("; did you mean \"{candidate}\"?"))
 }

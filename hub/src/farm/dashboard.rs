@@ -83,6 +83,9 @@ async fn show(
         return Err(PageError::NotFound);
     }
     let key = (visitor.user.account.name.clone(), cluster.clone());
+    if !gateway.may_use(&hub, &key.0) {
+        return Err(PageError::NotFound);
+    }
     if !owners.is_known(&key) {
         let errand = hub.farm.errands.begin(&key.0, gateway.service());
         // Somebody else's cluster and one that there never was look alike.

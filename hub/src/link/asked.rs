@@ -3,7 +3,7 @@
 //! the answer.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use berth_common::HostId;
@@ -26,12 +26,42 @@ const MOST_OPEN: usize = 4;
 const MOST_LINES: usize = 1_000;
 const MOST_LETTERS: usize = 4_000;
 
+/// So many pages follow logs of one host at a time.
+const MOST_FOLLOWERS: u32 = 4;
+
 type Asked = (Question, oneshot::Sender<HostAnswer>);
 
 /// The hosts that can be asked.
 #[derive(Debug, Default)]
 pub struct Hosts {
     linked: Mutex<BTreeMap<HostId, mpsc::Sender<Asked>>>,
+    followed: Arc<Mutex<BTreeMap<HostId, u32>>>,
+}
+
+/// A place among those who follow a log of a host; free again when it is dropped.
+#[derive(Debug)]
+pub struct Following {
+    host: HostId,
+    followed: Arc<Mutex<BTreeMap<HostId, u32>>>,
+}
+
+impl Following {
+    /// The host.
+    pub fn host(&self) -> &HostId {
+        &self.host
+    }
+}
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        let mut followed = self.followed.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = followed.get_mut(&self.host) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                followed.remove(&self.host);
+            }
+        }
+    }
 }
 
 /// Why there is no answer.
@@ -85,9 +115,28 @@ impl Hosts {
         Ok(answer)
     }
 
+    /// A place among those who follow a log of a host, asking it again and again; `None` while
+    /// there are as many as it is asked to bear.
+    pub fn follow(&self, host: &HostId) -> Option<Following> {
+        let mut followed = self.followed.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = followed.entry(host.clone()).or_default();
+        if *count >= MOST_FOLLOWERS {
+            return None;
+        }
+        *count = count.saturating_add(1);
+        Some(Following { host: host.clone(), followed: Arc::clone(&self.followed) })
+    }
+
+    /// How many follow logs of a host.
+    #[cfg(test)]
+    pub(crate) fn followers(&self, host: &HostId) -> u32 {
+        let followed = self.followed.lock().unwrap_or_else(PoisonError::into_inner);
+        followed.get(host).copied().unwrap_or_default()
+    }
+
     /// Passes questions on to a host for as long as its stream lives. A host that dials again takes
     /// the place of its own old stream.
-    pub(crate) async fn serve(
+    pub async fn serve(
         &self,
         host: HostId,
         mut answers: impl Stream<Item = Result<HostAnswer, Status>> + Unpin,

@@ -102,6 +102,7 @@ impl Enrolment for Service {
             let host = puppet::admit(&self.hub, guest.as_deref(), address).await?;
             return self.certificates(&host, &request.link_csr, &request.tunnel_csr);
         }
+        let ip = address.map(|address| tracing::field::display(address.ip()));
         let mut parts = request.token.splitn(4, '.');
         let (Some("berth1"), Some(_ca), Some(id), Some(secret)) =
             (parts.next(), parts.next(), parts.next(), parts.next())
@@ -117,7 +118,7 @@ impl Enrolment for Service {
         crash_point!("hub.join.after_use");
         let token = used.map_err(|error| Status::unavailable(error.to_string()))?;
         let Some(token) = token.filter(|token| token.expires > now()) else {
-            tracing::warn!(?address, "a join token was refused");
+            tracing::warn!(address = ip, "a join token was refused");
             return Err(Status::permission_denied(
                 "this join token was used before, replaced or has expired; make a new one with `berth host add NAME`",
             ));
@@ -128,7 +129,7 @@ impl Enrolment for Service {
                 token.host
             )));
         }
-        tracing::info!(host = %token.host, ?address, "host joined");
+        tracing::info!(host = %token.host, address = ip, "host joined");
         let answer = self.certificates(&token.host, &request.link_csr, &request.tunnel_csr);
         crash_point!("hub.join.before_answer");
         answer

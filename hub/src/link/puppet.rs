@@ -23,6 +23,7 @@ pub async fn admit(
     guest: Option<&str>,
     address: Option<SocketAddr>,
 ) -> Result<HostId, Status> {
+    let ip = address.map(|address| tracing::field::display(address.ip()));
     let name = guest.ok_or_else(|| {
         Status::unauthenticated("this connection shows no Puppet certificate; is puppet_ca set?")
     })?;
@@ -37,7 +38,7 @@ pub async fn admit(
     };
     let known = hub.fleet.fleet().hosts.get(&host).is_some_and(|known| known.boot_id.is_some());
     if known {
-        tracing::warn!(%host, ?address, "a Puppet certificate was refused: the host has joined");
+        tracing::warn!(%host, address = ip, "a Puppet certificate was refused: the host has joined");
         return Err(again());
     }
     let unavailable = |error: &dyn std::fmt::Display| Status::unavailable(error.to_string());
@@ -54,7 +55,7 @@ pub async fn admit(
     let act = Act::new(now(), &format!("host:{host}"), "host-join", &from).on(host.as_str());
     let act = act.because("its Puppet certificate");
     audit::record(hub, act).await.map_err(|error| unavailable(&error))?;
-    tracing::info!(%host, ?address, "host joined with its Puppet certificate");
+    tracing::info!(%host, address = ip, "host joined with its Puppet certificate");
     Ok(host)
 }
 

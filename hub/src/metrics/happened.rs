@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use berth_common::link::StartStep;
-use berth_common::{ByteCount, DecisionId, GpuId, HostId, Reason, ServerId, Timestamp, Username};
+use berth_common::{DecisionId, GpuId, HostId, Reason, ServerId, Timestamp, Username};
 use berth_core::event::{Effect, Row};
-use berth_core::fleet::Intent;
+use berth_core::fleet::{Intent, Placement};
 use berth_core::queue::Wait;
 use berth_core::{Decision, Fleet, Outcome, Server, Settings};
 
@@ -32,8 +32,9 @@ pub enum Happened {
     Failed(About, Reason, f64),
     /// A server ended.
     Ended(About, Reason),
-    /// Processes of a server were killed for want of memory: how many, and its highest use.
-    Killed(About, u64, ByteCount),
+    /// Processes of a server were killed for want of memory: how many, and how many of them because
+    /// the host itself had none left.
+    Killed(About, u64, u64),
     /// Something in the life of a server that runs on, or its end as far as it was told.
     Lived(About, Moment),
     /// Somebody has waited.
@@ -64,15 +65,32 @@ pub struct About {
     pool: Option<String>,
     training: Option<String>,
     image: String,
-    gpu: Option<GpuId>,
     /// Where, if it has a place.
     host: Option<HostId>,
+    gpu: Option<GpuId>,
+    gpu_model: Option<String>,
+    /// Percent of the time in which it computed, as last heard.
+    gpu_busy: Option<u32>,
+    memory: Memory,
+}
+
+/// Memory of a server, in bytes, as far as it is known.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Memory {
+    limit: Option<u64>,
+    used: Option<u64>,
+    peak: Option<u64>,
 }
 
 impl About {
-    fn of(settings: &Settings, server: &Server) -> Self {
-        let placement = server.placement();
-        let known = settings.profiles.get(&server.ask.profile);
+    /// With what was last heard of it where it has its place, or had it.
+    fn of(fleet: &Fleet, server: &Server, placement: Option<&Placement>) -> Self {
+        let known = fleet.settings.profiles.get(&server.ask.profile);
+        let heard = placement.and_then(|it| fleet.hosts.get(&it.host)?.heard.as_ref());
+        let gpu = placement.and_then(|it| Some(&it.gpus.first()?.gpu));
+        let device = heard.and_then(|it| it.gpus.iter().find(|one| Some(&one.gpu) == gpu));
+        let used = heard.and_then(|it| it.facts.gpus.used.iter().find(|one| Some(&one.gpu) == gpu));
+        let seen = heard.and_then(|it| it.observed.get(&server.id));
         let group = server.main_group();
         Self {
             server: server.id.clone(),
@@ -83,8 +101,15 @@ impl About {
             pool: known.map(|profile| profile.pool.clone()),
             training: known.and_then(|profile| profile.training.clone()),
             image: server.ask.image.clone(),
-            gpu: placement.and_then(|it| Some(it.gpus.first()?.gpu.clone())),
             host: placement.map(|placement| placement.host.clone()),
+            gpu: gpu.cloned(),
+            gpu_model: device.map(|device| device.model.clone()),
+            gpu_busy: used.and_then(|used| used.busy),
+            memory: Memory {
+                limit: placement.map(|placement| placement.limit().0),
+                used: seen.map(|seen| seen.memory_used.0),
+                peak: seen.map(|seen| seen.usage.memory_highest.0),
+            },
         }
     }
 }
@@ -103,6 +128,11 @@ macro_rules! line {
             pool = about.pool.as_deref(),
             training = about.training.as_deref(),
             gpu = about.gpu.as_ref().map(GpuId::as_str),
+            gpu_model = about.gpu_model.as_deref(),
+            gpu_utilization = about.gpu_busy.map(|percent| f64::from(percent) / 100.0),
+            memory_limit = about.memory.limit,
+            memory_used = about.memory.used,
+            memory_peak = about.memory.peak,
             server = %about.server,
             $($rest)+
         )
@@ -125,7 +155,7 @@ impl Happened {
                 Effect::Save(Row::Server(server)) => {
                     let was = latest.insert(&server.id, server);
                     let was = was.or_else(|| before.servers.get(&server.id).map(AsRef::as_ref));
-                    all.extend(changed(&before.settings, was, server, now));
+                    all.extend(changed(before, was, server, now));
                 }
                 Effect::Save(Row::Host(host)) => {
                     let was = intents.insert(&host.id, &host.intent);
@@ -160,27 +190,31 @@ fn decided(settings: &Settings, decision: &Decision) -> Happened {
         pool: known.map(|profile| profile.pool.clone()),
         training: known.and_then(|profile| profile.training.clone()),
         image: decision.ask.image.clone(),
-        gpu: None,
         host,
+        gpu: None,
+        gpu_model: None,
+        gpu_busy: None,
+        memory: Memory { limit: Some(decision.ask.memory.0), ..Memory::default() },
     };
     Happened::Decided { decision: decision.id.clone(), about, outcome, reason }
 }
 
 fn changed(
-    settings: &Settings,
+    fleet: &Fleet,
     before: Option<&Server>,
     after: &Server,
     now: Timestamp,
 ) -> Vec<Happened> {
     let mut all = Vec::new();
     let was = before.and_then(Server::placement);
+    let about = || About::of(fleet, after, after.placement().or(was));
     let same_start = before.is_some_and(|before| before.generation == after.generation);
     let span = |from: Timestamp, to: Timestamp| to.millis_since(from) as f64 / 1e3;
     if let Some(placement) = after.placement()
         && let Some(ready) = placement.ready_at
         && !(same_start && was.is_some_and(|was| was.ready_at.is_some()))
     {
-        all.push(Happened::Started(About::of(settings, after), span(placement.placed_at, ready)));
+        all.push(Happened::Started(about(), span(placement.placed_at, ready)));
         let step = |wanted| placement.steps.iter().find(|done| done.step == wanted).map(|it| it.at);
         if let (Some(from), Some(to)) = (step(StartStep::Fetch), step(StartStep::Image)) {
             all.push(Happened::Fetched(span(from, to)));
@@ -190,23 +224,26 @@ fn changed(
     if let Some(end) = end.filter(|_| before.is_some_and(|before| before.last_end.as_ref() != end))
     {
         let placed = was.map_or(end.at, |was| was.placed_at);
-        let host = was.map(|was| was.host.clone());
-        let about = About { host, ..About::of(settings, after) };
+        let about = About::of(fleet, after, was);
         all.push(match end.is_failure() {
             true => Happened::Failed(about, end.reason, span(placed, end.at)),
             false => Happened::Ended(about, end.reason),
         });
     }
     if let Some(before) = before.filter(|_| same_start) {
-        let moments = Moment::between(before, after).into_iter();
-        all.extend(moments.map(|moment| Happened::Lived(About::of(settings, after), moment)));
+        let warn = &fleet.settings.lifecycle.warn;
+        let moments = Moment::between(before, after, warn).into_iter();
+        all.extend(moments.map(|moment| Happened::Lived(about(), moment)));
     }
     // The kernel numbers the kills of one container; a new start begins anew.
     let last = |server: &Server| server.kills.last().map_or(0, |kill| kill.number);
     let heard = before.filter(|_| same_start).map_or(0, last);
     if let Some(killed) = last(after).checked_sub(heard).filter(|killed| *killed > 0) {
-        let peak = after.kills.last().map(|kill| kill.highest).unwrap_or_default();
-        all.push(Happened::Killed(About::of(settings, after), killed, peak));
+        let new = after.kills.iter().filter(|kill| kill.number > heard);
+        let by_host = new.filter(|kill| kill.by_host).count() as u64;
+        let mut about = about();
+        about.memory.peak = after.kills.last().map(|kill| kill.highest.0);
+        all.push(Happened::Killed(about, killed, by_host));
     }
     if let Some(order) = was.and_then(|was| was.stop.as_ref())
         && after.placement().is_none()
@@ -268,15 +305,15 @@ impl Happened {
                     reason.text()
                 );
             }
-            Self::Killed(about, processes, peak) => {
+            Self::Killed(about, processes, by_host) => {
                 let user = &about.user;
                 line!(
                     warn,
                     about,
                     action = "oom",
                     outcome = "failure",
-                    memory_peak = peak.0,
                     processes,
+                    by_host,
                     "{user} ran out of memory: {processes} killed"
                 );
             }
@@ -291,8 +328,9 @@ impl Happened {
                         outcome = "success",
                         "{user} put a stop off"
                     ),
-                    Moment::Warned(came, mailed) => line!(info, about, action = "warning",
-                        outcome = "success", came = ?came, mailed, "a warning of {user} is settled"),
+                    Moment::Warned(came, ways) => line!(info, about, action = "warning",
+                        outcome = "success", came = ?came, mailed = ways.mail,
+                        "a warning of {user} is settled"),
                     Moment::Resized(by) => line!(
                         info,
                         about,
@@ -346,8 +384,10 @@ impl Metrics {
                         self.lives.killed(&about.profile, "container", 1);
                     }
                 }
-                Happened::Killed(about, processes, _) => {
-                    self.lives.killed(&about.profile, "kernel", *processes);
+                Happened::Killed(about, processes, by_host) => {
+                    let within = processes.saturating_sub(*by_host);
+                    self.lives.killed(&about.profile, "kernel", within);
+                    self.lives.killed(&about.profile, "host", *by_host);
                 }
                 Happened::Intended { .. } => {}
                 Happened::Lived(about, moment) => self.lives.count(&about.profile, *moment),

@@ -3,6 +3,7 @@
 use berth_core::Server;
 use berth_core::fleet::ResizeState;
 use berth_core::queue::Wait;
+use berth_core::settings::{Channel, Warn};
 use prometheus::{HistogramVec, IntCounterVec};
 
 use super::shelf::Shelf;
@@ -22,11 +23,20 @@ pub enum Outcome {
     Stopped,
 }
 
+/// How a warning was given, beside the card.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ways {
+    /// To whoever had JupyterLab open.
+    pub lab: bool,
+    /// By mail.
+    pub mail: bool,
+}
+
 /// Something that happened to a server that lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Moment {
-    /// A warning came out so; whether it was mailed too.
-    Warned(Outcome, bool),
+    /// A warning came out so, which was given in these ways.
+    Warned(Outcome, Ways),
     /// The owner put the stop off.
     Extended,
     /// Its memory is another: by an order, or by a loan.
@@ -34,17 +44,20 @@ pub enum Moment {
 }
 
 impl Moment {
-    /// What differs between two records of one start.
-    pub fn between(before: &Server, after: &Server) -> Vec<Self> {
+    /// What differs between two records of one start. `warn` says which ways warnings take.
+    pub fn between(before: &Server, after: &Server, warn: &Warn) -> Vec<Self> {
         let mut all = Vec::new();
         let (Some(was), now) = (before.placement(), after.placement()) else { return all };
         let warned = !was.life.told.is_empty();
-        let mailed = was.life.told.iter().any(|told| told.mailed);
+        let ways = Ways {
+            lab: warn.channels.contains(&Channel::Lab),
+            mail: was.life.told.iter().any(|told| told.mailed),
+        };
         let Some(now) = now else {
             let end = after.last_end.as_ref().map_or("", |end| end.reason.code());
             let by_itself = matches!(end, "stopped.idle" | "stopped.age" | "stopped.gpu_unused");
             if warned && by_itself {
-                all.push(Self::Warned(Outcome::Stopped, mailed));
+                all.push(Self::Warned(Outcome::Stopped, ways));
             }
             return all;
         };
@@ -53,9 +66,9 @@ impl Moment {
             all.push(Self::Extended);
         }
         if warned && extended {
-            all.push(Self::Warned(Outcome::Extended, mailed));
+            all.push(Self::Warned(Outcome::Extended, ways));
         } else if warned && was.life.kept_until.is_none() && now.life.told.is_empty() {
-            all.push(Self::Warned(Outcome::Ignored, mailed));
+            all.push(Self::Warned(Outcome::Ignored, ways));
         }
         let done = |state: &ResizeState| *state == ResizeState::Done;
         let resized = |resize: Option<&berth_core::fleet::Resize>| {
@@ -87,7 +100,7 @@ impl Lives {
         Ok(Self {
             warnings: shelf.counters(
                 "berth_warnings_total",
-                "Warnings of a stop, by channel (card, mail) and by what came of them: extended by \
+                "Warnings of a stop, by channel (card, lab, mail) and by what came of them: extended by \
                  the owner, ignored (work went on), stopped",
                 &["channel", "outcome"],
             )?,
@@ -127,14 +140,24 @@ impl Lives {
         match moment {
             Moment::Extended => add(&self.extensions, &[profile], 1),
             Moment::Resized(by) => add(&self.resizes, &[by], 1),
-            Moment::Warned(outcome, mailed) => {
+            Moment::Warned(outcome, ways) => {
                 let outcome = match outcome {
                     Outcome::Extended => "extended",
                     Outcome::Ignored => "ignored",
                     Outcome::Stopped => "stopped",
                 };
                 add(&self.warnings, &["card", outcome], 1);
-                add(&self.warnings, &["mail", outcome], u64::from(mailed));
+                add(&self.warnings, &["lab", outcome], u64::from(ways.lab));
+                add(&self.warnings, &["mail", outcome], u64::from(ways.mail));
+            }
+        }
+    }
+
+    /// Shows what there is none of yet for these profiles: the first one is then seen as growth.
+    pub fn know<'a>(&self, profiles: impl Iterator<Item = &'a String>) {
+        for profile in profiles {
+            for scope in ["kernel", "container", "host"] {
+                add(&self.kills, &[profile, scope], 0);
             }
         }
     }

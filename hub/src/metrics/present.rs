@@ -27,6 +27,7 @@ pub struct Present {
     host_state: GaugeVec,
     host_memory: GaugeVec,
     report_age: GaugeVec,
+    load: GaugeVec,
     agent: GaugeVec,
     largest: GaugeVec,
     oversubscription: GaugeVec,
@@ -34,6 +35,7 @@ pub struct Present {
     queue_wait: GaugeVec,
     servers: GaugeVec,
     spaces: GaugeVec,
+    looks: GaugeVec,
     participants: GaugeVec,
     memory_used: GaugeVec,
     gpu_time: GaugeVec,
@@ -72,6 +74,11 @@ impl Present {
                 "Age of the host's newest report",
                 &["host"],
             )?,
+            load: shelf.amounts(
+                "berth_host_load",
+                "The host's load average of the last minute",
+                &["host"],
+            )?,
             agent: shelf.amounts(
                 "berth_agent_info",
                 "1 for the agent that runs on the host",
@@ -102,6 +109,11 @@ impl Present {
             spaces: shelf.amounts(
                 "berth_host_mount_ok",
                 "1 if the watched space answers on the host, else 0",
+                &["host", "mount"],
+            )?,
+            looks: shelf.amounts(
+                "berth_host_mount_stat_seconds",
+                "How long the newest look at the watched space took on the host, an answer or not",
                 &["host", "mount"],
             )?,
             participants: shelf.amounts(
@@ -214,6 +226,9 @@ impl Present {
         set(&self.host_state, &[name, pool, &state], 1.0);
         let Some(heard) = &host.heard else { return };
         set(&self.report_age, &[name], now.millis_since(heard.at) as f64 / 1e3);
+        if let Some(load) = heard.load() {
+            set(&self.load, &[name], load);
+        }
         let facts = &heard.facts;
         let nvml = match (facts.gpus.driver.is_empty(), facts.gpus.trouble.is_empty()) {
             (true, true) => "none",
@@ -247,6 +262,9 @@ impl Present {
         }
         for space in &heard.spaces {
             set(&self.spaces, &[name, &space.name], f64::from(u8::from(space.trouble.is_none())));
+            if let Some(took) = space.took {
+                set(&self.looks, &[name, &space.name], took.as_secs_f64());
+            }
         }
         gpus::count(&self.gpus, fleet, host, heard);
     }

@@ -17,6 +17,8 @@ const NAMESPACE: (&str, &str) = ("namespace", "berth");
 pub struct Series {
     /// Its name.
     pub name: String,
+    /// What Prometheus calls its type.
+    pub kind: &'static str,
     /// Its labels.
     pub labels: Vec<String>,
     /// Its meaning and unit.
@@ -40,11 +42,13 @@ impl Shelf {
 
     fn put<C: Collector + Clone + 'static>(
         &mut self,
+        kind: &'static str,
         collector: C,
     ) -> Result<C, prometheus::Error> {
         for described in collector.desc() {
             self.series.push(Series {
                 name: described.fq_name.clone(),
+                kind,
                 labels: described.variable_labels.clone(),
                 meaning: described.help.clone(),
             });
@@ -62,7 +66,7 @@ impl Shelf {
         buckets: &[f64],
     ) -> Result<HistogramVec, prometheus::Error> {
         let options = HistogramOpts::new(name, meaning).buckets(buckets.to_vec());
-        self.put(HistogramVec::new(options, labels)?)
+        self.put("histogram", HistogramVec::new(options, labels)?)
     }
 
     /// A distribution of durations.
@@ -73,12 +77,12 @@ impl Shelf {
         buckets: &[f64],
     ) -> Result<Histogram, prometheus::Error> {
         let options = HistogramOpts::new(name, meaning).buckets(buckets.to_vec());
-        self.put(Histogram::with_opts(options)?)
+        self.put("histogram", Histogram::with_opts(options)?)
     }
 
     /// A count that only grows.
     pub fn counter(&mut self, name: &str, meaning: &str) -> Result<IntCounter, prometheus::Error> {
-        self.put(IntCounter::new(name, meaning)?)
+        self.put("counter", IntCounter::new(name, meaning)?)
     }
 
     /// Sums that only grow, by labels.
@@ -88,7 +92,7 @@ impl Shelf {
         meaning: &str,
         labels: &[&str],
     ) -> Result<CounterVec, prometheus::Error> {
-        self.put(CounterVec::new(Opts::new(name, meaning), labels)?)
+        self.put("counter", CounterVec::new(Opts::new(name, meaning), labels)?)
     }
 
     /// Counts that only grow, by labels.
@@ -98,7 +102,7 @@ impl Shelf {
         meaning: &str,
         labels: &[&str],
     ) -> Result<IntCounterVec, prometheus::Error> {
-        self.put(IntCounterVec::new(Opts::new(name, meaning), labels)?)
+        self.put("counter", IntCounterVec::new(Opts::new(name, meaning), labels)?)
     }
 
     /// Values that come and go, by labels.
@@ -108,17 +112,17 @@ impl Shelf {
         meaning: &str,
         labels: &[&str],
     ) -> Result<GaugeVec, prometheus::Error> {
-        self.put(GaugeVec::new(Opts::new(name, meaning), labels)?)
+        self.put("gauge", GaugeVec::new(Opts::new(name, meaning), labels)?)
     }
 
     /// A value that comes and goes.
     pub fn amount(&mut self, name: &str, meaning: &str) -> Result<Gauge, prometheus::Error> {
-        self.put(Gauge::new(name, meaning)?)
+        self.put("gauge", Gauge::new(name, meaning)?)
     }
 
     /// A whole number that comes and goes.
     pub fn number(&mut self, name: &str, meaning: &str) -> Result<IntGauge, prometheus::Error> {
-        self.put(IntGauge::new(name, meaning)?)
+        self.put("gauge", IntGauge::new(name, meaning)?)
     }
 
     /// All values as they are.

@@ -90,9 +90,10 @@ impl Replayed {
 pub fn again(decision: &Decision, floor: &Floor, settings: &Arc<Settings>) -> Verdict {
     if let reason @ (Reason::RefusedAccountInvalid
     | Reason::RefusedAccountUnavailable
-    | Reason::RefusedAccountUnknown) = decision.reason()
+    | Reason::RefusedAccountUnknown
+    | Reason::RefusedRehearsal) = decision.reason()
     {
-        // The directory's word, which no file of rules changes.
+        // The directory's word, or others who came first, which no file of rules changes.
         return Verdict { outcome: "refused", reason, cite: None };
     }
     let fleet = person(decision, floor, settings);
@@ -170,6 +171,7 @@ fn running(host: &HostId, held: &FloorServer) -> Server {
             gpu_milli: held.gpus.first().map_or(0, |part| part.milli),
             cpu_milli: held.cpu_milli,
             image: String::new(),
+            rehearsal: false,
         },
         user_options: String::new(),
         account: None,
@@ -180,6 +182,7 @@ fn running(host: &HostId, held: &FloorServer) -> Server {
         last_host: None,
         gpu_turn: None,
         last_end: None,
+        last_start: None,
         kills: Vec::new(),
         activity_saved: Timestamp(0),
     }

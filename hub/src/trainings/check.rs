@@ -235,7 +235,7 @@ impl<'a> Look<'a> {
                 (Some(it), _) => {
                     let Window { from, to } = it.window;
                     let away = say::t("check-away").with("host", id.as_str());
-                    let away = away.with("from", minute(from)).with("to", minute(to));
+                    let away = away.with("from", from.to_minute()).with("to", to.to_minute());
                     away.with("reason", &it.order.reason).to_string()
                 }
                 (None, Some(order)) => {
@@ -268,7 +268,7 @@ impl<'a> Look<'a> {
             .iter()
             .map(|(name, it, at)| {
                 let other = say::t("check-other").with("name", *name);
-                other.with("from", minute(at.from)).with("people", it.expected).to_string()
+                other.with("from", at.from.to_minute()).with("people", it.expected).to_string()
             })
             .collect();
         let told: Vec<_> = told.iter().map(String::as_str).collect();
@@ -340,15 +340,6 @@ fn listed(words: &[&str]) -> String {
     }
 }
 
-/// A moment to the minute.
-fn minute(at: Timestamp) -> String {
-    let iso = at.to_string();
-    match (iso.get(..10), iso.get(11..16)) {
-        (Some(day), Some(time)) => format!("{day} {time} UTC"),
-        _ => iso,
-    }
-}
-
 /// How long somebody who only teaches may put the end off at once.
 pub const LONGEST_EXTENSION: Seconds = Seconds(4 * 3600);
 
@@ -365,7 +356,8 @@ pub fn in_the_way(
     if let Some((other, at)) = others.find_map(|(other, it)| {
         Some((other, it.windows.iter().find(|window| window.meets(&span))?))
     }) {
-        return Some(format!("{other} has the pool from {}", minute(at.from)));
+        let said = say::t("training-pool-taken").with("training", other);
+        return Some(said.with("from", at.from.to_minute()).to_string());
     }
     let of_pool = |id: &berth_common::HostId| {
         fleet.settings.hosts.get(id).is_some_and(|host| host.pool == training.pool)
@@ -374,5 +366,6 @@ pub fn in_the_way(
         let closed = Window { from: it.drain_at, to: it.window.to };
         closed.meets(&span) && it.hosts.iter().any(of_pool)
     })?;
-    Some(format!("hosts of the pool are away from {}", minute(away.window.from)))
+    let said = say::t("training-hosts-away").with("from", away.window.from.to_minute());
+    Some(said.to_string())
 }

@@ -16,11 +16,16 @@ struct Asset {
 }
 
 /// Everything there is.
-static ASSETS: [Asset; 5] = [
+static ASSETS: [Asset; 6] = [
     Asset {
         name: "berth.css",
         kind: "text/css; charset=utf-8",
         body: include_bytes!("../../assets/berth.css"),
+    },
+    Asset {
+        name: "stream.js",
+        kind: "text/javascript; charset=utf-8",
+        body: include_bytes!("../../assets/stream.js"),
     },
     Asset {
         name: "live.js",

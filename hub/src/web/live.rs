@@ -16,7 +16,7 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use berth_common::{ServerId, Username};
 use berth_process::clock::now;
-use futures::Stream;
+use futures::{Stream, StreamExt};
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -28,13 +28,15 @@ use crate::auth::form::query_value;
 use crate::auth::{AdminVisitor, Next, Visitor};
 use crate::site::Hub;
 use crate::web::pages::admin::{self, ServerTable};
+use crate::web::pages::columns::Columns;
 use crate::web::pages::error::PageError;
-use crate::web::pages::home::Cards;
+use crate::web::pages::home::{HomePart, visits_to};
 use crate::web::pages::hosts::HostTable;
 use crate::web::pages::pending::decision_about;
 use crate::web::pages::progress::{Progress, Stage};
 use crate::web::pages::server::ServerPart;
-use crate::web::pages::target;
+use crate::web::pages::trainings::{self, room::Room};
+use crate::web::pages::{target, ticket};
 use crate::web::reader::Reader;
 
 /// Streams of one person at a time: more open tabs than this are a mistake or an attack.
@@ -45,6 +47,10 @@ const EVERY: Duration = Duration::from_secs(1);
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// After this the browser asks again, with a session that is checked anew.
 const LIFE: Duration = Duration::from_secs(10 * 60);
+/// How old what a part reads from the store may be: thousands of pages may be open.
+const READ_EVERY: Duration = Duration::from_secs(5);
+/// How long a browser waits before it asks again. Its own default may be several seconds.
+const RETRY: Duration = Duration::from_secs(1);
 
 /// Who follows how many parts.
 #[derive(Debug, Default)]
@@ -83,9 +89,14 @@ impl Drop for Seat {
 }
 
 /// What a part is at a moment.
-enum Part {
+pub enum Part {
     /// To be shown, with a sentence for those who listen.
-    Shown { html: String, spoken: String },
+    Shown {
+        /// Its markup.
+        html: String,
+        /// What screen readers hear; empty: nothing.
+        spoken: String,
+    },
     /// The server answers: the browser goes there.
     Ready,
     /// It is no more: the page is loaded anew.
@@ -93,7 +104,8 @@ enum Part {
 }
 
 impl Part {
-    fn of(template: &impl Template, spoken: String) -> Self {
+    /// Shown as a template has it, with a sentence for those who listen.
+    pub fn of(template: &impl Template, spoken: String) -> Self {
         template.render().map_or(Self::Gone, |html| Self::Shown { html, spoken })
     }
 }
@@ -125,6 +137,7 @@ pub async fn server(
             next,
             now(),
         );
+        let progress = Progress { help: ticket::of(hub, &fleet, server), ..progress };
         match progress.stage {
             Stage::Ready => Part::Ready,
             Stage::Ended { .. } => Part::Gone,
@@ -158,20 +171,23 @@ pub async fn server_page(
     Ok(stream(&hub, &streams, &owner, render))
 }
 
-/// `GET /hub/live/home`: a person's cards.
+/// `GET /hub/live/home`: a person's cards, and what stands above them.
 pub async fn home(
     State(hub): State<Arc<Hub>>,
     Extension(streams): Extension<Arc<Streams>>,
     visitor: Visitor,
 ) -> Response {
     let owner = visitor.user.account.name.clone();
+    let visits = Slowly::default();
     let render = move |hub: &Hub| {
         let owner = &visitor.user.account.name;
         let fleet = hub.fleet.fleet();
         if fleet.servers_of(owner).next().is_none() {
             return Part::Gone;
         }
-        Part::of(&Cards::of(hub, &fleet, owner, &visitor.xsrf, now()), String::new())
+        let visits = visits.get(|| visits_to(hub, &fleet, owner).ok()).unwrap_or_default();
+        let part = HomePart::of(hub, &fleet, &visitor.user, visits, &visitor.xsrf, now());
+        Part::of(&part, String::new())
     };
     stream(&hub, &streams, &owner, render)
 }
@@ -184,9 +200,9 @@ pub async fn admin(
     uri: Uri,
 ) -> Response {
     let owner = visitor.user.account.name.clone();
-    let filter = admin::filter(&uri);
+    let (filter, columns) = (admin::filter(&uri), Columns::of(&uri));
     let render = move |hub: &Hub| {
-        let table = ServerTable::of(&hub.fleet.fleet(), &filter, &visitor.xsrf, now());
+        let table = ServerTable::of(&hub.fleet.fleet(), &filter, &columns, &visitor.xsrf, now());
         Part::of(&table, String::new())
     };
     stream(&hub, &streams, &owner, render)
@@ -198,8 +214,31 @@ pub async fn hosts(
     Extension(streams): Extension<Arc<Streams>>,
     AdminVisitor(visitor): AdminVisitor,
 ) -> Response {
-    let render = |hub: &Hub| Part::of(&HostTable::of(&hub.fleet.fleet(), now()), String::new());
+    let render =
+        |hub: &Hub| Part::of(&HostTable::of(&hub.fleet.fleet(), None, now()), String::new());
     stream(&hub, &streams, &visitor.user.account.name, render)
+}
+
+/// `GET /hub/live/trainings/{name}`: the room, for who looks after it.
+pub async fn training(
+    State(hub): State<Arc<Hub>>,
+    Extension(streams): Extension<Arc<Streams>>,
+    visitor: Visitor,
+    Path(name): Path<String>,
+) -> Result<Response, PageError> {
+    trainings::cared(&hub.fleet.fleet(), &visitor.user, visitor.admin, &name)?;
+    let owner = visitor.user.account.name.clone();
+    let render = move |hub: &Hub| {
+        let fleet = hub.fleet.fleet();
+        let cared = trainings::cared(&fleet, &visitor.user, visitor.admin, &name);
+        let Ok((training, profile, role)) = cared else { return Part::Gone };
+        let course = (name.as_str(), training, profile);
+        match Room::of(hub, &fleet, course, role, &visitor.xsrf, now()) {
+            Ok(room) => Part::of(&room, room.spoken()),
+            Err(_) => Part::Gone,
+        }
+    };
+    Ok(stream(&hub, &streams, &owner, render))
 }
 
 /// What a stream that sends only differences has to say.
@@ -293,6 +332,11 @@ fn events_of(events: mpsc::Receiver<Result<Event, Infallible>>) -> Response {
 
 fn sse(events: impl Stream<Item = Result<Event, Infallible>> + Send + 'static) -> Response {
     let keep_alive = KeepAlive::new().interval(KEEP_ALIVE);
+    let mut is_first = true;
+    let events = events.map(move |event| match std::mem::take(&mut is_first) {
+        true => event.map(|event| event.retry(RETRY)),
+        false => event,
+    });
     let mut response = Sse::new(events).keep_alive(keep_alive).into_response();
     // A proxy before ours must not collect what is sent.
     let no = axum::http::HeaderValue::from_static("no");
@@ -312,7 +356,30 @@ fn is_due(last: &Mutex<Instant>) -> bool {
     due
 }
 
-fn stream(
+/// What is read from the store now and then, not at each rendering.
+pub struct Slowly<T>(Mutex<Option<(Instant, T)>>);
+
+impl<T> Default for Slowly<T> {
+    fn default() -> Self {
+        Self(Mutex::new(None))
+    }
+}
+
+impl<T: Clone> Slowly<T> {
+    /// As it was read last; read anew when that is some seconds old. What cannot be read stays.
+    pub fn get(&self, read: impl FnOnce() -> Option<T>) -> Option<T> {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.as_ref().is_none_or(|(at, _)| at.elapsed() >= READ_EVERY)
+            && let Some(read) = read()
+        {
+            *last = Some((Instant::now(), read));
+        }
+        last.as_ref().map(|(_, read)| read.clone())
+    }
+}
+
+/// A part that follows the fleet, sent whenever it differs from what was sent before.
+pub fn stream(
     hub: &Arc<Hub>,
     streams: &Arc<Streams>,
     owner: &Username,

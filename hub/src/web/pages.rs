@@ -9,6 +9,7 @@ mod board;
 mod bulk;
 pub mod card;
 mod chart;
+pub mod columns;
 mod configuration;
 pub mod consent;
 mod decision;
@@ -16,6 +17,7 @@ mod ending;
 pub mod error;
 mod everybody;
 mod farm;
+mod filled;
 mod filter;
 pub mod floor;
 mod forecast;
@@ -23,27 +25,33 @@ mod health;
 mod help;
 pub mod home;
 pub mod hosts;
+mod images;
 mod kernels;
 pub mod life;
 mod log;
 mod login;
 mod notices;
+mod off;
 pub mod pending;
 mod people;
+mod pools;
 pub mod progress;
 mod provider;
 mod queue;
+mod recorded;
 pub mod server;
 mod servers;
 mod sheet;
-mod shell;
+pub mod shell;
 mod spawn;
 mod stopped;
 pub mod target;
+pub mod ticket;
 mod tile;
 mod tokens;
-mod trainings;
+pub mod trainings;
 mod usage;
+mod usual;
 pub mod visits;
 pub mod words;
 
@@ -94,18 +102,22 @@ pub(super) fn table() -> Table {
         .route("/hub/decisions/{id}", get(decision::show))
         .route("/hub/forecast/{user}", get(forecast::show))
         .route("/hub/forecast/{user}/{server}", get(forecast::show))
+        .route("/hub/foreseen/{user}", get(decision::foreseen))
+        .route("/hub/foreseen/{user}/{server}", get(decision::foreseen))
         .route("/hub/usage", get(usage::show))
         .route("/hub/usage.csv", get(usage::table))
         .route("/hub/help", get(help::show))
         .route("/hub/help/{code}", get(help::reason))
         .route("/hub/kernels", get(kernels::show).post(kernels::try_one))
         .route("/hub/notices", get(notices::show))
+        .route("/hub/notices/{id}", get(notices::one::show))
         .route("/hub/reader", get(reader::choose))
         .route("/hub/token", get(tokens::show).post(tokens::create))
         .route("/hub/token/{id}/revoke", post(tokens::revoke))
         .route("/hub/trainings", get(trainings::list))
         .route("/hub/trainings/{name}", get(trainings::show))
         .route("/hub/trainings/{name}/orders", post(trainings::order))
+        .route("/hub/trainings/{name}/rehearsal", post(trainings::rehearsal::rehearse))
         .route("/hub/trainings/{name}/message", post(trainings::message))
         .route("/hub/trainings/{name}/participants/{user}/start", post(trainings::start))
         .route("/hub/trainings/{name}/participants/{user}/restart", post(trainings::restart))
@@ -115,6 +127,11 @@ pub(super) fn table() -> Table {
         .route("/hub/admin/hosts/{host}", get(hosts::show_one))
         .route("/hub/admin/hosts/{host}/drain", get(hosts::drain::show))
         .route("/hub/admin/hosts/{host}/intent", post(hosts::drain::change))
+        .route("/hub/admin/drains/{id}", get(hosts::drained::show))
+        .route("/hub/admin/gpus/{gpu}", get(hosts::gpus::find))
+        .route("/hub/admin/pools/{pool}", get(pools::show))
+        .route("/hub/admin/images/{image}", get(images::show))
+        .route("/hub/admin/servers.csv", get(admin::table))
         .route("/hub/admin/servers/{act}", get(bulk::show).post(bulk::act))
         .route("/hub/admin/floor", get(floor::show))
         .route("/hub/admin/floor/hosts/{host}", get(floor::show_host))
@@ -124,6 +141,7 @@ pub(super) fn table() -> Table {
         .route("/hub/admin/notices/maintenance", post(notices::calendar::plan))
         .route("/hub/admin/notices/{id}/end", post(notices::calendar::end))
         .route("/hub/admin/audit", get(audit::show))
+        .route("/hub/admin/audit/{id}", get(audit::show_one))
         .route("/hub/admin/audit.csv", get(audit::table))
         .route("/hub/admin/health", get(health::show))
         .route("/hub/live/health", get(health::follow))
@@ -134,13 +152,21 @@ pub(super) fn table() -> Table {
         .route("/hub/admin/people/{user}/home", get(people::view_as::show))
         .route("/hub/admin/config", get(configuration::show))
         .route("/hub/admin/config/files/{*name}", get(configuration::file))
+        .route("/hub/admin/config/versions/{version}", get(configuration::version::show))
+        .route("/hub/admin/config/replay", post(configuration::replay::show))
         .route("/hub/admin/config/reload", post(configuration::take_over))
         .route("/hub/admin/config/rollback", post(configuration::go_back))
         .route("/hub/live/home", get(live::home))
         .route("/hub/live/servers/{id}", get(live::server))
         .route("/hub/live/server/{id}", get(live::server_page))
+        .route("/hub/live/log/{id}", get(log::follow))
         .route("/hub/live/admin", get(live::admin))
         .route("/hub/live/hosts", get(live::hosts))
+        .route("/hub/live/hosts/{host}", get(hosts::follow_one))
+        .route("/hub/live/drains/{id}", get(hosts::drained::follow))
+        .route("/hub/live/pools/{pool}", get(pools::follow))
+        .route("/hub/live/queue", get(queue::follow))
+        .route("/hub/live/trainings/{name}", get(live::training))
         .route("/hub", get(outside))
         .route("/user/{*path}", any(outside))
         .route("/user-redirect/{*path}", get(outside))

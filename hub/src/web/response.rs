@@ -14,6 +14,7 @@ use axum::response::{IntoResponse, Response};
 
 use crate::site::Hub;
 use crate::web::error::{ApiError, page};
+use crate::web::pages::shell::with_menu;
 use crate::web::reader::Reader;
 use crate::web::say;
 
@@ -59,7 +60,7 @@ pub async fn finish(State(hub): State<Arc<Hub>>, request: Request, next: Next) -
     // The pattern, not the path: paths and queries can hold secrets.
     let route = request.extensions().get::<MatchedPath>().cloned();
     let reader = Reader::of(request.headers());
-    let mut response = reader.served(next.run(request)).await;
+    let mut response = reader.served(with_menu(next.run(request))).await;
     if !method.is_safe() {
         berth_process::crash_point!("hub.web.before_answer");
     }

@@ -69,6 +69,14 @@ impl Display for Said {
     }
 }
 
+/// All texts of a language that hold no values.
+#[cfg(test)]
+pub fn plain(language: Language) -> std::collections::BTreeSet<String> {
+    let source = if language == Language::English { ENGLISH } else { FRENCH };
+    let texts = source.lines().filter_map(|line| Some(line.split_once(" = ")?.1.trim().to_owned()));
+    texts.filter(|text| !text.contains('{')).collect()
+}
+
 fn find(language: Language, said: &Said) -> Option<String> {
     let catalogue = of(language);
     let pattern = catalogue.get_message(&said.key)?.value()?;

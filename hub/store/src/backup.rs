@@ -120,6 +120,14 @@ impl Database {
             "INSERT OR REPLACE INTO meta (key, value) VALUES ('epoch', ?1)",
             [signed(epoch.0)],
         )?;
+        // Drains that were begun after the backup have used some numbers.
+        transaction.execute(
+            "INSERT OR REPLACE INTO meta (key, value)
+             SELECT 'drains', 1000 + max(
+                 (SELECT coalesce(max(id), 0) FROM drains),
+                 (SELECT coalesce(max(value), 0) FROM meta WHERE key = 'drains'))",
+            [],
+        )?;
         transaction.commit()?;
         Ok(())
     }

@@ -97,6 +97,13 @@ fn save(transaction: &Transaction<'_>, row: &Row) -> Result<(), StoreError> {
                 [json(&**rolling, "rolling")?],
             )?;
         }
+        Row::Drain(drain) => {
+            let ended = drain.ended.map(|ended| ended.at.0);
+            transaction.execute(
+                "INSERT OR REPLACE INTO drains (id, ended, body) VALUES (?1, ?2, ?3)",
+                params![signed(drain.id.0), ended, json(&**drain, "drains")?],
+            )?;
+        }
         Row::Restored(restored) => {
             transaction.execute(
                 "INSERT OR REPLACE INTO restored (id, body) VALUES (1, ?1)",
@@ -346,6 +353,21 @@ impl Reader {
             .query_row([id.as_str()], |row| row.get(0))
             .optional()?;
         body.map(|body| parse(&body, "decisions")).transpose()
+    }
+
+    /// Decisions whose ids begin so.
+    ///
+    /// # Errors
+    /// When a row cannot be read.
+    pub fn decisions_beginning(&self, with: &str, most: u32) -> Result<Vec<Decision>, StoreError> {
+        // Behind all that an id has in its place.
+        let end = format!("{with}~");
+        let mut statement = self.connection.prepare_cached(
+            "SELECT body FROM decisions WHERE id >= ?1 AND id < ?2 ORDER BY id LIMIT ?3",
+        )?;
+        let bodies =
+            statement.query_map(params![with, end, most], |row| row.get::<_, String>(0))?;
+        bodies.map(|body| parse(&body?, "decisions")).collect()
     }
 
     /// The newest decisions about one server, newest first.

@@ -160,7 +160,7 @@ fn left_out(database: &Connection, now: Timestamp) -> Result<Vec<String>, NotRea
         ),
         (
             "tokens of running servers",
-            ": they end with these",
+            ": they end with the servers",
             count(
                 "SELECT count(*) FROM api_tokens WHERE user_id IS NOT NULL AND note LIKE 'Server at %'",
             )?,

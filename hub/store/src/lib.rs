@@ -9,6 +9,7 @@ mod agenda;
 mod audit;
 pub mod backup;
 mod directory;
+mod drains;
 mod fleet;
 mod groups;
 mod identities;

@@ -277,6 +277,10 @@ CREATE INDEX made_group_members_by_user ON made_group_members (user);
 -- Services that the API made, beside those of the site's files.
 CREATE TABLE made_services (name TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT, WITHOUT ROWID;
 ",
+    "
+-- Drains, under way and over. Their numbers are the hub's and never used again.
+CREATE TABLE drains (id INTEGER PRIMARY KEY, ended INTEGER, body TEXT NOT NULL) STRICT;
+",
 ];
 
 /// Brings the schema to this version.

@@ -52,7 +52,12 @@ fn settings(chance: &mut Chance, version: u64) -> Settings {
         lost_after: Seconds(15),
         images: BTreeMap::from([(
             "base".to_owned(),
-            Image { reference: "nb:1".into(), title: "Base".into(), cite: Default::default() },
+            Image {
+                reference: "nb:1".into(),
+                title: "Base".into(),
+                shm: None,
+                cite: Default::default(),
+            },
         )]),
         ..Settings::default()
     };

@@ -10,7 +10,7 @@ environment = { DASK_GATEWAY__ADDRESS = "http://hub/services/dask-gateway" }"#;
 const MOUNT: &str = r#"{ name = "SLURM", source = "/opt/slurm", profiles = ["cpu"] },
   { name = "HOME""#;
 
-const FARM: &str = r#"version = 1
+pub const FARM: &str = r#"version = 1
 every = "30s"
 [slurm]
 squeue = ["ssh", "slurm", "squeue"]
@@ -19,10 +19,14 @@ service = "dask-gateway"
 end_with_server = true
 "#;
 
+pub const GATEWAY: &str = r#"[service.dask-gateway]
+url = "http://10.1.0.2:27000"
+only = ["/api/"]
+"#;
+
 fn folder() -> Folder {
     let folder = Folder::sample();
-    let service = "version = 1\n[service.dask-gateway]\nurl = \"http://10.1.0.2:27000\"\nonly = [\"/api/\"]\n";
-    folder.write("services.toml", service);
+    folder.write("services.toml", &format!("version = 1\n{GATEWAY}"));
     folder.write("farm.toml", FARM);
     folder.change("profiles.toml", "default = true", PROFILE);
     folder.change("mounts.toml", "{ name = \"HOME\"", MOUNT);

@@ -2,6 +2,7 @@
 
 mod candidate;
 mod farm;
+mod fits;
 mod folder;
 mod meaning;
 mod mistakes;
@@ -9,3 +10,5 @@ mod mutants;
 mod mutations;
 mod people;
 mod services;
+#[path = "../../../tests/src/slips.rs"]
+mod slips;

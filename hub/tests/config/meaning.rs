@@ -94,7 +94,19 @@ fn profiles_are_as_written() {
     let bigmem = &settings.profiles["bigmem"];
     assert_eq!((bigmem.title.as_str(), bigmem.cpu_milli), ("CPU, large memory", 1500));
     assert_eq!(bigmem.use_case, "When 28 GB is not enough");
+    let french = |english: &str| settings.french.get(english).map(String::as_str);
+    assert_eq!(french(&bigmem.use_case), Some("Quand 28 Go ne suffisent pas"));
+    assert_eq!(french(&bigmem.title), Some("CPU, grande mémoire"));
+    assert_eq!(french(&settings.images["default"].title), None, "said in English only");
     assert_eq!(bigmem.memory_choices, [gb(48), gb(64)]);
+    assert_eq!(
+        (bigmem.cpu_limit_milli, settings.profiles["cpu"].cpu_limit_milli),
+        (Some(4000), None)
+    );
+    assert_eq!(
+        (settings.images["default-gpu"].shm, settings.images["default"].shm),
+        (Some(gb(4)), None)
+    );
     let gpu = &settings.profiles["gpu"];
     let choice = gpu.gpus.as_ref().unwrap();
     assert_eq!((choice.default, choice.max, choice.share_milli), (1, 1, 1000));
@@ -124,6 +136,21 @@ fn access_is_as_written() {
         (&deny.profile, deny.reason.as_str()),
         (&None, "Account closed, ask your group's contact")
     );
+}
+
+#[test]
+fn a_right_that_ends_soon_is_a_warning_while_it_holds() {
+    let folder = Folder::sample();
+    let said = |now: &str| {
+        let (_, warnings) = folder.load_at(now).unwrap();
+        let of_dates = warnings.0.iter().filter(|one| one.code.contains("until"));
+        text(of_dates.map(|one| format!("{}:{} {}", one.file, one.line, one.code)))
+    };
+    assert_eq!(said("2026-09-16T00:00:00Z"), "");
+    let near = "quotas.toml:11 config.warning.until_near";
+    assert_eq!(said("2026-09-17T00:00:01Z"), near);
+    assert_eq!(said("2026-09-30T23:59:59Z"), near);
+    assert_eq!(said("2026-10-01T00:00:00Z"), "quotas.toml:11 config.warning.until");
 }
 
 #[test]

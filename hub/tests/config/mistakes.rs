@@ -122,10 +122,16 @@ const MISTAKES: &[(&str, &str, &str, &str)] = &[
     ("a list that stops", "lifecycle.toml", "\"offer-cpu\"", "\"report\""),
     ("a mail server without port", "hub.toml", "smtp.example.org:25", "smtp.example.org"),
     ("everybody's one address", "hub.toml", "{user}@example.org", "users@example.org"),
+    ("less shared memory than by itself", "images.toml", "shm = \"4 GB\"", "shm = \"32 MB\""),
+    ("shared memory without unit", "images.toml", "shm = \"4 GB\"", "shm = 4"),
+    ("less processors than are kept", "profiles.toml", "cpu_limit = 4", "cpu_limit = 1"),
+    ("hardly any processor", "profiles.toml", "cpu = 1.5\ncpu_limit = 4", "cpu_limit = 0.01"),
+    ("a name that moves", "images.toml", "root:6.30", "root:latest"),
+    ("a level that does not exist", "hub.toml", "[hub]", "logs = { level = \"loud\" }\n[hub]"),
+    ("a key that is deliberately absent", "pools.toml", "[pool.gpu]", "lend_to = []\n[pool.gpu]"),
     ("a date for a title", "images.toml", "\"Python 3.12, ROOT, R, Julia, Go\"", "2026-05-01"),
     ("no end of a string", "hub.toml", "timezone = \"UTC\"", "timezone = \"UTC"),
     ("an unknown time zone", "hub.toml", "timezone = \"UTC\"", "timezone = \"Europe/Lyon\""),
-    ("a key of a later version", "pools.toml", "[pool.gpu]", "lend_to = []\n[pool.gpu]"),
 ];
 
 #[test]

@@ -1,92 +1,44 @@
 //! Thousands of files that a careless hand has changed: whatever it was, nothing panics, and every
-//! error says in which file and which line it stands.
+//! error says in which file and which line it stands. Those of the hub as a folder, those of agent
+//! and proxy each alone; `reload/slips.rs` gives some of them to a hub that runs.
 
 use std::collections::BTreeMap;
 
 use berth_common::Timestamp;
-use berth_hub::config::{self, Files, Severity};
+use berth_hub::config::{self, Beside, Files, Severity};
 
 use crate::folder::{NOW, names, sample};
+use crate::slips::{Chance, mutate};
+use crate::{farm, people, services};
 
-/// SplitMix64.
-struct Chance(u64);
-
-impl Chance {
-    fn below(&mut self, most: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        usize::try_from((mixed ^ (mixed >> 31)) % most.max(1) as u64).unwrap()
-    }
-
-    fn pick<'a>(&mut self, from: &[&'a str]) -> &'a str {
-        from[self.below(from.len())]
-    }
-}
-
-/// What stands where it should not, or in the place of something else.
-const SLIPS: [&str; 24] = [
-    "",
-    "\"",
-    "[",
-    "]",
-    "{",
-    "}",
-    "=",
-    ",",
-    "#",
-    "\n",
-    "\\",
-    "\u{0}",
-    "é",
-    "💾",
-    "-1",
-    "0",
-    "1e999",
-    "9999999999999999999",
-    "true",
-    "\"16\"",
-    "\"99999999 TB\"",
-    "\"-3d\"",
-    "2026-02-30",
-    "[[host]]\n",
-];
-
-/// One to three slips of a hand: something cut, doubled, moved, or written over.
-fn mutate(text: &str, chance: &mut Chance) -> String {
-    let mut text = text.to_owned();
-    for _ in 0..=chance.below(3) {
-        let at = text.floor_char_boundary(chance.below(text.len() + 1));
-        let end = text.floor_char_boundary((at + chance.below(24)).min(text.len())).max(at);
-        match chance.below(5) {
-            0 => text.replace_range(at..end, ""),
-            1 => text.insert_str(at, chance.pick(&SLIPS)),
-            2 => text.replace_range(at..end, chance.pick(&SLIPS)),
-            3 => {
-                let again = text[at..end].to_owned();
-                text.insert_str(at, &again);
-            }
-            _ => {
-                let mut lines: Vec<&str> = text.lines().collect();
-                let (a, b) = (chance.below(lines.len()), chance.below(lines.len()));
-                if !lines.is_empty() {
-                    lines.swap(a, b);
-                }
-                text = lines.join("\n") + "\n";
-            }
-        }
-    }
-    text
+/// The sample site with all subjects that it does without.
+fn files() -> BTreeMap<String, String> {
+    let mut files: BTreeMap<_, _> =
+        names().iter().map(|name| (name.clone(), sample(name))).collect();
+    let mut add =
+        |name: &str, text: &str| files.insert(name.into(), format!("version = 1\n{text}"));
+    add("directory.toml", people::DIRECTORY);
+    add("services.toml", &format!("{}{}", services::SERVICES, farm::GATEWAY));
+    add("roles.toml", services::ROLES);
+    add("farm.toml", farm::FARM.trim_start_matches("version = 1"));
+    let hub = files.entry("hub.toml".into()).or_default();
+    hub.push_str(people::LOGIN);
+    files
 }
 
 #[test]
 fn ten_thousand_slips_of_a_hand_are_told_with_file_and_line() {
     let now: Timestamp = NOW.parse().unwrap();
     let beside = tempfile::tempdir().unwrap();
-    let names = names();
-    let good: BTreeMap<String, String> =
-        names.iter().map(|name| (name.clone(), sample(name))).collect();
-    let before = config::of_files(&Files(good.clone()), beside.path(), now).unwrap().0;
+    for secret in ["oidc-secret", "ldap-secret", "wiki-token"] {
+        std::fs::write(beside.path().join(secret), "hush-hush-hush\n").unwrap();
+    }
+    let good = files();
+    let names: Vec<_> = good.keys().cloned().collect();
+    let read = |files: &BTreeMap<String, String>| {
+        config::of_files(&Files(files.clone()), beside.path(), now, &Beside::default())
+    };
+    let before = read(&good).unwrap().0;
     let (mut refused, mut taken) = (0, 0);
     for seed in 0..10_000 {
         let mut chance = Chance(seed);
@@ -94,7 +46,7 @@ fn ten_thousand_slips_of_a_hand_are_told_with_file_and_line() {
         let mut files = good.clone();
         let text = mutate(&good[name], &mut chance);
         files.insert(name.clone(), text.clone());
-        match config::of_files(&Files(files), beside.path(), now) {
+        match read(&files) {
             Ok((_, warnings)) => {
                 taken += 1;
                 assert!(!warnings.has_errors(), "seed {seed}: {warnings}");
@@ -114,6 +66,6 @@ fn ten_thousand_slips_of_a_hand_are_told_with_file_and_line() {
     println!("{refused} refused, {taken} taken");
     assert!(refused > 7_000, "{refused} are too few: are the files changed?");
     // Nothing of all that has touched what was read before.
-    let after = config::of_files(&Files(good), beside.path(), now).unwrap().0;
+    let after = read(&good).unwrap().0;
     assert_eq!(before.settings.version, after.settings.version);
 }

@@ -7,14 +7,14 @@ use berth_hub::config::{self, Config, directory::Kind};
 
 use crate::folder::{Folder, NOW};
 
-const LOGIN: &str = r#"[login.oidc]
+pub const LOGIN: &str = r#"[login.oidc]
 issuer = "https://keycloak.example.org/realms/cc"
 client_id = "berth"
 client_secret = { file = "oidc-secret" }
 claims = { uid = "uidNumber", gid = "gidNumber", groups = "groups" }
 "#;
 
-const DIRECTORY: &str = r#"cache = "10m"
+pub const DIRECTORY: &str = r#"cache = "10m"
 if_down = "use-cache"
 cache_max = "24h"
 when_invalid = { servers = "stop", grace = "7d" }

@@ -6,7 +6,7 @@ use berth_hub::config::{self, Config};
 
 use crate::folder::{Folder, NOW};
 
-const SERVICES: &str = r#"[service.news]
+pub const SERVICES: &str = r#"[service.news]
 url = "http://127.0.0.1:10101"
 command = ["python3", "-m", "news"]
 oauth_client_allowed_scopes = ["read:users!user", "access:services!service"]
@@ -22,7 +22,7 @@ command = ["python3", "-m", "jupyterhub_idle_culler"]
 scopes = ["list:users"]
 "#;
 
-const ROLES: &str = r#"[role.culling]
+pub const ROLES: &str = r#"[role.culling]
 scopes = ["delete:servers", "read:users!user"]
 services = ["culler"]
 [role.readers]

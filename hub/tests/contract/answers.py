@@ -2,8 +2,8 @@
 
     answers.py DATABASE < CALLS
 
-CALLS is a list of {who, method, path, body}. On standard output: a list of the answers
-{status, type, location, body}, in the same order. The database stays behind. Servers are real to
+CALLS is a list of {who, method, path, body}. On standard output: the answers
+{status, type, location, body}, in the same order, and the series of /hub/metrics. The database stays behind. Servers are real to
 the hub: each has a port in this process that answers everything.
 """
 
@@ -19,6 +19,7 @@ from jupyterhub import orm, roles
 from jupyterhub.app import JupyterHub
 from jupyterhub.proxy import Proxy
 from jupyterhub.spawner import Spawner
+from prometheus_client import REGISTRY
 from tornado.httpclient import AsyncHTTPClient, HTTPRequest
 from traitlets.config import Config
 
@@ -128,6 +129,27 @@ def new_user(hub, name):
     return user
 
 
+def series():
+    """Its own series, as their registry describes them: those without a value yet are not shown."""
+    found = []
+    for collector in set(REGISTRY._collector_to_names):
+        described = collector.describe() if hasattr(collector, "describe") else []
+        for one in described:
+            if not one.name.startswith("jupyterhub_"):
+                continue
+            found.append(
+                {
+                    "name": one.name + ("_total" if one.type == "counter" else ""),
+                    "type": one.type,
+                    "labels": list(getattr(collector, "_labelnames", [])),
+                    "bounds": [
+                        str(bound).replace("inf", "+Inf") for bound in getattr(collector, "_upper_bounds", [])
+                    ],
+                }
+            )
+    return found
+
+
 async def main():
     calls = json.load(sys.stdin)
     hub = await begin(sys.argv[1])
@@ -163,7 +185,7 @@ async def main():
             }
         )
     hub.db.commit()
-    json.dump({"answers": answers, "tokens": tokens}, sys.stdout)
+    json.dump({"answers": answers, "tokens": tokens, "series": series()}, sys.stdout)
     sys.stdout.flush()
     # Its servers and its files end with the process.
     os._exit(0)

@@ -31,8 +31,16 @@ const TOKENS: [(&str, &str, &[&str]); 9] = [
     ("culler", "root_", &["list:users", "read:users:activity", "read:servers", "delete:servers"]),
 ];
 
+/// What this hub says.
+pub struct Here {
+    /// Its answers, in the order of the calls.
+    pub answers: Vec<Answer>,
+    /// Its `/hub/metrics` after that.
+    pub metrics: String,
+}
+
 /// Asks this hub everything, in order.
-pub async fn answers(calls: &[Call]) -> Vec<Answer> {
+pub async fn answers(calls: &[Call]) -> Here {
     let site = Site::new().await;
     add_carol(&site).await;
     for (caller, owner, scopes) in TOKENS {
@@ -44,10 +52,11 @@ pub async fn answers(calls: &[Call]) -> Vec<Answer> {
         for call in calls {
             answers.push(answer(&site, call).await);
         }
-        answers
+        let metrics = site.program("root_").await.get("/hub/metrics").await.text;
+        Here { answers, metrics }
     };
     tokio::select! {
-        answers = ask => answers,
+        here = ask => here,
         () = host::work(&site) => unreachable!("the host works for ever"),
     }
 }

@@ -1,6 +1,7 @@
 //! `dask-gateway-server` as a service, which asks the hub who its visitors are.
 
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
@@ -9,6 +10,7 @@ use axum::http::{Request, StatusCode};
 use berth_hub::config::{self, Config};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use crate::site::Site;
 use crate::{Program, python, served};
@@ -17,7 +19,8 @@ const SERVICES: &str = "version = 1\n[service.dask-gateway]\nurl = \"http://127.
     api_token = { file = \"gateway-token\" }\n";
 const ROLES: &str = "version = 1\n[role.dask]\nusers = [\"alice\"]\n\
     scopes = [\"access:services!service=dask-gateway\"]\n";
-const TOKEN: &str = "token-of-the-gateway";
+/// The gateway's own, by which it asks the hub.
+pub const TOKEN: &str = "token-of-the-gateway";
 
 /// Puts the service, and alice's right to use it, in force.
 fn configure(site: &Site) {
@@ -36,11 +39,19 @@ fn configure(site: &Site) {
     site.hub.config.store(Arc::new(Config { people, services: fresh.services, ..config }));
 }
 
-/// The gateway, and where people reach it.
-fn gateway(hub: u16) -> (Program, String) {
-    let config = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/programs/gateway.py");
+/// The gateway with one of the configurations here, the address that it says after some words when
+/// it starts, and what it says from then on.
+pub fn gateway(
+    hub: u16,
+    config: &str,
+    after: &str,
+) -> (Program, String, UnboundedReceiver<String>) {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let child = Command::new(python().with_file_name("dask-gateway-server"))
-        .args(["--config", config])
+        .arg("--config")
+        .arg(here.join("tests/programs").join(config))
+        .env("EXAMPLE", here.join("../examples/dask"))
+        .env("PYTHONDONTWRITEBYTECODE", "1")
         .env("JUPYTERHUB_API_URL", format!("http://127.0.0.1:{hub}/hub/api"))
         .env("JUPYTERHUB_API_TOKEN", TOKEN)
         .env("JUPYTERHUB_SERVICE_NAME", "dask-gateway")
@@ -53,16 +64,24 @@ fn gateway(hub: u16) -> (Program, String) {
     let mut address = String::new();
     let mut said = String::new();
     for line in lines.by_ref() {
-        if let Some((_, after)) = line.split_once("- Private API server listening at ") {
-            address = after.trim().to_owned();
+        said += &format!("{line}\n");
+        if let Some((_, told)) = line.split_once(after) {
+            address = told.trim().to_owned();
+        }
+        if line.contains("- Private API server listening at ") {
             break;
         }
-        said += &format!("{line}\n");
     }
     assert!(!address.is_empty(), "the gateway did not start:\n{said}");
+    let (say, heard) = unbounded_channel();
     // Reads on, or the gateway would wait for its reader.
-    std::thread::spawn(move || lines.for_each(|line| println!("{line}")));
-    (gateway, address)
+    std::thread::spawn(move || {
+        for line in lines {
+            println!("{line}");
+            let _ = say.send(line);
+        }
+    });
+    (gateway, address, heard)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -70,7 +89,10 @@ async fn dask_gateway_lets_in_whom_the_hub_lets_use_it() {
     let site = Site::new().await;
     configure(&site);
     let port = served(&site).await;
-    let (_gateway, address) = tokio::task::spawn_blocking(move || gateway(port)).await.unwrap();
+    let begun = tokio::task::spawn_blocking(move || {
+        gateway(port, "gateway.py", "- Private API server listening at ")
+    });
+    let (_gateway, address, _said) = begun.await.unwrap();
     let client: Client<_, Body> = Client::builder(TokioExecutor::new()).build_http();
     let clusters = async |authorization: &str| {
         let request = Request::get(format!("{address}/api/v1/clusters/"));

@@ -5,7 +5,11 @@ use std::sync::Arc;
 use axum::routing::get;
 use berth_common::link::ObservedState;
 use berth_core::Server;
+use berth_proto::link::{HostAnswer, Question};
 use serde_json::json;
+use tokio::sync::mpsc;
+use tokio_stream::StreamExt;
+use tokio_stream::wrappers::ReceiverStream;
 
 use super::Site;
 
@@ -19,6 +23,15 @@ pub fn serve_proxy(site: &Site) {
     let table = json!({ "/": hub });
     let routes = axum::Router::new().route("/api/routes", get(|| async { axum::Json(table) }));
     tokio::spawn(async move { axum::serve(listener, routes).await });
+}
+
+/// Answers whatever the hub asks about a server of the host `wn1`, with nothing in the answer.
+pub async fn answer(site: &Site) {
+    let (out, questions) = mpsc::channel(1);
+    let answers = ReceiverStream::new(questions).map(|question: Result<Question, _>| {
+        question.map(|it| HostAnswer { number: it.number, ..HostAnswer::default() })
+    });
+    site.hub.asked.serve("wn1".parse().unwrap(), answers, out).await;
 }
 
 /// Makes ready what is placed, and ends what is to end.

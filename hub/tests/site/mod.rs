@@ -94,9 +94,11 @@ impl Site {
         let storage = Storage::open(state).unwrap();
         let settings = settings(host);
         let metrics = Arc::new(Metrics::new().unwrap());
-        let started = driver::start(storage.clone(), Arc::new(settings.clone()), metrics.clone());
+        let shared = Arc::new(settings.clone());
+        let started = driver::start(storage.clone(), shared, metrics.clone(), Default::default());
         let fleet = started.await.unwrap();
         let services = berth_hub::services::Shared::open(&storage).unwrap();
+        let agenda = berth_hub::agenda::Agenda::open(&storage).unwrap();
         let (revoked_in, revoked) = mpsc::unbounded_channel();
         let hub = Arc::new(Hub {
             config: ArcSwap::from_pointee(Config {
@@ -110,7 +112,7 @@ impl Site {
             storage,
             keys: Keys::open(&state.join("ca")).unwrap(),
             configuration: Default::default(),
-            agenda: Default::default(),
+            agenda,
             providers: Providers::default(),
             directory: Directory::default(),
             ca: Ca::open(&state.join("ca")).unwrap(),
@@ -120,6 +122,7 @@ impl Site {
             asked: Default::default(),
             farm: Default::default(),
             samples: Default::default(),
+            checked: Default::default(),
             routed: watch::Sender::new(BTreeMap::new()),
             end: Default::default(),
         });
@@ -150,8 +153,20 @@ impl Site {
         self.send_report(Ok(engine), fleet.epoch, seq).await;
     }
 
+    /// The heartbeat of the host with no containers and with these facts.
+    pub async fn report_facts(&self, facts: HostFacts) {
+        let fleet = self.hub.fleet.fleet();
+        let seq = fleet.hosts.values().map(|host| host.seq).max().unwrap_or(0);
+        let report = Report { facts, ..Self::heartbeat(Ok(Vec::new()), fleet.epoch, seq) };
+        self.take_in(report).await;
+    }
+
     async fn send_report(&self, engine: Result<Vec<Observed>, String>, epoch: Epoch, seq: u64) {
-        let report = Report {
+        self.take_in(Self::heartbeat(engine, epoch, seq)).await;
+    }
+
+    fn heartbeat(engine: Result<Vec<Observed>, String>, epoch: Epoch, seq: u64) -> Report {
+        Report {
             incarnation: Incarnation(1),
             boot_id: "boot-1".parse::<BootId>().unwrap(),
             sent: now(),
@@ -167,7 +182,10 @@ impl Site {
                 memory_pressure: None,
             },
             facts: HostFacts::default(),
-        };
+        }
+    }
+
+    async fn take_in(&self, report: Report) {
         let host = "wn1".parse().unwrap();
         let event = Event::Reported { host, session: 1, report: Box::new(report) };
         self.hub.fleet.send(event).await;
@@ -202,7 +220,7 @@ impl Site {
             steps: Vec::new(),
             memory_used: ByteCount(1 << 30),
             usage: Usage::default(),
-            limit: None,
+            limit: Some(server.ask.memory),
             resize_refused: None,
             kills: Vec::new(),
             left_out: Vec::new(),
@@ -417,6 +435,8 @@ fn hub_config(public_url: &str, insecure_cookies: bool, state: &std::path::Path)
         insecure_cookies,
         agents_listen: ([127, 0, 0, 1], 2).into(),
         proxy_api: format!("unix:{}", state.join("proxy.sock").display()),
+        keep_ended_cards: None,
+        logs: Default::default(),
         mail: None,
     }
 }
@@ -443,7 +463,7 @@ fn settings(host_address: &str) -> Settings {
         cite: cite.clone(),
         ..Profile::default()
     };
-    let image = Image { reference: "nb:1".into(), title: "Base".into(), cite };
+    let image = Image { reference: "nb:1".into(), title: "Base".into(), shm: None, cite };
     Settings {
         hosts: BTreeMap::from([("wn1".parse().unwrap(), host)]),
         pools: BTreeMap::from([("cpu".to_owned(), Pool::default())]),

@@ -74,6 +74,7 @@ impl From<Kill> for wire::Kill {
             }),
             highest: kill.highest.0,
             limit: kill.limit.0,
+            by_host: kill.by_host,
         }
     }
 }
@@ -91,6 +92,7 @@ impl From<wire::Kill> for Kill {
             }),
             highest: ByteCount(message.highest),
             limit: ByteCount(message.limit),
+            by_host: message.by_host,
         }
     }
 }

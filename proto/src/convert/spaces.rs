@@ -1,5 +1,7 @@
 //! Folders of hosts: what a server is given, what is watched, and how that is.
 
+use std::time::Duration;
+
 use berth_common::Timestamp;
 use berth_common::link::{Ending, Space, SpaceHealth, Watch};
 
@@ -50,7 +52,9 @@ impl From<SpaceHealth> for wire::SpaceHealth {
         let (reason, detail) = health.trouble.map_or_else(Default::default, |trouble| {
             (trouble.reason.code().to_owned(), trouble.detail)
         });
-        Self { name: health.name, reason, detail, since_ms: health.since.as_millis() }
+        // Nothing takes less than a microsecond, so 0 says that nobody has said it.
+        let took_us = health.took.map_or(0, |took| u64::try_from(took.as_micros()).unwrap_or(0));
+        Self { name: health.name, reason, detail, since_ms: health.since.as_millis(), took_us }
     }
 }
 
@@ -66,6 +70,7 @@ impl TryFrom<wire::SpaceHealth> for SpaceHealth {
             }),
         };
         let since = Timestamp::from_millis(message.since_ms);
-        Ok(Self { name: text(message.name), trouble, since })
+        let took = (message.took_us > 0).then(|| Duration::from_micros(message.took_us));
+        Ok(Self { name: text(message.name), trouble, since, took })
     }
 }

@@ -313,5 +313,7 @@ fn run_spec(server: &Server) -> Option<RunSpec> {
         prefix: server.prefix(),
         port: 8888,
         farm_ports: Vec::new(),
+        shm: None,
+        cpu: Default::default(),
     })
 }

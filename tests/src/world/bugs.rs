@@ -82,11 +82,13 @@ pub enum Bug {
     OpensCourses,
     /// S14: what was used does not outlive the hub.
     ForgetsUsage,
+    /// L4: what the proxy saw is never known, so that nobody counts as idle.
+    NeverHearsTheProxy,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 33] = [
+    pub const ALL: [Self; 34] = [
         Self::AcknowledgesFirst,
         Self::TellsFirst,
         Self::SkipsSavingStops,
@@ -120,6 +122,7 @@ impl Bug {
         Self::ForgetsUsage,
         Self::ForgetsWhitelist,
         Self::OpensCourses,
+        Self::NeverHearsTheProxy,
     ];
 }
 
@@ -225,6 +228,9 @@ pub fn told(bug: Option<Bug>, event: Event) -> Event {
         (Some(Bug::ForgetsWhitelist), Event::SettingsChanged(mut settings)) => {
             Arc::make_mut(&mut settings).access.allow.clear();
             Event::SettingsChanged(settings)
+        }
+        (Some(Bug::NeverHearsTheProxy), Event::ActivityTold { .. }) => {
+            Event::ActivityTold { until: Timestamp::default() }
         }
         (_, event) => event,
     }

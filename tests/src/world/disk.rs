@@ -8,7 +8,7 @@ use berth_common::{
 };
 use berth_core::event::Row;
 use berth_core::fleet::restored::Restored;
-use berth_core::fleet::{Phase, StopOrder};
+use berth_core::fleet::{DrainId, Phase, StopOrder};
 use berth_core::store::Store;
 use berth_core::usage::UsageDay;
 use berth_core::{Host, Server};
@@ -26,6 +26,8 @@ pub struct Disk {
     pub usage: BTreeMap<(Username, u32), UsageDay>,
     /// Hosts.
     pub hosts: BTreeMap<HostId, Host>,
+    /// The drain that was begun last.
+    pub last_drain: DrainId,
     /// The restore it has been through last.
     pub restored: Option<Arc<Restored>>,
     /// The next commit fails.
@@ -60,6 +62,7 @@ impl Store for Disk {
                 Row::Usage(day) => {
                     self.usage.insert((day.user.clone(), day.day), day.clone());
                 }
+                Row::Drain(drain) => self.last_drain = self.last_drain.max(drain.id),
                 Row::Restored(restored) => self.restored = Some(Arc::clone(restored)),
                 Row::Decision(_)
                 | Row::Floor { .. }
@@ -105,10 +108,12 @@ fn saved_server(server: &Server) -> Server {
 
 /// A host as its row holds it: every field is named, so that a new one must say whether it lasts.
 fn saved_host(host: &Host) -> Host {
-    let Host { id, boot_id, intent, address, heard: _, seq: _, session: _, doubled_at: _ } = host;
+    let Host { id, boot_id, intent, drain, address, heard: _, seq: _, session: _, doubled_at: _ } =
+        host;
     Host {
         boot_id: boot_id.clone(),
         intent: intent.clone(),
+        drain: *drain,
         address: address.clone(),
         ..Host::new(id.clone())
     }

@@ -128,11 +128,6 @@ impl Engine {
         found.map(|(number, made)| (*number, made))
     }
 
-    /// Whether a server runs here and will never answer.
-    pub fn never_answers(&self, server: &ServerId) -> bool {
-        self.running(server).is_some_and(|(_, made)| made.answers_at.is_none())
-    }
-
     /// All containers of ours in every state.
     pub fn list(&self) -> Vec<Container> {
         let containers = self.containers.iter();
@@ -462,7 +457,8 @@ impl Engine {
         }
         let (process, operation) = (call.process, call.operation.clone());
         let wait = nature.span_us(200..=3_000);
-        let happening = Happening::Settled { host, process, operation, outcome };
+        let settled = Box::new((operation, outcome));
+        let happening = Happening::Settled { host, process, settled };
         nature.schedule.after_us(wait, happening);
     }
 

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use clap::ValueEnum;
+
 use crate::world::chance::Chance;
 
 /// Blows that come less often than this, in seconds, are rare.
@@ -186,7 +188,7 @@ pub struct Plan {
 }
 
 /// How large a run is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub enum Scale {
     /// For the tests that run with every change: half an hour of a small site.
     Small,

@@ -18,6 +18,9 @@ const CHANGES_MS: std::ops::RangeInclusive<u64> = 20_000..=200_000;
 /// Between two wishes of one person for what not everybody may have.
 const ASKS_MS: std::ops::RangeInclusive<u64> = 20_000..=300_000;
 
+/// In the calm a server of a training that is over stops at most this much later.
+const LATE: Seconds = Seconds(60);
+
 /// What the files of a seed grant, and what its hub has taken in of that.
 #[derive(Debug)]
 pub struct Grants {
@@ -136,6 +139,14 @@ impl Grants {
             Reason::RefusedAccess | Reason::RefusedPoolClosed => true,
             _ => false,
         }
+    }
+
+    /// L4: whether a server should have been stopped long ago, since its training is over.
+    pub fn overdue(&self, server: &Server, now: Timestamp) -> Option<String> {
+        let runs = server.placement().is_some_and(|placement| placement.stop.is_none());
+        let over = self.training.windows.iter().all(|window| window.to.plus(LATE) < now);
+        (server.ask.profile == "course" && runs && over)
+            .then(|| format!("{} runs at {now}, and its training is over", server.id))
     }
 
     /// What is wrong with a server that is placed at this moment: who has a GPU is on the whitelist

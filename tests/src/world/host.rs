@@ -385,10 +385,9 @@ impl Machine {
         if self.process(process).and_then(|agent| agent.publish_at).is_none_or(|at| at > now) {
             return;
         }
-        let Some(report) = self.report(nature) else { return };
+        let Some(report) = self.report(nature, &self.measured()) else { return };
         let Some(agent) = self.process(process) else { return };
         agent.publish_at = None;
-        agent.published = Some(report.clone());
         if let Link::Up { life, session, last } = &mut agent.link {
             let cut = nature.cuts[host].up;
             for at in arrivals(nature, cut, last) {
@@ -396,6 +395,7 @@ impl Machine {
                 nature.schedule.at(at, Happening::Heartbeat { life, host, session, report });
             }
         }
+        agent.published = Some(report);
     }
 
     /// What follows from what is known now.
@@ -432,7 +432,8 @@ impl Machine {
         if self.agent.as_ref().is_none_or(|agent| agent.publish_at.is_some()) {
             return;
         }
-        let Some(report) = self.report(nature) else { return };
+        // What is measured is no news by itself.
+        let Some(report) = self.report(nature, &BTreeMap::new()) else { return };
         let last = self.agent.as_ref().and_then(|agent| agent.published.as_ref());
         if last.is_none_or(|last| is_news(last, &report)) {
             self.publish_within(nature, COALESCE_US);
@@ -493,9 +494,8 @@ impl Machine {
         }
     }
 
-    fn report(&self, nature: &Nature) -> Option<Report> {
+    fn report(&self, nature: &Nature, servers: &BTreeMap<ServerId, Measured>) -> Option<Report> {
         let agent = self.agent.as_ref()?;
-        let servers = self.measured();
         let all = servers.values().fold(ByteCount::ZERO, |sum, one| sum.plus(one.used));
         let capacity = Capacity {
             memory_total: self.memory,
@@ -504,7 +504,7 @@ impl Machine {
             memory_pressure: None,
         };
         let facts = HostFacts::default();
-        let mut report = agent.keeper.report(self.clock(nature), capacity, facts, &servers);
+        let mut report = agent.keeper.report(self.clock(nature), capacity, facts, servers);
         report.gpus.clone_from(&self.gpus);
         if self.is_old {
             operators::told_by_old(&mut report);

@@ -2,16 +2,10 @@
 //! stepped together and saved in one transaction; only then do their effects leave.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::fmt::Write;
 use std::sync::Arc;
 
-use berth_common::link::{
-    Desired, DesiredSet, ObservedState, Origin, Report, RunSpec, Verdict, Watch,
-};
-use berth_common::{HostId, Revision, ServerId, ServerName, Timestamp, Username};
+use berth_common::{HostId, ServerName, Timestamp, Username};
 use berth_core::event::{Effect, ReplyTo};
-use berth_core::fleet::{HostState, ResizeState};
-use berth_core::reconcile::{Order, What, orders};
 use berth_core::store::commit_then_release;
 use berth_core::usage::Usage;
 use berth_core::{Event, Fleet, Host, Server, Settings, step};
@@ -20,13 +14,18 @@ use crate::world::bugs::{self, Bug};
 use crate::world::disk::Disk;
 use crate::world::marks::mark_of_alarm;
 use crate::world::nature::{Happening, Nature};
-use crate::world::network::arrivals;
 use crate::world::people::Caller;
-use crate::world::transcript::server_word;
+
+mod desired;
+mod fate;
+mod hears;
+
+use desired::tell;
+use fate::{Fate, fate};
+use hears::prepare;
 
 /// As in production.
 const BATCH: usize = 256;
-const STOP_GRACE_S: u32 = 10;
 
 /// The whole fleet is judged after this many batches that change nothing by what they say, or after
 /// this many others; a large one more seldom.
@@ -73,16 +72,6 @@ struct Session {
     last: Timestamp,
 }
 
-/// What becomes of a transaction.
-enum Fate {
-    Saved,
-    Failed,
-    DiesBefore,
-    DiesInside,
-    DiesAfter,
-    DiesBetween,
-}
-
 impl Hub {
     /// A hub that never ran; its hosts in the order of the machines.
     pub fn new(settings: Arc<Settings>, hosts: &[HostId]) -> Self {
@@ -126,6 +115,7 @@ impl Hub {
         let hosts: Vec<Host> = self.disk.hosts.values().cloned().collect();
         let settings = Arc::clone(&self.settings);
         let mut fleet = Fleet::restore(self.disk.epoch, settings, hosts, servers);
+        fleet.last_drain = self.disk.last_drain;
         fleet.restored.clone_from(&self.disk.restored);
         if nature.bug != Some(Bug::ForgetsUsage) {
             fleet.usage = Usage::of(self.disk.usage.values().cloned());
@@ -220,13 +210,16 @@ impl Hub {
         let Some(reign) = &mut self.reign else { return };
         reign.awake = false;
         reign.stepped_at = now;
-        let mut effects = Vec::new();
+        let (mut effects, mut heard) = (Vec::new(), Vec::new());
         for _ in 0..BATCH {
             let Some((event, caller)) = reign.queue.pop_front() else { break };
             if let Some(grants) = &mut nature.history.grants {
                 grants.taken(&event);
             }
             let event = prepare(nature, reign, event, now);
+            if let Event::Reported { host, .. } = &event {
+                heard.push(host.clone());
+            }
             if let Some(lives) = &mut nature.history.lives {
                 lives.taken(&event);
             }
@@ -241,8 +234,8 @@ impl Hub {
             effects.append(&mut outcome);
         }
         nature.transcript.mix(effects.len() as u64);
-        // Most heartbeats change nothing, and most changes are about one server: the whole is judged
-        // now and then, and what an event touched at once.
+        // What an event touched is judged at once, and the whole now and then: most changes are about
+        // one server, and most heartbeats change nothing.
         let changes = effects.iter().any(|effect| !matches!(effect, Effect::Tell(_)));
         if changes {
             nature.is_restless();
@@ -251,8 +244,9 @@ impl Hub {
         if reign.batches > SELDOM + reign.fleet.servers.len() as u64 {
             reign.batches = 0;
             nature.history.judge(&reign.fleet, &mut nature.transcript);
-        } else if changes {
-            nature.history.judge_changed(&reign.fleet, &effects, &mut nature.transcript);
+        } else {
+            let fleet = &reign.fleet;
+            nature.history.judge_changed(fleet, &effects, &heard, &mut nature.transcript);
         }
         if !effects.iter().any(|effect| matches!(effect, Effect::Save(_))) {
             self.let_out(nature, effects, usize::MAX);
@@ -382,145 +376,6 @@ impl Hub {
             tell(nature, reign, &self.disk, &host, index);
         }
     }
-
-    fn take_silence_for_absence(&mut self, nature: &mut Nature) {
-        let now = nature.schedule.now();
-        let Some(reign) = &self.reign else { return };
-        let mut silent = Vec::new();
-        for host in reign.fleet.hosts.values() {
-            if let Some(heard) = &host.heard
-                && reign.fleet.host_state(host, now) == HostState::Lost
-            {
-                let report = Report {
-                    incarnation: heard.incarnation,
-                    boot_id: host.boot_id.clone().unwrap_or_else(|| boot_id(0)),
-                    sent: heard.sent,
-                    applied: Revision { epoch: reign.fleet.epoch, seq: u64::MAX },
-                    engine: Ok(Vec::new()),
-                    pending: Vec::new(),
-                    gpus: Vec::new(),
-                    spaces: Vec::new(),
-                    capacity: heard.capacity,
-                    facts: heard.facts.clone(),
-                };
-                let (host, session) = (host.id.clone(), host.session);
-                silent.push(Event::Reported { host, session, report: Box::new(report) });
-            }
-        }
-        for event in silent {
-            self.send(nature, event, None);
-        }
-    }
-}
-
-/// Sends a host its desired set, over every connection that seems to be one of its agent's.
-fn tell(nature: &mut Nature, reign: &mut Reign, disk: &Disk, host: &HostId, index: usize) {
-    let Some(set) = desired_set(&reign.fleet, host, nature.bug) else { return };
-    nature.history.tells_secrets(host, &set, &disk.servers);
-    nature.history.told(index, &set);
-    let cut = nature.cuts.get(index).is_some_and(|cut| cut.down);
-    for session in reign.sessions.values_mut().filter(|session| session.host == index) {
-        for at in arrivals(nature, cut, &mut session.last) {
-            let (process, set) = (session.process, Box::new(set.clone()));
-            nature.schedule.at(at, Happening::Desired { host: index, process, set });
-        }
-    }
-}
-
-/// Bends an event as the planted bug wants it, and notes rare paths.
-fn prepare(nature: &mut Nature, reign: &Reign, event: Event, now: Timestamp) -> Event {
-    let Event::Reported { host, session, mut report } = event else {
-        return bugs::told(nature.bug, event);
-    };
-    bugs::heard(nature.bug, &reign.fleet, &mut report, now);
-    for seen in report.engine.iter().flatten() {
-        let placement = reign.fleet.servers.get(&seen.server).and_then(|it| it.placement());
-        let Some(resize) = placement.and_then(|it| it.resize.as_ref()) else { continue };
-        let refused = seen.resize_refused.as_ref().map(|refused| refused.number);
-        if resize.state == ResizeState::UnderWay && refused == Some(resize.limit.number) {
-            nature.transcript.mark("a host refused another limit");
-        }
-        if report.applied < resize.said && seen.limit == Some(resize.limit.memory) {
-            nature.transcript.mark("a limit was not believed: it was older than the order");
-        }
-    }
-    if let Some(record) = reign.fleet.hosts.get(&host) {
-        if session < record.session {
-            nature.transcript.mark("a report of an older session came late");
-        }
-        if reign.fleet.host_state(record, now) == HostState::Lost {
-            nature.transcript.mark("a lost host came back");
-        }
-        if record.heard.as_ref().is_some_and(|heard| report.sent < heard.sent) {
-            nature.transcript.mark("a report was overtaken by a newer one");
-        }
-    }
-    if report.engine.is_err() {
-        nature.transcript.mark("a report said that the engine does not answer");
-    }
-    for (server, placement) in reign.fleet.placed_on(&host) {
-        let Some(stop) = &placement.stop else { continue };
-        let Ok(observed) = &report.engine else { continue };
-        if observed.iter().any(|seen| seen.server == server.id) {
-            continue;
-        }
-        if report.pending.iter().any(|pending| pending.server == server.id) {
-            nature.transcript.mark("an absence was not believed: an operation was pending");
-        } else if report.applied < stop.said || report.applied.epoch != reign.fleet.epoch {
-            nature.transcript.mark("an absence was not believed: it was older than the stop");
-        }
-    }
-    nature.say(|| format!("  · from {host}/{session}: {}", report_words(&report)));
-    for seen in report.engine.iter().flatten() {
-        if matches!(seen.state, ObservedState::Failed(_)) {
-            nature.transcript.mark("a report said that a start failed");
-        }
-    }
-    Event::Reported { host, session, report }
-}
-
-fn report_words(report: &Report) -> String {
-    let mut words = format!("applied {}", report.applied);
-    match &report.engine {
-        Ok(observed) => {
-            for seen in observed {
-                let state = match &seen.state {
-                    ObservedState::Exited(ending) => format!("exited {}", ending.reason),
-                    ObservedState::Failed(ending) => format!("failed {}", ending.reason),
-                    state => format!("{state:?}").to_lowercase(),
-                };
-                let _ = write!(words, ", {} {state}", server_word(&seen.server, seen.generation));
-            }
-        }
-        Err(_) => words.push_str(", engine unknown"),
-    }
-    for pending in &report.pending {
-        let server = server_word(&pending.server, pending.generation);
-        let _ = write!(words, ", pending {} {server}", pending.operation);
-    }
-    words
-}
-
-/// Draws what becomes of a transaction.
-fn fate(nature: &mut Nature) -> Fate {
-    if nature.healed {
-        return Fate::Saved;
-    }
-    let plan = nature.plan.disk.clone();
-    let fates = [
-        (plan.fails, "commit fails", Fate::Failed),
-        (plan.dies_before, "hub dies before a commit", Fate::DiesBefore),
-        (plan.dies_inside, "hub dies inside a commit", Fate::DiesInside),
-        (plan.dies_after, "hub dies after a commit", Fate::DiesAfter),
-        (plan.dies_between, "hub dies between effects", Fate::DiesBetween),
-    ];
-    for (often, name, fate) in fates {
-        if nature.chance.permille(often) {
-            nature.transcript.fault(name);
-            return fate;
-        }
-    }
-    Fate::Saved
 }
 
 fn with_reply(event: Event, to: Option<ReplyTo>) -> Event {
@@ -537,67 +392,6 @@ fn with_reply(event: Event, to: Option<ReplyTo>) -> Event {
         Event::Resize { server, memory, .. } => Event::Resize { server, memory, reply: to },
         other => other,
     }
-}
-
-/// The desired set of a host, made as production makes it.
-fn desired_set(fleet: &Fleet, host: &HostId, bug: Option<Bug>) -> Option<DesiredSet> {
-    let record = fleet.hosts.get(host)?;
-    let heard = record.heard.as_ref()?;
-    let mut revision = Revision { epoch: fleet.epoch, seq: record.seq };
-    if bug == Some(Bug::ReusesRevisions) {
-        revision.seq = revision.seq.div_ceil(2);
-    }
-    let mut orders = orders(fleet, host);
-    if bug == Some(Bug::TellsEveryHost) {
-        bugs::tells_every_host(fleet, &mut orders);
-    }
-    let servers = orders
-        .into_iter()
-        .filter_map(|(server, order)| Some((server.clone(), desired(fleet, &server, order)?)));
-    Some(DesiredSet {
-        revision,
-        incarnation: heard.incarnation,
-        echo: heard.sent,
-        servers: servers.collect(),
-        watch: Watch::default(),
-    })
-}
-
-fn desired(fleet: &Fleet, id: &ServerId, order: Order) -> Option<Desired> {
-    let what = match order.what {
-        What::Stop => Verdict::Stop { grace_s: STOP_GRACE_S },
-        What::Keep => Verdict::Keep,
-        What::Run => Verdict::Run(Box::new(run_spec(fleet, fleet.servers.get(id)?)?)),
-    };
-    Some(Desired { generation: order.generation, what, limit: order.limit })
-}
-
-fn run_spec(fleet: &Fleet, server: &Server) -> Option<RunSpec> {
-    let account = server.account.clone()?;
-    let image = fleet.settings.images.get(&server.ask.image)?.reference.clone();
-    let pool = fleet.settings.profiles.get(&server.ask.profile)?.pool.clone();
-    Some(RunSpec {
-        origin: Origin {
-            user: server.owner.clone(),
-            server_name: server.name.clone(),
-            profile: server.ask.profile.clone(),
-            memory: server.ask.memory,
-            gpus: server.placement().map_or_else(Vec::new, |it| it.gpus.clone()),
-            decision: server.decision.clone(),
-        },
-        account,
-        pool,
-        image,
-        build: String::new(),
-        command: Vec::new(),
-        spaces: Vec::new(),
-        shown: BTreeMap::new(),
-        env: BTreeMap::new(),
-        api_url: String::new(),
-        prefix: server.prefix(),
-        port: 8888,
-        farm_ports: server.placement().map_or_else(Vec::new, |it| it.farm_ports.clone()),
-    })
 }
 
 /// A boot's id.

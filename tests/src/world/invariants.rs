@@ -6,7 +6,7 @@ use std::fmt;
 
 use berth_common::link::{DesiredSet, Limit, Verdict};
 use berth_common::{Epoch, Generation, HostId, Reason, Revision, ServerId, Timestamp};
-use berth_core::check::violations;
+use berth_core::check::{violations, violations_near};
 use berth_core::event::{Effect, Row};
 use berth_core::fleet::{End, Phase};
 use berth_core::usage::UsageDay;
@@ -59,7 +59,8 @@ pub struct Promises {
 
 type Start = (ServerId, Generation);
 type Servers = BTreeMap<ServerId, Server>;
-type Orders = BTreeMap<ServerId, (Generation, u8, Option<Limit>)>;
+/// In the order of the servers.
+type Orders = Vec<(ServerId, Generation, u8, Option<Limit>)>;
 
 /// The truth, and the first thing that contradicts it.
 #[derive(Debug, Default)]
@@ -75,8 +76,8 @@ pub struct History {
     /// Where each start of a server was placed.
     placed: BTreeMap<Start, String>,
     made_on: BTreeMap<Start, usize>,
-    /// Starts whose container is there, whatever became of it.
-    there: BTreeSet<Start>,
+    /// The containers that are there, whatever became of them: which start, and on which host.
+    there: BTreeMap<ServerId, Vec<(Generation, usize)>>,
     answered: BTreeSet<Start>,
     may_end: BTreeSet<Start>,
     stops_asked: BTreeMap<ServerId, Timestamp>,
@@ -110,7 +111,7 @@ impl History {
 
     /// A container was made.
     pub fn created(&mut self, server: &ServerId, generation: Generation, host: usize) {
-        self.there.insert((server.clone(), generation));
+        self.there.entry(server.clone()).or_default().push((generation, host));
         let first = *self.made_on.entry((server.clone(), generation)).or_insert(host);
         if first != host {
             let found = format!("start {generation} of {server} was made on two hosts");
@@ -120,7 +121,23 @@ impl History {
 
     /// A container is gone.
     pub fn gone(&mut self, server: &ServerId, generation: Generation) {
-        self.there.remove(&(server.clone(), generation));
+        let Some(there) = self.there.get_mut(server) else { return };
+        if let Some(position) = there.iter().position(|(start, _)| *start == generation) {
+            there.remove(position);
+        }
+        if there.is_empty() {
+            self.there.remove(server);
+        }
+    }
+
+    /// The hosts that have a container of this server, whatever became of it.
+    pub fn hosts_of(&self, server: &ServerId) -> impl Iterator<Item = usize> {
+        self.there.get(server).into_iter().flatten().map(|(_, host)| *host)
+    }
+
+    fn is_there(&self, server: &Server) -> bool {
+        let there = self.there.get(&server.id).into_iter().flatten();
+        there.into_iter().any(|(start, _)| *start == server.generation)
     }
 
     /// A container begins to run.
@@ -343,6 +360,7 @@ impl History {
                 | Row::Prices(_)
                 | Row::Life(_)
                 | Row::Wait(_)
+                | Row::Drain(_)
                 | Row::Restored(_)
                 | Row::Rolling(_) => {}
             }
@@ -396,7 +414,7 @@ impl History {
                     Verdict::Keep => 1,
                     Verdict::Stop { .. } => 2,
                 };
-                (server.clone(), (desired.generation, what, desired.limit))
+                (server.clone(), desired.generation, what, desired.limit)
             })
             .collect();
         if let Some((revision, before)) = self.told.get(&host) {
@@ -424,16 +442,24 @@ impl History {
         }
     }
 
-    /// What an event touched, of a fleet after a step.
+    /// What events touched, of a fleet after their steps: the servers that are to be saved, and the
+    /// hosts that have reported.
     pub fn judge_changed(
         &mut self,
         fleet: &Fleet,
         effects: &[Effect],
+        hosts: &[HostId],
         transcript: &mut Transcript,
     ) {
-        for effect in effects {
-            let Effect::Save(Row::Server(saved)) = effect else { continue };
-            let Some(server) = fleet.servers.get(&saved.id) else { continue };
+        let servers = effects.iter().filter_map(|effect| match effect {
+            Effect::Save(Row::Server(saved)) => fleet.servers.get(&saved.id),
+            _ => None,
+        });
+        let ids = servers.clone().map(|server| &server.id);
+        if let Some(found) = violations_near(fleet, ids, hosts).into_iter().next() {
+            self.violated(found.invariant, found.found);
+        }
+        for server in servers {
             self.judge_server(server, transcript);
         }
     }
@@ -474,7 +500,7 @@ impl History {
             && !self.may_be_over(Some(&stop.end))
             && !(stop.end.reason == Reason::StoppedDrain && self.drained.contains(&placement.host))
             && !(stop.end.reason == Reason::StoppedUser && self.wished(&server.id, stop.end.at))
-            && (!self.renumbers || self.there.contains(&start))
+            && (!self.renumbers || self.is_there(server))
         {
             let found = format!("{} is ended without a cause: {:?}", server.id, stop.end);
             self.violated("S15-cause", found);

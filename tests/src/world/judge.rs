@@ -2,6 +2,7 @@
 //! came right when the faults were over.
 
 use berth_common::{ByteCount, Generation, Seconds, ServerId};
+use berth_core::check::violations;
 use berth_core::fleet::{Phase, ResizeState};
 use berth_core::placement::{Look, Need, place};
 use berth_core::queue::waiters;
@@ -64,23 +65,28 @@ impl World {
         }
     }
 
+    /// Where a server runs, among the hosts that have a container of it.
     fn running(&self, server: &ServerId) -> Vec<(usize, Generation)> {
-        let machines = self.machines.iter();
-        machines
-            .filter_map(|machine| {
-                let (_, made) = machine.engine.running(server)?;
-                Some((machine.index, made.generation))
-            })
-            .collect()
+        let hosts = self.nature.history.hosts_of(server);
+        let running = hosts.filter_map(|host| {
+            let (_, made) = self.machines.get(host)?.engine.running(server)?;
+            Some((host, made.generation))
+        });
+        running.collect()
     }
 
-    /// L1, L2: every server runs, rests, or waits for room that is not there; nothing else exists.
+    /// L1, L2, L4: every server runs, rests, or waits for room that is not there, and none goes on that
+    /// is to stop; nothing else exists.
     pub(super) fn judge_calm(&self) -> Result<(), Broken> {
         let broken = |invariant, found| Err(Broken { invariant, found });
         let Some(fleet) = self.hub.fleet() else {
             return broken("L1-hub", "the hub does not run".into());
         };
+        if let Some(found) = violations(fleet).into_iter().next() {
+            return broken(found.invariant, found.found);
+        }
         let now = self.nature.schedule.now();
+        let first = waiters(fleet, now).into_iter().next();
         for server in fleet.servers.values() {
             let running = self.running(&server.id);
             match &server.phase {
@@ -89,11 +95,19 @@ impl World {
                     return broken("L1-stopping", format!("{} is still stopping", server.id));
                 }
                 Phase::Placed(placement) => {
+                    let history = &self.nature.history;
+                    let idle = history.lives.as_ref().and_then(|it| it.overdue(server, now));
+                    let over = history.grants.as_ref().and_then(|it| it.overdue(server, now));
+                    if let Some(found) = idle.or(over) {
+                        return broken("L4-overdue", found);
+                    }
                     let there = running.first().is_some_and(|(host, generation)| {
                         self.machines[*host].id == placement.host
                             && *generation == server.generation
                     });
-                    let made = self.machines.iter().find_map(|it| it.engine.running(&server.id));
+                    let made = running
+                        .first()
+                        .and_then(|(host, _)| self.machines.get(*host)?.engine.running(&server.id));
                     let limit = made.map(|(_, made)| made.limit);
                     let settled = placement.resize.as_ref().is_none_or(|resize| {
                         // Memory may be lent at any moment.
@@ -111,21 +125,20 @@ impl World {
                     // its owner may stop it.
                     let kept = there
                         && server.account.is_none()
-                        && self.machines.iter().any(|it| it.engine.never_answers(&server.id));
+                        && made.is_some_and(|(_, made)| made.answers_at.is_none());
                     if (placement.ready_at.is_none() || !there) && !kept {
                         let found = format!("{}: {placement:?}, runs on {running:?}", server.id);
                         return broken("L1-starting", found);
                     }
                 }
                 Phase::Waiting { .. } => {
-                    let first = waiters(fleet, now).into_iter().next();
-                    let first = first.filter(|first| first.server.id == server.id);
-                    let need = first.and_then(|first| first.checked.ok());
+                    let first = first.as_ref().filter(|first| first.server.id == server.id);
+                    let need = first.and_then(|first| first.checked.as_ref().ok());
                     let fits = |need: &Need| {
                         let look = &mut Look::Only(fleet.rows());
                         place(look, need, None, None).choice.is_ok()
                     };
-                    if need.as_ref().is_some_and(fits) {
+                    if need.is_some_and(fits) {
                         return broken("L1-waiting", format!("{} waits in vain", server.id));
                     }
                 }
@@ -176,6 +189,9 @@ impl World {
     pub(super) fn judge_empty(&self) -> Result<(), Broken> {
         let broken = |invariant, found| Err(Broken { invariant, found });
         let Some(fleet) = self.hub.fleet() else { return Ok(()) };
+        if let Some(found) = violations(fleet).into_iter().next() {
+            return broken(found.invariant, found.found);
+        }
         for server in fleet.servers.values() {
             if server.is_active() {
                 let found = format!("{} is {:?}", server.id, server.phase);

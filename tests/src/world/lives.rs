@@ -23,6 +23,9 @@ const LEAD: Seconds = Seconds(60);
 const STEP: Seconds = Seconds(120);
 /// The proxy is read this often.
 const READ_MS: u64 = 20_000;
+/// In the calm a server that is to stop does so at most this much later: the proxy is read, its owner is
+/// told, a restart of the hub takes its time.
+const LATE: Seconds = Seconds(150);
 
 /// The site's rules in a seed that has lives.
 pub fn rules(bug: Option<Bug>) -> Lifecycle {
@@ -146,6 +149,16 @@ impl Lives {
             transcript.mark("a warning was taken back");
         }
         self.warned.entry(start).or_default().extend(told);
+    }
+
+    /// L4: whether a server should have been stopped long ago, since nobody works in it.
+    pub fn overdue(&self, server: &Server, now: Timestamp) -> Option<String> {
+        let placement = server.placement().filter(|placement| placement.stop.is_none())?;
+        let begun = placement.ready_at?;
+        let worked = self.worked.get(&(server.id.clone(), server.generation));
+        let from = worked.and_then(|times| times.last()).copied().unwrap_or(begun).max(begun);
+        let due = from.plus(LIMIT).plus(STEP).plus(LATE);
+        (now > due).then(|| format!("{} runs at {now}, and was in use at {from}", server.id))
     }
 
     /// Whether a stop is an idle one, and what is wrong with it.

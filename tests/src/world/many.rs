@@ -1,7 +1,6 @@
 //! Many seeds, on all processors.
 
-use std::ops::Range;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Mutex;
 
 use crate::world::faults::Scale;
 use crate::world::{Failure, Summary, run_seed};
@@ -17,35 +16,42 @@ pub struct Many {
     pub failures: Vec<Failure>,
 }
 
-/// Runs these seeds, as long as there is time for another one.
-pub fn run_seeds(seeds: Range<u64>, scale: Scale, is_time: impl Fn() -> bool + Sync) -> Many {
-    let next = AtomicU64::new(seeds.start);
+/// Runs these seeds at these scales, as long as there is time for another one. `after` hears of each
+/// that has ended: of what all have given by then, and whether this one has failed.
+pub fn run_many(
+    seeds: impl Iterator<Item = (u64, Scale)> + Send,
+    is_time: impl Fn() -> bool + Sync,
+    after: impl Fn(&Many, Option<&Failure>) + Sync,
+) -> Many {
+    let (seeds, sum) = (Mutex::new(seeds), Mutex::new(Many::default()));
+    let next = || {
+        let mut seeds = seeds.lock().unwrap_or_else(|panic| panic.into_inner());
+        is_time().then(|| seeds.next()).flatten()
+    };
     let work = || {
-        let mut many = Many::default();
-        while is_time() {
-            let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= seeds.end {
-                break;
-            }
-            many.lived += 1;
-            match run_seed(seed, scale, None, false) {
-                Ok(one) => many.all.add(one),
-                Err(failure) => many.failures.push(*failure),
+        while let Some((seed, scale)) = next() {
+            let one = run_seed(seed, scale, None, false);
+            let mut sum = sum.lock().unwrap_or_else(|panic| panic.into_inner());
+            sum.lived += 1;
+            match one {
+                Ok(one) => {
+                    sum.all.add(one);
+                    after(&sum, None);
+                }
+                Err(failure) => {
+                    after(&sum, Some(&failure));
+                    sum.failures.push(*failure);
+                }
             }
         }
-        many
     };
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
-    let mut sum = Many::default();
     std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..processors).map(|_| scope.spawn(work)).collect();
-        for thread in threads {
-            let many = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            sum.lived += many.lived;
-            sum.all.add(many.all);
-            sum.failures.extend(many.failures);
+        for _ in 0..processors {
+            scope.spawn(work);
         }
     });
-    sum.failures.sort_by_key(|failure| failure.seed);
+    let mut sum = sum.into_inner().unwrap_or_else(|panic| panic.into_inner());
+    sum.failures.sort_by_key(|failure| (failure.scale, failure.seed));
     sum
 }

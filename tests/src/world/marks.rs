@@ -48,6 +48,7 @@ pub fn mark_of(row: &Row) -> Option<&'static str> {
         | Row::Prices(_)
         | Row::Life(_)
         | Row::Wait(_)
+        | Row::Drain(_)
         | Row::Rolling(_) => None,
     }
 }

@@ -59,7 +59,7 @@ pub enum Happening {
     /// The agent has the engine's list.
     Listed { host: usize, process: u64, look: Look, answer: Result<Vec<Container>, String> },
     /// A call has an outcome for the agent.
-    Settled { host: usize, process: u64, operation: Operation, outcome: Outcome },
+    Settled { host: usize, process: u64, settled: Box<(Operation, Outcome)> },
     /// A server answers the agent's question.
     Answered { host: usize, process: u64, server: ServerId, container: String },
 

@@ -47,7 +47,11 @@ const HUB_LIFE: [(&str, &[u32]); 23] = [
     ("hub.routes.after_add", &[1]),
     ("hub.routes.before_remove", &[1]),
 ];
-const HUB_LIFE_TOO: [(&str, &[u32]); 3] = [
+const HUB_LIFE_TOO: [(&str, &[u32]); 6] = [
+    // The handshake, and what comes later.
+    ("hub.link.inside_send", &[1, 12]),
+    ("hub.routes.inside_send", &[1, 3]),
+    ("hub.web.inside_answer", &[1, 4, 7]),
     ("hub.routes.after_remove", &[1]),
     ("store.statement.row", &[3, 9, 15, 21]),
     ("store.statement.commit", &[1, 5, 9, 13]),
@@ -58,8 +62,12 @@ const HUB_RENEW: [&str; 1] = ["hub.renew.before_answer"];
 const HUB_MAIL: [&str; 2] = ["hub.mail.before_send", "hub.mail.after_send"];
 const HUB_RESTORE: [&str; 3] = ["restore.staged", "restore.aside", "restore.in_place"];
 
-const PROXY_LIFE: [(&str, &[u32]); 10] = [
+const PROXY_LIFE: [(&str, &[u32]); 14] = [
     ("proxy.api.before_answer", &[1, 3]),
+    ("proxy.api.inside_answer", &[1, 3]),
+    ("proxy.tunnel.before_ask", &[1]),
+    ("proxy.tunnel.inside_ask", &[1]),
+    ("proxy.tunnel.after_ask", &[1]),
     ("proxy.table.changed", &[1, 2]),
     ("proxy.routes.before_save", &[1, 2]),
     ("proxy.routes.former_kept", &[1, 2]),

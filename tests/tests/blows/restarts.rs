@@ -16,7 +16,7 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use super::site::{PATIENCE, Site, until, user};
 
 const HOSTS: usize = 4;
-const PEOPLE: usize = 20;
+pub const PEOPLE: usize = 20;
 const SERVERS_EACH: usize = 10;
 const WEBSOCKETS: usize = 500;
 const REQUESTS_A_SECOND: u32 = 50;
@@ -30,17 +30,17 @@ fn restarts() -> usize {
     if std::env::var_os("BERTH_LONG").is_some() { 100 } else { 6 }
 }
 
-/// What goes on beside the restarts.
+/// What goes on beside the blows.
 #[derive(Debug, Default)]
-struct Traffic {
-    over: AtomicBool,
-    echoed: AtomicUsize,
-    dropped: AtomicUsize,
-    answered: AtomicUsize,
+pub struct Traffic {
+    pub over: AtomicBool,
+    pub echoed: AtomicUsize,
+    pub dropped: AtomicUsize,
+    pub answered: AtomicUsize,
     /// Tokens whose making was acknowledged.
-    tokens: Mutex<Vec<String>>,
+    pub tokens: Mutex<Vec<String>>,
     /// Begin and end of each request that failed, and how.
-    failed: Mutex<Vec<(Instant, Instant, String)>>,
+    pub failed: Mutex<Vec<(Instant, Instant, String)>>,
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -132,7 +132,7 @@ async fn restarts_of_the_hub_cost_nobody_anything() {
 }
 
 /// People with servers that are reached. Returns their paths.
-async fn people_with_servers(site: &Site) -> Vec<String> {
+pub async fn people_with_servers(site: &Site) -> Vec<String> {
     let names: Vec<_> = (0..PEOPLE).map(|number| format!("r{number}")).collect();
     for (number, name) in names.iter().enumerate() {
         let uid = 40_000 + u32::try_from(number).unwrap();
@@ -156,7 +156,7 @@ async fn people_with_servers(site: &Site) -> Vec<String> {
 }
 
 /// A websocket that says something and hears it, again and again.
-async fn talk(address: String, traffic: Arc<Traffic>) {
+pub async fn talk(address: String, traffic: Arc<Traffic>) {
     // As a page of the site would: from elsewhere the proxy lets nobody open one.
     let mut request = address.as_str().into_client_request().unwrap();
     let origin = format!("http://{}", request.uri().authority().unwrap());
@@ -194,7 +194,7 @@ async fn talk(address: String, traffic: Arc<Traffic>) {
 }
 
 /// Requests to the hub's API, at an even pace whether or not they are answered.
-async fn ask(http: Client, url: String, token: String, traffic: Arc<Traffic>) {
+pub async fn ask(http: Client, url: String, token: String, traffic: Arc<Traffic>) {
     let mut pace = tokio::time::interval(Duration::from_secs(1) / REQUESTS_A_SECOND);
     let mut open = tokio::task::JoinSet::new();
     for number in 0.. {

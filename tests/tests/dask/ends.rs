@@ -5,11 +5,12 @@ use std::path::PathBuf;
 
 use reqwest::{Method, StatusCode};
 
-use crate::farm::{self, ARRIVE, BY_GATEWAY, BY_JOBQUEUE, COMPUTE, jobs, no_jobs};
+use crate::farm::{self, ARRIVE, BY_GATEWAY, BY_JOBQUEUE, COMPUTE, no_jobs, unfinished};
 use crate::kernel::Kernel;
 use crate::site::{Person, Site, run, until};
 
 #[tokio::test]
+#[ignore = "tests/run --long"]
 async fn idle_clusters_end_by_themselves() {
     let site = Site::running();
     let ann = farm::person(&site, "dask-ann", 21_001).await;
@@ -41,6 +42,39 @@ dask.config.set({{'distributed.scheduler.idle-timeout': '4s'}}){BY_JOBQUEUE}"
     // The server itself is there.
     let (status, _) = ann.call(Method::GET, "/user/dask-ann/api/status", None).await;
     assert_eq!(status, StatusCode::OK);
+    ann.stop().await;
+}
+
+#[tokio::test]
+#[ignore = "tests/run --long"]
+async fn an_idle_cluster_that_its_gateway_has_forgotten_ends_by_itself() {
+    let site = Site::running();
+    let ann = farm::person(&site, "dask-ann", 21_001).await;
+    farm::allow(&ann).await;
+    farm::start(&ann).await;
+    let mut kernel = Kernel::start(&ann, "python3").await;
+    // It computes while its gateway is killed, so that this one cannot have ended it before.
+    let brief = BY_GATEWAY.replace("new_cluster()", "new_cluster(idle_timeout=20)");
+    let work = "
+import time
+def wait(): time.sleep(600)
+future = client.submit(wait)";
+    let begun = "
+while not any(client.processing().values()): time.sleep(0.1)";
+    kernel.run(&format!("{brief}{work}{ARRIVE}{begun}")).await;
+    farm::on_farm("pkill -KILL -x dask-gateway-se");
+    // Nobody waits for what it computes any more, and the next gateway knows nothing of it.
+    let said = kernel
+        .run(
+            "
+client.close()
+for _ in range(120):
+    try: print('left:', Gateway().list_clusters()); break
+    except Exception: time.sleep(1)",
+        )
+        .await;
+    assert!(said.contains("left: []"), "{said}");
+    no_jobs("dask-ann").await;
     ann.stop().await;
 }
 
@@ -97,6 +131,7 @@ async fn kill_server(person: &Person<'_>) {
 }
 
 #[tokio::test]
+#[ignore = "tests/run --long"]
 async fn where_the_site_does_not_want_it_a_cluster_goes_on_after_its_server() {
     let site = Site::running();
     let ann = farm::person(&site, "dask-ann", 21_001).await;
@@ -115,7 +150,7 @@ async fn where_the_site_does_not_want_it_a_cluster_goes_on_after_its_server() {
     kernel
         .run(
             "from dask_gateway import Gateway\ngateway = Gateway()\n\
-             second = gateway.submit(cores=1, memory=500 << 20)",
+             second = gateway.submit(cores=2, memory=1000 << 20)",
         )
         .await;
     until("the new cluster is shown", async || {
@@ -132,7 +167,7 @@ async fn where_the_site_does_not_want_it_a_cluster_goes_on_after_its_server() {
     // A site that changes its mind has it ended.
     drop(off);
     until("the cluster of the former start ends", async || {
-        (jobs("dask-ann", "all") <= 1).then_some(())
+        (unfinished("dask-ann") <= 1).then_some(())
     })
     .await;
     kernel.run("client.close()\ngateway.stop_cluster(second)").await;

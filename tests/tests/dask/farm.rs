@@ -1,8 +1,10 @@
 //! The farm: who may use it, what runs there.
 
+use fantoccini::Locator;
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use crate::browser::Browser;
 use crate::site::{Person, Site, run, until};
 
 /// What a server token needs for Dask Gateway.
@@ -70,17 +72,71 @@ pub async fn allow(person: &Person<'_>) {
     .await;
 }
 
-/// Starts a person's server with the profile for the farm.
+/// Starts a person's server with the profile for the farm, and waits until it is ready.
 pub async fn start(person: &Person<'_>) {
-    person.start(json!({ "profile": "dask" })).await;
+    start_of(person, "dask").await;
 }
 
-/// The jobs of a person: how many are in a state, as Slurm says.
-pub fn jobs(name: &str, state: &str) -> usize {
-    on_farm(&format!("squeue -h -u {name} -t {state} -o %i")).lines().count()
+/// The same with another profile, which the hub may still have to read. A start that a busy machine
+/// did not finish in its minute is asked for again.
+pub async fn start_of(person: &Person<'_>, profile: &str) {
+    let path = format!("/hub/api/users/{}/server", person.name);
+    until(&format!("the server of {} is ready", person.name), async || {
+        let server = person.server().await;
+        if server.as_ref().is_none_or(|it| it["stopped"] == json!(true)) {
+            let options = json!({ "profile": profile });
+            let (status, answer) = person.call(Method::POST, &path, Some(options)).await;
+            let is_unread = answer.to_string().contains("There is no profile");
+            assert!(status.is_success() || is_unread, "{}: {status} {answer}", person.name);
+        }
+        server.filter(|it| it["ready"] == json!(true)).map(drop)
+    })
+    .await;
+}
+
+/// The jobs of a person: how many are in some states, as Slurm says.
+pub fn jobs(name: &str, states: &str) -> usize {
+    on_farm(&format!("squeue -h -u {name} -t {states} -o %i")).lines().count()
+}
+
+/// The jobs of a person that have not ended. Slurm remembers those that have for more than a minute.
+pub fn unfinished(name: &str) -> usize {
+    jobs(name, "pending,running,completing")
 }
 
 /// Waits until a person has no job any more.
 pub async fn no_jobs(name: &str) {
-    until(&format!("{name} has no jobs"), async || (jobs(name, "all") == 0).then_some(())).await;
+    until(&format!("{name} has no jobs"), async || (unfinished(name) == 0).then_some(())).await;
+}
+
+/// What `berth server show` says of the person's server.
+pub fn show(person: &Person<'_>) -> String {
+    let berth = format!("{}/berth", std::env::var("BERTH_BIN").expect("BERTH_BIN"));
+    let token = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(token.path(), &person.token).unwrap();
+    let out = std::process::Command::new(berth)
+        .args(["server", "show", &person.name])
+        .env("BERTH_URL", &person.site.url)
+        .env("BERTH_TOKEN_FILE", token.path())
+        .output()
+        .expect("berth");
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    String::from_utf8(out.stdout).unwrap()
+}
+
+/// Follows a link on the page to a dashboard, and waits until it is drawn.
+pub async fn see_dashboard(browser: &Browser, site: &Site, link: &str) {
+    // The card is drawn anew meanwhile: an element may be gone before it is asked.
+    let path = until("the link is there", async || {
+        let link = browser.page.find(Locator::Css(link)).await.ok()?;
+        link.attr("href").await.ok()?
+    })
+    .await;
+    browser.page.goto(&format!("{}{path}", site.url)).await.unwrap();
+    until("the dashboard has its figures, which come by its websocket", async || {
+        let script = "return window.Bokeh !== undefined && Bokeh.documents.length > 0";
+        let drawn = browser.page.execute(script, Vec::new()).await.ok()?;
+        (drawn == true).then_some(())
+    })
+    .await;
 }

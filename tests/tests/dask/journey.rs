@@ -8,7 +8,7 @@ use fantoccini::Locator;
 use serde_json::json;
 
 use crate::browser::Browser;
-use crate::farm::{self, BY_GATEWAY, COMPUTE, jobs, no_jobs};
+use crate::farm::{self, BY_GATEWAY, COMPUTE, jobs, no_jobs, see_dashboard};
 use crate::site::{Site, until};
 
 const SHIFT_ENTER: &str = "\u{e008}\u{e007}\u{e008}";
@@ -55,14 +55,7 @@ async fn a_notebook_in_the_browser_computes_on_the_farm() {
     browser.page.goto(&format!("{}/hub/home", site.url)).await.unwrap();
     browser.see_text("3 workers, 3 cores").await;
     browser.shot("farm-2-card").await;
-    let link = browser.see("a[href^='/hub/dask/']").await.attr("href").await.unwrap().unwrap();
-    browser.page.goto(&format!("{}{link}", site.url)).await.unwrap();
-    until("the dashboard has its figures, which come by its websocket", async || {
-        let script = "return window.Bokeh !== undefined && Bokeh.documents.length > 0";
-        let drawn = browser.page.execute(script, Vec::new()).await.ok()?;
-        (drawn == true).then_some(())
-    })
-    .await;
+    see_dashboard(&browser, &site, "a[href^='/hub/dask/']").await;
     browser.shot("farm-3-dashboard").await;
 
     browser.page.goto(&format!("{}/hub/home", site.url)).await.unwrap();

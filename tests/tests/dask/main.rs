@@ -9,6 +9,7 @@
 #[allow(dead_code)]
 #[path = "../site/browser.rs"]
 mod browser;
+mod dashboards;
 mod ends;
 mod farm;
 mod journey;

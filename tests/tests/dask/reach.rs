@@ -30,6 +30,7 @@ except OSError as error: print('shut:', error)"
 }
 
 #[tokio::test]
+#[ignore = "tests/run --long"]
 async fn the_farm_reaches_a_scheduler_and_no_other_container_does() {
     let site = Site::running();
     let ann = farm::person(&site, "dask-ann", 21_001).await;

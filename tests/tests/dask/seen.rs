@@ -3,7 +3,7 @@
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
 
-use crate::farm::{self, ARRIVE, BY_GATEWAY, COMPUTE, no_jobs, on_farm};
+use crate::farm::{self, ARRIVE, BY_GATEWAY, COMPUTE, no_jobs, on_farm, show};
 use crate::kernel::Kernel;
 use crate::site::{Person, Site, location, run, until};
 
@@ -18,20 +18,6 @@ async fn record(person: &Person<'_>) -> Value {
         .find(|it| it["user"] == *person.name)
         .unwrap()
         .clone()
-}
-
-fn show(person: &Person<'_>) -> String {
-    let berth = format!("{}/berth", std::env::var("BERTH_BIN").expect("BERTH_BIN"));
-    let token = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(token.path(), &person.token).unwrap();
-    let out = std::process::Command::new(berth)
-        .args(["server", "show", &person.name])
-        .env("BERTH_URL", &person.site.url)
-        .env("BERTH_TOKEN_FILE", token.path())
-        .output()
-        .expect("berth");
-    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
-    String::from_utf8(out.stdout).unwrap()
 }
 
 #[tokio::test]
@@ -83,6 +69,7 @@ future = client.submit(slow, 1)"
     let mut browser = ann.log_in().await;
     let id = record(&ann).await["id"].as_str().unwrap().to_owned();
     let dashboard = cluster["dashboard"].as_str().unwrap();
+    assert!(told.contains(&format!("{}{dashboard}", site.url)), "{told}");
     for path in ["/hub/home".to_owned(), format!("/hub/servers/{id}")] {
         let page = browser.get(&site, &path).await.text().await.unwrap();
         assert!(page.contains(name) && page.contains("3 workers, 3 cores"), "{page}");
@@ -143,6 +130,7 @@ socket.create_connection((farm.hostname, farm.port), 2); print('the gateway itse
         said.contains("refused:") && said.contains("The farm takes no jobs now. Slurm:"),
         "{said}"
     );
+    assert!(said.contains("Clusters that run go on. Try again later"), "{said}");
     on_farm("SLURM_CONF=/opt/slurm/etc/slurm.conf slurmctld");
     until("Slurm is known again", async || {
         record(&ann).await["farm"]["slurm_trouble"].is_null().then_some(())
@@ -152,7 +140,7 @@ socket.create_connection((farm.hostname, farm.port), 2); print('the gateway itse
     // Killed, not stopped: the hub ends its cluster; a job that was sent by hand is the person's.
     let container = &site.containers(&id)[0];
     run("docker", &["kill", container]);
-    until("the cluster ends", async || (farm::jobs("dask-ann", "all") == 1).then_some(())).await;
+    until("the cluster ends", async || (farm::unfinished("dask-ann") == 1).then_some(())).await;
     on_farm("scancel -u dask-ann");
     no_jobs("dask-ann").await;
     ann.stopped().await;

@@ -36,6 +36,7 @@ async fn dashboard(person: &Person<'_>, kernel: &mut Kernel<'_>) -> (StatusCode,
 }
 
 #[tokio::test]
+#[ignore = "tests/run --long"]
 async fn gateways_cluster_computes_as_the_user_and_ends_with_the_server() {
     let site = Site::running();
     let ann = farm::person(&site, "dask-ann", 21_001).await;
@@ -141,6 +142,7 @@ async fn a_hub_that_is_killed_disturbs_no_computation_by_the_gateway() {
 }
 
 #[tokio::test]
+#[ignore = "tests/run --long"]
 async fn a_hub_that_is_killed_disturbs_no_computation_by_jobqueue() {
     let end = "client.close(); cluster.close(); print('left:', list(cluster.workers))";
     a_killed_hub_disturbs_nothing(BY_JOBQUEUE, end).await;

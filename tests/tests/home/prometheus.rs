@@ -14,7 +14,7 @@ use serde_json::Value;
 const PATIENCE: Duration = Duration::from_secs(180);
 
 /// What must have values on a site where people work, beside being answered.
-const WITH_DATA: [&str; 12] = [
+const WITH_DATA: [&str; 15] = [
     "berth_pool_largest_start_bytes",
     "berth_host_state",
     "berth_host_memory_bytes",
@@ -27,6 +27,10 @@ const WITH_DATA: [&str; 12] = [
     "jupyterhub_running_servers > 50",
     "jupyterhub_server_spawn_duration_seconds_count",
     "DCGM_FI_DEV_GPU_UTIL",
+    // As the community's boards select.
+    "sum by (le) (jupyterhub_request_duration_seconds_bucket{app=\"jupyterhub\",namespace=~\".*\"})",
+    "max by (namespace) (jupyterhub_active_users{period=\"24h\",namespace=~\"berth\"})",
+    "sum by (status) (jupyterhub_server_spawn_duration_seconds_count{status!=\"success\"})",
 ];
 
 /// It ends with the test.
@@ -53,7 +57,7 @@ impl Prometheus {
              \x20 - job_name: berth-hub\n\
              \x20   metrics_path: /hub/metrics\n\
              \x20   authorization: {{ type: token, credentials_file: {token} }}\n\
-             \x20   static_configs: [ {{ targets: [ \"127.0.0.1:{site}\" ] }} ]\n\
+             \x20   static_configs: [ {{ targets: [ \"127.0.0.1:{site}\" ], labels: {{ app: jupyterhub }} }} ]\n\
              \x20 - job_name: berth-gpus\n\
              \x20   metrics_path: /hub/metrics/gpus\n\
              \x20   honor_labels: true\n\

@@ -6,9 +6,11 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use fantoccini::elements::Element;
+use fantoccini::wd::WebDriverCompatibleCommand;
 use fantoccini::{Client, ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
-use serde_json::json;
+use reqwest::{Method, Url};
+use serde_json::{Value, json};
 
 use crate::site::{PATIENCE, until};
 
@@ -24,6 +26,34 @@ const FLAGS: [&str; 9] = [
     "--disable-sync",
     "--window-size=1280,900",
 ];
+
+/// Counts what people click, over all pages of a tab.
+const COUNT: &str = "
+    addEventListener('click', (event) => {
+        const before = Number(sessionStorage.getItem('clicks') ?? 0);
+        if (event.isTrusted) sessionStorage.setItem('clicks', before + 1);
+    }, true);";
+
+/// A script for every page, before the page's own: a command of Chromium's driver that is no part
+/// of the standard.
+#[derive(Debug)]
+struct BeforeEveryPage(&'static str);
+
+impl WebDriverCompatibleCommand for BeforeEveryPage {
+    fn endpoint(
+        &self,
+        base: &Url,
+        session: Option<&str>,
+    ) -> Result<Url, <Url as std::str::FromStr>::Err> {
+        base.join(&format!("session/{}/goog/cdp/execute", session.unwrap_or_default()))
+    }
+
+    fn method_and_body(&self, _: &Url) -> (Method, Option<String>) {
+        let (cmd, source) = ("Page.addScriptToEvaluateOnNewDocument", self.0);
+        let body = json!({ "cmd": cmd, "params": { "source": source } });
+        (Method::POST, Some(body.to_string()))
+    }
+}
 
 /// A running browser.
 pub struct Browser {
@@ -70,6 +100,18 @@ impl Browser {
         let _ = self.page.clone().close().await;
         let _ = self.driver.kill();
         let _ = self.driver.wait();
+    }
+
+    /// Counts clicks from now on.
+    pub async fn count_clicks(&self) {
+        self.page.issue_cmd(BeforeEveryPage(COUNT)).await.unwrap();
+    }
+
+    /// How often somebody has clicked since they are counted, a press of Enter in a form included.
+    pub async fn clicks(&self) -> u64 {
+        let script = "return Number(sessionStorage.getItem('clicks') ?? 0)";
+        let clicks: Value = self.page.execute(script, Vec::new()).await.unwrap();
+        clicks.as_u64().unwrap()
     }
 
     /// Waits for an element.
@@ -121,12 +163,18 @@ impl Browser {
         let path = format!(
             "//button[normalize-space()='{text}'] | //a[normalize-space()='{text}'] | //summary[normalize-space()='{text}']"
         );
-        let wait = self.page.wait().at_most(PATIENCE);
-        let Ok(element) = wait.for_element(Locator::XPath(&path)).await else {
-            self.shot("failed").await;
-            panic!("there is no \"{text}\" to press on\n{}", self.text().await)
-        };
-        element.click().await.unwrap();
+        loop {
+            let wait = self.page.wait().at_most(PATIENCE);
+            let Ok(element) = wait.for_element(Locator::XPath(&path)).await else {
+                self.shot("failed").await;
+                panic!("there is no \"{text}\" to press on\n{}", self.text().await)
+            };
+            match element.click().await {
+                // A live page has put a new one in its place meanwhile.
+                Err(error) if error.is_stale_element_reference() => {}
+                clicked => return clicked.unwrap(),
+            }
+        }
     }
 
     /// Fills a field by its name.

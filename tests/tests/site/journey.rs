@@ -156,7 +156,7 @@ async fn nobody_else(site: &Site, person: &Person<'_>) {
 }
 
 /// Puts a file into the person's HOME, as the person.
-fn put(person: &Person<'_>, path: &str, content: &str) {
+pub fn put(person: &Person<'_>, path: &str, content: &str) {
     let file = person.home.join(path);
     let uid = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(&person.home).unwrap());
     std::fs::create_dir_all(file.parent().unwrap()).unwrap();

@@ -13,6 +13,7 @@ mod course;
 mod endurance;
 mod journey;
 mod kernel;
+mod kernels;
 mod refusals;
 mod secrets;
 mod site;

@@ -34,7 +34,10 @@ pub async fn reign(shared: Arc<Shared>, name: &'static str) -> turmoil::Result {
     let storage = Storage::on_the_spot(&state)?;
     let settings = settings(&shared.hosts);
     let metrics = Arc::new(Metrics::new()?);
-    let fleet = driver::start(storage.clone(), Arc::new(settings.clone()), metrics.clone()).await?;
+    let shared_settings = Arc::new(settings.clone());
+    let started =
+        driver::start(storage.clone(), shared_settings, metrics.clone(), Default::default());
+    let fleet = started.await?;
     let (revoked, _) = mpsc::unbounded_channel();
     let hub = Arc::new(Hub {
         config: ArcSwap::from_pointee(Config {
@@ -58,6 +61,7 @@ pub async fn reign(shared: Arc<Shared>, name: &'static str) -> turmoil::Result {
         samples: Default::default(),
         routed: watch::Sender::new(BTreeMap::new()),
         end: Default::default(),
+        checked: Default::default(),
         asked: Default::default(),
         farm: Default::default(),
     });
@@ -104,6 +108,8 @@ fn config(state: &Path) -> HubConfig {
         insecure_cookies: false,
         agents_listen: ([127, 0, 0, 1], 2).into(),
         proxy_api: format!("unix:{}", state.join("proxy.sock").display()),
+        keep_ended_cards: None,
+        logs: Default::default(),
         mail: None,
     }
 }
@@ -130,7 +136,8 @@ fn settings(hosts: &[HostId]) -> Settings {
         default: true,
         ..Profile::default()
     };
-    let image = Image { reference: "nb:1".into(), title: "Base".into(), cite: Cite::default() };
+    let image =
+        Image { reference: "nb:1".into(), title: "Base".into(), shm: None, cite: Cite::default() };
     Settings {
         hosts: hosts.iter().map(host).collect(),
         pools: BTreeMap::from([("cpu".to_owned(), Pool::default())]),

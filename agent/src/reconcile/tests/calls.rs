@@ -48,6 +48,21 @@ fn a_late_create_is_removed_and_made_again() {
           applied 1.2
         ",
     );
+    // It is told as long as it has not settled, also when the hub asks for nothing any more.
+    check(
+        "
+        list
+        hub 1.1 a.1 run
+          create a.1
+        hub 1.2
+        list
+        report
+          applied 1.2
+          pending: create a.1
+        create a ok
+          remove a.1
+        ",
+    );
 }
 
 #[test]
@@ -219,6 +234,19 @@ fn a_failed_start_is_told_until_the_hub_says_otherwise() {
           create a.1
         ",
     );
+    // Whoever hears now that it need not be made anew has still to hear why it was not made.
+    check(
+        "
+        list
+        hub 1.1 a.1 run
+          create a.1
+        create a failed
+        hub 1.2 a.1 keep
+        report
+          applied 1.2
+          a.1 failed.container: because
+        ",
+    );
     // Not what was asked for: it never starts.
     check(
         "
@@ -326,4 +354,42 @@ fn half_removed_containers_are_removed_again() {
           applied 0.0
         ",
     );
+}
+
+#[test]
+fn what_failed_is_tried_again_after_its_time_and_no_sooner() {
+    // Each line takes a millisecond of its own.
+    check(
+        "
+        list a.1 dead
+          remove a.1
+        remove a failed
+        wait 4998ms
+        wait 0ms
+          remove a.1
+        ",
+    );
+    check(
+        "
+        list
+        hub 1.1 a.1 run
+          create a.1
+        create a conflict
+        wait 998ms
+        wait 0ms
+          create a.1
+        ",
+    );
+}
+
+#[test]
+fn what_is_settled_takes_no_memory() {
+    let mut world = World::new(1);
+    let stopped =
+        ["list a.1 exited 0", "hub 1.1 a.1 stop", "examine a 0", "remove a ok", "hub 1.2", "list"];
+    for line in stopped {
+        assert!(world.keeper.servers.len() <= 1);
+        world.line(line);
+    }
+    assert!(world.keeper.servers.is_empty(), "{:?}", world.keeper.servers);
 }

@@ -110,6 +110,17 @@ fn an_end_is_told_before_its_container_goes() {
           a.1 failed.exited: exit code 3
         ",
     );
+    // It could not be examined: what the list said of it is told.
+    check(
+        "
+        list a.1 exited 3
+          examine a.1
+        examine a failed
+        report
+          applied 0.0
+          a.1 stopped.crash: exit code 3
+        ",
+    );
     // The host was restarted.
     check(
         "
@@ -153,6 +164,35 @@ fn a_container_that_somebody_removes_is_an_end_and_no_reason_to_make_another() {
           a.1 stopped.crash: its container was removed, not by Berth
         ",
     );
+    // Another order to run the same start makes no second one either.
+    check(
+        "
+        list a.1 running
+        hub 1.1 a.1 run
+        list
+        hub 1.2 a.1 run other-image
+        report
+          applied 1.2
+          a.1 stopped.crash: its container was removed, not by Berth
+        ",
+    );
+    // It had ended before anybody saw it run.
+    check(
+        "
+        list
+        hub 1.1 a.1 run
+          create a.1
+        create a ok
+          start a.1
+        start a timeout
+        list a.1 exited 3
+          examine a.1
+        examine a gone
+        report
+          applied 1.1
+          a.1 stopped.crash: its container was removed, not by Berth
+        ",
+    );
     // After a restart of the agent: keep never makes one.
     check(
         "
@@ -167,17 +207,27 @@ fn a_container_that_somebody_removes_is_an_end_and_no_reason_to_make_another() {
 #[test]
 fn a_server_may_answer_before_its_start_has_returned() {
     let mut world = World::new(1);
-    let lines =
-        ["list", "hub 1.1 a.1 run", "create a ok", "list a.1 running", "answers a", "start a ok"];
-    for line in lines {
+    let told = |world: &World| {
+        let (capacity, facts) = (Capacity::default(), HostFacts::default());
+        let report = world.keeper.report(world.now, capacity, facts, &BTreeMap::new());
+        let one = report.engine.unwrap().remove(0);
+        (one.state, one.steps.iter().map(|done| done.step).collect::<Vec<_>>())
+    };
+    for line in ["list", "hub 1.1 a.1 run", "create a ok", "list a.1 running"] {
         world.line(line);
     }
-    let none = BTreeMap::new();
-    let report = world.keeper.report(world.now, Capacity::default(), HostFacts::default(), &none);
-    let one = report.engine.unwrap().remove(0);
-    assert_eq!(one.state, ObservedState::Ready);
-    let steps: Vec<_> = one.steps.iter().map(|done| done.step).collect();
-    assert_eq!(steps, [StartStep::Container, StartStep::Started, StartStep::Answers]);
+    let started = vec![StartStep::Container, StartStep::Started];
+    assert_eq!(told(&world), (ObservedState::Running, started.clone()));
+    let mut other = World::new(1);
+    for line in ["list", "hub 1.1 a.1 run", "create a ok", "list a.1 running", "start a ok"] {
+        other.line(line);
+    }
+    assert_eq!(told(&other), (ObservedState::Running, started), "each step is told once");
+    for line in ["answers a", "start a ok"] {
+        world.line(line);
+    }
+    let answers = vec![StartStep::Container, StartStep::Started, StartStep::Answers];
+    assert_eq!(told(&world), (ObservedState::Ready, answers));
 }
 
 #[test]
@@ -284,6 +334,48 @@ fn what_was_started_again_by_hand_has_ended_all_the_same() {
         report
           applied 1.1
           a.1 stopped.crash: exit code 143 | last words
+        hub 1.2 a.1 stop
+          stop a.1 in 10 s
         ",
     );
+}
+
+/// A report of the very millisecond may have been made before the end was known.
+#[test]
+fn a_report_of_the_same_moment_has_not_told_the_end() {
+    let mut world = World::new(1);
+    for line in ["list a.1 exited 3", "hub 1.1 a.1 keep", "examine a 3"] {
+        world.line(line);
+    }
+    let ended = world.now;
+    world.heartbeat = ended;
+    world.line("hub 1.2 a.1 keep");
+    assert!(!world.issued.contains_key("remove a"), "{}", world.out);
+    world.heartbeat = ended.plus_millis(1);
+    world.line("hub 1.3 a.1 keep");
+    assert!(world.issued.contains_key("remove a"), "{}", world.out);
+}
+
+/// What is said of a container counts for that one only, and only while it runs.
+#[test]
+fn the_word_on_another_container_is_not_taken() {
+    let mut world = World::new(1);
+    world.line("list a.1 running, b.1 exited 0");
+    let now = world.now;
+    for (server, container) in [("a", "a.0"), ("b", "b.1"), ("c", "c.1")] {
+        world.keeper.ready(&id(server), container, now);
+        world.keeper.ended(&id(server), container, now);
+    }
+    assert_eq!(world.keeper.answering(), []);
+    assert_eq!(world.keeper.unanswered().len(), 1);
+    world.line("report");
+    assert!(world.out.contains("\n  a.1 running\n"), "{}", world.out);
+
+    world.line("answers a");
+    assert_eq!(world.keeper.unanswered(), []);
+    let answering = world.keeper.answering();
+    let [one] = &*answering else { panic!("{answering:?}") };
+    assert_eq!((&one.server, &*one.container, &*one.prefix), (&id("a"), "a.1", "/user/alice/"));
+    world.line("over a");
+    assert_eq!(world.keeper.answering(), []);
 }

@@ -80,6 +80,21 @@ fn a_list_that_was_asked_for_before_an_act_says_nothing_about_it() {
     );
 }
 
+/// Another container has nothing of the one before it but the server's name.
+#[test]
+fn a_container_that_took_anothers_place_is_looked_at_anew() {
+    check(
+        "
+        list a.1 running
+        answers a
+        list a.2 running
+        report
+          applied 0.0
+          a.2 running
+        ",
+    );
+}
+
 /// The start that an earlier process asked for comes through while what it made is being removed:
 /// nobody has had that server, so it has not ended, and the hub's order to run it holds.
 #[test]

@@ -205,6 +205,16 @@ fn a_newer_generation_replaces_an_older_one() {
           stop a.1 in 10 s
         ",
     );
+    // The end of an older one says nothing about a newer one.
+    check(
+        "
+        hub 1.1 a.1 stop
+        list a.2 running
+        report
+          applied 1.1
+          a.2 running
+        ",
+    );
 }
 
 #[test]
@@ -263,6 +273,21 @@ fn only_so_many_start_at_once_and_one_that_is_stuck_holds_up_nobody() {
 }
 
 #[test]
+fn a_slot_is_free_thirty_seconds_after_its_start_was_asked_for() {
+    check_with(
+        1,
+        "
+        list
+        hub 1.1 a.1 run, b.1 run
+          create a.1
+        wait 29998ms
+        wait 0ms
+          create b.1
+        ",
+    );
+}
+
+#[test]
 fn servers_do_not_wait_for_one_another() {
     check(
         "
@@ -283,7 +308,14 @@ fn milestones_are_told_in_their_order_once() {
         world.line(line);
     }
     let create = world.issued["create a"].clone();
+    world.line("report");
+    assert!(world.out.ends_with("  pending: create a.1\n"), "{}", world.out);
+    world.keeper.milestone(&create, StartStep::Fetch, world.now);
+    world.line("report");
+    assert!(world.out.ends_with("  pending: fetch a.1\n"), "{}", world.out);
     world.keeper.milestone(&create, StartStep::Image, world.now);
+    world.line("report");
+    assert!(world.out.ends_with("  pending: create a.1\n"), "{}", world.out);
     world.keeper.milestone(&create, StartStep::Spaces, world.now);
     world.keeper.milestone(&create, StartStep::Image, world.now);
     for line in ["create a ok", "start a ok", "answers a"] {
@@ -292,7 +324,9 @@ fn milestones_are_told_in_their_order_once() {
     let report =
         world.keeper.report(world.now, Capacity::default(), HostFacts::default(), &BTreeMap::new());
     let steps = report.engine.unwrap().remove(0).steps;
-    assert_eq!(steps.iter().map(|done| done.step).collect::<Vec<_>>(), StartStep::ALL);
+    let told: Vec<_> = steps.iter().map(|done| done.step).collect();
+    assert_eq!(told[0], StartStep::Fetch);
+    assert_eq!(told[1..], StartStep::ALL);
 }
 
 /// With one slot, whoever asked first starts first; a later start of the same server asks anew.

@@ -48,11 +48,15 @@ fn labels(host: &HostId, plan: &Plan) -> HashMap<String, String> {
 pub(super) fn body(host: &HostId, plan: &Plan, form: Form, recursive: bool) -> ContainerCreateBody {
     let words = |list: &[&str]| Some(list.iter().map(|word| (*word).to_owned()).collect());
     let memory = i64::try_from(plan.memory().0).ok();
+    let (weight, limit) = (plan.cpu.weight_milli.map(shares), nanos(plan.cpu.limit_milli));
     let (size, files) = LOG_FILE;
     let log = [("max-size", size), ("max-file", files)];
     let host_config = HostConfig {
         memory,
         memory_swap: memory,
+        shm_size: plan.shm.and_then(|size| i64::try_from(size.0).ok()),
+        cpu_shares: weight,
+        nano_cpus: limit,
         pids_limit: Some(PIDS_LIMIT),
         ulimits: Some(vec![ResourcesUlimits {
             name: Some("core".into()),
@@ -96,6 +100,18 @@ pub(super) fn body(host: &HostId, plan: &Plan, form: Form, recursive: bool) -> C
         host_config: Some(host_config),
         ..ContainerCreateBody::default()
     }
+}
+
+/// A weight as cgroups count it, where a processor is 1024, within what the kernel takes.
+fn shares(milli: u32) -> i64 {
+    (i64::from(milli) * 1024 / 1000).clamp(2, 262_144)
+}
+
+/// A limit in billionths of a processor. What all of the host's processors would not exceed is no
+/// limit, and an engine refuses to be given more than there are.
+fn nanos(milli: Option<u32>) -> Option<i64> {
+    let here = berth_agent_sys::machine::processors().saturating_mul(1000);
+    milli.filter(|milli| *milli < here).map(|milli| i64::from(milli) * 1_000_000)
 }
 
 fn in_words(port: &u16) -> String {
@@ -159,6 +175,8 @@ pub(super) fn differs(
     got.sort();
     let bindings = plan.published.as_ref().map(port_bindings).unwrap_or_default();
     let groups: Vec<String> = plan.groups.iter().map(ToString::to_string).collect();
+    // What is left to the engine may be anything.
+    let same = |asked: Option<i64>, found: Option<i64>| asked.is_none() || asked == found;
     let has =
         |list: &Option<Vec<String>>, word: &str| list.iter().flatten().any(|found| found == word);
     let restart = host.restart_policy.as_ref().and_then(|policy| policy.name);
@@ -182,6 +200,9 @@ pub(super) fn differs(
         // An engine that names them masks some.
         (host.masked_paths.as_ref().is_none_or(|paths| !paths.is_empty()), "masked paths"),
         (host.memory == memory && host.memory_swap == memory, "memory"),
+        (same(plan.shm.and_then(|size| i64::try_from(size.0).ok()), host.shm_size), "/dev/shm"),
+        (same(plan.cpu.weight_milli.map(shares), host.cpu_shares), "weight of processors"),
+        (nanos(plan.cpu.limit_milli).unwrap_or(0) == host.nano_cpus.unwrap_or(0), "processors"),
         (host.pids_limit == Some(PIDS_LIMIT), "number of processes"),
         (
             matches!(

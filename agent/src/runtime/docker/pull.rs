@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use berth_process::crash_point;
 use bollard::auth::DockerCredentials;
 use bollard::query_parameters::{CreateImageOptionsBuilder, TagImageOptionsBuilder};
 use futures::StreamExt;
 
+use super::transport::torn;
 use super::trouble::{Trouble, within};
 use super::{Docker, QUESTION};
 use crate::runtime::Runtime;
@@ -20,7 +22,10 @@ impl Docker {
         let words = |trouble: Trouble| trouble.to_string();
         let client = self.client().await.map_err(words)?;
         let options = CreateImageOptionsBuilder::new().from_image(image).build();
-        let mut told = client.create_image(Some(options), None, self.login(image)?);
+        let login = self.login(image)?;
+        crash_point!("engine.pull.before");
+        let client = torn!(client, "engine.pull.inside", "engine.pull.sent");
+        let mut told = client.create_image(Some(options), None, login);
         let trouble = loop {
             match tokio::time::timeout(SILENCE, told.next()).await {
                 Ok(Some(Ok(step))) => {
@@ -33,6 +38,7 @@ impl Docker {
                 Err(_) => break format!("nothing came for {} s", SILENCE.as_secs()),
             }
         };
+        crash_point!("engine.pull.after");
         // Only the image itself proves anything: such streams end with spurious errors, too.
         match self.image_id(image).await? {
             Some(_) => Ok(()),
@@ -58,7 +64,11 @@ impl Docker {
         let tag = name.strip_prefix(repository).and_then(|rest| rest.strip_prefix(':'));
         let options = TagImageOptionsBuilder::new().repo(repository);
         let options = options.tag(tag.unwrap_or("latest")).build();
-        within(QUESTION, client.tag_image(image, Some(options))).await.map_err(words)
+        crash_point!("engine.tag.before");
+        let client = torn!(client, "engine.tag.inside", "engine.tag.sent");
+        let named = within(QUESTION, client.tag_image(image, Some(options))).await;
+        crash_point!("engine.tag.after");
+        named.map_err(words)
     }
 
     fn login(&self, image: &str) -> Result<Option<DockerCredentials>, String> {

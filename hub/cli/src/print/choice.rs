@@ -6,6 +6,7 @@ use berth_common::ByteCount;
 use serde_json::Value;
 
 use super::{Column, Format, Listing};
+use crate::args::Span;
 use crate::problem::{Exit, Problem};
 
 /// What the command line says of it.
@@ -37,7 +38,11 @@ impl FromStr for Filter {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let malformed = "write COLUMN:VALUE, COLUMN:>VALUE or COLUMN:<VALUE, e.g. state:ready";
         let (column, value) = text.split_once(':').ok_or(malformed)?;
-        let number = |text: &str| amount(text).ok_or("write a number, or an amount such as 4G");
+        let number = |text: &str| match (column.ends_with(SECONDS), text.parse::<Span>()) {
+            // Minutes and megabytes are written with one letter.
+            (true, Ok(Span(span))) => Ok(span.0 as f64),
+            _ => amount(text).ok_or("write a number, an amount such as 4G, or a time such as 6h"),
+        };
         let test = match (value.strip_prefix('>'), value.strip_prefix('<')) {
             (Some(least), _) => Test::Above(number(least)?),
             (_, Some(most)) => Test::Below(number(most)?),
@@ -46,6 +51,9 @@ impl FromStr for Filter {
         if column.is_empty() { Err(malformed) } else { Ok(Self { column: column.into(), test }) }
     }
 }
+
+/// What columns of a time end with.
+const SECONDS: &str = "_s";
 
 /// A number, or an amount of memory in bytes.
 fn amount(text: &str) -> Option<f64> {
@@ -125,6 +133,8 @@ mod tests {
         assert_eq!(filter("state:ready"), Ok(Test::Is("ready".into())));
         assert_eq!(filter("memory:>4G"), Ok(Test::Above(4.0 * f64::from(1 << 30))));
         assert_eq!(filter("servers:<3"), Ok(Test::Below(3.0)));
+        assert_eq!(filter("gpu_idle_s:>30m"), Ok(Test::Above(1800.0)));
+        assert_eq!(filter("memory:>30m"), Ok(Test::Above(30.0 * f64::from(1 << 20))));
         for bad in ["", "state", ":ready", "servers:>many"] {
             assert!(filter(bad).is_err(), "{bad}");
         }

@@ -22,7 +22,7 @@ pub struct Args {
 /// Where names of the hub stand: the noun, its verbs (none: the noun is all), and what lists them.
 const NAMES: &[(&str, &[&str], &str)] = &[
     ("host", &["show", "cordon", "uncordon", "drain", "undrain"], "host list"),
-    ("drain", &["watch", "status", "cancel"], "host list"),
+    ("drain", &["watch", "status", "cancel"], "drain list"),
     ("plan", &["remove-host", "reboot"], "host list"),
     ("explain", &["host"], "host list"),
     ("explain", &["server"], "server list"),
@@ -31,6 +31,7 @@ const NAMES: &[(&str, &[&str], &str)] = &[
     ("queue", &["move"], "queue list"),
     ("pool", &["show", "open", "close"], "pool list"),
     ("profile", &["show"], "profile list"),
+    ("image", &["pull", "rollout"], "image list"),
     ("quota", &["show"], "user list"),
     ("help", &["reasons"], "help reasons"),
     (

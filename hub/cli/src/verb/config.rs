@@ -159,6 +159,9 @@ struct Differs {
     file: String,
     in_force: Option<String>,
     on_disk: Option<String>,
+    /// What of it only a restart of the hub takes over.
+    #[serde(default)]
+    restart: Vec<String>,
 }
 
 async fn diff(common: &Common) -> Result<Exit, Problem> {
@@ -171,13 +174,16 @@ async fn diff(common: &Common) -> Result<Exit, Problem> {
         style.value(&answer.body)?;
         return Ok(Exit::Done);
     }
-    for Differs { file, in_force, on_disk } in &differ {
+    for Differs { file, in_force, on_disk, restart } in &differ {
         let (before, after) = (in_force.as_deref(), on_disk.as_deref());
         let diff = TextDiff::from_lines(before.unwrap_or_default(), after.unwrap_or_default());
         let names = (format!("{file} (in force)"), format!("{file} (on disk)"));
         let told = diff.unified_diff().header(&names.0, &names.1).to_string();
         for line in told.lines() {
             say(&plain(line))?;
+        }
+        for key in restart {
+            note(&plain(key));
         }
     }
     if differ.is_empty() {

@@ -30,7 +30,12 @@ impl Sure {
         }
         say("DRY RUN - nothing is changed")?;
         say(sentence)?;
-        Ok(Some(if self.exit_code { Exit::WouldChange } else { Exit::Done }))
+        Ok(Some(self.looked()))
+    }
+
+    /// How a dry run ends that would change something.
+    pub fn looked(&self) -> Exit {
+        if self.exit_code { Exit::WouldChange } else { Exit::Done }
     }
 
     /// Asks, unless it was said to be meant.

@@ -1,5 +1,7 @@
 //! `berth doctor`: whether everything is as it should be, and what to do where it is not.
 
+use std::collections::BTreeSet;
+
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -42,10 +44,15 @@ pub async fn run(_: &Args, common: &Common) -> Result<Exit, Problem> {
         now: answer.now,
         empty: "Nothing was looked at.",
     })?;
-    let advised = found.iter().filter(|it| !it.remedy.is_empty() && !style.is_for_programs());
-    for (number, Finding { check, remedy, .. }) in advised.enumerate() {
-        let gap = if number == 0 { "\n" } else { "" };
-        say(&format!("{gap}{check}: {}", plain(remedy)))?;
+    if !style.is_for_programs() {
+        let mut said = BTreeSet::new();
+        for Finding { check, remedy, .. } in found.iter().filter(|it| !it.remedy.is_empty()) {
+            let gap = if said.is_empty() { "\n" } else { "" };
+            // Ten silent hosts need one piece of advice.
+            if said.insert((check, remedy)) {
+                say(&format!("{gap}{check}: {}", plain(remedy)))?;
+            }
+        }
     }
     let fails = found.iter().any(|it| it.verdict == "failed");
     Ok(if fails { Exit::Failed } else { Exit::Done })

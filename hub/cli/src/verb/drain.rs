@@ -7,12 +7,17 @@ use serde_json::{Value, json};
 
 use crate::api;
 use crate::args::Common;
-use crate::print::{Cell, Column, Listing, Tone};
+use crate::print::{Cell, Column, Listing, Style, Tone};
 use crate::problem::{Exit, Problem};
 use crate::text;
+use crate::verb::confirm::Sure;
 use crate::verb::host::intent::{self, Change, Outcome, Which};
 
+mod named;
+mod status;
 pub mod watch;
+
+use named::Named;
 
 /// Options.
 #[derive(Debug, clap::Args)]
@@ -26,8 +31,9 @@ pub struct Args {
 enum Verb {
     /// List hosts that are emptied or take nothing new, as `berth drain`
     List,
+    /// How far drains are, and who is still there
+    Status(status::Args),
     /// Tell each change until the hosts are empty
-    #[command(visible_alias = "status")]
     Watch(watch::Args),
     /// Let hosts that are emptied take servers again
     Cancel(Cancel),
@@ -35,8 +41,11 @@ enum Verb {
 
 #[derive(Debug, clap::Args)]
 struct Cancel {
+    /// Drains by their numbers (d-0042), or hosts, also as ranges
+    #[arg(value_name = "ID|HOST", required = true)]
+    named: Vec<Named>,
     #[command(flatten)]
-    which: Which,
+    sure: Sure,
     /// Let what runs there go on, and still take nothing new
     #[arg(long, requires = "reason")]
     keep_cordoned: bool,
@@ -46,9 +55,9 @@ struct Cancel {
 }
 
 impl Args {
-    /// Whether it is the list that is asked for.
+    /// Whether it is only told what there is.
     pub fn only_lists(&self) -> bool {
-        matches!(self.verb, None | Some(Verb::List))
+        matches!(self.verb, None | Some(Verb::List | Verb::Status(_)))
     }
 }
 
@@ -56,6 +65,7 @@ impl Args {
 pub async fn run(args: &Args, common: &Common) -> Result<Exit, Problem> {
     match &args.verb {
         None | Some(Verb::List) => list(common).await,
+        Some(Verb::Status(args)) => status::run(args, common).await,
         Some(Verb::Watch(args)) => watch::run(args, common).await,
         Some(Verb::Cancel(args)) => cancel(args, common).await,
     }
@@ -63,9 +73,13 @@ pub async fn run(args: &Args, common: &Common) -> Result<Exit, Problem> {
 
 #[derive(Debug, Deserialize)]
 struct Drain {
+    #[serde(default)]
+    id: Option<String>,
     host: String,
     state: String,
     left: usize,
+    #[serde(default, deserialize_with = "api::moment")]
+    ended: Option<Timestamp>,
     intent: Intent,
 }
 
@@ -81,16 +95,20 @@ struct Intent {
     by: Option<Timestamp>,
     #[serde(default)]
     at_deadline: Option<String>,
+    #[serde(default)]
+    message: Option<String>,
 }
 
 const COLUMNS: &[Column<Drain>] = &[
+    Column::new("ID", "id", |it: &Drain, _| Cell::maybe(it.id.as_ref())),
     Column::new("HOST", "host", |it: &Drain, _| Cell::text(&it.host)),
     Column::new("STATE", "state", |it: &Drain, _| Cell::state(&it.state)),
     Column::new("LEFT", "left", |it: &Drain, _| Cell::text(it.left.to_string())).right(),
     Column::new("BY", "by", |it: &Drain, now| moment(it.intent.by, now)),
     Column::new("THEN", "at_deadline", |it: &Drain, _| {
         Cell::maybe(it.intent.at_deadline.as_ref().filter(|_| it.intent.by.is_some()))
-    }),
+    })
+    .wide(),
     Column::new("WHO", "who", |it: &Drain, _| Cell::maybe(it.intent.who.as_ref())),
     Column::new("SINCE", "since", |it: &Drain, now| moment(it.intent.since, now)),
     Column::new("REASON", "reason", |it: &Drain, _| {
@@ -110,15 +128,19 @@ async fn list(common: &Common) -> Result<Exit, Problem> {
     let hub = common.connection()?;
     let answer = api::get(&hub, what, &api::path(&["berth", "drains"])).await?;
     let drains: Vec<Drain> = api::read(what, answer.body.get("drains").unwrap_or(&Value::Null))?;
-    common.style().list(&Listing {
-        json: &answer.body,
-        columns: COLUMNS,
-        rows: &drains,
-        name: |it| it.host.clone(),
-        now: answer.now,
-        empty: "Every host takes servers.",
-    })?;
+    print(&common.style(), &answer.body, &drains, answer.now)?;
     Ok(Exit::Done)
+}
+
+fn print(style: &Style, json: &Value, drains: &[Drain], now: Timestamp) -> Result<(), Problem> {
+    style.list(&Listing {
+        json,
+        columns: COLUMNS,
+        rows: drains,
+        name: |it| it.id.clone().unwrap_or_else(|| it.host.clone()),
+        now,
+        empty: "Every host takes servers.",
+    })
 }
 
 async fn cancel(args: &Cancel, common: &Common) -> Result<Exit, Problem> {
@@ -126,8 +148,11 @@ async fn cancel(args: &Cancel, common: &Common) -> Result<Exit, Problem> {
         Some(reason) => json!({ "intent": "cordoned", "reason": reason }),
         None => json!({ "intent": "open" }),
     };
-    let change = Change { verb: "cancel the drain of", body, sentence };
-    intent::run(&args.which, &change, common).await
+    let verb = "cancel the drain of";
+    let hub = common.connection()?;
+    let drains = named::hosts(&hub, "cancel the drain", &args.named).await?;
+    let which = Which::of_drains(drains, args.sure);
+    intent::run(&which, &Change { verb, body, sentence }, common).await
 }
 
 fn sentence(outcome: &Outcome, _: Timestamp) -> String {

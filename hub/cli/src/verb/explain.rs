@@ -140,7 +140,7 @@ impl Decision {
     }
 
     /// How a command that only asks ends.
-    fn exit(&self) -> Exit {
+    pub fn exit(&self) -> Exit {
         match self.outcome.as_str() {
             "placed" => Exit::Done,
             "waits" => Exit::WouldWait,

@@ -58,6 +58,8 @@ struct Host {
     pool: Option<String>,
     memory: Memory,
     cpus: Option<u32>,
+    #[serde(default)]
+    load: Option<f64>,
     servers: Vec<String>,
     agent_version: Option<String>,
     engine_version: Option<String>,
@@ -142,6 +144,17 @@ impl Host {
         }
     }
 
+    /// Those of its GPUs that servers hold, and all.
+    fn gpus(&self) -> Option<(usize, usize)> {
+        let gpus = self.gpus.as_ref().filter(|gpus| !gpus.is_empty())?;
+        Some((gpus.iter().filter(|gpu| !gpu.servers.is_empty()).count(), gpus.len()))
+    }
+
+    /// The load average, as long as it is of now.
+    fn load(&self) -> Option<String> {
+        self.load.filter(|_| self.is_fresh()).map(|load| format!("{load:.1}"))
+    }
+
     /// Why it takes nothing new, in a few words.
     fn why(&self) -> String {
         match (self.state.as_str(), self.last_report_age_s, self.detail.as_deref()) {
@@ -172,6 +185,22 @@ const COLUMNS: &[Column<Host>] = &[
     Column::programs("memory_used_bytes", |host: &Host, _| Cell::bytes(host.memory.used)),
     Column::programs("memory_free_bytes", |host: &Host, _| Cell::bytes(host.memory.free)),
     Column::programs("memory_total_bytes", |host: &Host, _| Cell::bytes(host.memory.reported)),
+    Column::new("GPU", "", |host: &Host, _| {
+        Cell::maybe(host.gpus().map(|(held, all)| format!("{held}/{all}")))
+    })
+    .right()
+    .people(),
+    Column::programs("gpus_held", |host: &Host, _| {
+        Cell::maybe(host.gpus().map(|(held, _)| held.to_string()))
+    }),
+    Column::programs("gpus_total", |host: &Host, _| {
+        Cell::maybe(host.gpus().map(|(_, all)| all.to_string()))
+    }),
+    Column::new("LOAD", "load", |host: &Host, _| match host.load() {
+        Some(load) => Cell::text(load),
+        None => Cell::both("?", ""),
+    })
+    .right(),
     Column::new("CPUS", "cpus", |host: &Host, _| {
         Cell::maybe(host.cpus.map(|cpus| cpus.to_string()))
     })
@@ -179,7 +208,8 @@ const COLUMNS: &[Column<Host>] = &[
     .wide(),
     Column::new("AGENT", "agent_version", |host: &Host, _| {
         Cell::maybe(host.agent_version.as_ref())
-    }),
+    })
+    .wide(),
     Column::new("DOCKER", "engine_version", |host: &Host, _| {
         Cell::maybe(host.engine_version.as_ref())
     })

@@ -1,5 +1,5 @@
 //! `berth image`: which hosts have which image, and how far a new version has come. Versions are
-//! changed in images.toml; what promotes one or takes it back is said there too.
+//! named in images.toml; an order about one holds until the files name another.
 
 use berth_common::{HostId, Timestamp};
 use clap::Subcommand;
@@ -11,11 +11,18 @@ use crate::print::{Cell, Column, Listing};
 use crate::problem::{Exit, Problem};
 use crate::text;
 
+pub mod rollout;
+
 /// The verbs.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
     /// List images, their versions, and on how many hosts they are
     List(List),
+    /// Have hosts fetch one before anybody needs it
+    Pull(rollout::Pull),
+    /// A new version on its way to everybody, and the way back
+    #[command(subcommand)]
+    Rollout(rollout::Verb),
 }
 
 /// No options.
@@ -33,6 +40,20 @@ struct Image {
     wanted_on: Vec<HostId>,
     present_on: Vec<HostId>,
     running: u64,
+    #[serde(default)]
+    running_previous: u64,
+    #[serde(default)]
+    order: Option<Order>,
+}
+
+/// What was ordered last about it.
+#[derive(Debug, Deserialize)]
+struct Order {
+    order: String,
+    who: String,
+    reason: String,
+    #[serde(default, deserialize_with = "api::moment")]
+    at: Option<Timestamp>,
 }
 
 const COLUMNS: &[Column<Image>] = &[
@@ -55,7 +76,15 @@ const COLUMNS: &[Column<Image>] = &[
 ];
 
 /// Asks and prints.
-pub async fn run(Verb::List(_): &Verb, common: &Common) -> Result<Exit, Problem> {
+pub async fn run(verb: &Verb, common: &Common) -> Result<Exit, Problem> {
+    match verb {
+        Verb::List(_) => list(common).await,
+        Verb::Pull(args) => rollout::pull(args, common).await,
+        Verb::Rollout(verb) => rollout::run(verb, common).await,
+    }
+}
+
+async fn list(common: &Common) -> Result<Exit, Problem> {
     let what = "list images";
     let hub = common.connection()?;
     let answer = api::get(&hub, what, &api::path(&["berth", "images"])).await?;

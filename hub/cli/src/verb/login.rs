@@ -1,4 +1,4 @@
-//! `berth login URL`: a password once, a token from then on.
+//! `berth login URL`: a password once, a token from then on; or a token that was made on a page.
 
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use crate::args::{Common, Span};
 use crate::connection::{Connection, HubUrl};
 use crate::print::{note, say};
 use crate::problem::{Exit, Problem};
-use crate::settings::{SettingsError, hub_url};
+use crate::settings::{SettingsError, hub_url, token_in};
 use crate::text;
 
 /// Long enough for a course or a stay, short enough that a lost laptop's token ends by itself.
@@ -21,6 +21,10 @@ const LIFE: Span = Span(Seconds(90 * 86_400));
 
 /// Options.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Where people log in on another site's page there is no password for this: make\n\
+a token on the hub's page of tokens, and keep it with\n\
+`berth login HUB --token-file FILE`; `-` reads standard input.")]
 pub struct Args {
     /// The hub, e.g. https://notebook.example.org; the last one if not given
     #[arg(value_name = "HUB")]
@@ -46,8 +50,30 @@ struct Created {
 
 /// Logs in and keeps the token.
 pub async fn run(args: &Args, common: &Common) -> Result<Exit, Problem> {
-    let sources = common.sources();
     let url = address(args, common)?;
+    match &common.token_file {
+        Some(file) if args.user.is_none() && args.password_file.is_none() => {
+            with_token(url, file, common).await
+        }
+        _ => with_password(url, args, common).await,
+    }
+}
+
+/// Keeps a token that is there already, once the hub knows it.
+async fn with_token(url: HubUrl, file: &Path, common: &Common) -> Result<Exit, Problem> {
+    let token = token_in(file).map_err(SettingsError::problem)?;
+    let hub = Connection { url, token: Some(token) };
+    let (_, who) = api::whoami(&hub, &format!("log in to {}", hub.url)).await?;
+    let token = hub.token.as_deref().unwrap_or_default();
+    common.sources().save(&hub.url, token).map_err(SettingsError::problem)?;
+    if !common.quiet {
+        say(&format!("Logged in to {} as {}.", hub.url, who.name))?;
+    }
+    Ok(Exit::Done)
+}
+
+async fn with_password(url: HubUrl, args: &Args, common: &Common) -> Result<Exit, Problem> {
+    let sources = common.sources();
     if url.is_open_to_eyes() {
         note(&format!("warning: {url} is not encrypted; the password can be read on the way"));
     }
@@ -72,8 +98,9 @@ pub async fn run(args: &Args, common: &Common) -> Result<Exit, Problem> {
         .await
         .map_err(|error| api::away(&hub, &what, &error))?;
     if answer.status == http::StatusCode::FORBIDDEN {
-        let why = "user name or password are wrong";
-        return Err(Problem::new(Exit::NotAllowed, format!("cannot {what}"), why, "Try again."));
+        let why = "user name or password are wrong, or this hub takes none";
+        let advice = format!("Try again, or keep a token made on {url}/hub/token: --token-file");
+        return Err(Problem::new(Exit::NotAllowed, format!("cannot {what}"), why, advice));
     }
     if !answer.status.is_success() {
         return Err(api::refusal(&hub, &what, &answer));
@@ -90,11 +117,11 @@ pub async fn run(args: &Args, common: &Common) -> Result<Exit, Problem> {
 }
 
 fn address(args: &Args, common: &Common) -> Result<HubUrl, Problem> {
-    let named = args.hub.as_ref().or(common.url.as_ref());
-    match named {
+    let sources = common.sources();
+    match args.hub.as_ref().or(sources.url.as_ref()) {
         Some(url) => hub_url(url).map_err(SettingsError::problem),
         None => {
-            let saved = common.sources().saved().map_err(SettingsError::problem)?;
+            let saved = sources.saved().map_err(SettingsError::problem)?;
             Ok(saved.ok_or_else(|| SettingsError::NoHub.problem())?.url)
         }
     }

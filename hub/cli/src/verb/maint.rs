@@ -12,7 +12,7 @@ use crate::connection::Answer;
 use crate::print::{Cell, Column, Listing, Tone, note, say};
 use crate::problem::{Exit, Problem, plain};
 use crate::text::{self, plural};
-use crate::verb::confirm::confirm;
+use crate::verb::confirm::Sure;
 use crate::verb::take_back;
 
 /// The verbs.
@@ -51,12 +51,8 @@ pub struct Add {
     /// Begin to drain so long before; else as warnings need
     #[arg(long, value_name = "SPAN")]
     ahead: Option<Span>,
-    /// Only say what would happen
-    #[arg(long)]
-    dry_run: bool,
-    /// Do not ask whether it is meant
-    #[arg(long, short)]
-    yes: bool,
+    #[command(flatten)]
+    sure: Sure,
 }
 
 #[derive(Debug, Deserialize)]
@@ -140,14 +136,14 @@ async fn add(args: &Add, common: &Common) -> Result<Exit, Problem> {
         "from": args.from.after(now).to_string(),
         "to": args.to.after(now).to_string(),
         "reason": args.reason,
-        "dry_run": args.dry_run,
+        "dry_run": args.sure.dry_run,
     });
     if let Some(Span(ahead)) = args.ahead {
         body["ahead_s"] = json!(ahead.0);
     }
-    if !args.dry_run && !args.yes {
+    if !args.sure.dry_run {
         let question = format!("Plan to empty {count} host{}?", plural(count));
-        confirm(&question, "Nothing is planned")?;
+        args.sure.ask(&question, "Nothing is planned")?;
     }
     let hub = common.connection()?;
     let path = api::path(&["berth", "maintenance"]);
@@ -155,18 +151,21 @@ async fn add(args: &Add, common: &Common) -> Result<Exit, Problem> {
     let row = answer.body.get("maintenance").unwrap_or(&Value::Null);
     let planned: Maintenance = api::read(what, row)?;
     let hit: Vec<String> = api::read(what, answer.body.get("trainings").unwrap_or(&json!([])))?;
+    let dry_run = args.sure.dry_run;
+    let exit = if dry_run { args.sure.looked() } else { Exit::Done };
     if common.style().is_for_programs() {
-        return table(&answer, &[planned], common);
+        table(&answer, &[planned], common)?;
+        return Ok(exit);
     }
     let local =
         |at: Option<Timestamp>| at.map(|at| text::local(at, answer.now)).unwrap_or_default();
     let Maintenance { id, hosts, servers, .. } = &planned;
     let hosts = hosts.join(", ");
-    let (verb, number) = match args.dry_run {
+    let (verb, number) = match dry_run {
         true => ("would be", String::new()),
         false => ("are", format!(" (maintenance {id})")),
     };
-    if args.dry_run {
+    if dry_run {
         say("DRY RUN - nothing is changed")?;
     }
     say(&plain(&format!(
@@ -179,5 +178,5 @@ async fn add(args: &Add, common: &Common) -> Result<Exit, Problem> {
     if !hit.is_empty() {
         note(&plain(&format!("Trainings have these hosts meanwhile: {}.", hit.join(", "))));
     }
-    Ok(Exit::Done)
+    Ok(exit)
 }

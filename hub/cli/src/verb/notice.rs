@@ -12,7 +12,7 @@ use crate::connection::Answer;
 use crate::print::{Cell, Column, Listing, Tone, say};
 use crate::problem::{Exit, Problem, plain};
 use crate::text;
-use crate::verb::confirm::confirm;
+use crate::verb::confirm::Sure;
 use crate::verb::take_back;
 
 /// The verbs.
@@ -39,8 +39,8 @@ enum Level {
 /// A new notice.
 #[derive(Debug, clap::Args)]
 pub struct Add {
-    /// all, group:, pool:, host:, training:NAME
-    #[arg(long, value_name = "WHOM", default_value = "all")]
+    /// all (default), users:, group:, pool:, host:, training:
+    #[arg(long, value_name = "WHOM", default_value = "all", hide_default_value = true)]
     to: String,
     /// info or warning
     #[arg(long, value_enum, default_value = "info", value_name = "LEVEL")]
@@ -58,12 +58,8 @@ pub struct Add {
     /// The same in French
     #[arg(long, value_name = "TEXT")]
     text_fr: Option<String>,
-    /// Only say what would happen
-    #[arg(long)]
-    dry_run: bool,
-    /// Do not ask whether it is meant
-    #[arg(long, short)]
-    yes: bool,
+    #[command(flatten)]
+    sure: Sure,
 }
 
 #[derive(Debug, Deserialize)]
@@ -145,7 +141,7 @@ async fn add(args: &Add, common: &Common) -> Result<Exit, Problem> {
         "level": level,
         "until": args.until.after(now).to_string(),
         "en": args.text_en,
-        "dry_run": args.dry_run,
+        "dry_run": args.sure.dry_run,
     });
     if let Some(from) = &args.from {
         body["from"] = json!(from.after(now).to_string());
@@ -153,25 +149,27 @@ async fn add(args: &Add, common: &Common) -> Result<Exit, Problem> {
     if let Some(text) = &args.text_fr {
         body["fr"] = json!(text);
     }
-    if !args.dry_run && !args.yes {
-        confirm(&format!("Show this to {}?", args.to), "Nothing is shown")?;
+    if !args.sure.dry_run {
+        args.sure.ask(&format!("Show this to {}?", args.to), "Nothing is shown")?;
     }
     let hub = common.connection()?;
     let path = api::path(&["berth", "site-notices"]);
     let answer = api::send(&hub, what, Method::POST, &path, Some(&body)).await?;
     let notice: Notice = api::read(what, answer.body.get("notice").unwrap_or(&Value::Null))?;
+    let exit = if args.sure.dry_run { args.sure.looked() } else { Exit::Done };
     if common.style().is_for_programs() {
-        return table(&answer, &[notice], common);
+        table(&answer, &[notice], common)?;
+        return Ok(exit);
     }
     let until = notice.until.map(|at| text::local(at, answer.now)).unwrap_or_default();
     let from = match notice.shown {
         true => "now".to_owned(),
         false => notice.from.map(|at| text::local(at, answer.now)).unwrap_or_default(),
     };
-    if args.dry_run {
+    if args.sure.dry_run {
         say("DRY RUN - nothing is changed")?;
         say(&plain(&format!("A notice to {} would be shown from {from} to {until}.", notice.to)))?;
-        return Ok(Exit::Done);
+        return Ok(exit);
     }
     let id = notice.id;
     say(&plain(&format!("Notice {id} to {} is shown from {from} to {until}.", notice.to)))?;

@@ -87,10 +87,19 @@ pub struct Server {
     pub last_host: Option<String>,
     /// What was asked for.
     pub profile: String,
+    /// The profile's pool.
+    #[serde(default)]
+    pub pool: Option<String>,
     /// What was asked for.
     pub image: String,
     /// What was asked for, and what is used.
     pub memory: Memory,
+    /// GPUs that it has.
+    #[serde(default)]
+    pub gpus: u64,
+    /// Since when nothing computed on them.
+    #[serde(default, deserialize_with = "api::moment")]
+    pub gpu_unused_since: Option<Timestamp>,
     /// How far a change of its memory is.
     #[serde(default)]
     pub resize: Option<Resize>,
@@ -162,6 +171,9 @@ pub struct Cluster {
     pub memory: Option<ByteCount>,
     /// Whether it computes.
     pub busy: Option<bool>,
+    /// The path of its dashboard, for its owner.
+    #[serde(default)]
+    pub dashboard: Option<String>,
 }
 
 /// A job in Slurm.
@@ -343,7 +355,20 @@ const COLUMNS: &[Column<Row>] = &[
     }),
     Column::new("HOST", "host", |row: &Row, _| Cell::maybe(row.server.host.as_ref())),
     Column::new("PROFILE", "profile", |row: &Row, _| Cell::text(&row.server.profile)),
+    Column::programs("pool", |row: &Row, _| Cell::maybe(row.server.pool.as_ref())),
     Column::new("IMAGE", "image", |row: &Row, _| Cell::text(&row.server.image)).wide(),
+    Column::new("GPUS", "gpus", |row: &Row, _| Cell::text(row.server.gpus.to_string()))
+        .right()
+        .wide(),
+    Column::new("GPU IDLE", "gpu_idle_s", |row: &Row, now| match row.server.gpu_unused_since {
+        None => Cell::both("-", ""),
+        Some(since) => {
+            let seconds = now.millis_since(since) / 1000;
+            Cell::both(text::ago(since, now), seconds.to_string())
+        }
+    })
+    .right()
+    .wide(),
     Column::new("MEM USED", "", |row: &Row, _| {
         let memory = &row.server.memory;
         match memory.used {

@@ -7,7 +7,7 @@ use crate::api;
 use crate::args::Common;
 use crate::print::say;
 use crate::problem::{Exit, Problem};
-use crate::verb::confirm::confirm;
+use crate::verb::confirm::Sure;
 
 /// Which one.
 #[derive(Debug, clap::Args)]
@@ -15,12 +15,8 @@ pub struct Args {
     /// Its number, as the list shows it
     #[arg(value_name = "ID")]
     id: i64,
-    /// Only say what would happen
-    #[arg(long)]
-    dry_run: bool,
-    /// Do not ask whether it is meant
-    #[arg(long, short)]
-    yes: bool,
+    #[command(flatten)]
+    sure: Sure,
 }
 
 /// What kind of thing it is.
@@ -39,13 +35,13 @@ pub struct Kind {
 
 /// Looks whether it is there, asks, and takes it back.
 pub async fn run(args: &Args, kind: &Kind, common: &Common) -> Result<Exit, Problem> {
-    let Args { id, dry_run, yes } = args;
+    let Args { id, sure } = args;
     let Kind { verb, noun, path, list, done } = kind;
     let what = format!("{verb} {id}");
     let hub = common.connection()?;
     let all = api::path(&["berth", path]);
     let one = api::path(&["berth", path, &id.to_string()]);
-    if *dry_run {
+    if sure.dry_run {
         let answer = api::get(&hub, &what, &all).await?;
         let rows = answer.body.get(*list).and_then(Value::as_array);
         if !rows.is_some_and(|rows| rows.iter().any(|row| row["id"] == *id)) {
@@ -53,13 +49,12 @@ pub async fn run(args: &Args, kind: &Kind, common: &Common) -> Result<Exit, Prob
             let why = format!("there is no {} {id}", noun.to_lowercase());
             return Err(Problem::new(Exit::NotFound, format!("cannot {what}"), why, advice));
         }
-        say("DRY RUN - nothing is changed")?;
-        say(&format!("{noun} {id} would be {done}."))?;
-        return Ok(Exit::Done);
+        if let Some(exit) = sure.only_looks(&format!("{noun} {id} would be {done}."))? {
+            return Ok(exit);
+        }
     }
-    if !yes {
-        confirm(&format!("{noun} {id} will be {done}. Is that meant?"), "Nothing was changed")?;
-    }
+    let question = format!("{noun} {id} will be {done}. Is that meant?");
+    sure.ask(&question, "Nothing was changed")?;
     api::send(&hub, &what, Method::DELETE, &one, None).await?;
     say(&format!("{noun} {id} is {done}."))?;
     Ok(Exit::Done)

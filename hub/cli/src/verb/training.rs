@@ -24,7 +24,7 @@ pub enum Verb {
     Show(show::Args),
     /// Look for what would go wrong with it; exit code 1 if anything would
     Check(check::Args),
-    /// What would come of all starting at once; nothing is started
+    /// Start throw-away servers of it, measure the starts, and end them
     Rehearse(rehearse::Args),
     /// Open it now, whatever its file says (administrators)
     Open(order::Lasting),

@@ -11,7 +11,7 @@ const EVERY: Duration = Duration::from_secs(2);
 /// Clears a terminal, and goes to its first line.
 const CLEAR: &str = "\u{1b}[2J\u{1b}[H";
 
-/// Asks every two seconds; a hub that is away for a while is waited for.
+/// Asks every two seconds; a hub that is away for a while, since it is replaced, is waited for.
 ///
 /// # Errors
 /// When the command changes something, or cannot be answered the first time.
@@ -22,6 +22,7 @@ pub async fn run(line: &CommandLine, only_reads: bool) -> Result<Exit, Problem> 
         return Err(Problem::new(Exit::Usage, "cannot watch this command", why, advice));
     }
     let mut last = once(line).await?;
+    let mut away = false;
     loop {
         tokio::select! {
             () = tokio::time::sleep(EVERY) => {}
@@ -29,8 +30,17 @@ pub async fn run(line: &CommandLine, only_reads: bool) -> Result<Exit, Problem> 
         }
         say(if is_watched() { CLEAR } else { "" })?;
         match once(line).await {
-            Ok(exit) => last = exit,
-            Err(problem) if problem.exit() == Exit::NotReachable => note(&problem.to_string()),
+            Ok(exit) => {
+                last = exit;
+                away = false;
+            }
+            Err(problem) if problem.exit() == Exit::NotReachable => {
+                // What was cleared says it again; a list of lines once is enough.
+                if is_watched() || !away {
+                    note("The hub is away; this is shown again when it is back.");
+                }
+                away = true;
+            }
             Err(problem) => return Err(problem),
         }
     }

@@ -25,8 +25,13 @@ pub fn answer(who: &str, method: &str, parts: &[&str], sent: &Value) -> Option<A
         ("GET", ["berth", "config", "diff"]) => ok(part(
             "diff",
             json!([{
+                "file": "hub.toml", "in_force": "version = 1\n[hub]\nlisten = \"127.0.0.1:8081\"\n",
+                "on_disk": "version = 1\n[hub]\nlisten = \"127.0.0.1:8082\"\n",
+                "restart": ["[hub] listen takes effect when berth-hub is restarted, which stops \
+                             nobody; until then it is \"127.0.0.1:8081\""],
+            }, {
                 "file": "quotas.toml", "in_force": "version = 1\n[default]\nmemory = \"16 GB\"\n",
-                "on_disk": "version = 1\n[default]\nmemory = \"32 GB\"\n",
+                "on_disk": "version = 1\n[default]\nmemory = \"32 GB\"\n", "restart": [],
             }]),
         )),
         ("POST", ["berth", "config", verb]) => ok(part("config", applied(verb))),
@@ -37,9 +42,12 @@ pub fn answer(who: &str, method: &str, parts: &[&str], sent: &Value) -> Option<A
         ("GET", ["berth", "usage"]) => ok(part("usage", usage())),
         ("GET", ["berth", "doctor"]) => ok(part("doctor", doctor())),
         ("GET", ["berth", "drains"]) => ok(part("drains", drains())),
+        ("GET", ["berth", "drains", id]) => drain(id),
         ("GET", ["berth", "queue"]) => ok(part("queue", queue())),
         ("GET", ["berth", "decisions"]) => ok(part("decisions", decisions(admin))),
-        ("GET", ["berth", "audit"]) => ok(part("audit", audit())),
+        ("GET", ["berth", "audit"]) => {
+            ok(json!({ "schema_version": 1, "audit": audit(), "next": null }))
+        }
         ("POST", ["berth", "servers", id, "visits"]) => visit(id, sent),
         ("POST", ["berth", "plan"]) => plan(sent),
         ("POST", ["berth", "plan", "config"]) => ok(plan_config(sent)),
@@ -63,7 +71,8 @@ fn held(id: &str, user: &str, profile: &str, gb: [f64; 3], gpus: usize) -> Value
 fn ready() -> Value {
     json!({
         "name": "ccjn01", "pool": "cpu", "state": "ready", "reason": null, "detail": "",
-        "intent": { "intent": "open", "reason": null, "who": null, "since": null, "by": null, "at_deadline": null },
+        "intent": { "intent": "open", "reason": null, "who": null, "since": null, "by": null,
+            "at_deadline": null, "message": null },
         "takes": { "memory": 13 * GB, "memory_with_gpu": null },
         "would_take": { "memory": 13 * GB, "memory_with_gpu": null },
         "memory": {
@@ -86,7 +95,7 @@ fn cordoned() -> Value {
         "intent": {
             "intent": "draining", "reason": "driver 470.256", "who": "erin",
             "since": "2026-05-11T12:02:00.000000Z", "by": "2026-05-15T18:00:00.000000Z",
-            "at_deadline": "stop",
+            "at_deadline": "stop", "message": null,
         },
         "takes": { "memory": null, "memory_with_gpu": null },
         "would_take": { "memory": 68 * GB, "memory_with_gpu": 68 * GB },
@@ -114,34 +123,59 @@ fn intent(name: &str, sent: &Value) -> Answer {
         (true, _) | (false, "open") => "ready",
         (false, word) => word,
     };
-    let fate =
-        |id: &str, user: &str, gb: [f64; 2], active: &str, end: &str, at: Value, place: Value| {
-            let [limit, used] = gb.map(|gb| (gb * GB as f64) as u64);
-            json!({
-                "id": id, "user": user, "name": "", "memory": { "limit": limit, "used": used },
-                "last_activity": active, "end": end, "at": at, "place": place,
-            })
-        };
     let by = &sent["by"];
-    let end = if by.is_null() { "held" } else { "stopped" };
-    let outlook = json!({
-        "empty_at": by, "without_place": 1,
-        "servers": [
-            fate("1a77000000000000", "bob", [28.0, 0.2], "2026-05-10T18:02:00.000000Z", "idle",
-                 json!("2026-05-11T18:02:00.000000Z"), json!("ccjngpu5")),
-            fate("9c01000000000000", "carol", [28.0, 21.4], "2026-05-11T14:02:00.000000Z", end,
-                 by.clone(), Value::Null),
-        ],
-    });
     ok(json!({
         "schema_version": 1, "host": name, "state": state, "dry_run": dry,
+        "drain": if word == "draining" && !dry { json!("d-0042") } else { Value::Null },
         "servers": if name == "ccjn02" { 0 } else { 2 },
         "intent": {
             "intent": word, "reason": sent["reason"], "who": "erin",
             "since": "2026-05-11T14:03:00.000000Z", "by": by, "at_deadline": sent["at_deadline"],
+            "message": sent["message"],
         },
-        "outlook": if word == "draining" { outlook } else { Value::Null },
+        "outlook": if word == "draining" { outlook(name, sent) } else { Value::Null },
     }))
+}
+
+/// Bob's server is idle, and carol's works.
+fn outlook(host: &str, sent: &Value) -> Value {
+    let by = &sent["by"];
+    let end = if by.is_null() { "held" } else { "interrupted" };
+    let hit = |id: &str, user: &str, gb: [f64; 2], gpu: u32, kernels: Value| {
+        let [limit, used] = gb.map(|gb| (gb * GB as f64) as u64);
+        json!({
+            "id": id, "user": user, "name": "", "profile": "gpu",
+            "memory": { "limit": limit, "used": used },
+            "gpus": [{
+                "gpu": format!("GPU-5a1d3b7e-{user}"), "model": "Tesla K80", "busy": gpu,
+                "memory_used": u64::from(gpu) << 26,
+            }],
+            "kernels": kernels, "terminals": { "open": 0, "working": 0 },
+            "last_activity": null, "end": null, "at": null, "place": null,
+        })
+    };
+    let mut bob =
+        hit("1a77000000000000", "bob", [28.0, 0.2], 0, json!({ "busy": 0, "quiet_s": 72_060 }));
+    bob["last_activity"] = json!("2026-05-10T18:02:00.000000Z");
+    (bob["end"], bob["at"]) = (json!("idle"), json!("2026-05-11T18:02:00.000000Z"));
+    bob["place"] = json!("ccjngpu5");
+    let mut carol =
+        hit("9c01000000000000", "carol", [28.0, 21.4], 97, json!({ "busy": 1, "quiet_s": 0 }));
+    carol["last_activity"] = json!("2026-05-11T14:02:00.000000Z");
+    (carol["end"], carol["at"]) = (json!(end), by.clone());
+    let why = sent["message"].as_str().or(sent["reason"].as_str()).unwrap().trim_end_matches('.');
+    let text = match by.as_str() {
+        Some(_) => format!("{host} is to be empty by 2026-05-15 18:00 UTC: {why}."),
+        None => format!("{host} is being emptied: {why}."),
+    };
+    let leads = if by.is_null() { json!([]) } else { json!([86_400, 7_200, 600]) };
+    json!({
+        "empty_at": by, "without_place": 1, "servers": [bob, carol],
+        "telling": {
+            "people": ["bob", "carol"], "leads_s": leads, "channels": ["lab", "card", "mail"],
+            "text": format!("{text} Save your work, then stop the server and start it again."),
+        },
+    })
 }
 
 fn why_not(id: &str, host: &str) -> Answer {
@@ -273,17 +307,19 @@ fn drains() -> Value {
     let order = |word: &str, reason: &str, who: &str, since: &str, by: Value, then: Value| {
         json!({
             "intent": word, "reason": reason, "who": who, "since": since, "by": by,
-            "at_deadline": then,
+            "at_deadline": then, "message": null,
         })
     };
     json!([
         {
-            "host": "ccjn06", "pool": "cpu", "state": "cordoned", "left": 14, "servers": [],
+            "id": null, "host": "ccjn06", "pool": "cpu", "state": "cordoned", "left": 14,
+            "ended": null, "servers": [],
             "intent": order("cordoned", "kernel update", "frank", "2026-05-11T09:12:00.000000Z",
                             Value::Null, Value::Null),
         },
         {
-            "host": "ccjngpu2", "pool": "gpu", "state": "draining", "left": 1,
+            "id": "d-0042", "host": "ccjngpu2", "pool": "gpu", "state": "draining", "left": 1,
+            "ended": null,
             "intent": order("draining", "driver 470.256", "erin", "2026-05-11T12:02:00.000000Z",
                             json!("2026-05-15T18:00:00.000000Z"), json!("stop")),
             "servers": [{
@@ -293,6 +329,25 @@ fn drains() -> Value {
             }],
         },
     ])
+}
+
+/// One that goes on, and one that is over.
+fn drain(id: &str) -> Answer {
+    let all = drains();
+    match id {
+        "d-0042" => ok(part("drain", all[1].clone())),
+        "d-0007" => {
+            let mut over = all[1].clone();
+            over["id"] = json!(id);
+            over["state"] = json!("over");
+            over["left"] = json!(0);
+            over["ended"] = json!("2026-05-11T13:30:00.000000Z");
+            over["servers"] = json!([]);
+            over["intent"]["message"] = json!("Its fan is loud; a new one comes.");
+            ok(part("drain", over))
+        }
+        _ => refusal(404, format!("There is no drain {id}.")),
+    }
 }
 
 /// The same after some looks: its last server ends before the second, and it is let back at last.

@@ -15,6 +15,7 @@ pub fn answer(who: &str, method: &str, parts: &[&str], sent: &Value) -> Option<A
         }
         ("GET", ["berth", "pools"]) => ok(part("pools", pools())),
         ("GET", ["berth", "images"]) => ok(part("images", images())),
+        ("POST", ["berth", "images", name, "orders"]) => image_order(name, sent),
         ("GET", ["berth", "access"]) => ok(part("access", access())),
         ("GET", ["berth", "users", user, "quota"]) if admin || *user == who => {
             ok(part("quota", quota()))
@@ -44,7 +45,7 @@ fn pools() -> Value {
             "waiting": gpus[1] / 2, "memory": { "usable": usable, "reserved": reserved, "used": used },
             "gpus": { "all": gpus[0], "held": gpus[1] }, "largest_start": largest,
             "strategy": "pack", "memory_rule": "peaks", "oversubscribe": 1.5,
-            "declared_at": "pools.toml:2",
+            "declared_at": "pools.toml:2", "trainings_only": name == "training",
         })
     };
     json!([
@@ -57,17 +58,40 @@ fn pools() -> Value {
 fn images() -> Value {
     json!([
         {
-            "name": "default", "reference": "images.example.org/berth/notebook:2026.05",
+            "name": "default", "title": "Python", "reference": "images.example.org/berth/notebook:2026.05",
             "previous": "images.example.org/berth/notebook:2026.04", "stage": "canary",
             "until": "2026-05-14T08:00:00.000000Z", "wanted_on": ["ccjn01", "ccjn02", "ccjn03"],
-            "present_on": ["ccjn01", "ccjn02"], "running": 17,
+            "present_on": ["ccjn01", "ccjn02"], "running": 17, "running_previous": 12, "order": null,
         },
         {
-            "name": "root-6.30", "reference": "images.example.org/berth/root:6.30",
+            "name": "root-6.30", "title": "ROOT", "reference": "images.example.org/berth/root:6.30",
             "previous": null, "stage": "everybody", "until": null,
-            "wanted_on": ["ccjn01"], "present_on": ["ccjn01"], "running": 3,
+            "wanted_on": ["ccjn01"], "present_on": ["ccjn01"], "running": 3, "running_previous": 0, "order": null,
         },
     ])
+}
+
+fn image_order(name: &str, sent: &Value) -> Answer {
+    let word = sent["order"].as_str().unwrap();
+    let mut image = match (name, word) {
+        ("default", _) => images()[0].clone(),
+        ("root-6.30", "pull") => images()[1].clone(),
+        ("root-6.30", _) => {
+            let why =
+                "images.toml names no version of root-6.30 before this one (previous = \"...\")";
+            return refusal(409, why);
+        }
+        _ => return refusal(404, format!("There is no image {name} in images.toml.")),
+    };
+    image["stage"] = match word {
+        "promote" => json!("everybody"),
+        "revert" => json!("taken back"),
+        _ => image["stage"].clone(),
+    };
+    image["order"] = json!({
+        "order": word, "who": "erin", "reason": sent["reason"], "at": "2026-05-11T14:03:00Z",
+    });
+    ok(json!({ "schema_version": 1, "dry_run": sent["dry_run"], "image": image }))
 }
 
 fn access() -> Value {

@@ -23,6 +23,8 @@ pub fn answer(who: &str, call: &str, sent: &Value, before: usize) -> Answer {
     // Tokens that stand for what can be in the way of a hub.
     match who {
         "gateway" => return page(503, "<h1>The hub is away</h1>"),
+        // As the proxy says it to programs.
+        "updating" => return refusal(503, "The hub is being updated. Notebooks go on."),
         "stranger" => return page(200, "<h1>It works!</h1>"),
         "moved" => {
             let mut moved = page(308, "");
@@ -91,6 +93,9 @@ pub fn answer(who: &str, call: &str, sent: &Value, before: usize) -> Answer {
             ok(part("servers", json!(servers)))
         }
         ("POST", ["berth", "servers", id, "extend"]) => extend(id, sent),
+        ("GET", ["berth", "decisions", "d1d1"]) => {
+            ok(part("decision", decision_of("d1d1d1d1d1d1d1d1", admin).unwrap()))
+        }
         ("GET", ["berth", "decisions", id]) => match decision_of(id, admin) {
             Some(decision) => ok(part("decision", decision)),
             None => refusal(404, "No access to resources or resources not found"),
@@ -120,6 +125,14 @@ pub fn answer(who: &str, call: &str, sent: &Value, before: usize) -> Answer {
     }
 }
 
+/// What a source says of an account.
+fn says() -> Value {
+    json!({
+        "uid": 20001, "gid": 30001, "home": "/pbs/home/a/alice",
+        "groups": [{ "name": "atlas", "gid": 30001 }],
+    })
+}
+
 fn account() -> Value {
     json!({
         "name": "alice", "standing": "valid", "reason": null, "why": "", "known_here": true,
@@ -127,9 +140,9 @@ fn account() -> Value {
         "account": { "name": "alice", "uid": 20001, "gid": 30001, "home": "/pbs/home/a/alice",
             "groups": [{ "name": "atlas", "gid": 30001 }, { "name": "school", "gid": 0 }] },
         "sources": [
-            { "source": "ldap", "knows": true, "says": {}, "down": null,
+            { "source": "ldap", "knows": true, "says": says(), "down": null,
               "at": "2026-05-11T14:00:00.000000Z" },
-            { "source": "idnum", "knows": true, "says": {}, "down": "no answer within 5 s",
+            { "source": "idnum", "knows": true, "says": says(), "down": "no answer within 5 s",
               "at": "2026-05-11T12:03:00.000000Z" },
         ],
         "identities": [
@@ -144,7 +157,7 @@ fn ended_account() -> Value {
         "name": "dora", "standing": "invalid", "reason": "refused.account.invalid",
         "why": "idnum says that dora is not valid: contract ended.", "known_here": true,
         "admin": false, "invalid_since": "2026-05-10T08:00:00.000000Z", "account": null,
-        "sources": [{ "source": "idnum", "knows": true, "says": {}, "down": null, "at": null }],
+        "sources": [{ "source": "idnum", "knows": true, "says": says(), "down": null, "at": null }],
         "identities": [],
     })
 }
@@ -153,7 +166,7 @@ pub fn ok(body: Value) -> Answer {
     Answer { status: 200, headers: Vec::new(), body: body.to_string() }
 }
 
-fn created(body: Value) -> Answer {
+pub fn created(body: Value) -> Answer {
     Answer { status: 201, ..ok(body) }
 }
 
@@ -199,8 +212,10 @@ fn whoami(who: &str) -> Value {
         });
     }
     json!({
-        "kind": "user", "name": who, "admin": who == "admin", "token_id": "a20",
-        "session_id": null, "scopes": [format!("read:servers!user={who}"), format!("tokens!user={who}")],
+        "kind": "user", "name": who, "admin": who == "admin", "token_id": "a20", "groups": ["lsst"],
+        "roles": ["user"], "created": "2026-05-01T08:00:00.000000Z",
+        "last_activity": "2026-05-11T14:00:00.000000Z", "auth_state": null, "user_info": null,
+        "pending": null, "server": null, "servers": {}, "session_id": null, "scopes": [format!("read:servers!user={who}"), format!("tokens!user={who}")],
     })
 }
 
@@ -219,6 +234,7 @@ fn hosts() -> Vec<Value> {
                 "used": used, "free": total - keep - used,
             },
             "cpus": 8,
+            "load": used as f64 / GB as f64 / 4.0,
             "servers": servers,
             "agent_version": "0.1.0",
             "engine_version": "28.1.1",
@@ -226,6 +242,9 @@ fn hosts() -> Vec<Value> {
             "last_report": "2026-05-11T14:02:58.000000Z",
             "last_report_age_s": 2,
             "boot_id": "3d1c7b1e-0000-4000-8000-000000000001",
+            "intent": { "intent": "open", "reason": null, "who": null, "since": null, "by": null,
+                "at_deadline": null, "message": null }, "opens": null, "gpus": [], "gpu_driver": "",
+            "gpu_trouble": "", "spaces": [], "memory_pressure": null,
             "address": format!("{name}:8444"),
             "declared_at": "hosts.d/10-cpu.toml:4",
         })
@@ -268,9 +287,19 @@ fn hosts() -> Vec<Value> {
     down["detail"] = json!("cannot connect to the Docker daemon");
     let mut new =
         host("ccjn08", "cpu", "joining", reason("host.joining"), json!([]), [32.0, 3.0, 0.0, 0.0]);
-    for field in
-        ["cpus", "agent_version", "engine_version", "images", "last_report", "last_report_age_s"]
-    {
+    for field in [
+        "cpus",
+        "load",
+        "gpus",
+        "gpu_driver",
+        "gpu_trouble",
+        "spaces",
+        "agent_version",
+        "engine_version",
+        "images",
+        "last_report",
+        "last_report_age_s",
+    ] {
         new[field] = Value::Null;
     }
     new["memory"]["usable"] = json!(0);
@@ -336,12 +365,23 @@ pub fn servers() -> Vec<Value> {
         };
         json!({
             "id": id, "user": user, "name": name, "state": state, "open": state == "running",
-            "generation": 3, "host": host, "last_host": host, "profile": "cpu", "image": "base",
-            "memory": { "limit": limit * GB, "used": null }, "url": url, "decision": null,
+            "generation": 3, "host": host, "last_host": host, "profile": "cpu", "pool": "cpu",
+            "image": "base", "gpus": 0, "gpu_unused_since": null,
+            "memory": { "limit": limit * GB, "used": null, "highest": null }, "url": url,
+            "cpu_milli": null, "resize": null, "loan": null, "left_out": [], "kills": [],
+            "asked_to_leave": null, "farm": null, "leaving": null, "decision": null,
             "waits": null, "place": null, "waiting_since": null, "placed_at": null,
             "ready_at": null, "steps": null, "last_end": null,
             "created": "2026-05-01T08:00:00.000000Z",
             "last_activity": "2026-05-11T14:00:00.000000Z", "life": null,
+        })
+    };
+    let cluster = |name: &str, state: &str, workers: Value, busy: Value| {
+        let known = workers.as_u64();
+        json!({
+            "name": name, "state": state, "workers": workers, "cores": known,
+            "memory": known.map(|workers| workers * 2 * GB), "busy": busy,
+            "dashboard": (state == "running").then(|| format!("/hub/dask/dask-gateway/clusters/{name}/status")),
         })
     };
     let mut alice = server("8f2c4e0000000000", "alice", "", "running", json!("ccjn01"), 8);
@@ -357,18 +397,39 @@ pub fn servers() -> Vec<Value> {
         { "step": "answers", "at": "2026-05-11T09:41:03.300000Z" },
     ]);
     alice["life"] = life("2026-05-14T14:00:00.000000Z", 3);
+    alice["farm"] = json!({
+        "clusters": [
+            cluster("3f9c52d07be84a1e9d6c0b7a5e21f4c8", "running", json!(3), json!(true)),
+            cluster("b04e7a1d6c3f48529e8d7f6a0c1b2e93", "running", Value::Null, Value::Null),
+            cluster("c7d81e2f3a4b45c6978d0e1f2a3b4c5d", "pending", Value::Null, Value::Null),
+        ],
+        "jobs": [
+            { "id": "41", "name": "reweight", "state": "running", "cores": 8, "memory": 4 * GB, "reason": null },
+            { "id": "42", "name": "fit", "state": "pending", "cores": 1, "memory": null, "reason": "Resources" },
+        ],
+        "slurm_trouble": null, "gateway_trouble": null,
+    });
     let mut second = server("8f2d000000000000", "alice", "n1", "stopping", json!("ccjn01"), 8);
     second["last_end"] = json!({
         "reason": reason("stopped.user"), "detail": "", "at": "2026-05-11T14:02:50.000000Z",
     });
     let mut bob = server("1a77000000000000", "bob", "", "waiting", Value::Null, 28);
     bob["profile"] = json!("gpu");
+    bob["pool"] = json!("gpu");
     bob["decision"] = json!("d2d2d2d2d2d2d2d2");
     bob["waits"] = reason("wait.memory.reserved");
     bob["place"] = json!(2);
     bob["waiting_since"] = json!("2026-05-11T13:20:00.000000Z");
     let mut carol = server("9c01000000000000", "carol", "", "unreachable", json!("ccjngpu3"), 28);
     carol["profile"] = json!("gpu");
+    carol["pool"] = json!("gpu");
+    carol["gpus"] = json!(1);
+    carol["farm"] = json!({
+        "clusters": [], "jobs": [],
+        "slurm_trouble": "slurm_load_jobs error: Unable to contact slurm controller (connect failure)",
+        "gateway_trouble": "Dask Gateway does not answer: no answer within 5 s",
+    });
+    carol["gpu_unused_since"] = json!("2026-05-11T07:00:00.000000Z");
     carol["ready_at"] = json!("2026-05-09T10:00:00.000000Z");
     carol["last_activity"] = json!("2026-05-11T13:59:00.000000Z");
     let mut dave = server("44de000000000000", "dave", "", "ended", Value::Null, 4);
@@ -388,7 +449,7 @@ fn profiles(admin: bool) -> Value {
             "default": default,
             "memory": { "default": gb[0] * GB, "choices": [2 * GB, gb[0] * GB, gb[1] * GB], "max": gb[1] * GB },
             "images": [{ "name": "base", "title": "Base", "reference": "registry.example.org/base:2026.05" }],
-            "declared_at": "profiles.toml:3", "verdict": verdict,
+            "declared_at": "profiles.toml:3", "gpus": null, "verdict": verdict,
         })
     };
     let verdict = |decision| if admin { Value::Null } else { seen_by(false, decision) };

@@ -164,6 +164,10 @@ async fn answer(
     }
     let site::Answer { status, headers, body } = site::answer(who, &call, &sent, before);
     let mut response = Response::builder().status(status).header("date", DATE);
+    // The proxy, and others that answer there, have no such line.
+    if !matches!(who, "gateway" | "updating" | "stranger") {
+        response = response.header("x-jupyterhub-version", "5.5.4");
+    }
     for (name, value) in headers {
         response = response.header(name, value);
     }

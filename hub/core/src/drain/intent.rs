@@ -19,6 +19,9 @@ pub struct Intent {
     pub at_deadline: AtDeadline,
     /// How many servers change hosts at one time. Each holds memory twice meanwhile.
     pub at_once: usize,
+    /// What those who are told read in place of the reason; `None`: the reason.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
     /// The hosts in their order.
     pub turns: Vec<Turn>,
     /// Who was told last, and with which lead; `None`: at once.
@@ -129,7 +132,7 @@ impl Intent {
         at_once: usize,
     ) -> Self {
         let turns = hosts.into_iter().map(|host| Turn { host, state: State::Waiting }).collect();
-        Self { goal, leads, at_deadline, at_once, turns, told: BTreeMap::new() }
+        Self { goal, leads, at_deadline, at_once, message: None, turns, told: BTreeMap::new() }
     }
 
     /// Whether there is nothing left to do: all hosts were rebooted, or are empty and stay so.

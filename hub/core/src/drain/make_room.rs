@@ -240,3 +240,92 @@ impl Choice<'_, '_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use berth_common::{ByteCount, Resources};
+
+    use super::super::{Host, Server};
+    use super::*;
+
+    fn gb(amount: u64) -> Resources {
+        Resources { memory: ByteCount(amount << 30), cpu_milli: 0 }
+    }
+
+    fn host(room: u64, takes: &[Kind], reboots: bool) -> Host {
+        Host { room: gb(room), takes: takes.to_vec(), reboots }
+    }
+
+    fn server(host: usize, need: u64, kind: Kind) -> Server {
+        Server { host, need: gb(need), kind, movable: true }
+    }
+
+    fn step(server: usize, from: usize, to: usize) -> Move {
+        Move { server, from, to }
+    }
+
+    #[test]
+    fn a_move_that_must_be_costs_one_and_any_other_a_restart() {
+        let hosts = [host(16, &[0], true), host(16, &[0], false), host(16, &[0], true)];
+        let servers = [server(0, 1, 0)];
+        let mut layout = Layout::new(&hosts, &servers);
+        assert_eq!(price_of_move(&layout, 0, 1), 1);
+        assert_eq!(price_of_move(&layout, 0, 2), 1_000_001);
+        layout.carry(0, 1);
+        assert_eq!(price_of_move(&layout, 0, 2), 1_001_001, "once more");
+    }
+
+    #[test]
+    fn sizes_within_a_sixteenth_share_an_estimate() {
+        let all = [0, 15, 16, 17, 32, 100, 1_000].map(coarse);
+        assert_eq!(all, [0, 15, 16, 17, 32, 104, 1_024]);
+    }
+
+    #[test]
+    fn the_fullest_host_with_room_is_taken_and_others_leave_if_there_is_none() {
+        let hosts = [host(16, &[0], true), host(16, &[0], false), host(12, &[0], false)];
+        let seated = |b: u64, c: u64, barred: &[usize], movable: bool| {
+            let mut servers = [server(0, 8, 0), server(1, b, 0), server(2, c, 0)];
+            servers[2].movable = movable;
+            let mut layout = Layout::new(&hosts, &servers);
+            let seated = seat(&mut layout, 0, barred);
+            assert!(seated.is_some() || layout.at(0) == 0, "nothing has changed");
+            seated
+        };
+        assert_eq!(seated(8, 4, &[0], true), Some((1, vec![step(0, 0, 1)])), "both are as full");
+        assert_eq!(seated(7, 4, &[0], true), Some((1, vec![step(0, 0, 2)])));
+        assert_eq!(seated(7, 4, &[0, 2], true), Some((1, vec![step(0, 0, 1)])));
+        // The second spare has 7 GB, the first 6: who holds 5 there moves.
+        let cleared = vec![step(2, 2, 1), step(0, 0, 2)];
+        assert_eq!(seated(10, 5, &[0], true), Some((1_000_002, cleared)));
+        assert_eq!(seated(10, 5, &[0], false), None);
+        assert_eq!(seated(10, 5, &[0, 2], true), None);
+    }
+
+    #[test]
+    fn as_few_leave_as_make_room() {
+        // Only the last takes the first kind; the others there may go to the second.
+        let hosts = [host(16, &[0], true), host(16, &[1], false), host(12, &[0, 1], false)];
+        let servers = [server(0, 10, 0), server(2, 2, 1), server(2, 6, 1)];
+        let mut layout = Layout::new(&hosts, &servers);
+        let moves = vec![step(2, 2, 1), step(0, 0, 2)];
+        assert_eq!(seat(&mut layout, 0, &[0]), Some((1_000_002, moves)));
+        assert_eq!([layout.at(0), layout.at(1), layout.at(2)], [2, 2, 1]);
+        assert_eq!([layout.restarts(0), layout.restarts(1), layout.restarts(2)], [1, 0, 1]);
+    }
+
+    #[test]
+    fn others_move_out_of_the_way_of_others() {
+        // The only host for the first kind is full of the second, whose host is full of the third.
+        let hosts = [
+            host(8, &[0], true),
+            host(8, &[0, 1], false),
+            host(8, &[1, 2], false),
+            host(8, &[2], false),
+        ];
+        let servers = [server(0, 8, 0), server(1, 8, 1), server(2, 8, 2)];
+        let mut layout = Layout::new(&hosts, &servers);
+        let moves = vec![step(2, 2, 3), step(1, 1, 2), step(0, 0, 1)];
+        assert_eq!(seat(&mut layout, 0, &[0]), Some((2_000_003, moves)));
+    }
+}

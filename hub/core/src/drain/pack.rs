@@ -68,3 +68,40 @@ impl Search<'_, '_> {
         false
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use berth_common::ByteCount;
+
+    use super::super::{Host, Kind, Server};
+    use super::*;
+
+    /// Where servers of these sizes and kinds go, that are on a host of their own now, into hosts of
+    /// these sizes that take one kind.
+    fn packed(rooms: &[(u64, Kind)], needs: &[(u64, Kind)]) -> Option<Vec<usize>> {
+        let gb = |amount: u64| Resources { memory: ByteCount(amount << 30), cpu_milli: 0 };
+        let host =
+            |(room, kind): (u64, Kind)| Host { room: gb(room), takes: vec![kind], reboots: false };
+        let hosts: Vec<Host> = rooms.iter().copied().chain([(99, 9)]).map(host).collect();
+        let own = rooms.len();
+        let server =
+            |&(need, kind): &(u64, Kind)| Server { host: own, need: gb(need), kind, movable: true };
+        let servers: Vec<Server> = needs.iter().map(server).collect();
+        let all: Vec<usize> = (0..servers.len()).collect();
+        let to: Vec<usize> = (0..own).collect();
+        together(&Layout::new(&hosts, &servers), &all, &to)
+    }
+
+    #[test]
+    fn all_fit_or_none_is_moved() {
+        assert_eq!(packed(&[(10, 0), (6, 0)], &[(6, 0), (5, 0), (5, 0)]), Some(vec![1, 0, 0]));
+        // The first way, best fit, leads nowhere.
+        assert_eq!(packed(&[(10, 0), (6, 0)], &[(5, 0), (5, 0), (6, 0)]), Some(vec![0, 0, 1]));
+        assert_eq!(packed(&[(10, 0), (5, 0)], &[(6, 0), (5, 0), (5, 0)]), None, "a GB too little");
+        assert_eq!(packed(&[(8, 0), (8, 0)], &[(6, 0), (5, 0), (5, 0)]), None);
+        assert_eq!(packed(&[(4, 0)], &[]), Some(vec![]));
+        // Two holes of one size are not the same if they take other kinds.
+        assert_eq!(packed(&[(5, 0), (5, 1)], &[(5, 1), (5, 0)]), Some(vec![1, 0]));
+        assert_eq!(packed(&[(5, 0), (5, 0)], &[(5, 1), (5, 0)]), None);
+    }
+}

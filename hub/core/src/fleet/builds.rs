@@ -3,8 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use berth_common::Timestamp;
 use berth_common::link::HostFacts;
 
+use super::{Fleet, Server};
 use crate::settings::Settings;
 
 /// What hosts say that names stand for: of each name, how many say which build.
@@ -108,8 +110,32 @@ impl Builds {
     }
 }
 
+impl Fleet {
+    /// Whether a server that runs would be given something else under its image's name by its next
+    /// start. What nobody knows yet is nothing else.
+    pub fn is_outdated(&self, server: &Server, now: Timestamp) -> bool {
+        let Some(placement) = server.placement() else { return false };
+        let Some(pin) = placement.image.as_deref() else { return false };
+        let (owner, groups) = (&server.owner, server.groups());
+        let given = self.settings.reference(&server.ask.image, owner, &groups, now);
+        let Some(given) = given else { return false };
+        let heard = self.hosts.get(&placement.host).and_then(|host| host.heard.as_ref());
+        let build = self.builds.pinned(given, heard.map(|heard| &heard.facts));
+        match build.is_empty() || pin.build.is_empty() {
+            true => given != pin.name,
+            false => build != pin.build,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use crate::example::{NOW, fleet, id, placement_mut, server_mut};
+    use crate::fleet::ImagePin;
+    use crate::settings::Image;
+
     use super::*;
 
     fn facts(names: &[(&str, &str)]) -> HostFacts {
@@ -173,5 +199,36 @@ mod tests {
         assert_eq!(Vec::from_iter(builds.unknown(names())), ["berth/nb:1"]);
         builds.change(&asked, &nothing);
         assert_eq!(builds.offered(NAME), None);
+    }
+
+    #[test]
+    fn a_server_is_outdated_when_a_restart_would_give_it_something_else() {
+        let mut fleet = fleet();
+        let image = |reference: &str| Image {
+            reference: reference.into(),
+            title: String::new(),
+            shm: None,
+            cite: Default::default(),
+        };
+        let mut settings = Settings::clone(&fleet.settings);
+        settings.images.insert("py".into(), image(NAME));
+        fleet.settings = Arc::new(settings.clone());
+        server_mut(&mut fleet, 1).ask.image = "py".into();
+        let is_outdated = |fleet: &Fleet| fleet.is_outdated(&fleet.servers[&id(1)], NOW);
+        assert!(!is_outdated(&fleet), "of before builds were decided");
+        let pin = ImagePin { name: NAME.into(), build: OLD.into() };
+        placement_mut(&mut fleet, 1).image = Some(Box::new(pin));
+        assert!(!is_outdated(&fleet), "nobody has said what the name stands for");
+        let (old, new) = (facts(&[(NAME, OLD)]), facts(&[(NAME, NEW)]));
+        Arc::make_mut(&mut fleet.builds).change(&HostFacts::default(), &old);
+        assert!(!is_outdated(&fleet));
+        Arc::make_mut(&mut fleet.builds).change(&old, &new);
+        assert!(is_outdated(&fleet), "the same name, another build");
+        settings.images.insert("py".into(), image(OLD));
+        fleet.settings = Arc::new(settings.clone());
+        assert!(!is_outdated(&fleet), "another name, the same build");
+        settings.images.insert("py".into(), image("berth/nb:2"));
+        fleet.settings = Arc::new(settings);
+        assert!(is_outdated(&fleet), "another name, of which no host has said anything");
     }
 }

@@ -10,6 +10,7 @@ use berth_common::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::DrainId;
 use crate::drain::intent::Intent as Plan;
 use crate::settings::HostSettings;
 
@@ -26,6 +27,9 @@ pub struct Host {
     /// What the administrators want with it.
     #[serde(default)]
     pub intent: Intent,
+    /// The drain that empties it, while one does.
+    #[serde(default)]
+    pub drain: Option<DrainId>,
     /// Where the proxy reaches its tunnel, as last declared: a host that no file names any more
     /// keeps its routes.
     #[serde(default)]
@@ -122,6 +126,13 @@ pub struct Heard {
     pub images: Arc<BTreeSet<String>>,
     /// Versions.
     pub facts: HostFacts,
+}
+
+impl Heard {
+    /// The host's load average of the last minute; `None`: it does not say.
+    pub fn load(&self) -> Option<f64> {
+        self.facts.load.map(|hundredths| f64::from(hundredths) / 100.0)
+    }
 }
 
 /// The kernel and the firmware keep some of a machine's memory before anybody can count it: only
@@ -234,6 +245,7 @@ impl Host {
             id,
             boot_id: None,
             intent: Intent::Open,
+            drain: None,
             address: String::new(),
             heard: None,
             seq: 0,

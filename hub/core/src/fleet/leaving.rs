@@ -17,11 +17,18 @@ pub struct Leaving<'a> {
     pub by: Option<Timestamp>,
     /// What happens then to who is left.
     pub at_deadline: AtDeadline,
+    /// What its owner reads in place of the reason.
+    pub message: Option<&'a str>,
     /// What its owner was told of it.
     pub told: &'a Told,
 }
 
-impl Leaving<'_> {
+impl<'a> Leaving<'a> {
+    /// Why, for its owner.
+    pub fn why(&self) -> &'a str {
+        self.message.unwrap_or(&self.order.reason)
+    }
+
     /// When it is stopped if it does not end before.
     pub fn stops_at(&self) -> Option<Timestamp> {
         self.by.filter(|_| self.at_deadline == AtDeadline::Stop)
@@ -29,8 +36,8 @@ impl Leaving<'_> {
 
     /// What its owner reads, with a moment in the reader's words.
     pub fn sentence(&self, moment: impl Fn(Timestamp) -> String) -> String {
-        let Self { host, order, .. } = self;
-        let reason = order.reason.trim_end_matches('.');
+        let host = self.host;
+        let reason = self.why().trim_end_matches('.');
         match (self.by, self.stops_at()) {
             (_, Some(stop)) => {
                 format!(
@@ -63,6 +70,7 @@ impl Fleet {
         };
         let told = plan.told.get(&server.id).filter(|told| told.host == placement.host)?;
         let (host, at_deadline) = (&placement.host, plan.at_deadline);
-        Some(Leaving { host, order, by: *by, at_deadline, told })
+        let message = plan.message.as_deref();
+        Some(Leaving { host, order, by: *by, at_deadline, message, told })
     }
 }

@@ -58,6 +58,9 @@ pub struct Server {
     pub gpu_turn: Option<Timestamp>,
     /// How it last ended or why its last start failed.
     pub last_end: Option<End>,
+    /// Its newest start that is over, kept for who looks at what happened to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_start: Option<Box<PastStart>>,
     /// The newest of its processes that were killed for want of memory while it ran on, oldest
     /// first; of the present or last start.
     #[serde(default)]
@@ -85,6 +88,9 @@ pub struct Ask {
     /// Processor time that is counted, in thousandths of a core; 0: none.
     #[serde(default)]
     pub cpu_milli: u32,
+    /// Whether it is a throw-away server of a rehearsal: nobody's, whoever's name it has.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub rehearsal: bool,
 }
 
 /// A place on a host that is kept for a server whose owner is not looking.
@@ -104,6 +110,37 @@ pub struct HeldPlace {
     pub expected_known: bool,
     /// Until when.
     pub until: Timestamp,
+    /// Whether the mail about it has left.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub mailed: bool,
+}
+
+/// A start as far as it came.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PastStart {
+    /// Its number.
+    pub generation: Generation,
+    /// Where.
+    pub host: HostId,
+    /// When the decision was made.
+    pub placed_at: Timestamp,
+    /// When it first answered.
+    pub ready_at: Option<Timestamp>,
+    /// Its milestones, by the agent's clock.
+    pub steps: Vec<StepDone>,
+}
+
+impl PastStart {
+    /// What is kept of a start.
+    pub fn of(generation: Generation, placement: &Placement) -> Self {
+        Self {
+            generation,
+            host: placement.host.clone(),
+            placed_at: placement.placed_at,
+            ready_at: placement.ready_at,
+            steps: placement.steps.clone(),
+        }
+    }
 }
 
 /// An end of the queue.
@@ -303,11 +340,10 @@ impl Loan {
     /// In words, for the owner.
     pub fn sentence(&self) -> String {
         let Self { own, lent, until, .. } = self;
-        let until = until.to_string();
-        let time = until.get(11..16).unwrap_or(&until);
+        let until = until.to_minute();
         format!(
             "It had nearly used up its {own} of memory, so its host lends it {lent} until \
-             {time} UTC. Free some, or ask for more."
+             {until}. Free some, or ask for more."
         )
     }
 }
@@ -465,6 +501,11 @@ impl Server {
         self.placement().is_some_and(|placement| {
             placement.stop.is_none() && (placement.ready_at.is_some() || self.account.is_none())
         })
+    }
+
+    /// Whether it belongs to a rehearsal: no quota, budget, estimate or limit of time counts it.
+    pub fn is_rehearsal(&self) -> bool {
+        self.ask.rehearsal
     }
 
     /// Whether it waits, runs, starts or stops: anything but idle.

@@ -55,6 +55,10 @@ pub fn plan(
     placement: &Placement,
     now: Timestamp,
 ) -> Option<Plan> {
+    // A rehearsal ends its servers itself.
+    if server.is_rehearsal() {
+        return None;
+    }
     let rules = &settings.lifecycle;
     let life = &placement.life;
     let gpu = limits(settings, server).gpu.and_then(|rule| gpu_stop(rule, life, now));

@@ -1,19 +1,13 @@
-//! Who may join a host: the gates in their fixed order, each with its numbers when it stays shut.
+//! What the gates of a host read, and what they say when they stay shut.
 
 use berth_common::{ByteCount, Seconds};
 use serde::{Deserialize, Serialize};
 
-use super::relief::{self, Alarm, bytes};
-use super::sums::{Member, Sums, Totals};
+use super::relief::{Alarm, bytes};
+use super::sums::Sums;
 
 /// A report older than this gives no right to overcommit: an agent reports every five seconds.
 const TOO_OLD: Seconds = Seconds(30);
-/// The squares of the limits of young servers may come to so many squares of the usable memory.
-/// Their own use says nothing yet, and two of them that grow at once are what the rule cannot
-/// bear. Squares, because that takes two which could fill the host, or many which could not: with
-/// limits of 28 GB a host of 32 GB takes two at a time and one of 64 GB ten, and with limits of 4 GB
-/// nobody meets this gate.
-const YOUNG_SQUARES: Thousandths = Thousandths(2000);
 
 /// A part, or a multiple, in thousandths: configuration says 1.5, decisions compare integers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -201,7 +195,7 @@ impl Thousandths {
     pub const ONE: Self = Self(1000);
 
     /// What part one is of another, rounded up: a little too much is too much.
-    fn from_parts(part: u128, whole: u128) -> Self {
+    pub(super) fn from_parts(part: u128, whole: u128) -> Self {
         let thousandths = part.saturating_mul(1000).div_ceil(whole.max(1));
         Self(u32::try_from(thousandths).unwrap_or(u32::MAX))
     }
@@ -259,122 +253,14 @@ impl HostMemory {
     }
 
     /// The smaller of what is declared and reported.
-    fn size(&self) -> Option<ByteCount> {
+    pub(super) fn size(&self) -> Option<ByteCount> {
         let reported = self.report.map(|report| report.total);
         self.declared.into_iter().chain(reported).min()
     }
 
     /// Memory really used: by servers, or by anything, if the host says so.
-    fn really_used(&self, sums: &Sums) -> ByteCount {
+    pub(super) fn really_used(&self, sums: &Sums) -> ByteCount {
         let by_anything = self.report.and_then(|report| Some(report.total.minus(report.free?)));
         bytes(sums.used).max(by_anything.unwrap_or_default())
     }
-}
-
-/// All gates that stay shut, in their fixed order; none: the host takes the newcomer. The first is
-/// what a short answer says.
-pub fn refusals<'a>(
-    host: &'a HostMemory,
-    sums: &'a Sums,
-    newcomer: &'a Member,
-    rule: &'a Rule,
-) -> impl Iterator<Item = Refusal> + 'a {
-    let totals = sums.with(newcomer);
-    let usable = host.usable(sums);
-    let distrust = host.distrust(sums);
-    let by_peaks = rule.kind == Kind::Peaks && distrust.is_none();
-    let distrust = distrust.filter(|_| rule.kind == Kind::Peaks);
-    let peaks = by_peaks.then(|| peak_gates(&totals, newcomer, usable)).into_iter().flatten();
-    let limits = (!by_peaks && totals.limits > usable.bytes.0.into()).then(|| Refusal::Limits {
-        limits: bytes(totals.limits),
-        usable,
-        distrust,
-    });
-    peaks
-        .flatten()
-        .chain(limits)
-        .chain(oversubscribed(&totals, usable, rule))
-        .chain(above_ceiling(host, sums, newcomer, rule))
-        .chain(relief::alarm(sums, usable.bytes).map(Refusal::Alarm))
-}
-
-/// The memory that would be left over once the newcomer is there, by what its rule adds up: what
-/// placement packs or spreads by. `None`: the host does not take it.
-pub fn rest(host: &HostMemory, sums: &Sums, newcomer: &Member, rule: &Rule) -> Option<ByteCount> {
-    if refusals(host, sums, newcomer, rule).next().is_some() {
-        return None;
-    }
-    let totals = sums.with(newcomer);
-    let by_peaks = rule.kind == Kind::Peaks && host.distrust(sums).is_none();
-    let need = if by_peaks { totals.need() } else { totals.limits };
-    Some(host.usable(sums).bytes.minus(bytes(need)))
-}
-
-/// The largest limit, up to the one that was asked for, with which the host would take the
-/// newcomer: the smallest change that helps. Found by asking the same gates, which no smaller
-/// limit shuts. `None`: none would.
-pub fn largest_limit(
-    host: &HostMemory,
-    sums: &Sums,
-    newcomer: &Member,
-    rule: &Rule,
-) -> Option<ByteCount> {
-    let admits = |limit: u64| {
-        let newcomer = Member { limit: ByteCount(limit), ..*newcomer };
-        refusals(host, sums, &newcomer, rule).next().is_none()
-    };
-    let (mut least, mut most) = (1, newcomer.limit.0);
-    if most == 0 || !admits(least) {
-        return None;
-    }
-    while least < most {
-        let middle = least + (most - least).div_ceil(2);
-        if admits(middle) {
-            least = middle;
-        } else {
-            most = middle - 1;
-        }
-    }
-    Some(ByteCount(least))
-}
-
-/// The gates of the rule of peaks.
-fn peak_gates(totals: &Totals, newcomer: &Member, usable: Usable) -> [Option<Refusal>; 3] {
-    let room = u128::from(usable.bytes.0);
-    let one = Refusal::OneGrows {
-        lately: bytes(totals.lately),
-        growth: totals.growth,
-        newcomer: newcomer.limit.minus(newcomer.lately) == totals.growth,
-        usable,
-    };
-    let all = Refusal::AllReturn { doubled: bytes(totals.doubled), usable };
-    let allowed = YOUNG_SQUARES;
-    let squares = Thousandths::from_parts(totals.young_squares, room * room);
-    let young = Refusal::TooManyYoung { limits: bytes(totals.young), squares, allowed, usable };
-    [
-        (totals.one_grows() > room).then_some(one),
-        (totals.doubled > room).then_some(all),
-        (squares > allowed).then_some(young),
-    ]
-}
-
-fn oversubscribed(totals: &Totals, usable: Usable, rule: &Rule) -> Option<Refusal> {
-    if rule.oversubscribe == Thousandths::UNBOUNDED {
-        return None;
-    }
-    let allowed = rule.oversubscribe.of(usable.bytes);
-    let limits = bytes(totals.limits);
-    (limits > allowed).then_some(Refusal::Oversubscribed { limits, allowed })
-}
-
-fn above_ceiling(
-    host: &HostMemory,
-    sums: &Sums,
-    newcomer: &Member,
-    rule: &Rule,
-) -> Option<Refusal> {
-    let allowed = rule.used_ceiling.of(host.size().unwrap_or_default());
-    let used = host.really_used(sums);
-    let peak = newcomer.bounded().lately;
-    (used.plus(peak) > allowed).then_some(Refusal::UsedCeiling { used, peak, allowed })
 }

@@ -141,24 +141,22 @@ impl Sums {
         self.growth.largest()
     }
 
-    /// These and a newcomer.
-    pub(super) fn with(&self, member: &Member) -> Totals {
-        let member = member.bounded();
-        let lately = self.lately + u128::from(member.lately.0);
-        let growth = self.growth().max(member.limit.minus(member.lately));
+    /// The same as plain numbers.
+    pub(super) fn totals(&self) -> Totals {
         Totals {
-            lately,
-            growth,
-            doubled: self.doubled + member.doubled(),
-            limits: self.limits + u128::from(member.limit.0),
-            young: self.young + member.young(),
-            young_squares: self.young_squares.saturating_add(member.young_square()),
+            lately: self.lately,
+            growth: self.growth(),
+            doubled: self.doubled,
+            limits: self.limits,
+            young: self.young,
+            young_squares: self.young_squares,
         }
     }
 }
 
-/// The sums with a newcomer, as plain numbers: nothing is allocated for a host that is only asked.
-#[derive(Debug, Clone, Copy)]
+/// The sums as plain numbers, with a newcomer or without: nothing is allocated, and nothing looked
+/// up, for a host that is only asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Totals {
     pub lately: u128,
     pub growth: ByteCount,
@@ -169,6 +167,18 @@ pub(super) struct Totals {
 }
 
 impl Totals {
+    /// These and a newcomer that holds no more than its limit.
+    pub fn with(&self, member: &Member) -> Self {
+        Self {
+            lately: self.lately + u128::from(member.lately.0),
+            growth: self.growth.max(member.limit.minus(member.lately)),
+            doubled: self.doubled + member.doubled(),
+            limits: self.limits + u128::from(member.limit.0),
+            young: self.young + member.young(),
+            young_squares: self.young_squares.saturating_add(member.young_square()),
+        }
+    }
+
     pub fn one_grows(&self) -> u128 {
         self.lately + u128::from(self.growth.0)
     }

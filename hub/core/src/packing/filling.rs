@@ -81,4 +81,14 @@ mod tests {
         assert_eq!(filling.earned(), [0, 0, 0, 3, 3, 6, 6, 6, 9, 9, 12]);
         assert_eq!(filling.best(), [500, 500]);
     }
+
+    #[test]
+    fn what_no_share_can_use_is_left() {
+        let filling = Filling::of([(400, 5), (700, 8)].into_iter(), 100);
+        assert_eq!(filling.earned(), [0, 0, 0, 0, 5, 5, 5, 8, 10, 10, 10]);
+        assert_eq!(filling.best(), [400, 400]);
+        let nothing = Filling::of([(400, 0), (700, -3)].into_iter(), 100);
+        assert_eq!(nothing.earned(), [0; 11]);
+        assert_eq!(nothing.best(), [] as [u16; 0]);
+    }
 }

@@ -76,3 +76,40 @@ impl Usability {
         unusable
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::packing::{Groups, Kind};
+
+    fn priced(gpu: Option<Gpu>, cpu_milli: u32, memory_mib: u32, often_ppm: i64) -> Priced {
+        let gpu = gpu.unwrap_or(Gpu::NONE);
+        let kind = Kind { gpu, cpu_milli, memory_mib, groups: Groups::ALL };
+        Priced { kind, often_ppm, earns_nano: 0 }
+    }
+
+    #[test]
+    fn idle_devices_count_for_those_who_cannot_use_them() {
+        let all = [
+            priced(Gpu::share(500), 1_000, 8, 200_000),
+            priced(Gpu::whole(1), 2_000, 4, 300_000),
+            priced(Gpu::whole(2), 1_000, 4, 400_000),
+            priced(None, 1_000, 4, 100_000),
+        ];
+        let usability = Usability::of(&all.iter().collect::<Vec<_>>(), &all);
+        let unusable = |cpu_milli, memory_mib, left: &[u16]| {
+            let fitting = usability.fitting(cpu_milli, memory_mib);
+            usability.unusable_nano(&fitting, &Devices::of(left).unwrap())
+        };
+        let idle = 1_900 * 1_000_000;
+        let (share, whole, two) = (200_000, 300_000, 400_000);
+        let left = [1000, 400, 500];
+        // Shares use 1.5 of the 1.9 devices, one whole device is of use, two are not there.
+        assert_eq!(unusable(2_000, 8, &left), idle - share * 1_500 - whole * 1_000);
+        assert_eq!(unusable(1_999, 8, &left), idle - share * 1_500, "too few processors");
+        assert_eq!(unusable(2_000, 7, &left), idle - whole * 1_000, "too little memory");
+        assert_eq!(unusable(0, 0, &left), idle);
+        let both = unusable(1_000, 4, &[1000, 1000]);
+        assert_eq!(both, 2_000 * 1_000_000 - two * 2_000);
+    }
+}

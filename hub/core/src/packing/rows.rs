@@ -23,7 +23,21 @@ pub struct Rows {
     slot_of: BTreeMap<Shape, usize>,
     /// Slots whose shape no host has any more.
     unused: Vec<usize>,
-    rows: BTreeMap<Kind, Vec<Entry>>,
+    rows: BTreeMap<Kind, Known>,
+}
+
+/// What is known of the costs of one kind, by slot.
+#[derive(Debug, Default)]
+pub struct Known(Vec<Entry>);
+
+/// What one kind costs, host by host.
+#[derive(Debug)]
+pub struct Costs<'a> {
+    valuation: &'a Valuation,
+    hosts: &'a [Host],
+    slots: &'a [Slot],
+    kind: &'a Kind,
+    known: &'a mut [Entry],
 }
 
 /// One host.
@@ -75,6 +89,33 @@ impl Clone for Rows {
             unused: self.unused.clone(),
             rows: BTreeMap::new(),
         }
+    }
+}
+
+impl<'a> Costs<'a> {
+    fn of(
+        valuation: &'a Valuation,
+        hosts: &'a [Host],
+        slots: &'a [Slot],
+        kind: &'a Kind,
+        known: &'a mut Known,
+    ) -> Self {
+        known.0.resize(slots.len(), Entry::default());
+        Self { valuation, hosts, slots, kind, known: &mut known.0 }
+    }
+
+    /// The cost on a host and the devices to use; `None` if it has no room.
+    pub fn at(&mut self, position: usize) -> Option<(Cost, Used)> {
+        let host = &self.hosts[position];
+        let slot = &self.slots[host.slot];
+        let entry = &mut self.known[host.slot];
+        if entry.version != slot.version {
+            let worth = self.valuation.place(slot.class, &slot.shape, slot.now, self.kind);
+            let worth = worth.map(|worth| (worth.cost().0, worth.used));
+            *entry = Entry { version: slot.version, worth };
+        }
+        let (cost, used) = entry.worth?;
+        Some((Cost(cost + consolidation(&slot.shape, host.part, self.kind).0), used))
     }
 }
 
@@ -139,40 +180,27 @@ impl Rows {
 
     /// Tells the cost and the devices of every host that has room, in order.
     pub fn each(&mut self, kind: &Kind, mut tell: impl FnMut(usize, Cost, Used)) {
-        if self.rows.len() >= ROWS_MOST && !self.rows.contains_key(kind) {
-            self.rows.clear();
-        }
-        let row = self.rows.entry(*kind).or_default();
-        row.resize(self.slots.len(), Entry::default());
-        for (position, host) in self.hosts.iter().enumerate() {
-            let slot = &self.slots[host.slot];
-            let entry = &mut row[host.slot];
-            if entry.version != slot.version {
-                let worth = self.valuation.place(slot.class, &slot.shape, slot.now, kind);
-                *entry = Entry {
-                    version: slot.version,
-                    worth: worth.map(|worth| (worth.cost().0, worth.used)),
-                };
-            }
-            if let Some((cost, used)) = entry.worth {
-                tell(position, Cost(cost + consolidation(&slot.shape, host.part, kind).0), used);
+        let hosts = self.hosts.len();
+        let mut costs = self.costs(kind);
+        for position in 0..hosts {
+            if let Some((cost, used)) = costs.at(position) {
+                tell(position, cost, used);
             }
         }
     }
 
-    /// The same as [`Self::each`], of hosts that are only looked at: nothing is kept.
-    pub fn each_once(&self, kind: &Kind, mut tell: impl FnMut(usize, Cost)) {
-        let mut known: Vec<Option<Option<i64>>> = vec![None; self.slots.len()];
-        for (position, host) in self.hosts.iter().enumerate() {
-            let slot = &self.slots[host.slot];
-            let cost = *known[host.slot].get_or_insert_with(|| {
-                let worth = self.valuation.place(slot.class, &slot.shape, slot.now, kind);
-                worth.map(|worth| worth.cost().0)
-            });
-            if let Some(cost) = cost {
-                tell(position, Cost(cost + consolidation(&slot.shape, host.part, kind).0));
-            }
+    /// What a kind costs on the hosts that will be asked for; kept for the next time.
+    pub fn costs<'a>(&'a mut self, kind: &'a Kind) -> Costs<'a> {
+        if self.rows.len() >= ROWS_MOST && !self.rows.contains_key(kind) {
+            self.rows.clear();
         }
+        let row = self.rows.entry(*kind).or_default();
+        Costs::of(&self.valuation, &self.hosts, &self.slots, kind, row)
+    }
+
+    /// The same of hosts that are only looked at: it is kept in `row`, for this kind alone.
+    pub fn costs_once<'a>(&'a self, kind: &'a Kind, row: &'a mut Known) -> Costs<'a> {
+        Costs::of(&self.valuation, &self.hosts, &self.slots, kind, row)
     }
 
     /// The terms of the cost on one host; `None` if it has no room.

@@ -95,3 +95,58 @@ impl Value {
         sums.into_iter().min().unwrap_or_default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::packing::{Devices, Gpu, Group, Groups, Kind};
+
+    fn priced(gpu: Option<Gpu>, cpu_milli: u32, memory_mib: u32, earns_nano: i64) -> Priced {
+        let kind = Kind { gpu: gpu.unwrap(), cpu_milli, memory_mib, groups: Groups::ALL };
+        Priced { kind, often_ppm: 0, earns_nano }
+    }
+
+    fn shape(left: &[u16], cpu_milli: u32, memory_mib: u32) -> Shape {
+        Shape {
+            group: Group::new(0).unwrap(),
+            cpu_total_milli: cpu_milli,
+            memory_total_mib: memory_mib,
+            cpu_milli,
+            memory_mib,
+            devices: Devices::of(left).unwrap(),
+        }
+    }
+
+    #[test]
+    fn leftovers_earn_what_fills_them_best() {
+        let kinds = [
+            priced(Gpu::share(500), 0, 0, 600),
+            priced(Gpu::whole(1), 0, 0, 900),
+            priced(Gpu::whole(2), 0, 0, 2_500),
+        ];
+        let value = Value::of(&Prices::default(), &kinds.iter().collect::<Vec<_>>(), 3);
+        let left = |left: &[u16]| value.left_nano(&shape(left, 0, 0));
+        assert_eq!(left(&[1000]), 1_200, "two shares are better than a whole");
+        assert_eq!(left(&[1000, 1000]), 2_500);
+        assert_eq!(left(&[1000, 1000, 1000]), 3_700);
+        assert_eq!(left(&[1000, 500, 1000]), 3_100);
+        assert_eq!(left(&[499, 999, 0]), 600);
+        assert_eq!(left(&[]), 0);
+    }
+
+    #[test]
+    fn devices_that_processors_or_memory_cannot_reach_are_worth_less() {
+        // At the step s a thousandth of a CPU costs s², so the kind earns 900 - 100 s².
+        let by_cpu = [priced(Gpu::whole(1), 100, 0, 900)];
+        let prices = Prices { cpu_nano: 9, ..Prices::default() };
+        let value = Value::of(&prices, &by_cpu.iter().collect::<Vec<_>>(), 1);
+        let left = |cpu| value.left_nano(&shape(&[1000], cpu, 0));
+        // With half of what it needs the third step is the least: 0 + 9 x 50.
+        assert_eq!([left(0), left(50), left(100), left(200)], [0, 450, 900, 900]);
+        let by_memory = [priced(Gpu::whole(1), 0, 100, 900)];
+        let prices = Prices { memory_nano: 9, ..Prices::default() };
+        let value = Value::of(&prices, &by_memory.iter().collect::<Vec<_>>(), 1);
+        let left = |memory| value.left_nano(&shape(&[1000], 0, memory));
+        assert_eq!([left(0), left(50), left(100)], [0, 450, 900]);
+    }
+}

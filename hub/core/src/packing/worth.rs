@@ -40,7 +40,7 @@ impl fmt::Display for Cost {
 }
 
 /// What placing one request on one host costs; the least wins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Worth {
     /// What the host's leftovers could have earned and no longer can, weighted.
     pub value_lost: Cost,
@@ -173,6 +173,10 @@ impl Valuation {
     ) -> Option<Worth> {
         if !shape.fits(kind) {
             return None;
+        }
+        // Without devices there is nothing to earn, to break up or to be short of: no term counts.
+        if shape.devices.left_milli().is_empty() {
+            return Some(Worth::default());
         }
         let Class { value, usability, pressure_ppm } = &self.classes[class.0];
         let fitting =

@@ -1,11 +1,10 @@
 //! Whether a host has room: the rules in their fixed order, each with the numbers that decided.
 
 use std::ops::ControlFlow;
-use std::sync::Arc;
 
 use berth_common::{ByteCount, Reason};
 
-use crate::memory::{Bound, Member, Refusal, refusals};
+use crate::memory::{Bound, Member, Refusal};
 use crate::placement::row::{Gpu, Row};
 use crate::settings::GpuSharing;
 
@@ -198,7 +197,7 @@ fn check(row: &Row, ask: &Ask, allowed: bool, on: &mut On<'_>) -> ControlFlow<Fa
     if ask.gpus == 0 && row.has_gpus {
         beside_gpus(row, ask, on)?;
     }
-    for refusal in refusals(&row.memory.host, &row.memory.sums, &ask.newcomer(), &row.memory.rule) {
+    for refusal in row.standing.refusals(&ask.newcomer()) {
         on(Fail::Memory(refusal))?;
     }
     if ask.cpu_milli > row.cpu_left {
@@ -216,7 +215,7 @@ fn beside_gpus(row: &Row, ask: &Ask, on: &mut On<'_>) -> ControlFlow<Fail> {
         on(Fail::ForGpus { min: rule.min })?;
     }
     let limits = row.cpu_server_limits.plus(ask.limit);
-    let most = row.memory.usable().minus(rule.keep);
+    let most = row.standing.usable().minus(rule.keep);
     if limits > most {
         on(Fail::KeptForGpus { limits, most })?;
     }
@@ -259,14 +258,13 @@ pub fn fits_empty(row: &Row, ask: &Ask) -> bool {
         let serves = row.pool.is_some() && row.pool == ask.pool;
         return serves && host.declared.is_none_or(fits);
     }
-    let mut empty = row.clone();
+    let mut empty = row.with_memory(row.memory.empty());
     empty.obstacle = None;
     // What does not answer may do so again.
     empty.sick = 0;
     empty.cpu_left = row.cpu_all;
     empty.farm_left = row.farm_all;
     empty.cpu_server_limits = ByteCount::ZERO;
-    empty.memory = Arc::new(row.memory.empty());
     for gpu in &mut empty.gpus {
         gpu.left_milli = 1000;
     }

@@ -8,7 +8,9 @@ use berth_common::{ByteCount, Reason, Seconds, Timestamp};
 
 use crate::farm;
 use crate::floor::FloorHost;
-use crate::memory::{Alarm, Bound, HostMemory, Kind, Report, Rule, Sums, Thousandths, alarm};
+use crate::memory::{
+    Alarm, Bound, HostMemory, Kind, Report, Rule, Standing, Sums, Thousandths, alarm,
+};
 use crate::packing::{Devices, Group, Shape};
 use crate::settings::{CpuServers, GpuSharing, HostSettings, MemoryRule, Pool, Settings, Strategy};
 
@@ -23,6 +25,8 @@ pub struct Row {
     pub drains_by: Option<Timestamp>,
     /// How its pool is filled.
     pub strategy: Strategy,
+    /// What the gates of its memory compare a newcomer with.
+    pub standing: Standing,
     /// Its memory, as the rule counts it.
     pub memory: Arc<Memory>,
     /// Processor time not promised.
@@ -89,12 +93,14 @@ impl Row {
         let without_gpu = host.servers.iter().filter(|server| server.gpus.is_empty());
         let image = |(number, name): (usize, &str)| u64::from(host.images.contains(name)) << number;
         let images = settings.references().take(64).enumerate().map(image);
+        let memory = Memory::of(host, declared, &pool);
         Self {
             pool: number,
             obstacle: host.state.obstacle(),
             drains_by: host.drains_by,
             strategy: pool.strategy,
-            memory: Arc::new(Memory::of(host, declared, &pool)),
+            standing: memory.standing(),
+            memory: Arc::new(memory),
             cpu_left: host.cpu_milli.saturating_sub(cpu.fold(0, u32::saturating_add)),
             cpu_all: host.cpu_milli,
             gpus_aside: u16::try_from(host.gpus.len() - gpus.len()).unwrap_or(u16::MAX),
@@ -111,6 +117,12 @@ impl Row {
             images: images.fold(0, |all, one| all | one),
             sick: settings.mounts.numbers(|name| host.sick.contains_key(name)),
         }
+    }
+
+    /// The same host with other memory.
+    #[must_use]
+    pub fn with_memory(&self, memory: Memory) -> Self {
+        Self { standing: memory.standing(), memory: Arc::new(memory), ..self.clone() }
     }
 
     /// Whether the two hosts would be the same if both were empty and up.
@@ -134,7 +146,7 @@ impl Row {
     /// What the host has left, as packing sees it: peaks, or limits, for memory; devices that can
     /// be given. `None`: it has more devices than any host we know, or its group has no number.
     pub fn shape(&self, group: Option<Group>, devices: usize) -> Option<Shape> {
-        let usable = self.memory.usable();
+        let usable = self.standing.usable();
         let promised = match self.memory.rule.kind {
             Kind::Limits => self.memory.sums.limits,
             Kind::Peaks => self.memory.sums.lately,
@@ -196,6 +208,11 @@ impl Memory {
             sums: Sums::of(host.servers.iter().map(|server| &server.memory)),
             rule: rule_of(pool),
         }
+    }
+
+    /// What the gates read.
+    pub fn standing(&self) -> Standing {
+        Standing::of(&self.host, &self.sums, &self.rule)
     }
 
     /// The growth alarm, if the host's word is fresh enough to act on it.

@@ -17,8 +17,9 @@ use crate::fleet::{Fleet, Placement, Server};
 use crate::life;
 use crate::placement::{Need, Rows};
 
-/// Hosts that are looked at: of more, those where the least is missing. There the wait is short.
-const HOSTS: usize = 64;
+/// Servers whose end is looked at, on the hosts where the least is missing: among so many one ends
+/// soon, and how the last waits turned out corrects what more of them would change.
+const ENDINGS: usize = 256;
 /// No span reaches further: nobody waits longer for a notebook.
 const LONGEST_S: u32 = 30 * 86_400;
 
@@ -97,7 +98,10 @@ impl Ending {
 /// The servers whose end gives room for a need.
 fn endings(fleet: &Fleet, rows: &Rows, need: &Need, curve: &Curve, now: Timestamp) -> Vec<Ending> {
     let mut endings = Vec::new();
-    for ((devices, memory), host) in rows.lacking(need, HOSTS) {
+    for ((devices, memory), host) in rows.lacking(need, ENDINGS) {
+        if endings.len() >= ENDINGS {
+            break;
+        }
         let servers: Vec<_> = fleet.placed_on(host).collect();
         let helps = |placement: &Placement| devices == 0 || !placement.gpus.is_empty();
         let mut freed: Vec<u64> = servers

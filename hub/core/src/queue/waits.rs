@@ -54,11 +54,14 @@ impl Waits {
         let waits = self.by_pool.get(pool).filter(|waits| waits.len() >= LEAST)?;
         let mut sorted: Vec<u64> = waits.iter().copied().collect();
         sorted.sort_unstable();
-        let at = |quarter: usize| {
-            let part = sorted.get(sorted.len() * quarter / 4)?;
+        // Between the k-th and the l-th of n waits lies the next one in (l - k) of (n + 1) cases.
+        let places = sorted.len() + 1;
+        let (first, last) = (places / 4, (3 * places).div_ceil(4));
+        let at = |place: usize| {
+            let part = sorted.get(place.checked_sub(1)?)?;
             let whole = foreseen.0.saturating_add(GRAIN_S).saturating_mul(*part) / 1000;
             Some(Seconds(whole.saturating_sub(GRAIN_S)))
         };
-        at(1).zip(at(3))
+        at(first).zip(at(last))
     }
 }

@@ -3,6 +3,7 @@
 use berth_common::{ByteCount, Reason, ServerId, Timestamp};
 
 use super::{Notes, Person, counted};
+use crate::decision::Looked;
 use crate::fleet::{Ask, Fleet, Server};
 use crate::settings::{Cite, Merge, Profile, Quota, Quotas};
 
@@ -105,13 +106,13 @@ pub fn check(
                 format!("You have {count} servers and may have {limit}. Stop one of them first."),
             )
         });
-        notes.add(format!("{count} of {limit} servers in use"), fails, Some(&cite));
+        notes.add(Looked::QuotaServers { held: count, limit }, fails, Some(&cite));
     }
     if let Some((limit, cite)) = limits.memory {
         let (asked, sum) = (ask.memory, held.memory.plus(ask.memory));
         let fails = (sum > limit)
             .then(|| (Reason::RefusedMemory, too_much(asked, sum, limit, held.memory)));
-        notes.add(format!("memory: {} + {asked} of {limit}", held.memory), fails, Some(&cite));
+        notes.add(Looked::QuotaMemory { held: held.memory, asked, limit }, fails, Some(&cite));
     }
     if let Some((limit, cite)) = limits.gpus.filter(|_| ask.gpus > 0) {
         let (asked, sum) = (ask.gpus, held.gpus.saturating_add(ask.gpus));
@@ -119,7 +120,7 @@ pub fn check(
             let detail = format!("You asked for {asked} GPUs; with your running servers that makes {sum}, your limit is {limit}.");
             (Reason::RefusedGpus, detail)
         });
-        notes.add(format!("GPUs: {} + {asked} of {limit}", held.gpus), fails, Some(&cite));
+        notes.add(Looked::QuotaGpus { held: held.gpus, asked, limit }, fails, Some(&cite));
     }
 }
 
@@ -133,6 +134,18 @@ pub fn memory_left(
 ) -> Option<ByteCount> {
     let (limit, _) = limits(fleet, person, profile, now).memory?;
     Some(limit.minus(held(fleet, person, profile, without).memory))
+}
+
+/// The most GPUs that a request of this profile may still ask for; `None`: no limit.
+pub fn gpus_left(
+    fleet: &Fleet,
+    person: Person<'_>,
+    profile: &Profile,
+    without: Option<&ServerId>,
+    now: Timestamp,
+) -> Option<u32> {
+    let (limit, _) = limits(fleet, person, profile, now).gpus?;
+    Some(limit.saturating_sub(held(fleet, person, profile, without).gpus))
 }
 
 fn limits(fleet: &Fleet, person: Person<'_>, profile: &Profile, now: Timestamp) -> Limits {

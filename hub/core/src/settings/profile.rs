@@ -26,6 +26,9 @@ pub struct Profile {
     /// time is then shared by weight.
     #[serde(default)]
     pub cpu_milli: u32,
+    /// The most processor time that a server gets, in thousandths of a core; `None`: all there is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_limit_milli: Option<u32>,
     /// Its GPUs; `None`: it has none.
     #[serde(default)]
     pub gpus: Option<GpuChoice>,

@@ -52,6 +52,13 @@ impl Settings {
         Some(if is_new { image_now } else { &rollout.previous })
     }
 
+    /// The image of the files that an engine knows by this name, now or before.
+    pub fn image_of(&self, reference: &str) -> Option<&str> {
+        let today = self.images.iter().map(|(name, image)| (name, &image.reference));
+        let before = self.rollouts.iter().map(|(name, rollout)| (name, &rollout.previous));
+        today.chain(before).find(|(_, known)| *known == reference).map(|(name, _)| name.as_str())
+    }
+
     /// The names of all images as the engines know them: those of today, then those before.
     pub fn references(&self) -> impl Iterator<Item = &str> {
         let today = self.images.values().map(|image| image.reference.as_str());

@@ -14,7 +14,7 @@ use crate::drain::next::{
     Forecast, HostView, Outlook, ServerView, Step, View, Why, forecast as rolling_forecast, next,
     order, outlook,
 };
-use crate::drain::single::{AtDeadline, Occupant};
+use crate::drain::single::{AtDeadline, Occupant, Span};
 use crate::drain::{Host as DrainHost, Server as DrainServer, consolidate};
 use crate::event::{Effect, Row};
 use crate::fleet::{End, Fleet, Host, HostState, Intent, Server};
@@ -108,8 +108,16 @@ pub fn carry_out(fleet: &mut Fleet, now: Timestamp, out: &mut Vec<Effect>) {
     let hosts: Vec<HostId> =
         fleet.hosts.values().filter(draining).map(|host| host.id.clone()).collect();
     for host in hosts {
+        number(fleet, now, &host, out);
         go_on(fleet, now, &host, out);
     }
+}
+
+/// A drain that an earlier version of the hub began has no number yet.
+fn number(fleet: &mut Fleet, now: Timestamp, id: &HostId, out: &mut Vec<Effect>) {
+    let Some(host) = fleet.hosts.get(id).filter(|host| host.drain.is_none()) else { return };
+    let intent = host.intent.clone();
+    fleet.intend(id, intent, now, out);
 }
 
 fn go_on(fleet: &mut Fleet, now: Timestamp, id: &HostId, out: &mut Vec<Effect>) {
@@ -224,10 +232,14 @@ fn occupant(fleet: &Fleet, server: &Server, need: Resources, now: Timestamp) -> 
     // should have ended by now no more.
     let idle_since = life::idle_since(&fleet.settings, server).min(now);
     let stop = life::stops_at(&fleet.settings, server, now).filter(|stop| *stop > now);
+    let works = server.placement().is_some_and(|placement| {
+        placement.life.kernel_busy == Some(true) && placement.life.is_seen_inside(now)
+    });
     Occupant {
         need,
         kind: pool.and_then(|pool| u32::try_from(pool).ok()).unwrap_or(u32::MAX),
-        busy: Vec::new(),
+        // Nobody knows when it will be done.
+        busy: works.then_some(Span { from: now, until: Timestamp(i64::MAX) }).into_iter().collect(),
         idle_since: Some(idle_since),
         idle_limit: stop.map(|stop| Seconds(stop.millis_since(idle_since).div_ceil(1000))),
         may_restart: false,

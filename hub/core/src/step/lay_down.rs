@@ -56,6 +56,7 @@ fn keep(
             last_host: None,
             gpu_turn: None,
             last_end: None,
+            last_start: None,
             kills: Vec::new(),
             activity_saved: Timestamp::default(),
         });

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use berth_common::{Generation, Reason, Seconds, ServerId, Timestamp};
 
 use crate::event::{Answer, Effect, ReplyTo, Row};
-use crate::fleet::{End, Fleet, HostState, Intent, Placement, Server};
+use crate::fleet::{End, Fleet, HostState, Intent, Phase, Placement, Server};
 use crate::life::{Clock, Evidence, Life, Plan, Told, Use, last_sign, limits, plan, unused_since};
 use crate::settings::{GpuAction, GpuRule, Settings};
 use crate::step::stop::order_stop;
@@ -187,30 +187,29 @@ fn why(fleet: &Fleet, id: &ServerId, plan: &Plan) -> String {
     let life = &placement.life;
     match plan.reason {
         Reason::StoppedAge => {
-            format!("It ran since {}, and may run for {}.", minute(placement.placed_at), plan.limit)
+            format!(
+                "It ran since {}, and may run for {}.",
+                placement.placed_at.to_minute(),
+                plan.limit
+            )
         }
         Reason::StoppedTraining => format!("Servers go on for {} after it.", plan.limit),
         Reason::StoppedGpuUnused => {
             let since = unused_since(life).unwrap_or(placement.placed_at);
             let asked = life.gpu.asked.map_or(since, |told| told.at);
-            format!("Its GPU was not used since {}; asked {}.", minute(since), minute(asked))
+            format!(
+                "Its GPU was not used since {}; asked {}.",
+                since.to_minute(),
+                asked.to_minute()
+            )
         }
         _ => {
             let last = match last_sign(&fleet.settings.lifecycle, life) {
-                Some((kind, at)) => format!("{kind}, {}", minute(at)),
-                None => format!("its start, {}", minute(placement.placed_at)),
+                Some((kind, at)) => format!("{kind}, {}", at.to_minute()),
+                None => format!("its start, {}", placement.placed_at.to_minute()),
             };
             format!("No activity for {}; last: {last}.", plan.limit)
         }
-    }
-}
-
-/// A moment to the minute.
-fn minute(at: Timestamp) -> String {
-    let iso = at.to_string();
-    match (iso.get(..10), iso.get(11..16)) {
-        (Some(day), Some(time)) => format!("{day} {time} UTC"),
-        _ => iso,
     }
 }
 
@@ -343,7 +342,11 @@ pub fn gives_gpu_back(fleet: &mut Fleet, now: Timestamp, id: &ServerId) {
 
 /// A server was placed: if it has GPUs, the place that was kept for its owner is used.
 pub fn takes_its_turn(fleet: &mut Fleet, id: &ServerId, out: &mut Vec<Effect>) {
-    let Some(server) = fleet.servers.get(id).filter(|server| server.ask.gpus > 0) else { return };
+    let Some(server) =
+        fleet.servers.get(id).filter(|server| server.ask.gpus > 0 && !server.is_rehearsal())
+    else {
+        return;
+    };
     let owner = server.owner.clone();
     let kept = fleet.servers_of(&owner).filter(|server| server.gpu_turn.is_some());
     let kept: Vec<_> = kept.map(|server| server.id.clone()).collect();
@@ -382,6 +385,12 @@ pub fn mailed(
 ) {
     let current = |server: &&mut Server| server.generation == generation;
     let Some(server) = fleet.server_mut(id).filter(current) else { return };
+    if let Phase::Waiting { place: Some(place), .. } = &mut server.phase {
+        if place.until == told_at && !std::mem::replace(&mut place.mailed, true) {
+            save_and_show(fleet, id, out);
+        }
+        return;
+    }
     let Some(placement) = server.placement_mut() else { return };
     let told = placement.life.told.iter_mut().chain(&mut placement.life.gpu.asked);
     let owed: Vec<_> = told.filter(|told| told.at == told_at && !told.mailed).collect();

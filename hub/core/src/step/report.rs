@@ -440,6 +440,7 @@ fn adopt(fleet: &mut Fleet, now: Timestamp, host: &HostId, seen: &Observed, out:
         last_host: None,
         gpu_turn: None,
         last_end: None,
+        last_start: None,
         kills: Vec::new(),
         activity_saved: Timestamp::default(),
     });

@@ -21,14 +21,18 @@ pub fn give_up_name(fleet: &mut Fleet, host: &HostId, seen: &Observed, out: &mut
     }
 }
 
-/// Takes in what the container of a known start may use: the backup may remember another limit.
+/// Takes in what the container of a known start may use: the backup may remember another limit. As
+/// long as its host has not measured it, it counts with the most that is known of it.
 pub fn correct(fleet: &mut Fleet, host: &HostId, seen: &Observed, out: &mut Vec<Effect>) {
     if !is_open(fleet, host) {
         return;
     }
-    let limit = limit_of(seen);
     let Some(server) = fleet.server_mut(&seen.server) else { return };
     let Phase::Placed(placement) = &mut server.phase else { return };
+    let limit = match seen.limit {
+        Some(_) => limit_of(seen),
+        None => limit_of(seen).max(placement.reservation.memory),
+    };
     if placement.reservation.memory != limit {
         placement.reservation.memory = limit;
         fleet.changed(host);
@@ -57,7 +61,8 @@ pub fn is_open(fleet: &Fleet, host: &HostId) -> bool {
     fleet.restored.as_ref().is_some_and(|restored| !restored.settled.contains(host))
 }
 
-/// Whether nothing runs there, or is on its way there, that belongs to no start we know.
+/// Whether nothing runs there, or is on its way there, that belongs to no start we know, and of all
+/// that runs is known what it may use.
 fn all_taken_in(fleet: &Fleet, host: &HostId) -> bool {
     let Some(record) = fleet.hosts.get(host) else { return false };
     let Some(heard) = &record.heard else { return false };
@@ -68,6 +73,10 @@ fn all_taken_in(fleet: &Fleet, host: &HostId) -> bool {
         let server = fleet.servers.get(&seen.server);
         // An earlier start is ended as what it is: one that was outlived.
         server.is_some_and(|server| seen.generation <= server.generation)
+    };
+    // An agent that has just begun has not measured them yet.
+    let unmeasured = |seen: &Observed| {
+        seen.limit.is_none() && matches!(seen.state, ObservedState::Running | ObservedState::Ready)
     };
     let runs = |seen: &Observed| {
         matches!(
@@ -81,5 +90,6 @@ fn all_taken_in(fleet: &Fleet, host: &HostId) -> bool {
         here.is_none_or(|placement| placement.host != *host)
     };
     heard.observed.values().filter(|seen| runs(seen)).all(known)
+        && !heard.observed.values().any(unmeasured)
         && !heard.pending.iter().any(on_its_way)
 }

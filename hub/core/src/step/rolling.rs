@@ -103,12 +103,11 @@ fn take(fleet: &mut Fleet, now: Timestamp, step: &Step, out: &mut Vec<Effect>) {
         Step::Empty { host, .. } => (host, None),
         Step::Tell { .. } | Step::Restart(_) | Step::Stop { .. } => return,
     };
-    let host = fleet.hosts.get_mut(id);
     // One that an administrator cordoned meanwhile stays so.
-    let ours = |intent: &Intent| !matches!(intent, Intent::Cordoned(_));
-    if let (Some(host), Some(intent)) = (host.filter(|host| ours(&host.intent)), intent) {
-        Arc::make_mut(host).intent = intent;
-        out.push(Effect::Save(Row::Host(Arc::clone(host))));
+    let host = fleet.hosts.get(id);
+    let ours = host.is_some_and(|host| !matches!(host.intent, Intent::Cordoned(_)));
+    if let Some(intent) = intent.filter(|_| ours) {
+        fleet.intend(id, intent, now, out);
     }
     fleet.changed(id);
 }

@@ -4,10 +4,10 @@
 use std::sync::Arc;
 
 use berth_common::{
-    DecisionId, Generation, GpuId, GpuPart, HostId, Reason, Resources, ServerId, Timestamp,
+    DecisionId, Generation, GpuId, GpuPart, HostId, Reason, Resources, Seconds, ServerId, Timestamp,
 };
 
-use crate::decision::{Decision, Inputs, Outcome, Rule};
+use crate::decision::{Decision, Inputs, Looked, Outcome, Rule};
 use crate::event::{Answer, Effect, Row, StartRequest, Wish};
 use crate::farm;
 use crate::fleet::{Ask, End, Fleet, HeldPlace, ImagePin, Phase, Placement, Server};
@@ -16,7 +16,7 @@ use crate::nearest::{self, Stuck, kept_in};
 use crate::placement::{Chosen, Look, Need, NoHost, Verdict, parts, place};
 use crate::queue::{self, Penalties};
 use crate::rules::{self, Passed};
-use crate::step::{claim, life, reply, save_and_show};
+use crate::step::{claim, life, rehearsal, reply, save_and_show};
 
 /// Handles a request.
 pub fn start(fleet: &mut Fleet, now: Timestamp, request: StartRequest, out: &mut Vec<Effect>) {
@@ -33,7 +33,7 @@ pub fn start(fleet: &mut Fleet, now: Timestamp, request: StartRequest, out: &mut
     let decision = decide(fleet, &mut Look::Remember(&mut rows), now, &request);
     fleet.rows = rows;
     let decision = Arc::new(decision);
-    if let Some(need) = &decision.inputs.need {
+    if let Some(need) = decision.inputs.need.as_ref().filter(|_| !request.wish.rehearsal) {
         fleet.demand.note(need);
     }
     save_decision(fleet, now, &decision, out);
@@ -117,7 +117,7 @@ fn decide(fleet: &Fleet, look: &mut Look<'_>, now: Timestamp, request: &StartReq
     // Nothing in the request would help somebody whose account must not start anything.
     if request.barred.is_none() && !matches!(decision.outcome, Outcome::Placed { .. }) {
         let stuck = Stuck { account: &request.account, ask: &checked.ask, own, now };
-        decision.nearest = nearest::nearest(fleet, look, stuck, &checked);
+        decision.nearest = nearest::nearest(fleet, look.rows(), stuck, &checked);
     }
     decision
 }
@@ -142,6 +142,7 @@ fn repeated(wish: &Wish, last: Option<&Ask>) -> Wish {
             image: wish.image.clone().or_else(|| named(&ask.image)),
             gpus: wish.gpus.or(Some(ask.gpus)),
             as_before: true,
+            rehearsal: wish.rehearsal,
         },
         _ => wish.clone(),
     }
@@ -166,6 +167,7 @@ fn choose_host(
     let kept = kept_in(fleet, look.rows(), &need.pool, own);
     let verdict = place(look, need, last, kept.flatten());
     let somebody_waits = nearest::somebody_waits(fleet, &need.pool, own);
+    let rehearses = request.wish.rehearsal;
     let must_wait = kept.is_none() || (passed.last_in_queue && somebody_waits);
     let waits = |reason| {
         let group = request.account.main_group();
@@ -177,6 +179,10 @@ fn choose_host(
         Outcome::Waits { reason, ahead, estimate }
     };
     decision.outcome = match &verdict.choice {
+        Ok(_) if rehearses && (must_wait || somebody_waits) => {
+            rehearsal::refused(Reason::WaitOrder)
+        }
+        Err(NoHost::Now(reason)) if rehearses => rehearsal::refused(*reason),
         Ok(_) if must_wait => waits(Reason::WaitOrder),
         Ok(chosen) => placed(fleet, chosen, Reason::PlacedNow),
         Err(NoHost::Now(reason)) => waits(*reason),
@@ -261,7 +267,9 @@ fn accept(
             let entry = fleet.floor.host(host).map(AsRef::as_ref);
             let farm_ports = farm::take(entry, need.map_or(0, |need| need.farm_ports));
             let host = host.clone();
-            let place = HeldPlace { host, gpus, farm_ports, expected, expected_known, until: now };
+            let (until, mailed) = (now, false);
+            let place =
+                HeldPlace { host, gpus, farm_ports, expected, expected_known, until, mailed };
             put(fleet, now, &id, place, out);
         }
         Outcome::Waits { reason, estimate, .. } => {
@@ -330,6 +338,7 @@ pub fn put(
     fleet.set_phase(id, Phase::Placed(placement));
     save_and_show(fleet, id, out);
     life::takes_its_turn(fleet, id, out);
+    rehearsal::step_aside(fleet, now, id, &host, out);
     out.push(Effect::Tell(host));
 }
 
@@ -370,6 +379,7 @@ fn new_server(now: Timestamp, request: &StartRequest, decision: &Decision) -> Se
         last_host: None,
         gpu_turn: None,
         last_end: None,
+        last_start: None,
         kills: Vec::new(),
         activity_saved: Timestamp::default(),
     }
@@ -404,14 +414,10 @@ pub fn decision_from_queue(
         expected: need.peak,
         expected_known: need.peak_known,
         until: now.plus(fleet.settings.queue.hold),
+        mailed: false,
     };
     let waited = server.waiting_since().map_or(0, |since| now.millis_since(since) / 1000);
-    let rule = Rule {
-        text: format!("first in the queue after {}", berth_common::Seconds(waited)),
-        passed: true,
-        reason: None,
-        cite: None,
-    };
+    let rule = Rule::new(Looked::Turn { after: Seconds(waited) }, None, None);
     let account = server.account.as_ref()?;
     let about = (server.id.clone(), server.name.clone());
     let ask = server.ask.clone();

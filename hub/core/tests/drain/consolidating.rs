@@ -66,6 +66,51 @@ fn nothing_is_proposed_that_costs_too_much() {
 }
 
 #[test]
+fn spans_include_their_last_moment() {
+    let target = resident(1, 1, None);
+    let check = |idle: i64, placed: i64| {
+        let mut resident = resident(0, 1, None);
+        resident.idle_since = Some(Timestamp(-idle));
+        resident.placed_at = Timestamp(-placed);
+        found(&[16, 16], &[resident, target.clone()]).len()
+    };
+    assert_eq!(check(HOUR, 2 * HOUR), 1);
+    assert_eq!(check(HOUR - 1, 2 * HOUR), 0);
+    assert_eq!(check(HOUR, 2 * HOUR - 1), 0);
+    let residents = [resident(0, 1, Some(2)), target.clone()];
+    let (sites, rules) = (sites(&[16, 16]), rules());
+    let proposals = possible(&sites, &residents, &rules, Timestamp(0));
+    let made = |after: i64| {
+        let since = BTreeMap::from([(sites[0].id.clone(), Timestamp(0))]);
+        ripe(&proposals, &sites, &since, &rules, Timestamp(after)).count()
+    };
+    assert_eq!([made(HOUR / 2 - 1), made(HOUR / 2)], [0, 1]);
+}
+
+#[test]
+fn the_host_with_the_fewest_moves_is_emptied_first_and_the_emptier_of_two() {
+    // Three hosts with idle servers, and a busy one, the fullest, that has room for all of them.
+    let rooms = [64, 64, 64, 64];
+    let target = resident(3, 40, None);
+    let first = |on: [&[u64]; 3]| {
+        let mut residents = vec![target.clone()];
+        for (host, needs) in on.iter().enumerate() {
+            residents.extend(needs.iter().map(|need| resident(host, *need, Some(2))));
+        }
+        found(&rooms, &residents).iter().map(|it| it.host).collect::<Vec<_>>()
+    };
+    assert_eq!(first([&[1, 1], &[8], &[1, 1, 1]]), [1, 0, 2]);
+    assert_eq!(first([&[9], &[3], &[8]]), [1, 2, 0]);
+    assert_eq!(first([&[3], &[3], &[3]]), [0, 1, 2]);
+    // One that has taken another's servers stays.
+    let busy = resident(2, 60, None);
+    let residents = [resident(0, 4, Some(2)), resident(1, 5, Some(2)), busy];
+    let proposals = found(&[16, 16, 60], &residents);
+    assert_eq!(proposals.len(), 1);
+    assert_eq!((proposals[0].host, proposals[0].moves[0].to), (0, 1));
+}
+
+#[test]
 fn a_proposal_stands_for_a_while_before_it_is_made() {
     let residents = [resident(0, 4, Some(2)), resident(1, 8, None)];
     let (sites, rules) = (sites(&[16, 16]), rules());

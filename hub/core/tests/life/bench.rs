@@ -1,11 +1,11 @@
 //! A fleet of one host and a clock, with what a store would hold of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use berth_common::link::{
-    Account, Capacity, GpuDevice, GpuFacts, GpuProcess, GpuUse, Group, HostFacts, Observed,
-    ObservedState, Origin, Report, Usage,
+    Account, Capacity, GpuDevice, GpuFacts, GpuProcess, GpuUse, Group, HostFacts, Kernels,
+    Observed, ObservedState, Origin, Report, Usage,
 };
 use berth_common::{
     BootId, ByteCount, DecisionId, Epoch, HostId, Incarnation, Reason, Revision, Seconds, ServerId,
@@ -40,6 +40,23 @@ pub struct Bench {
     pub usage: Usage,
     /// How busy the GPU is, in per cent; `None`: nobody says.
     pub gpu_busy: Option<u32>,
+    /// Servers with a busy kernel.
+    pub works: BTreeSet<ServerId>,
+    /// Servers that do not answer yet.
+    pub starting: BTreeSet<ServerId>,
+    /// Events that were taken in.
+    pub taken: usize,
+    /// When the hub dies, once.
+    pub death: Option<Death>,
+}
+
+/// The hub dies after so many events.
+#[derive(Debug, Clone, Copy)]
+pub struct Death {
+    /// So many events are taken in before.
+    pub after: usize,
+    /// Whether what the next one did is saved; otherwise nobody hears of it.
+    pub saved: bool,
 }
 
 /// A rule for everybody.
@@ -78,7 +95,12 @@ pub fn settings(lifecycle: Lifecycle) -> Settings {
         address: "h:8444".into(),
         cite: Cite::default(),
     };
-    let image = Image { reference: "img:1".into(), title: "Image".into(), cite: Cite::default() };
+    let image = Image {
+        reference: "img:1".into(),
+        title: "Image".into(),
+        shm: None,
+        cite: Cite::default(),
+    };
     Settings {
         hosts: BTreeMap::from([
             ("c1".parse().unwrap(), host("cpu")),
@@ -110,6 +132,10 @@ impl Bench {
             usage: Usage::default(),
             gpu_busy: None,
             proxy_tells: true,
+            works: BTreeSet::new(),
+            starting: BTreeSet::new(),
+            taken: 0,
+            death: None,
         };
         bench.report();
         bench
@@ -118,7 +144,23 @@ impl Bench {
     /// Takes an event in, and saves what is to be saved.
     pub fn take(&mut self, event: Event) -> Vec<Effect> {
         let effects = step(&mut self.fleet, self.now, event);
-        for effect in &effects {
+        let death = self.death.filter(|death| death.after == self.taken);
+        self.taken += 1;
+        if let Some(death) = death {
+            self.death = None;
+            if death.saved {
+                self.save(&effects);
+            }
+            let lifecycle = self.fleet.settings.lifecycle.clone();
+            self.reborn(lifecycle);
+            return Vec::new();
+        }
+        self.save(&effects);
+        effects
+    }
+
+    fn save(&mut self, effects: &[Effect]) {
+        for effect in effects {
             match effect {
                 Effect::Save(Row::Server(server)) => {
                     // As the store does: what is not in the row is lost.
@@ -133,7 +175,6 @@ impl Bench {
                 _ => {}
             }
         }
-        effects
     }
 
     fn ask(&mut self, event: Event) -> Answer {
@@ -269,12 +310,20 @@ impl Bench {
         }
     }
 
+    fn seen(&self, server: &Server) -> Observed {
+        let kernels = Kernels { busy: 1, quiet_ms: Some(0) };
+        let working = Usage { cpu_us: 1, kernels: Some(kernels), ..self.usage };
+        let usage = if self.works.contains(&server.id) { working } else { self.usage };
+        let seen = seen(server, self.fleet.epoch, usage);
+        let is_ready = !self.starting.contains(&server.id);
+        Observed { state: if is_ready { seen.state } else { ObservedState::Running }, ..seen }
+    }
+
     fn report(&mut self) {
         for name in ["c1", "g1"] {
             let host: HostId = name.parse().unwrap();
             let placed = self.fleet.placed_on(&host).filter(|(_, placed)| placed.stop.is_none());
-            let seen: Vec<_> =
-                placed.map(|(server, _)| seen(server, self.fleet.epoch, self.usage)).collect();
+            let seen: Vec<_> = placed.map(|(server, _)| self.seen(server)).collect();
             let seq = self.fleet.hosts.get(&host).map_or(0, |host| host.seq);
             let gpu = GpuDevice {
                 gpu: "GPU-0aa".parse().unwrap(),

@@ -165,3 +165,17 @@ fn a_site_that_only_wants_a_list_asks_nobody() {
     minutes(&mut bench, &cpu, 30 * 60, 0, false);
     assert_eq!(bench.outlook(&cpu).question, None, "it has no GPU");
 }
+
+#[test]
+fn use_is_measured_anew_after_a_gap_of_more_than_ten_minutes() {
+    for (seconds, anew) in [(600, false), (601, true)] {
+        let mut bench = Bench::new(rules(GpuAction::Report, IfBusy::Report));
+        let id = bench.runs("bob", "gpu");
+        let used = Use { gpu_percent: Some(0), ..Use::default() };
+        bench.measured(&id, used);
+        bench.goes_to(bench.now.plus(Seconds(seconds)));
+        bench.measured(&id, used);
+        let since = bench.servers[&id].placement().unwrap().life.gpu.since.unwrap();
+        assert_eq!(since == bench.now, anew, "{seconds} s between them");
+    }
+}

@@ -42,8 +42,12 @@ pub fn settings() -> Settings {
         default: true,
         ..Profile::default()
     };
-    let image =
-        Image { reference: "img:1".into(), title: "Image".into(), cite: Default::default() };
+    let image = Image {
+        reference: "img:1".into(),
+        title: "Image".into(),
+        shm: None,
+        cite: Default::default(),
+    };
     let quota = Quota { memory: Some(gb(14)), ..Quota::default() };
     Settings {
         hosts: BTreeMap::from([("h1".parse().unwrap(), host)]),

@@ -268,6 +268,7 @@ fn a_kill_is_kept_once_and_forgotten_at_the_next_start() {
         }),
         highest: gb(2),
         limit: gb(2),
+        by_host: false,
     };
     bench.containers.get_mut(&id).unwrap().kills = vec![kill(1, "fit.ipynb")];
     let effects = bench.reports();

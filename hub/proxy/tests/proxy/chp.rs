@@ -249,6 +249,9 @@ fn metrics_have_configurable_http_proxys_names_and_health_tells_the_truth() {
         ] {
             assert!(text.contains(expected), "{expected} in {text}");
         }
+        for one in berth_proxy::metrics::series::ALL {
+            assert!(text.contains(&format!("\n# TYPE {} ", one.name)), "{} in {text}", one.name);
+        }
         assert_eq!(get(metrics, "/healthz").await.json()["status"], "OK");
         assert_eq!(get(metrics, "/").await.status, 404);
         drop(program);

@@ -22,6 +22,7 @@ mod rest;
 mod restart;
 mod revocation;
 mod secure;
+mod series;
 mod smuggling;
 mod soak;
 mod systemd;

@@ -88,7 +88,7 @@ async fn watched(folder: &Path, upstream: &Upstream) -> (Program, Notified, Stri
     let environment =
         [("BERTH_LOG_FORMAT", "text"), ("NO_COLOR", "1"), ("NOTIFY_SOCKET", &notified.path)];
     let mut program = Program::start(&["--config", &config], &environment, false);
-    let front = address_in(&program.line("listening").await, "address=");
+    let front = address_in(&program.line("listening").await, "listen=");
     (program, notified, config, front)
 }
 
@@ -144,6 +144,52 @@ fn a_reload_that_fails_leaves_the_main_process_as_it_was() {
         program.signal("TERM");
         assert_eq!(notified.next(), ["STOPPING=1"]);
         assert_eq!(program.code().await, Some(0));
+    });
+}
+
+#[test]
+fn signs_of_life_come_as_often_as_the_unit_wants_them_and_from_whoever_serves() {
+    run_long(async {
+        let (folder, upstream) = (folder(), upstream().await);
+        let notified = Notified::new(folder.path());
+        let config = configured(folder.path(), &upstream.url(), &["127.0.0.1:0"]);
+        let environment = [("NOTIFY_SOCKET", &*notified.path), ("WATCHDOG_USEC", "300000")];
+        let mut program = Program::start(&["--config", &config], &environment, false);
+        notified.ready();
+        for _ in 0..3 {
+            assert_eq!(notified.next(), ["WATCHDOG=1"]);
+        }
+        program.signal("USR2");
+        let successor: u32 = loop {
+            let said = notified.next();
+            if said[0] == "READY=1" {
+                break said[1].strip_prefix("MAINPID=").unwrap().parse().unwrap();
+            }
+        };
+        // The process before has nothing left to carry.
+        assert_eq!(program.code().await, Some(0));
+        for _ in 0..5 {
+            assert_eq!(notified.next(), ["WATCHDOG=1"]);
+        }
+        signal(successor, "TERM");
+    });
+}
+
+#[test]
+fn a_watchdog_of_another_process_hears_nothing() {
+    run_long(async {
+        let (folder, upstream) = (folder(), upstream().await);
+        let notified = Notified::new(folder.path());
+        let config = configured(folder.path(), &upstream.url(), &["127.0.0.1:0"]);
+        let environment = [
+            ("NOTIFY_SOCKET", &*notified.path),
+            ("WATCHDOG_USEC", "300000"),
+            ("WATCHDOG_PID", "1"),
+        ];
+        let program = Program::start(&["--config", &config], &environment, false);
+        notified.ready();
+        program.signal("TERM");
+        assert_eq!(notified.next(), ["STOPPING=1"]);
     });
 }
 

@@ -221,7 +221,7 @@ fn draining_processes_have_a_memory_cap_and_the_oldest_websocket_goes_first() {
         let environment = [("BERTH_LOG_FORMAT", "text"), ("NO_COLOR", "1")];
         let mut program = Program::start(&["--config", &path("proxy.toml")], &environment, false);
         let line = program.line("listening").await;
-        let front: SocketAddr = address_in(&line, "address=");
+        let front: SocketAddr = address_in(&line, "listen=");
         let mut sockets = Vec::new();
         for _ in 0..3 {
             let mut client = Client::new(TcpStream::connect(front).await.unwrap());

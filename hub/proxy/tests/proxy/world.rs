@@ -95,6 +95,7 @@ impl World {
             redirect: None,
             metrics: None,
             drain_memory_mib: 1024,
+            logs: Default::default(),
             limits: Numbers::default(),
             access_log: None,
         };

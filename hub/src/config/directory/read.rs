@@ -12,7 +12,7 @@ use super::super::draft::Draft;
 use super::super::login::{check_encrypted, existing};
 use super::super::secret::{self, SecretFile};
 use super::super::sources::{File, Place, Version};
-use super::super::value::{self, Written};
+use super::super::value::Written;
 use super::{
     CACHE, CACHE_MAX, Directory, Fields, GRACE, Http, Kind, Ldap, Part, Source, WhenInvalid,
 };
@@ -194,7 +194,7 @@ fn refuse_strange_keys(draft: &mut Draft, file: File, toml: &SourceToml) {
     let (kind, keys) = (toml.kind.word(), toml.kind.keys());
     for (key, place) in written.into_iter().filter(|(key, _)| !keys.contains(key)) {
         let Some(place) = place else { continue };
-        let hint = value::did_you_mean(key, keys.iter().copied());
+        let hint = berth_process::mistake::did_you_mean(key, keys.iter().copied());
         let message = format!("a source of kind \"{kind}\" has no key \"{key}\"{hint}");
         draft.sources.error(&place, "config.unknown_key", message);
     }

@@ -30,6 +30,7 @@ use crate::storage::StorageError;
 use crate::visits;
 use crate::web::error::{page, unavailable};
 use crate::web::pages::{self, consent};
+use crate::web::say;
 use client::Client;
 pub use exchange::token;
 use request::{Asked, Wrong};
@@ -70,7 +71,7 @@ async fn authorize(
 ) -> Response {
     let mut asked = match request::read(hub, &visitor.user, &form::query_pairs(uri)) {
         Ok(asked) => asked,
-        Err(Wrong::Page(message)) => return page(StatusCode::BAD_REQUEST, message),
+        Err(Wrong::Page(text)) => return page(StatusCode::BAD_REQUEST, &say::t(text).to_string()),
         Err(Wrong::Redirect(url)) => return found(&url),
     };
     let answer = match asked.client.clone() {
@@ -96,8 +97,8 @@ fn at_server(hub: &Hub, visitor: &Visitor, server: &Server, uri: &Uri) -> Option
     match may {
         Err(error) => Some(unavailable(&error)),
         Ok((false, _)) => {
-            let why = format!("This server belongs to {}.", server.owner);
-            Some(page(StatusCode::FORBIDDEN, &why))
+            let why = say::t("oauth-not-yours").with("owner", server.owner.as_str());
+            Some(page(StatusCode::FORBIDDEN, &why.to_string()))
         }
         Ok((true, None)) => {
             let here = uri.path_and_query().map_or("", PathAndQuery::as_str);
@@ -120,8 +121,8 @@ fn at_service(
     let (user, roles) = (&visitor.user, &config.people.roles);
     let own = Scopes::of_user(user, roles);
     if !own.reach_service("access:services", &service.name) {
-        let why = format!("You may not use {}. Ask the administrators.", service.name);
-        return Some(page(StatusCode::FORBIDDEN, &why));
+        let why = say::t("oauth-no-service").with("service", &service.name);
+        return Some(page(StatusCode::FORBIDDEN, &why.to_string()));
     }
     // What the visitor does not hold would allow nothing.
     asked.scopes.retain(|scope| {

@@ -44,6 +44,7 @@ pub fn read(body: Option<Map<String, Value>>) -> Result<Options, ApiError> {
         image: text("image", find("image"))?,
         gpus: number("gpus", find("gpus"))?,
         as_before: options.is_none(),
+        ..Wish::default()
     };
     let user_options = options.map(|options| Value::Object(options).to_string());
     Ok(Options { wish, user_options })

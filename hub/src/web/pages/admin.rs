@@ -5,7 +5,7 @@ use std::sync::Arc;
 use askama::Template;
 use axum::extract::State;
 use axum::http::{StatusCode, Uri};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use berth_common::{ByteCount, Reason, Timestamp};
 use berth_core::life::outlook;
 use berth_core::{Fleet, Server};
@@ -16,7 +16,9 @@ use crate::auth::form::query_value;
 use crate::auth::next::escape;
 use crate::site::Hub;
 use crate::web::pages::card::{self, Used};
+use crate::web::pages::columns::{Column, Columns};
 use crate::web::pages::filter::Filter;
+use crate::web::pages::sheet;
 use crate::web::pages::shell::{Here, Shell, page};
 use crate::web::pages::words;
 use crate::web::say;
@@ -29,9 +31,12 @@ const MOST_ROWS: usize = 500;
 struct AdminPage {
     shell: Shell,
     filter: String,
+    columns: Columns,
     live: String,
     /// The filter as it stands in an address.
     query: String,
+    /// The columns as they stand behind it.
+    chosen: String,
     table: ServerTable,
 }
 
@@ -41,6 +46,7 @@ struct AdminPage {
 pub struct ServerTable {
     xsrf: String,
     back: String,
+    columns: Columns,
     rows: Vec<ServerRow>,
     found: usize,
     all: usize,
@@ -58,6 +64,10 @@ pub struct ServerRow {
     pub(super) class: &'static str,
     pub(super) host: String,
     pub(super) profile: String,
+    pub(super) pool: String,
+    pub(super) image: String,
+    pub(super) gpus: usize,
+    pub(super) age: String,
     pub(super) memory: ByteCount,
     pub(super) used: Option<Used>,
     pub(super) activity: String,
@@ -73,6 +83,7 @@ impl ServerRow {
         let placement = server.placement();
         let stop = placement.and_then(|placement| placement.stop.as_ref());
         let reason = Self::reason_of(fleet, server, now);
+        let profile = fleet.settings.profiles.get(&server.ask.profile);
         Self {
             id: server.id.to_string(),
             owner: server.owner.to_string(),
@@ -81,6 +92,10 @@ impl ServerRow {
             class: words::state_class(state),
             host: placement.map(|placement| placement.host.to_string()).unwrap_or_default(),
             profile: card::profile_title(fleet, &server.ask.profile),
+            pool: profile.map(|profile| profile.pool.clone()).unwrap_or_default(),
+            image: server.ask.image.clone(),
+            gpus: placement.map(|placement| placement.gpus.len()).unwrap_or_default(),
+            age: placement.map(|it| words::span(it.placed_at, now)).unwrap_or_default(),
             memory: placement.map_or(server.ask.memory, |placement| placement.reservation.memory),
             used: card::used(fleet, server, now),
             activity: words::ago(server.last_activity, now),
@@ -111,23 +126,18 @@ impl ServerRow {
 
 impl ServerTable {
     /// The servers that a filter leaves: active ones first, then by owner.
-    pub fn of(fleet: &Fleet, filter: &str, xsrf: &str, now: Timestamp) -> Self {
-        let mut servers: Vec<_> = fleet.servers.values().collect();
-        servers.sort_by_key(|server| (!server.is_active(), &server.owner, &server.name));
-        let (wanted, mistake) = match Filter::parse(filter) {
-            Ok(wanted) => (Some(wanted), String::new()),
-            Err(mistake) => (None, mistake),
+    pub fn of(fleet: &Fleet, filter: &str, columns: &Columns, xsrf: &str, now: Timestamp) -> Self {
+        let (servers, mistake) = match found(fleet, filter, now) {
+            Ok(servers) => (servers, String::new()),
+            Err(mistake) => (Vec::new(), mistake),
         };
-        servers.retain(|server| {
-            let reason = ServerRow::reason_of(fleet, server, now);
-            wanted.as_ref().is_some_and(|wanted| wanted.finds(fleet, server, reason, now))
-        });
         let found = servers.len();
         let rows = servers.into_iter().take(MOST_ROWS);
         let rows = rows.map(|server| ServerRow::of(fleet, server, now)).collect();
         Self {
             xsrf: xsrf.to_owned(),
-            back: page_url(filter),
+            back: page_url(filter, columns),
+            columns: columns.clone(),
             rows,
             found,
             all: fleet.servers.len(),
@@ -137,18 +147,36 @@ impl ServerTable {
     }
 }
 
+/// The servers that a filter leaves: active ones first, then by owner.
+///
+/// # Errors
+/// Says what is wrong with the filter and what would be right.
+pub fn found<'a>(
+    fleet: &'a Fleet,
+    filter: &str,
+    now: Timestamp,
+) -> Result<Vec<&'a Arc<Server>>, String> {
+    let filter = Filter::parse(filter)?;
+    let finder = filter.on(fleet, now);
+    let is_meant =
+        |server: &&Arc<Server>| finder.finds(server, ServerRow::reason_of(fleet, server, now));
+    let mut servers: Vec<_> = fleet.servers.values().filter(is_meant).collect();
+    servers.sort_by_key(|server| (!server.is_active(), &server.owner, &server.name));
+    Ok(servers)
+}
+
 /// `GET /hub/admin`
 pub async fn show(
     State(hub): State<Arc<Hub>>,
     AdminVisitor(visitor): AdminVisitor,
     uri: Uri,
 ) -> Response {
-    let filter = filter(&uri);
-    let table = ServerTable::of(&hub.fleet.fleet(), &filter, &visitor.xsrf, now());
-    let live = format!("/hub/live/admin?q={}", escape(&filter));
+    let (filter, columns) = (filter(&uri), Columns::of(&uri));
+    let table = ServerTable::of(&hub.fleet.fleet(), &filter, &columns, &visitor.xsrf, now());
     let shell = Shell::of(&visitor, say::t("nav-servers").to_string(), Here::Servers);
-    let query = escape(&filter);
-    page(StatusCode::OK, &AdminPage { shell, filter, live, query, table })
+    let (query, chosen) = (escape(&filter), columns.query());
+    let live = format!("/hub/live/admin?q={query}{chosen}");
+    page(StatusCode::OK, &AdminPage { shell, filter, columns, live, query, chosen, table })
 }
 
 /// The filter of a link; longer ones than anybody types are cut.
@@ -156,10 +184,69 @@ pub fn filter(uri: &Uri) -> String {
     query_value(uri, "q").unwrap_or_default().trim().chars().take(100).collect()
 }
 
-fn page_url(filter: &str) -> String {
-    if filter.is_empty() {
+/// The columns of the table for programs.
+const HEAD: [&str; 15] = [
+    "id",
+    "user",
+    "name",
+    "state",
+    "reason",
+    "host",
+    "pool",
+    "profile",
+    "image",
+    "outdated",
+    "memory",
+    "memory_used",
+    "gpus",
+    "placed_at",
+    "last_activity",
+];
+
+/// `GET /hub/admin/servers.csv?q=`: all that the filter leaves, for programs; amounts in bytes.
+pub async fn table(
+    State(hub): State<Arc<Hub>>,
+    AdminVisitor(_): AdminVisitor,
+    uri: Uri,
+) -> Response {
+    let (fleet, now) = (hub.fleet.fleet(), now());
+    match found(&fleet, &filter(&uri), now) {
+        Ok(servers) => {
+            let lines = servers.into_iter().map(|server| line(&fleet, server, now));
+            sheet::answer("servers.csv", &HEAD, lines)
+        }
+        Err(mistake) => (StatusCode::BAD_REQUEST, mistake).into_response(),
+    }
+}
+
+fn line(fleet: &Fleet, server: &Server, now: Timestamp) -> Vec<String> {
+    let row = ServerRow::of(fleet, server, now);
+    let used = row.used.map(|used| used.used.0.to_string()).unwrap_or_default();
+    let placed = server.placement().map(|placement| placement.placed_at.to_string());
+    vec![
+        row.id,
+        row.owner,
+        server.name.to_string(),
+        fleet.server_state(server, now).to_string(),
+        row.reason.map(|(_, code)| code.to_owned()).unwrap_or_default(),
+        row.host,
+        row.pool,
+        server.ask.profile.clone(),
+        row.image,
+        if fleet.is_outdated(server, now) { "yes" } else { "no" }.to_owned(),
+        row.memory.0.to_string(),
+        used,
+        row.gpus.to_string(),
+        placed.unwrap_or_default(),
+        server.last_activity.to_string(),
+    ]
+}
+
+fn page_url(filter: &str, columns: &Columns) -> String {
+    let chosen = columns.query();
+    if filter.is_empty() && chosen.is_empty() {
         "/hub/admin".to_owned()
     } else {
-        format!("/hub/admin?q={}", escape(filter))
+        format!("/hub/admin?q={}{chosen}", escape(filter))
     }
 }

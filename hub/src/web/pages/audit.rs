@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use askama::Template;
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::http::{StatusCode, Uri};
 use axum::response::Response;
 use berth_store::{Act, Acts, Recorded};
@@ -46,6 +46,7 @@ struct Wanted {
 
 /// An act.
 struct Row {
+    id: i64,
     at: Moment,
     act: Act,
 }
@@ -124,8 +125,31 @@ pub async fn show(
     Ok(page(StatusCode::OK, &view))
 }
 
-fn row(Recorded { act, .. }: Recorded) -> Row {
-    Row { at: Moment::from(act.at), act }
+fn row(Recorded { id, act }: Recorded) -> Row {
+    Row { id, at: Moment::from(act.at), act }
+}
+
+#[derive(Template)]
+#[template(path = "act.html")]
+struct ActPage {
+    shell: Shell,
+    row: Row,
+}
+
+/// `GET /hub/admin/audit/{id}`: one act, at an address that stays.
+pub async fn show_one(
+    State(hub): State<Arc<Hub>>,
+    AdminVisitor(visitor): AdminVisitor,
+    Path(id): Path<String>,
+) -> Result<Response, PageError> {
+    let id: i64 = id.parse().map_err(|_| PageError::NotFound)?;
+    let newest = Acts { before: id.checked_add(1), limit: 1, ..Acts::default() };
+    let acts = hub.storage.read(|reader| reader.acts(&newest))?;
+    // Whoever asks for one that is forgotten gets none, not the one before it.
+    let act = acts.into_iter().find(|it| it.id == id).ok_or(PageError::NotFound)?;
+    let title = say::t("audit-entry").with("id", id.to_string()).to_string();
+    let view = ActPage { shell: Shell::of(&visitor, title, Here::Audit), row: row(act) };
+    Ok(page(StatusCode::OK, &view))
 }
 
 /// `GET /hub/admin/audit.csv`: the same acts, for programs.

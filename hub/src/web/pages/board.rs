@@ -9,7 +9,7 @@ use berth_store::User;
 
 use crate::site::Hub;
 use crate::trainings::{Role, State};
-use crate::web::pages::words::Moment;
+use crate::web::pages::words::{self, Moment};
 use crate::web::reader::{Language, Reader};
 use crate::web::say;
 
@@ -28,6 +28,8 @@ pub struct Board {
 /// A notice as its reader sees it.
 #[derive(Debug)]
 pub struct Note {
+    /// Its number, for its address.
+    pub id: i64,
     /// What it says.
     pub text: String,
     /// The language of the text, where it is not the reader's.
@@ -40,6 +42,7 @@ pub struct Note {
 /// A host under the person's servers that is to be empty for a while.
 #[derive(Debug)]
 struct Away {
+    id: i64,
     host: String,
     reason: String,
     from: Moment,
@@ -61,7 +64,7 @@ impl Board {
     pub fn of(hub: &Hub, fleet: &Fleet, user: &User, now: Timestamp) -> Self {
         let notices = hub.agenda.notices_for(fleet, &user.account, now);
         Self {
-            notices: notices.iter().map(|(_, notice)| Note::of(notice)).collect(),
+            notices: notices.iter().map(|(id, notice)| Note::of(*id, notice)).collect(),
             away: away(hub, fleet, user),
             trainings: courses(fleet, user, now),
         }
@@ -70,10 +73,11 @@ impl Board {
 
 impl Note {
     /// As its reader sees it.
-    pub fn of(notice: &Notice) -> Self {
+    pub fn of(id: i64, notice: &Notice) -> Self {
         let french = Reader::now().language == Language::French;
         let translated = french && !notice.fr.is_empty();
         Self {
+            id,
             text: if translated { &notice.fr } else { &notice.en }.clone(),
             lang: if french && !translated { "en" } else { "" },
             class: if notice.level == Level::Warning { " warn" } else { "" },
@@ -88,7 +92,8 @@ fn away(hub: &Hub, fleet: &Fleet, user: &User) -> Vec<Away> {
     let hosts: std::collections::BTreeSet<_> = hosts.collect();
     let ahead = hosts.iter().filter_map(|host| Some((host, hub.agenda.ahead_of(host)?)));
     ahead
-        .map(|(host, it)| Away {
+        .map(|(host, (id, it))| Away {
+            id,
             host: host.to_string(),
             reason: it.order.reason,
             from: Moment::from(it.window.from),
@@ -107,7 +112,7 @@ fn courses(fleet: &Fleet, user: &User, now: Timestamp) -> Vec<Course> {
             State::Planned(_) | State::Over => continue,
         };
         courses.push(Course {
-            title: training.title.clone(),
+            title: words::written(&fleet.settings, &training.title),
             when: when.to_string(),
             at: Moment::from(at),
             path: (role >= Role::Instructor).then(|| format!("/hub/trainings/{name}")),

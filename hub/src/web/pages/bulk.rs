@@ -1,35 +1,45 @@
 //! One act on many servers: those that a filter leaves are shown, each can be left out, and then it
 //! is done.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use askama::Template;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, Uri};
 use axum::response::Response;
-use berth_common::{Reason, ServerId};
+use berth_common::{Reason, Seconds, ServerId};
 use berth_core::Answer;
+use berth_core::agenda::{Audience, Entry, Level, Notice};
+use berth_core::settings::Window;
 use berth_process::clock::now;
 
 use crate::actions;
-use crate::audit;
+use crate::agenda;
+use crate::audit::{self, Actor};
 use crate::auth::next::escape;
-use crate::auth::{AdminVisitor, CheckedForm};
+use crate::auth::{AdminVisitor, CheckedForm, Visitor};
 use crate::site::Hub;
+use crate::web::error::cut;
 use crate::web::pages::admin::{self, ServerRow};
-use crate::web::pages::error::PageError;
-use crate::web::pages::filter::Filter;
+use crate::web::pages::error::{PageError, error_page};
 use crate::web::pages::shell::{Here, Shell, page};
 use crate::web::say;
 
 /// So many at a time: nobody looks through more before pressing the button.
 const MOST: usize = 200;
+/// How long people can be told something, in hours: a week at most.
+const HOURS: [u64; 4] = [1, 8, 24, MOST_HOURS];
+const MOST_HOURS: u64 = 7 * 24;
+/// A notice is a few sentences.
+const LONGEST_TEXT: usize = 1_000;
 
 /// What is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Act {
     Stop,
     Extend,
+    Notify,
 }
 
 impl Act {
@@ -37,6 +47,7 @@ impl Act {
         match text {
             "stop" => Some(Self::Stop),
             "extend" => Some(Self::Extend),
+            "notify" => Some(Self::Notify),
             _ => None,
         }
     }
@@ -45,6 +56,7 @@ impl Act {
         match self {
             Self::Stop => "stop",
             Self::Extend => "extend",
+            Self::Notify => "notify",
         }
     }
 
@@ -53,6 +65,7 @@ impl Act {
         match self {
             Self::Stop => "server-stop",
             Self::Extend => "server-extend",
+            Self::Notify => "notice-add",
         }
     }
 
@@ -60,6 +73,7 @@ impl Act {
         match self {
             Self::Stop => say::t("bulk-stop-title"),
             Self::Extend => say::t("bulk-extend-title"),
+            Self::Notify => say::t("bulk-notify-title"),
         }
     }
 
@@ -67,6 +81,7 @@ impl Act {
         match self {
             Self::Stop => say::t("bulk-stop-button"),
             Self::Extend => say::t("bulk-extend-button"),
+            Self::Notify => say::t("bulk-notify-button"),
         }
     }
 }
@@ -96,18 +111,13 @@ pub async fn show(
     let act = Act::parse(&act).ok_or(PageError::NotFound)?;
     let text = admin::filter(&uri);
     let (fleet, now) = (hub.fleet.fleet(), now());
-    let (filter, mistake) = match Filter::parse(&text) {
-        Ok(filter) => (Some(filter), String::new()),
-        Err(mistake) => (None, mistake),
+    let (servers, mistake) = match admin::found(&fleet, &text, now) {
+        Ok(servers) => (servers, String::new()),
+        Err(mistake) => (Vec::new(), mistake),
     };
-    let mut servers: Vec<_> = fleet.servers.values().filter(|server| server.is_active()).collect();
-    servers.sort_by_key(|server| (&server.owner, &server.name));
-    let found = servers.into_iter().filter(|server| {
-        let reason = ServerRow::reason_of(&fleet, server, now);
-        filter.as_ref().is_some_and(|filter| filter.finds(&fleet, server, reason, now))
-    });
-    let mut rows: Vec<_> = found.map(|server| ServerRow::of(&fleet, server, now)).collect();
-    rows.retain(|row| act == Act::Extend || row.can_stop);
+    let active = servers.into_iter().filter(|server| server.is_active());
+    let mut rows: Vec<_> = active.map(|server| ServerRow::of(&fleet, server, now)).collect();
+    rows.retain(|row| act != Act::Stop || row.can_stop);
     let left_off = rows.len().saturating_sub(MOST);
     rows.truncate(MOST);
     Ok(page(
@@ -138,7 +148,18 @@ pub async fn act(
     let act = Act::parse(&act).ok_or(PageError::NotFound)?;
     let by = visitor.user.account.name.to_string();
     let mut done = Vec::new();
-    for text in fields(&form, "id").take(MOST) {
+    if act == Act::Notify {
+        match notify(&hub, &visitor, &form).await? {
+            Some(told) => done = told,
+            None => {
+                let title = act.title().to_string();
+                let why = say::t("bulk-notify-empty").to_string();
+                return Ok(error_page(StatusCode::BAD_REQUEST, &title, &why));
+            }
+        }
+    }
+    let each = fields(&form, "id").take(MOST).filter(|_| act != Act::Notify);
+    for text in each {
         let id: ServerId = text.parse().map_err(|_| PageError::NotFound)?;
         let fleet = hub.fleet.fleet();
         let Some(server) = fleet.servers.get(&id) else { continue };
@@ -147,6 +168,7 @@ pub async fn act(
         let answer = match act {
             Act::Stop => actions::stop(&hub, &id, Reason::StoppedAdmin).await?,
             Act::Extend => actions::extend(&hub, &id, 1, true).await?,
+            Act::Notify => continue,
         };
         tracing::info!(server = %id, user = %server.owner, act = act.word(), by, "one of many");
         done.push((format!("{} {}", server.owner, server.name), words(&answer).to_string()));
@@ -166,6 +188,44 @@ pub async fn act(
             done,
         },
     ))
+}
+
+/// One notice to the owners of all servers that were not left out; none without a text.
+async fn notify(
+    hub: &Hub,
+    visitor: &Visitor,
+    form: &[(String, String)],
+) -> Result<Option<Vec<(String, String)>>, PageError> {
+    let text: String = fields(form, "text").next().unwrap_or_default().trim().to_owned();
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let fleet = hub.fleet.fleet();
+    let mut owners = BTreeSet::new();
+    for id in fields(form, "id").take(MOST) {
+        let id: ServerId = id.parse().map_err(|_| PageError::NotFound)?;
+        owners.extend(fleet.servers.get(&id).map(|server| server.owner.clone()));
+    }
+    if owners.is_empty() {
+        return Ok(Some(Vec::new()));
+    }
+    let hours = fields(form, "hours").next().and_then(|hours| hours.parse().ok());
+    let lasts = Seconds(hours.unwrap_or(24_u64).clamp(1, MOST_HOURS) * 3_600);
+    let told = owners.iter().map(|it| (it.to_string(), say::t("bulk-told").to_string())).collect();
+    let at = now();
+    let notice = Notice {
+        audience: Audience::Users(owners),
+        level: Level::Info,
+        window: Window { from: at, to: at.plus(lasts) },
+        en: text.chars().take(LONGEST_TEXT).collect(),
+        fr: String::new(),
+        who: visitor.actor(),
+        at,
+    };
+    let audience = cut(&notice.audience.to_string());
+    let act = visitor.act(Act::Notify.recorded()).on(&audience).because(&notice.en);
+    agenda::add(hub, act, Entry::Notice(notice)).await?;
+    Ok(Some(told))
 }
 
 fn fields<'a>(form: &'a [(String, String)], wanted: &'a str) -> impl Iterator<Item = &'a str> {

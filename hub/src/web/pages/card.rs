@@ -4,10 +4,12 @@ use berth_common::{ByteCount, GpuPart, Timestamp};
 use berth_core::fleet::{End, ResizeState};
 use berth_core::{Fleet, Phase, Server, ServerState, queue};
 
+use crate::site::Hub;
 use crate::web::pages::bar::Bar;
 use crate::web::pages::ending::{Ending, more_memory};
 use crate::web::pages::farm::FarmPart;
 use crate::web::pages::life::Life;
+use crate::web::pages::ticket;
 use crate::web::pages::words::{self, Moment};
 use crate::web::say;
 
@@ -58,10 +60,12 @@ pub struct Card {
     pub end: Option<Ending>,
     /// The newest of its processes that was killed for want of memory while it runs on.
     pub killed: Option<Killed>,
+    /// Whether a restart would give it a newer build of its image.
+    pub newer_image: bool,
     /// The spaces that it was started without.
     pub left_out: Vec<String>,
-    /// How far a change of its memory is, if that is worth saying: good news or not, in words.
-    pub resize: Option<(bool, String)>,
+    /// How far a change of its memory is, if that is worth saying.
+    pub resize: Option<Resizing>,
     /// Other amounts that its profile has, in words and as a form sends them; none unless it runs.
     pub amounts: Vec<(ByteCount, String)>,
     /// An amount that may have been enough, in words and as a form sends it.
@@ -74,6 +78,8 @@ pub struct Card {
     pub is_idle: bool,
     /// The decision about it.
     pub decision: Option<String>,
+    /// Where its owner asks for help, with a ticket filled in.
+    pub help: Option<String>,
 }
 
 /// Used memory of the limit.
@@ -111,6 +117,17 @@ pub struct Killed {
     pub at: Moment,
 }
 
+/// A change of memory.
+#[derive(Debug, Clone)]
+pub struct Resizing {
+    /// Good news or not.
+    pub good: bool,
+    /// In words.
+    pub text: String,
+    /// What the host said of it, as it said it; empty: the words say all.
+    pub detail: String,
+}
+
 /// A place in the queue.
 #[derive(Debug, Clone)]
 pub struct Waiting {
@@ -122,6 +139,8 @@ pub struct Waiting {
     pub remedy: String,
     /// The reason's code.
     pub code: &'static str,
+    /// Its turn has come: until when a place is held for it.
+    pub held: Option<Moment>,
 }
 
 impl Card {
@@ -160,8 +179,9 @@ impl Card {
                 .kills
                 .last()
                 .filter(|_| server.is_active())
-                .map(|kill| Killed { text: kill.sentence(), at: Moment::from(kill.at) }),
+                .map(|kill| Killed { text: words::killed(kill), at: Moment::from(kill.at) }),
             leaving: fleet.leaving(server).map(|leaving| words::leaving(&leaving)),
+            newer_image: state == ServerState::Running && fleet.is_outdated(server, now),
             left_out: left_out(fleet, server),
             resize: resize(server),
             amounts: amounts(fleet, server),
@@ -170,13 +190,29 @@ impl Card {
             can_stop: server.is_active() && state != ServerState::Stopping,
             is_idle: !server.is_active(),
             decision: server.decision.as_ref().map(ToString::to_string),
+            help: None,
         }
+    }
+
+    /// Whether its turn has come and its place waits for its owner.
+    pub fn is_held(&self) -> bool {
+        self.waiting.as_ref().is_some_and(|waiting| waiting.held.is_some())
+    }
+
+    /// With what only the hub knows: work on the farm, and where to ask for help.
+    pub fn whole(hub: &Hub, fleet: &Fleet, server: &Server, now: Timestamp) -> Self {
+        let (farm, help) = (FarmPart::of(hub, server), ticket::of(hub, fleet, server));
+        Self { farm, help, ..Self::of(fleet, server, now) }
     }
 }
 
 /// A profile's title; the name itself when the files do not have it any more.
 pub fn profile_title(fleet: &Fleet, name: &str) -> String {
-    fleet.settings.profiles.get(name).map_or_else(|| name.to_owned(), |it| it.title.clone())
+    fleet
+        .settings
+        .profiles
+        .get(name)
+        .map_or_else(|| name.to_owned(), |it| words::written(&fleet.settings, &it.title))
 }
 
 /// Used memory as the host last said, of this very start.
@@ -239,20 +275,22 @@ fn left_out(fleet: &Fleet, server: &Server) -> Vec<String> {
 }
 
 /// A change of memory that is under way, or was refused.
-fn resize(server: &Server) -> Option<(bool, String)> {
+fn resize(server: &Server) -> Option<Resizing> {
     let placement = server.placement()?;
     let resize = placement.resize.as_ref()?;
+    let plain = |good, text| Some(Resizing { good, text, detail: String::new() });
     let memory = resize.limit.memory;
     match (&resize.state, placement.loan().filter(|_| placement.is_lent())) {
-        (ResizeState::UnderWay | ResizeState::Done, Some(loan)) => Some((false, loan.sentence())),
+        (ResizeState::UnderWay | ResizeState::Done, Some(loan)) => plain(false, words::lent(loan)),
         (ResizeState::UnderWay, _) => {
-            Some((true, say::t("resize-under-way").with("memory", memory).to_string()))
+            plain(true, say::t("resize-under-way").with("memory", memory).to_string())
         }
         (ResizeState::Done, _) => None,
         (ResizeState::Refused { end }, _) => {
             let said = say::t("resize-refused").with("memory", memory);
-            let text = format!("{said} {} {}", end.detail, say::remedy(end.reason));
-            Some((false, text.trim_end().to_owned()))
+            let (why, detail) = words::told(end.reason, &end.detail);
+            let text = format!("{said} {why} {}", say::remedy(end.reason));
+            Some(Resizing { good: false, text: text.trim_end().to_owned(), detail })
         }
     }
 }
@@ -268,13 +306,14 @@ fn amounts(fleet: &Fleet, server: &Server) -> Vec<(ByteCount, String)> {
 
 /// The place of a waiting server among those that wait for the same pool.
 pub fn waiting(fleet: &Fleet, server: &Server, now: Timestamp) -> Option<Waiting> {
-    let Phase::Waiting { reason, .. } = &server.phase else { return None };
+    let Phase::Waiting { reason, place: held, .. } = &server.phase else { return None };
     let place = usize::try_from(queue::place_of(fleet, server, now).unwrap_or(1)).unwrap_or(1);
     Some(Waiting {
         place,
         why: say::reason(*reason),
         remedy: say::remedy(*reason),
         code: reason.code(),
+        held: held.as_ref().map(|held| Moment::from(held.until)),
     })
 }
 

@@ -22,6 +22,9 @@ use crate::web::pages::shell::{Here, Shell, page};
 use crate::web::pages::words::Moment;
 use crate::web::say;
 
+pub mod replay;
+pub mod version;
+
 /// Changes that are shown at most.
 const MOST_CHANGES: usize = 50;
 
@@ -32,6 +35,8 @@ struct ConfigurationPage {
     xsrf: String,
     origin: Origin,
     since: Moment,
+    /// The number of what is in force, as decisions name it.
+    version: u64,
     /// The names of the files in force.
     files: Vec<String>,
     /// What is wrong with the files on disk, with carets; empty: nothing.
@@ -69,9 +74,7 @@ pub async fn show(
 ) -> Result<Response, PageError> {
     let in_force = hub.configuration.in_force();
     // A hub without a folder has nothing on disk to compare with.
-    let (disk, understood) = hub
-        .configuration
-        .on_disk()
+    let (disk, understood) = reload::on_disk(&hub)
         .unwrap_or_else(|_| (in_force.files.clone(), Ok(Diagnostics::default())));
     let valid = understood.is_ok();
     let said = understood.unwrap_or_else(|wrong| wrong);
@@ -96,6 +99,7 @@ pub async fn show(
         xsrf: visitor.xsrf.clone(),
         origin: in_force.origin,
         since: Moment::from(in_force.since),
+        version: hub.fleet.fleet().settings.version,
         problems: if said.0.is_empty() { String::new() } else { said.to_string() },
         valid,
         differences: differences(&in_force.files, &disk),

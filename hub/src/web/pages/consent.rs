@@ -8,6 +8,7 @@ use axum::response::Response;
 use crate::auth::Visitor;
 use crate::config::services::Service;
 use crate::web::pages::shell::{Here, Shell, page};
+use crate::web::say;
 
 #[derive(Template)]
 #[template(path = "consent.html")]
@@ -24,8 +25,9 @@ struct ConsentPage {
 
 /// The question, for these scopes.
 pub fn page_for(visitor: &Visitor, service: &Service, scopes: &[String]) -> Response {
+    let title = say::t("consent-title").with("service", &service.name);
     let view = ConsentPage {
-        shell: Shell::of(visitor, format!("Log in to {}", service.name), Here::Nowhere),
+        shell: Shell::of(visitor, title.to_string(), Here::Nowhere),
         xsrf: visitor.xsrf.clone(),
         service: service.name.clone(),
         elsewhere: (!service.redirect.starts_with('/')).then(|| service.redirect.clone()),
@@ -35,39 +37,43 @@ pub fn page_for(visitor: &Visitor, service: &Service, scopes: &[String]) -> Resp
     page(StatusCode::OK, &view)
 }
 
-/// What scopes let a service do, in words. One that is not here is shown as it is.
-const WORDS: [(&str, &str); 16] = [
-    ("inherit", "do all that you may do at this site"),
-    ("self", "do all that you may do with what is yours"),
-    ("read:users:name", "read the name"),
-    ("read:users:groups", "read the groups"),
-    ("read:users:activity", "read the time of the last activity"),
-    ("users:activity", "report activity"),
-    ("read:users", "read account, groups and activity"),
-    ("read:servers", "see servers"),
-    ("start:servers", "start servers"),
-    ("delete:servers", "stop servers"),
-    ("servers", "see, start and stop servers"),
-    ("access:servers", "use notebook servers, with all files that these can reach"),
-    ("access:services", "let you in"),
-    ("read:tokens", "list tokens"),
-    ("tokens", "make and revoke tokens"),
-    ("read:shares", "see shares"),
+/// The text of what a scope lets a service do. One that is not here is shown as it is.
+const TEXTS: [(&str, &str); 16] = [
+    ("inherit", "scope-inherit"),
+    ("self", "scope-self"),
+    ("read:users:name", "scope-read-users-name"),
+    ("read:users:groups", "scope-read-users-groups"),
+    ("read:users:activity", "scope-read-users-activity"),
+    ("users:activity", "scope-users-activity"),
+    ("read:users", "scope-read-users"),
+    ("read:servers", "scope-read-servers"),
+    ("start:servers", "scope-start-servers"),
+    ("delete:servers", "scope-delete-servers"),
+    ("servers", "scope-servers"),
+    ("access:servers", "scope-access-servers"),
+    ("access:services", "scope-access-services"),
+    ("read:tokens", "scope-read-tokens"),
+    ("tokens", "scope-tokens"),
+    ("read:shares", "scope-read-shares"),
 ];
 
 fn words(scope: &str) -> String {
     let (name, filter) = scope.split_once('!').map_or((scope, None), |(a, b)| (a, Some(b)));
-    let Some((_, words)) = WORDS.iter().find(|(known, _)| *known == name) else {
+    let Some((_, text)) = TEXTS.iter().find(|(known, _)| *known == name) else {
         return scope.to_owned();
     };
-    match filter {
-        Some("user") => format!("{words}: yours"),
-        Some(filter) if !filter.starts_with("service") => format!("{words}: {filter}"),
-        None if name.contains("users") || name.contains("servers") => {
-            format!("{words}: yours and all others' that you may")
+    let what = say::t(*text);
+    let said = match filter {
+        Some("user") => say::t("consent-yours").with("what", what),
+        Some(filter) if !filter.starts_with("service") => {
+            say::t("consent-only").with("what", what).with("filter", filter)
         }
-        _ => (*words).to_owned(),
-    }
+        None if name.contains("users") || name.contains("servers") => {
+            say::t("consent-all").with("what", what)
+        }
+        _ => what,
+    };
+    said.to_string()
 }
 
 #[cfg(test)]

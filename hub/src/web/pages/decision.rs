@@ -7,7 +7,7 @@ use axum::extract::{Path, State};
 use axum::http::{StatusCode, Uri};
 use axum::response::Response;
 use berth_common::{ByteCount, DecisionId, Reason};
-use berth_core::decision::{Excluded, HostLine, HostVerdict, Nearest, Obstacle, Rule, Term};
+use berth_core::decision::{Excluded, HostLine, HostVerdict, Nearest, Obstacle, Rule};
 use berth_core::{Decision, Outcome};
 
 use crate::auth::Visitor;
@@ -18,6 +18,8 @@ use crate::site::Hub;
 use crate::web::pages::again::Again;
 use crate::web::pages::card::profile_title;
 use crate::web::pages::error::PageError;
+use crate::web::pages::forecast;
+use crate::web::pages::recorded;
 use crate::web::pages::shell::{Here, Shell, page};
 use crate::web::pages::spawn::outcome_class;
 use crate::web::pages::target::may_act;
@@ -28,6 +30,8 @@ use crate::web::say;
 #[template(path = "decision.html")]
 struct DecisionPage {
     shell: Shell,
+    /// Whether it was made; else it is what would come of a request.
+    recorded: bool,
     id: String,
     at: Moment,
     user: String,
@@ -52,6 +56,8 @@ struct DecisionPage {
     /// For administrators who ask: what would come of it under the files of now.
     again: Option<Again>,
     may_ask_again: bool,
+    /// For administrators: the number of the files that it was made under.
+    version: Option<u64>,
 }
 
 /// Something with which it would have started.
@@ -69,7 +75,7 @@ struct Line {
     word: String,
     /// All rules that exclude it.
     obstacles: Vec<Obstacle>,
-    terms: Vec<Term>,
+    terms: Vec<(String, String)>,
 }
 
 /// `GET /hub/decisions/{id}`
@@ -91,6 +97,22 @@ pub async fn show(
     let may_ask_again = visitor.admin && !asked && replay::is_request(&decision);
     let view = view(shell, decision, lines, profile);
     Ok(page(StatusCode::OK, &DecisionPage { again, may_ask_again, ..view }))
+}
+
+/// `GET /hub/foreseen/{user}` and `/{user}/{server}`: why the form's choices would come to what
+/// their verdict says.
+pub async fn foreseen(
+    State(hub): State<Arc<Hub>>,
+    visitor: Visitor,
+    Path(path): Path<Vec<(String, String)>>,
+    uri: Uri,
+) -> Result<Response, PageError> {
+    let (fleet, decision) = forecast::decide(&hub, &visitor, &path, &uri)?;
+    let profile = profile_title(&fleet, &decision.ask.profile);
+    let lines = explanation::lines(&hub, &decision)?;
+    let shell = Shell::of(&visitor, say::t("why").to_string(), Here::New);
+    let view = view(shell, decision, lines, profile);
+    Ok(page(StatusCode::OK, &DecisionPage { recorded: false, ..view }))
 }
 
 fn view(shell: Shell, decision: Decision, lines: Vec<HostLine>, profile: String) -> DecisionPage {
@@ -123,8 +145,10 @@ fn view(shell: Shell, decision: Decision, lines: Vec<HostLine>, profile: String)
         rules: decision.rules,
         possible: decision.possible,
         excluded: decision.excluded,
+        recorded: true,
         again: None,
         may_ask_again: false,
+        version: admin.then_some(decision.inputs.settings),
     }
 }
 
@@ -164,5 +188,6 @@ fn line(line: HostLine, decision: &Decision, admin: bool) -> Line {
             ("", say::t("host-excluded"), Vec::new(), obstacles)
         }
     };
+    let terms = terms.iter().map(recorded::term).collect();
     Line { host, chosen, class, word: word.to_string(), obstacles, terms }
 }

@@ -17,12 +17,19 @@ struct ErrorPage<'a> {
     code: u16,
     title: &'a str,
     text: &'a str,
+    /// What was recorded of the case, in English; empty: the text says all.
+    detail: &'a str,
 }
 
 /// A page with a title and a sentence of what to do.
 pub fn error_page(status: StatusCode, title: &str, text: &str) -> Response {
+    error_page_with(status, title, text, "")
+}
+
+/// The same, with what was recorded of the case under it.
+pub fn error_page_with(status: StatusCode, title: &str, text: &str, detail: &str) -> Response {
     let code = status.as_u16();
-    page(status, &ErrorPage { shell: Shell::stranger(title), code, title, text })
+    page(status, &ErrorPage { shell: Shell::whoever(title), code, title, text, detail })
 }
 
 /// Why a page cannot be shown or did not do what was asked.
@@ -101,5 +108,5 @@ pub async fn for_proxy(Path(code): Path<String>) -> Response {
     let (title, text) = (title.to_string(), text.to_string());
     let code = code.map_or(0, |code| code.as_u16());
     let shell = Shell::stranger(title.clone());
-    page(StatusCode::OK, &ErrorPage { shell, code, title: &title, text: &text })
+    page(StatusCode::OK, &ErrorPage { shell, code, title: &title, text: &text, detail: "" })
 }

@@ -31,15 +31,22 @@ struct UsagePage {
     rows: Vec<Row>,
     total: Row,
     csv: String,
+    /// The same rows from the API, which knows no single group.
+    json: Option<String>,
+    /// The same rows in the other order.
+    reordered: String,
     /// The same days by the other.
     other: String,
 }
 
 /// Which days, and by what.
+#[derive(Clone)]
 struct Wanted {
     by_group: bool,
     /// Only this group.
     group: String,
+    /// Who held most that was not used comes first, not who held most.
+    by_waste: bool,
     from: String,
     to: String,
 }
@@ -52,6 +59,7 @@ struct Row {
     beside: String,
     server_hours: f64,
     gib_hours: f64,
+    gib_hours_used: f64,
     gpu_hours: f64,
     /// Its memory beside that of the first.
     bar: Option<Bar>,
@@ -69,6 +77,7 @@ impl Wanted {
         Self {
             by_group: word("by") != "user" && group.is_empty(),
             group,
+            by_waste: word("order") == "waste",
             from: day("from", month_ago),
             to: day("to", now),
         }
@@ -76,7 +85,22 @@ impl Wanted {
 
     fn query(&self) -> String {
         let by = if self.by_group { "group" } else { "user" };
-        format!("by={by}&group={}&from={}&to={}", escape(&self.group), self.from, self.to)
+        let order = if self.by_waste { "&order=waste" } else { "" };
+        format!("by={by}&group={}&from={}&to={}{order}", escape(&self.group), self.from, self.to)
+    }
+
+    /// The address of the same in the other order.
+    fn reordered(&self) -> String {
+        let other = Self { by_waste: !self.by_waste, ..self.clone() };
+        format!("/hub/admin/usage?{}", other.query())
+    }
+
+    /// The days as the API takes them, the second one not included.
+    fn json(&self) -> Option<String> {
+        let (from, to) = (sheet::day(&self.from)?, sheet::next_day(sheet::day(&self.to)?));
+        let by = if self.by_group { "group" } else { "user" };
+        let url = format!("/hub/api/berth/usage?by={by}&from={from}&to={to}");
+        self.group.is_empty().then_some(url)
     }
 
     fn sums(&self, hub: &Hub, now: Timestamp) -> Vec<Sum> {
@@ -86,7 +110,12 @@ impl Wanted {
         let mut all = sums(&hub.fleet.fleet(), by, from, to, now, |day| {
             self.group.is_empty() || day.group == self.group
         });
-        all.sort_by_key(|sum| std::cmp::Reverse((sum.amount.gpu_milli_s, sum.amount.mib_s)));
+        all.sort_by_key(|sum| {
+            std::cmp::Reverse(match self.by_waste {
+                true => (sum.amount.mib_s.saturating_sub(sum.amount.used_mib_s), 0),
+                false => (sum.amount.gpu_milli_s, sum.amount.mib_s),
+            })
+        });
         all
     }
 }
@@ -103,9 +132,20 @@ impl Row {
             beside,
             server_hours: hours(sum.amount.server_s, 1),
             gib_hours: hours(sum.amount.mib_s, 1024),
+            gib_hours_used: hours(sum.amount.used_mib_s, 1024),
             gpu_hours: hours(sum.amount.gpu_milli_s, 1000),
             bar: None,
         }
+    }
+}
+
+/// The part of the memory that was held and not used, in percent.
+fn unused(row: &Row) -> String {
+    let unused = (row.gib_hours - row.gib_hours_used).max(0.0);
+    if row.gib_hours > 0.0 {
+        format!("{:.0} %", unused * 100.0 / row.gib_hours)
+    } else {
+        String::new()
     }
 }
 
@@ -114,7 +154,7 @@ fn told(hours: f64) -> String {
     if hours < 100.0 { format!("{hours:.1}") } else { format!("{hours:.0}") }
 }
 
-/// `GET /hub/admin/usage?by=group|user&group=&from=&to=`: whole days, both included.
+/// `GET /hub/admin/usage?by=group|user&group=&from=&to=&order=waste`: whole days, both included.
 pub async fn show(
     State(hub): State<Arc<Hub>>,
     AdminVisitor(visitor): AdminVisitor,
@@ -129,6 +169,7 @@ pub async fn show(
         let mut row = Row::of(sum, wanted.by_group);
         total.server_hours += row.server_hours;
         total.gib_hours += row.gib_hours;
+        total.gib_hours_used += row.gib_hours_used;
         total.gpu_hours += row.gpu_hours;
         let percent = sum.amount.mib_s.saturating_mul(100) / most;
         row.bar = Some(Bar::percent(u32::try_from(percent).unwrap_or(100)));
@@ -141,6 +182,8 @@ pub async fn show(
         rows,
         total,
         csv: format!("/hub/admin/usage.csv?{}", wanted.query()),
+        json: wanted.json(),
+        reordered: wanted.reordered(),
         other: format!("/hub/admin/usage?by={by}&from={}&to={}", wanted.from, wanted.to),
         wanted,
     };
@@ -156,11 +199,12 @@ pub async fn table(
     let now = now();
     let wanted = Wanted::of(&uri, now);
     let (name, beside) = if wanted.by_group { ("group", "users") } else { ("user", "group") };
-    let head = [name, beside, "server_hours", "gib_hours", "gpu_hours", "from", "to"];
+    let head =
+        [name, beside, "server_hours", "gib_hours", "gib_hours_used", "gpu_hours", "from", "to"];
     let rows = wanted.sums(&hub, now);
     let rows = rows.iter().map(|sum| {
         let row = Row::of(sum, wanted.by_group);
-        let amounts = [row.server_hours, row.gib_hours, row.gpu_hours];
+        let amounts = [row.server_hours, row.gib_hours, row.gib_hours_used, row.gpu_hours];
         let mut cells = vec![row.name, row.beside];
         cells.extend(amounts.map(|hours| format!("{hours:.1}")));
         cells.extend([wanted.from.clone(), wanted.to.clone()]);

@@ -7,30 +7,43 @@ use crate::farm::{Cluster, Job};
 use crate::site::Hub;
 use crate::web::say;
 
-/// More jobs nobody reads on a card; the others are counted.
-const MOST_JOBS: usize = 10;
+/// More clusters or jobs nobody reads on a card; the others are counted.
+const MOST: usize = 10;
 
 /// What is shown of it.
 #[derive(Debug, Clone)]
 pub struct FarmPart {
     /// Dask clusters.
     pub clusters: Vec<ClusterLine>,
+    /// Clusters beyond those.
+    pub more_clusters: usize,
     /// Jobs in Slurm.
     pub jobs: Vec<JobLine>,
     /// Jobs beyond those.
-    pub more: usize,
+    pub more_jobs: usize,
     /// What is not known, and why.
-    pub troubles: Vec<String>,
+    pub troubles: Vec<Trouble>,
+}
+
+/// Something that could not be asked.
+#[derive(Debug, Clone)]
+pub struct Trouble {
+    /// What is not known.
+    pub said: String,
+    /// Why, in the words of whoever was asked.
+    pub why: String,
 }
 
 /// A Dask cluster.
 #[derive(Debug, Clone)]
 pub struct ClusterLine {
-    /// Its name, cut to what tells it from others.
+    /// Its name, by which a notebook connects to it.
     pub name: String,
-    /// Its state.
+    /// Its state, in words.
     pub state: String,
-    /// Workers, processors, memory.
+    /// How the state is drawn.
+    pub class: &'static str,
+    /// Workers, processors, memory; empty while there are none.
     pub has: String,
     /// Whether it computes, in words.
     pub busy: Option<String>,
@@ -45,10 +58,14 @@ pub struct JobLine {
     pub id: String,
     /// Its name.
     pub name: String,
-    /// Its state in Slurm's word, and why it waits.
+    /// Its state in Slurm's word.
     pub state: String,
+    /// How the state is drawn.
+    pub class: &'static str,
     /// Processors and memory.
     pub has: String,
+    /// Why it waits, in Slurm's word.
+    pub reason: Option<String>,
 }
 
 impl FarmPart {
@@ -58,42 +75,64 @@ impl FarmPart {
         if work.is_nothing() || !server.is_active() {
             return None;
         }
-        let gateway =
-            work.gateway_trouble.iter().map(|why| say::t("farm-clusters-unknown").with("why", why));
-        let slurm =
-            work.slurm_trouble.iter().map(|why| say::t("farm-jobs-unknown").with("why", why));
+        let trouble =
+            |unknown, why: &String| Trouble { said: say::t(unknown).to_string(), why: why.clone() };
+        let gateway = work.gateway_trouble.iter().map(|why| trouble("farm-clusters-unknown", why));
+        let slurm = work.slurm_trouble.iter().map(|why| trouble("farm-jobs-unknown", why));
         Some(Self {
-            clusters: work.clusters.iter().map(cluster).collect(),
-            jobs: work.jobs.iter().take(MOST_JOBS).map(job).collect(),
-            more: work.jobs.len().saturating_sub(MOST_JOBS),
-            troubles: gateway.chain(slurm).map(|said| said.to_string()).collect(),
+            clusters: work.clusters.iter().take(MOST).map(cluster).collect(),
+            more_clusters: work.clusters.len().saturating_sub(MOST),
+            jobs: work.jobs.iter().take(MOST).map(job).collect(),
+            more_jobs: work.jobs.len().saturating_sub(MOST),
+            troubles: gateway.chain(slurm).collect(),
         })
     }
 }
 
 fn cluster(it: &Cluster) -> ClusterLine {
-    let known = it.workers.zip(it.cores);
-    let has = known.map(|(workers, cores)| {
-        let workers = say::t("farm-workers").with("count", workers);
-        format!("{workers}, {}", amounts(cores, it.memory))
-    });
+    let runs = it.state == "running";
+    let has = match it.workers.zip(it.cores) {
+        Some((workers, cores)) => {
+            let workers = say::t("farm-workers").with("count", workers);
+            format!("{workers}, {}", amounts(cores, it.memory))
+        }
+        None if runs => say::t("farm-size-unknown").to_string(),
+        None => String::new(),
+    };
     let busy = it.busy.map(|busy| if busy { say::t("farm-busy") } else { say::t("farm-idle") });
+    let state = match it.state.as_str() {
+        "pending" => say::t("farm-pending").to_string(),
+        "running" => say::t("farm-running").to_string(),
+        "stopping" => say::t("farm-stopping").to_string(),
+        other => other.to_owned(),
+    };
     ClusterLine {
         name: it.name.clone(),
-        state: it.state.clone(),
-        has: has.unwrap_or_default(),
+        state,
+        class: class(&it.state),
+        has,
         busy: busy.map(|said| said.to_string()),
         dashboard: it.dashboard.clone(),
     }
 }
 
 fn job(it: &Job) -> JobLine {
-    let state = match &it.reason {
-        Some(reason) => format!("{} ({reason})", it.state),
-        None => it.state.clone(),
-    };
-    let has = amounts(it.cores, it.memory);
-    JobLine { id: it.id.clone(), name: it.name.clone(), state, has }
+    JobLine {
+        id: it.id.clone(),
+        name: it.name.clone(),
+        state: it.state.clone(),
+        class: class(&it.state),
+        has: amounts(it.cores, it.memory),
+        reason: it.reason.clone(),
+    }
+}
+
+fn class(state: &str) -> &'static str {
+    match state {
+        "running" => "is-good",
+        "pending" => "is-warn",
+        _ => "",
+    }
 }
 
 fn amounts(cores: u64, memory: Option<ByteCount>) -> String {

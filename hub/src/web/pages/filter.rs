@@ -1,13 +1,20 @@
 //! The filter of the table of servers, as it is typed: words that must be found, and conditions
 //! such as `user:alice pool:gpu idle:>12h mem.used:<1G state:running`. All must hold.
 
-use berth_common::{ByteCount, Reason, Seconds, Timestamp};
+use std::collections::{BTreeMap, BTreeSet};
+
+use berth_common::{ByteCount, HostId, Reason, Seconds, ServerId, Timestamp};
 use berth_core::{Fleet, Server};
 
-/// The keys that compare texts, and those that compare amounts.
+use super::floor::{Thought, WhatIf};
+
+/// The keys that compare texts, those that compare amounts, and those that say what is so or would
+/// be: `outdated:yes`, an image that a restart would replace; `nofit:HOST`, no room elsewhere if that
+/// host went.
 const TEXTS: [&str; 9] =
     ["user", "name", "group", "pool", "host", "state", "profile", "image", "reason"];
-const AMOUNTS: [&str; 5] = ["idle", "age", "mem", "mem.used", "gpus"];
+const AMOUNTS: [&str; 6] = ["idle", "age", "mem", "mem.used", "mem.full", "gpus"];
+const OTHERS: [&str; 2] = ["outdated", "nofit"];
 
 /// What is looked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -23,6 +30,10 @@ enum Term {
     Text(&'static str, String),
     /// More or less than this; exactly, if neither.
     Amount(&'static str, Compare, u64),
+    /// Whether a restart would give it another image.
+    Outdated(bool),
+    /// Without this host it would find no room.
+    NoFit(HostId),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,15 +53,38 @@ impl Filter {
         Ok(Self { terms: terms.collect::<Result<_, _>>()? })
     }
 
+    /// At this moment.
+    pub fn on<'a>(&'a self, fleet: &'a Fleet, now: Timestamp) -> Finder<'a> {
+        let nowhere = self.terms.iter().filter_map(|term| match term {
+            Term::NoFit(host) => Some((host, nowhere_without(fleet, host, now))),
+            _ => None,
+        });
+        Finder { terms: &self.terms, fleet, now, nowhere: nowhere.collect() }
+    }
+}
+
+/// The servers of a host that would find no room elsewhere.
+fn nowhere_without(fleet: &Fleet, host: &HostId, now: Timestamp) -> BTreeSet<ServerId> {
+    WhatIf::of(fleet, &Thought { without: Some(host.clone()), ..Thought::default() }, now).nowhere()
+}
+
+/// A filter with the moment at which it looks.
+pub struct Finder<'a> {
+    terms: &'a [Term],
+    fleet: &'a Fleet,
+    now: Timestamp,
+    nowhere: BTreeMap<&'a HostId, BTreeSet<ServerId>>,
+}
+
+impl Finder<'_> {
     /// Whether a server is among those looked for; `reason`: why it does not run, or will not.
-    pub fn finds(
-        &self,
-        fleet: &Fleet,
-        server: &Server,
-        reason: Option<Reason>,
-        now: Timestamp,
-    ) -> bool {
+    pub fn finds(&self, server: &Server, reason: Option<Reason>) -> bool {
+        let (fleet, now) = (self.fleet, self.now);
         self.terms.iter().all(|term| match term {
+            Term::Outdated(wanted) => fleet.is_outdated(server, now) == *wanted,
+            Term::NoFit(host) => {
+                self.nowhere.get(host).is_some_and(|nowhere| nowhere.contains(&server.id))
+            }
             Term::Word(word) => {
                 TEXTS.iter().any(|key| text(fleet, server, reason, key, now).contains(word))
             }
@@ -72,8 +106,16 @@ fn term(word: &str) -> Result<Term, String> {
     if let Some(key) = known(&TEXTS) {
         return Ok(Term::Text(key, value.to_owned()));
     }
+    let wrong = |example: &str| format!("\"{word}\": write e.g. {key}:{example}");
+    match (key, value) {
+        ("outdated", "yes") => return Ok(Term::Outdated(true)),
+        ("outdated", "no") => return Ok(Term::Outdated(false)),
+        ("outdated", _) => return Err(wrong("yes")),
+        ("nofit", host) => return host.parse().map(Term::NoFit).map_err(|_| wrong("wn1")),
+        _ => {}
+    }
     let Some(key) = known(&AMOUNTS) else {
-        let all = [TEXTS.as_slice(), AMOUNTS.as_slice()].concat().join(", ");
+        let all = [TEXTS.as_slice(), &AMOUNTS, &OTHERS].concat().join(", ");
         return Err(format!("\"{key}\" is not known here; known are {all}"));
     };
     let (compare, number) = match value.split_at_checked(1) {
@@ -81,10 +123,13 @@ fn term(word: &str) -> Result<Term, String> {
         Some(("<", rest)) => (Compare::Less, rest),
         _ => (Compare::Exactly, value),
     };
-    let wrong = |example: &str| format!("\"{word}\": write e.g. {key}:{example}");
     let number = match key {
         "idle" | "age" => seconds(number).ok_or_else(|| wrong(">12h"))?,
         "gpus" => number.parse().map_err(|_| wrong(">0"))?,
+        "mem.full" => {
+            let percent = number.strip_suffix('%').unwrap_or(number);
+            percent.parse().map_err(|_| wrong(">90%"))?
+        }
         _ => number.to_uppercase().parse().map(|ByteCount(n)| n).map_err(|_| wrong(">8G"))?,
     };
     Ok(Term::Amount(key, compare, number))
@@ -138,6 +183,8 @@ fn amount(fleet: &Fleet, server: &Server, key: &str, now: Timestamp) -> Option<u
         "age" => placement.map(|placement| since(placement.placed_at)),
         "mem" => placement.map(|placement| placement.reservation.memory.0),
         "mem.used" => super::card::used(fleet, server, now).map(|used| used.used.0),
+        "mem.full" => super::card::used(fleet, server, now)
+            .map(|used| used.used.0.saturating_mul(100) / used.limit.0.max(1)),
         "gpus" => placement.map(|it| u64::try_from(it.gpus.len()).unwrap_or(u64::MAX)),
         _ => None,
     }
@@ -152,15 +199,18 @@ mod tests {
     fn conditions_are_read_with_their_units() {
         let read = |text| Filter::parse(text).map(|filter| filter.terms);
         assert_eq!(
-            read("Alice pool:GPU idle:>12h mem.used:<1G gpus:2").unwrap(),
+            read("Alice pool:GPU idle:>12h mem.used:<1G gpus:2 mem.full:>90%").unwrap(),
             [
                 Term::Word("alice".into()),
                 Term::Text("pool", "gpu".into()),
                 Term::Amount("idle", Compare::More, 43_200),
                 Term::Amount("mem.used", Compare::Less, 1 << 30),
                 Term::Amount("gpus", Compare::Exactly, 2),
+                Term::Amount("mem.full", Compare::More, 90),
             ]
         );
+        let others = [Term::Outdated(true), Term::NoFit("wn1".parse().unwrap())];
+        assert_eq!(read("outdated:yes nofit:wn1").unwrap(), others);
         assert_eq!(read("  ").unwrap(), []);
     }
 
@@ -171,6 +221,8 @@ mod tests {
         assert_eq!(why("idle:>12"), "\"idle:>12\": write e.g. idle:>12h");
         assert_eq!(why("mem:8"), "\"mem:8\": write e.g. mem:>8G");
         assert_eq!(why("gpus:>many"), "\"gpus:>many\": write e.g. gpus:>0");
+        assert_eq!(why("outdated:maybe"), "\"outdated:maybe\": write e.g. outdated:yes");
+        assert_eq!(why("mem.full:>lot"), "\"mem.full:>lot\": write e.g. mem.full:>90%");
         assert_eq!(why("age:"), "\"age:\": write e.g. age:>12h");
     }
 }

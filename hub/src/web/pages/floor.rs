@@ -1,5 +1,5 @@
 //! The Floor: every host with all that is on it, at one look; also as it was at any past minute, and
-//! as it would be without a host.
+//! as it would be with other hosts or limits.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -32,7 +32,7 @@ use panel::Panel;
 pub use panel::show as show_host;
 use scene::Scene;
 use shade::{By, Shades};
-use what_if::WhatIf;
+pub use what_if::{Thought, WhatIf};
 
 /// How far back the slider reaches, in minutes.
 const BACK_MOST: u64 = 3 * 24 * 60;
@@ -46,8 +46,8 @@ struct View {
     at: Option<Timestamp>,
     /// The host in the side panel.
     host: Option<HostId>,
-    /// The host that is thought away.
-    without: Option<HostId>,
+    /// What is thought otherwise than it is.
+    thought: Thought,
 }
 
 impl View {
@@ -56,11 +56,13 @@ impl View {
         let back: Option<u64> = value("back").and_then(|text| text.parse().ok());
         let back = back.map(|minutes| minutes.min(BACK_MOST)).filter(|minutes| *minutes > 0);
         let back = back.map(|minutes| minutes_before(now, minutes));
+        let at = value("at").and_then(|text| text.parse().ok()).or(back).filter(|at| *at < now);
+        let thought = Thought::of(uri);
         Self {
             by: value("by").and_then(|text| By::parse(&text)).unwrap_or_default(),
-            at: value("at").and_then(|text| text.parse().ok()).or(back).filter(|at| *at < now),
+            at: at.filter(|_| thought.is_nothing()),
             host: value("host").and_then(|text| text.parse().ok()),
-            without: value("without").and_then(|text| text.parse().ok()),
+            thought,
         }
     }
 
@@ -78,8 +80,8 @@ impl View {
         let at = self.at.map(|at| format!("at={at}"));
         let by = (self.by != By::default()).then(|| format!("by={}", self.by.word()));
         let host = self.host.as_ref().map(|host| format!("host={host}"));
-        let without = self.without.as_ref().map(|host| format!("without={host}"));
-        let parts: Vec<String> = [by, at, host, without].into_iter().flatten().collect();
+        let parts = [by, at, host].into_iter().flatten().chain(self.thought.query());
+        let parts: Vec<String> = parts.collect();
         match parts.is_empty() {
             true => "/hub/admin/floor".to_owned(),
             false => format!("/hub/admin/floor?{}", parts.join("&")),
@@ -108,9 +110,47 @@ struct FloorPage {
     host: String,
     /// Where changes come from; empty: nothing changes.
     live: String,
+    /// Whether something is thought otherwise than it is, and what the form says of it.
+    thinks: bool,
+    form: ThoughtForm,
 }
 
-/// `GET /hub/admin/floor?by=&at=&back=&host=&without=`
+/// The form of what-if, as it was filled in.
+struct ThoughtForm {
+    without: String,
+    like: String,
+    /// The same where it is no pool: the host after which new ones are made.
+    own_model: String,
+    count: String,
+    pool: String,
+    times: String,
+    /// The pools, with what limits may add up to there.
+    pools: Vec<(String, String)>,
+}
+
+impl ThoughtForm {
+    fn of(fleet: &Fleet, thought: &Thought) -> Self {
+        let (like, count) = thought.more.clone().unzip();
+        let (pool, milli) = thought.limits.clone().unzip();
+        let pools = fleet.settings.pools.iter();
+        Self {
+            without: thought.without.as_ref().map(ToString::to_string).unwrap_or_default(),
+            own_model: like
+                .clone()
+                .filter(|like| !fleet.settings.pools.contains_key(like))
+                .unwrap_or_default(),
+            like: like.unwrap_or_default(),
+            count: count.map(|count| count.to_string()).unwrap_or_default(),
+            pool: pool.unwrap_or_default(),
+            times: milli.map(what_if::times).unwrap_or_default(),
+            pools: pools
+                .map(|(name, pool)| (name.clone(), what_if::times(pool.oversubscribe_milli)))
+                .collect(),
+        }
+    }
+}
+
+/// `GET /hub/admin/floor?by=&at=&back=&host=`, and `without=&like=&count=&pool=&times=`
 pub async fn show(
     State(hub): State<Arc<Hub>>,
     AdminVisitor(visitor): AdminVisitor,
@@ -128,8 +168,12 @@ pub async fn show(
 }
 
 fn made(fleet: &Fleet, floor: &Floor, view: &View, shell: Shell, now: Timestamp) -> FloorPage {
-    let what_if = view.without.as_ref().map(|host| WhatIf::of(fleet, host, now));
+    let thinks = !view.thought.is_nothing();
+    let what_if = thinks.then(|| WhatIf::of(fleet, &view.thought, now));
     let nowhere = what_if.as_ref().map(WhatIf::nowhere).unwrap_or_default();
+    let form = ThoughtForm::of(fleet, &view.thought);
+    let drawn = what_if.as_ref().map(|what_if| what_if.drawn(fleet));
+    let (fleet, floor) = drawn.as_ref().map_or((fleet, floor), |(fleet, floor)| (fleet, floor));
     let sight = Sight::new(fleet, floor, view, nowhere, now);
     let back = view.at.map_or(0, |at| now.millis_since(at) / 60_000);
     FloorPage {
@@ -142,11 +186,11 @@ fn made(fleet: &Fleet, floor: &Floor, view: &View, shell: Shell, now: Timestamp)
         back_most: BACK_MOST,
         host: view.host.as_ref().map(ToString::to_string).unwrap_or_default(),
         live: match view {
-            View { at: None, without: None, by, .. } => {
-                format!("/hub/live/floor?by={}", by.word())
-            }
+            View { at: None, by, .. } if !thinks => format!("/hub/live/floor?by={}", by.word()),
             _ => String::new(),
         },
+        thinks,
+        form,
         shell,
     }
 }

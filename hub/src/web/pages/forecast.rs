@@ -33,15 +33,27 @@ pub async fn show(
     Path(path): Path<Vec<(String, String)>>,
     uri: Uri,
 ) -> Result<Response, PageError> {
-    let target = Target::of(&path, &visitor)?;
-    let wish = Choices::of_link(&uri).wish()?;
-    let account = target::account(&hub, &visitor, &target.owner)?;
-    let fleet = hub.fleet.fleet();
-    let decision = actions::dry_run_on(&fleet, account, target.name, wish);
+    let (fleet, decision) = decide(&hub, &visitor, &path, &uri)?;
     let verdict = Verdict::of(&fleet, &decision);
-    let mut response = page(StatusCode::OK, &VerdictPart { verdict: verdict.kind });
+    let mut response =
+        page(StatusCode::OK, &VerdictPart { verdict: verdict.kind, why: verdict.why });
     response.headers_mut().insert(CLASS, HeaderValue::from_static(verdict.class));
     Ok(response)
+}
+
+/// What would come of the form's choices. Nothing is recorded.
+pub fn decide(
+    hub: &Hub,
+    visitor: &Visitor,
+    path: &[(String, String)],
+    uri: &Uri,
+) -> Result<(Arc<Fleet>, Decision), PageError> {
+    let target = Target::of(path, visitor)?;
+    let wish = Choices::of_link(uri).wish()?;
+    let account = target::account(hub, visitor, &target.owner)?;
+    let fleet = hub.fleet.fleet();
+    let decision = actions::dry_run_on(&fleet, account, target.name, wish);
+    Ok((fleet, decision))
 }
 
 /// The sentence behind "starts now".

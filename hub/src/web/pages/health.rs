@@ -36,7 +36,27 @@ struct HealthPart {
     failed: usize,
     warnings: usize,
     /// The worst first.
-    found: Vec<Finding>,
+    found: Vec<Row>,
+}
+
+/// What was found by a check, and how that went before.
+struct Row {
+    finding: Finding,
+    well: Option<Moment>,
+    trouble: Option<Moment>,
+    took: Option<String>,
+}
+
+impl Row {
+    fn of(hub: &Hub, finding: Finding) -> Self {
+        let past = hub.checked.of(finding.check);
+        Self {
+            finding,
+            well: past.well.map(Moment::from),
+            trouble: past.trouble.map(Moment::from),
+            took: past.took.map(|took| format!("{} ms", took.as_millis().max(1))),
+        }
+    }
 }
 
 impl HealthPart {
@@ -45,6 +65,7 @@ impl HealthPart {
         found.sort_by_key(|one| std::cmp::Reverse(one.verdict));
         let count = |verdict| found.iter().filter(|one| one.verdict == verdict).count();
         let (failed, warnings) = (count(Verdict::Failed), count(Verdict::Warning));
+        let found = found.into_iter().map(|finding| Row::of(hub, finding)).collect();
         Self { at: Moment::from(now()), failed, warnings, found }
     }
 }

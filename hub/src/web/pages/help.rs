@@ -11,6 +11,7 @@ use berth_core::Settings;
 use berth_core::settings::Profile;
 
 use crate::auth::{MaybeVisitor, Visitor};
+use crate::config::Support;
 use crate::site::Hub;
 use crate::web::pages::error::PageError;
 use crate::web::pages::shell::{Here, Shell, page};
@@ -24,6 +25,8 @@ struct HelpPage {
     profiles: Vec<ProfileRules>,
     extend: Option<String>,
     warn: String,
+    /// Where to ask for help.
+    support: Option<String>,
     reasons: Vec<Meaning>,
 }
 
@@ -67,6 +70,7 @@ pub async fn show(State(hub): State<Arc<Hub>>, visitor: Visitor) -> Response {
         profiles: settings.profiles.iter().map(rules).collect(),
         extend: can_extend.then(|| words::long(settings.lifecycle.extend.step)),
         warn: leads.collect::<Vec<_>>().join(", "),
+        support: hub.config().people.support.as_ref().map(Support::plain),
         reasons: Reason::ALL
             .iter()
             .map(|it| Meaning { code: it.code(), text: say::reason(*it) })
@@ -86,8 +90,8 @@ fn profile_rules(
     let rules = &settings.lifecycle;
     let idle = rules.idle_rule(&profile.pool, name, owner).and_then(|rule| rule.stop_after);
     ProfileRules {
-        title: profile.title.clone(),
-        use_case: profile.use_case.clone(),
+        title: words::written(settings, &profile.title),
+        use_case: words::written(settings, &profile.use_case),
         memory: profile.memory_max.to_string(),
         idle: idle.map_or_else(|| say::t("help-idle-never").to_string(), words::long),
         age: rules.max_age.of(name).map(words::long),

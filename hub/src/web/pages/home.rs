@@ -7,16 +7,17 @@ use axum::extract::State;
 use axum::http::{StatusCode, Uri};
 use axum::response::{Redirect, Response};
 use berth_common::{Timestamp, Username};
-use berth_core::Fleet;
+use berth_core::{Fleet, Server};
 use berth_process::clock::now;
+use berth_store::User;
 
 use crate::auth::Visitor;
 use crate::auth::scopes::Scopes;
 use crate::site::Hub;
+use crate::storage::StorageError;
 use crate::web::pages::board::Board;
 use crate::web::pages::card::Card;
 use crate::web::pages::error::PageError;
-use crate::web::pages::farm::FarmPart;
 use crate::web::pages::shell::{Here, Shell, page};
 use crate::web::pages::spawn;
 use crate::web::pages::visits::{self, Line};
@@ -26,18 +27,51 @@ use crate::web::say;
 #[template(path = "home.html")]
 struct HomePage {
     shell: Shell,
-    cards: Cards,
+    part: HomePart,
     /// What the owner should know about the account itself.
     notice: Option<String>,
-    /// What stands above the servers.
-    board: Board,
-    /// Who entered the owner's servers.
-    visits: Vec<Line>,
     /// Name and path of the services that the person may use.
     services: Vec<(String, String)>,
 }
 
 /// The part of the page that is kept up to date.
+#[derive(Template)]
+#[template(path = "home-part.html")]
+pub struct HomePart {
+    /// What stands above the servers.
+    board: Board,
+    /// Who entered the owner's servers.
+    visits: Vec<Line>,
+    cards: Cards,
+}
+
+impl HomePart {
+    /// A person's home at this moment.
+    pub fn of(
+        hub: &Hub,
+        fleet: &Fleet,
+        user: &User,
+        visits: Vec<Line>,
+        xsrf: &str,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            board: Board::of(hub, fleet, user, now),
+            visits,
+            cards: Cards::of(hub, fleet, &user.account.name, xsrf, now),
+        }
+    }
+}
+
+/// Who entered somebody's servers.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn visits_to(hub: &Hub, fleet: &Fleet, owner: &Username) -> Result<Vec<Line>, StorageError> {
+    Ok(visits::lines(hub, fleet, owner)?.into_iter().map(|(_, line)| line).collect())
+}
+
+/// A person's servers.
 #[derive(Template)]
 #[template(path = "cards.html")]
 pub struct Cards {
@@ -48,17 +82,26 @@ pub struct Cards {
 }
 
 impl Cards {
-    /// The cards of a person: what runs first, then what ended, newest first.
+    /// The server for which a place is held, as the browser's tab and its notification say it.
+    fn held(&self) -> Option<String> {
+        self.cards.iter().find(|card| card.is_held()).map(|card| card.title.clone())
+    }
+
+    /// The cards of a person: what runs first, then what ended, newest first, as long as the site
+    /// keeps these.
     pub fn of(hub: &Hub, fleet: &Fleet, owner: &Username, xsrf: &str, now: Timestamp) -> Self {
-        let mut servers: Vec<_> = fleet.servers_of(owner).collect();
+        let kept = hub.config().hub.keep_ended_cards;
+        let is_over = |server: &Server| {
+            let ended = server.last_end.as_ref().filter(|_| !server.is_active());
+            ended.zip(kept).is_some_and(|(end, kept)| end.at.plus(kept) <= now)
+        };
+        let mut servers: Vec<_> = fleet.servers_of(owner).filter(|it| !is_over(it)).collect();
         servers.sort_by_key(|server| {
             let ended = server.last_end.as_ref().map(|end| end.at);
             (!server.is_active(), std::cmp::Reverse(ended.filter(|_| !server.is_active())))
         });
-        let cards = servers
-            .into_iter()
-            .map(|server| Card { farm: FarmPart::of(hub, server), ..Card::of(fleet, server, now) })
-            .collect();
+        let cards =
+            servers.into_iter().map(|server| Card::whole(hub, fleet, server, now)).collect();
         Self { xsrf: xsrf.to_owned(), cards, here: "/hub/home" }
     }
 }
@@ -74,14 +117,13 @@ pub async fn show(
     if fleet.servers_of(owner).next().is_none() {
         return spawn::form(&hub, &visitor, &uri);
     }
-    let cards = Cards::of(&hub, &fleet, owner, &visitor.xsrf, now());
+    let visits = visits_to(&hub, &fleet, owner)?;
+    let part = HomePart::of(&hub, &fleet, &visitor.user, visits, &visitor.xsrf, now());
     let shell = Shell::of(&visitor, say::t("nav-home").to_string(), Here::Home);
     let lapse = hub.storage.read(|reader| reader.lapse(owner))?;
     let notice = lapse.map(|lapse| say::t("account-lapsed").with("why", &lapse.why).to_string());
-    let visits = visits::lines(&hub, &fleet, owner)?.into_iter().map(|(_, line)| line).collect();
     let services = services(&hub, &visitor);
-    let board = Board::of(&hub, &fleet, &visitor.user, now());
-    let view = HomePage { shell, cards, notice, board, visits, services };
+    let view = HomePage { shell, part, notice, services };
     Ok(page(StatusCode::OK, &view))
 }
 

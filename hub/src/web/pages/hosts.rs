@@ -3,15 +3,17 @@
 use std::sync::Arc;
 
 use askama::Template;
+use axum::Extension;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use berth_common::{ByteCount, HostId, Reason, Timestamp};
-use berth_core::{Fleet, Host, HostState};
+use berth_core::{Fleet, Host, HostState, Server};
 use berth_process::clock::now;
 
 use crate::auth::AdminVisitor;
 use crate::site::Hub;
+use crate::web::live::{self, Part, Streams};
 use crate::web::pages::admin::ServerRow;
 use crate::web::pages::bar::Bar;
 use crate::web::pages::error::PageError;
@@ -20,7 +22,8 @@ use crate::web::pages::words;
 use crate::web::say;
 
 pub mod drain;
-mod gpus;
+pub mod drained;
+pub mod gpus;
 
 use gpus::GpuRow;
 
@@ -58,8 +61,8 @@ pub struct HostRow {
     class: &'static str,
     /// Why it takes nothing new, and what to do.
     reason: Option<(String, String, &'static str)>,
-    /// What it has less of than is declared.
-    mismatch: Option<String>,
+    /// What it has less of than is declared, or when the calendar opens it.
+    said: Option<String>,
     /// The engine's own words, when it is in trouble.
     trouble: String,
     joining: bool,
@@ -77,18 +80,26 @@ pub struct HostRow {
 }
 
 impl HostTable {
-    /// All hosts at this moment.
-    pub fn of(fleet: &Fleet, now: Timestamp) -> Self {
-        let rows: Vec<_> = fleet.hosts.values().map(|host| HostRow::of(fleet, host, now)).collect();
+    /// All hosts at this moment, or those of one pool.
+    pub fn of(fleet: &Fleet, pool: Option<&str>, now: Timestamp) -> Self {
+        let is_meant = |name: Option<&str>| pool.is_none() || pool == name;
+        let pool_of = |host: &Host| Some(fleet.host_settings(&host.id)?.pool.as_str());
+        let hosts = fleet.hosts.values().filter(|host| is_meant(pool_of(host)));
+        let hosts: Vec<&Arc<Host>> = hosts.collect();
+        let rows: Vec<_> = hosts.iter().map(|host| HostRow::of(fleet, host, now)).collect();
+        let profiles = &fleet.settings.profiles;
+        let waits_there = |server: &&Arc<Server>| {
+            is_meant(profiles.get(&server.ask.profile).map(|profile| profile.pool.as_str()))
+        };
         let sum = |part: fn(&HostRow) -> ByteCount| {
             rows.iter().map(part).fold(ByteCount::ZERO, ByteCount::plus)
         };
-        let ready = |host: &&Arc<Host>| fleet.host_state(host, now) == HostState::Ready;
+        let ready = |host: &&&Arc<Host>| fleet.host_state(host, now) == HostState::Ready;
         let totals = Totals {
-            ready: fleet.hosts.values().filter(ready).count(),
+            ready: hosts.iter().filter(ready).count(),
             hosts: rows.len(),
-            servers: fleet.servers.values().filter(|server| server.placement().is_some()).count(),
-            waiting: fleet.waiting().count(),
+            servers: rows.iter().map(|row| row.servers).sum(),
+            waiting: fleet.waiting().filter(waits_there).count(),
             reserved: sum(|row| row.reserved),
             usable: sum(|row| row.usable),
             used: sum(|row| row.used),
@@ -124,11 +135,12 @@ impl HostRow {
                 .obstacle()
                 .or(shut)
                 .map(|it| (say::reason(it), say::remedy(it), it.code())),
-            mismatch: host
+            said: host
                 .mismatch(settings)
                 .filter(|_| state == HostState::Mismatch)
-                .map(|it| words::mismatch(&it)),
-            trouble: trouble.or_else(|| closed.as_ref().map(words::opens)).unwrap_or_default(),
+                .map(|it| words::mismatch(&it))
+                .or_else(|| closed.as_ref().map(words::opens)),
+            trouble: trouble.unwrap_or_default(),
             joining: state == HostState::Joining && host.boot_id.is_none(),
             pool: settings.map(|settings| settings.pool.clone()).unwrap_or_default(),
             servers: fleet.placed_on(&host.id).count(),
@@ -155,7 +167,7 @@ fn heard_ago(at: Timestamp, now: Timestamp) -> String {
 
 /// `GET /hub/admin/hosts`
 pub async fn show(State(hub): State<Arc<Hub>>, AdminVisitor(visitor): AdminVisitor) -> Response {
-    let table = HostTable::of(&hub.fleet.fleet(), now());
+    let table = HostTable::of(&hub.fleet.fleet(), None, now());
     page(
         StatusCode::OK,
         &HostsPage {
@@ -165,24 +177,44 @@ pub async fn show(State(hub): State<Arc<Hub>>, AdminVisitor(visitor): AdminVisit
     )
 }
 
+/// A space that the host watches.
+struct SpaceRow {
+    name: String,
+    /// What is wrong with it: in words, and as the host said it.
+    trouble: Option<(String, String)>,
+}
+
 #[derive(Template)]
 #[template(path = "host.html")]
 struct HostPage {
     shell: Shell,
+    name: String,
+    part: HostPart,
+}
+
+/// The part of a host's page that is kept up to date.
+#[derive(Template)]
+#[template(path = "host-part.html")]
+struct HostPart {
     xsrf: String,
     /// Whether an order keeps it from taking servers, to be taken back.
     ordered: bool,
+    /// The number of the drain that empties it.
+    drain: Option<String>,
     row: HostRow,
     address: String,
     cite: Option<String>,
     declared: Option<ByteCount>,
     keep_free: ByteCount,
     cpus: Option<u32>,
+    /// The load average of the last minute.
+    load: Option<String>,
     boot: String,
-    /// The watched spaces, with what is wrong with them.
-    spaces: Vec<(String, Option<String>)>,
+    /// The watched spaces.
+    spaces: Vec<SpaceRow>,
     pending: Vec<String>,
-    images: Vec<String>,
+    /// As its engine knows them, with their names in the site's files.
+    images: Vec<(String, Option<String>)>,
     gpu_driver: String,
     gpu_trouble: String,
     gpus: Vec<GpuRow>,
@@ -198,33 +230,64 @@ pub async fn show_one(
     let fleet = hub.fleet.fleet();
     let id: HostId = id.parse().map_err(|_| PageError::NotFound)?;
     let host = fleet.hosts.get(&id).ok_or(PageError::NotFound)?;
+    let part = one(&fleet, host, &visitor.xsrf, now());
     let shell = Shell::of(&visitor, id.as_str(), Here::Hosts);
-    Ok(page(StatusCode::OK, &one(&fleet, host, shell, now())))
+    Ok(page(StatusCode::OK, &HostPage { shell, name: id.to_string(), part }))
 }
 
-fn one(fleet: &Fleet, host: &Host, shell: Shell, now: Timestamp) -> HostPage {
+/// `GET /hub/live/hosts/{host}`
+pub async fn follow_one(
+    State(hub): State<Arc<Hub>>,
+    Extension(streams): Extension<Arc<Streams>>,
+    AdminVisitor(visitor): AdminVisitor,
+    Path(id): Path<String>,
+) -> Result<Response, PageError> {
+    let id: HostId = id.parse().map_err(|_| PageError::NotFound)?;
+    hub.fleet.fleet().hosts.get(&id).ok_or(PageError::NotFound)?;
+    let owner = visitor.user.account.name.clone();
+    let render = move |hub: &Hub| {
+        let fleet = hub.fleet.fleet();
+        let Some(host) = fleet.hosts.get(&id) else { return Part::Gone };
+        Part::of(&one(&fleet, host, &visitor.xsrf, now()), String::new())
+    };
+    Ok(live::stream(&hub, &streams, &owner, render))
+}
+
+fn one(fleet: &Fleet, host: &Host, xsrf: &str, now: Timestamp) -> HostPart {
     let settings = fleet.host_settings(&host.id);
     let heard = host.heard.as_ref();
     let pending = heard.map(|heard| heard.pending.as_slice()).unwrap_or_default();
     let servers = fleet.placed_on(&host.id).map(|(server, _)| ServerRow::of(fleet, server, now));
-    HostPage {
-        xsrf: shell.who.as_ref().map(|who| who.xsrf.clone()).unwrap_or_default(),
+    HostPart {
+        xsrf: xsrf.to_owned(),
         ordered: host.intent.order().is_some(),
-        shell,
+        drain: host.drain.map(|id| id.to_string()),
         row: HostRow::of(fleet, host, now),
         address: host.address.clone(),
         cite: settings.map(|settings| settings.cite.to_string()),
         declared: settings.and_then(|settings| settings.memory),
         keep_free: settings.map_or(ByteCount::ZERO, |settings| settings.keep_free),
         cpus: heard.map(|heard| heard.capacity.cpus),
+        load: heard.and_then(|heard| heard.load()).map(|load| format!("{load:.2}")),
         boot: host.boot_id.as_ref().map(ToString::to_string).unwrap_or_default(),
         spaces: heard
             .iter()
             .flat_map(|heard| &heard.spaces)
-            .map(|space| (space.name.clone(), space.trouble.as_ref().map(|it| it.detail.clone())))
+            .map(|space| SpaceRow {
+                name: space.name.clone(),
+                trouble: space
+                    .trouble
+                    .as_ref()
+                    .map(|it| (say::reason(it.reason), it.detail.clone())),
+            })
             .collect(),
         pending: pending.iter().map(|it| format!("{} {}", it.operation, it.server)).collect(),
-        images: heard.map(|heard| heard.facts.images.clone()).unwrap_or_default(),
+        images: heard
+            .iter()
+            .flat_map(|heard| &heard.facts.images)
+            .map(|reference| (reference.clone(), fleet.settings.image_of(reference)))
+            .map(|(reference, name)| (reference, name.map(ToOwned::to_owned)))
+            .collect(),
         gpu_driver: heard.map(|heard| heard.facts.gpus.driver.clone()).unwrap_or_default(),
         gpu_trouble: heard.map(|heard| heard.facts.gpus.trouble.clone()).unwrap_or_default(),
         gpus: heard.map(|heard| gpus::rows(heard)).unwrap_or_default(),

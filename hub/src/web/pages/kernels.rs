@@ -38,13 +38,21 @@ struct KernelsPage {
     shell: Shell,
     xsrf: String,
     servers: Vec<Offer>,
-    /// How a trial went: well or not, in words.
-    tried: Option<(bool, String)>,
+    /// How a trial went.
+    tried: Option<Tried>,
     /// The environment that was asked about, and what to type.
     environment: String,
     recipe: Option<Recipe>,
     /// Whether what was asked about is no path.
     no_path: bool,
+}
+
+/// How a trial went.
+struct Tried {
+    good: bool,
+    text: String,
+    /// Why not, as the server said it; empty: the text says all.
+    detail: String,
 }
 
 /// What one server has.
@@ -83,19 +91,20 @@ pub async fn try_one(
     let mut own = fleet.servers_of(&visitor.user.account.name);
     let server = own.find(|it| it.id.as_str() == form.server && it.is_ready());
     let server = server.ok_or(PageError::NotFound)?;
+    let plain = |good, text| Tried { good, text, detail: String::new() };
     let asked = hub.asked.ask(server, What::TryKernel(form.kernel.clone())).await;
     let tried = match asked.map(|answer| answer.tried) {
         Ok(Some(KernelTrial { answered_ms, failed })) if failed.is_empty() => {
             let seconds = format!("{}.{}", answered_ms / 1000, answered_ms % 1000 / 100);
             let said = say::t("kernels-answered").with("kernel", &form.kernel);
-            (true, said.with("seconds", seconds).to_string())
+            plain(true, said.with("seconds", seconds).to_string())
         }
         Ok(Some(KernelTrial { failed, .. })) => {
-            let said = say::t("kernels-failed").with("kernel", &form.kernel);
-            (false, said.with("why", failed).to_string())
+            let text = say::t("kernels-failed").with("kernel", &form.kernel).to_string();
+            Tried { good: false, text, detail: failed }
         }
-        Ok(None) => (false, say::t("asked-away").to_string()),
-        Err(why) => (false, sentence(&why)),
+        Ok(None) => plain(false, say::t("asked-away").to_string()),
+        Err(why) => plain(false, sentence(&why)),
     };
     Ok(answer(&hub, &visitor, Some(tried), String::new()).await)
 }
@@ -103,7 +112,7 @@ pub async fn try_one(
 async fn answer(
     hub: &Hub,
     visitor: &Visitor,
-    tried: Option<(bool, String)>,
+    tried: Option<Tried>,
     environment: String,
 ) -> Response {
     let fleet = hub.fleet.fleet();

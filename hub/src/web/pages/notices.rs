@@ -18,6 +18,7 @@ use crate::web::pages::words::Moment;
 use crate::web::say;
 
 pub mod calendar;
+pub mod one;
 
 /// Notices that ended are shown so long.
 const SHOWN: Seconds = Seconds(30 * 86_400);
@@ -34,6 +35,7 @@ struct NoticesPage {
 
 /// Maintenance that is ahead or under way.
 struct Planned {
+    id: i64,
     hosts: String,
     from: Moment,
     to: Moment,
@@ -50,10 +52,11 @@ pub async fn show(State(hub): State<Arc<Hub>>, visitor: Visitor) -> Response {
     let user = &visitor.user;
     let own: Vec<_> = fleet.servers_of(&user.account.name).collect();
     let groups: Vec<&str> = user.account.groups.iter().map(|group| group.name.as_str()).collect();
-    let mut ahead: Vec<_> = hub.agenda.maintenance().into_iter().map(|(_, it)| it).collect();
-    ahead.retain(|it| it.is_ahead() && it.window.to > at);
-    ahead.sort_by_key(|it| it.window.from);
-    let planned = |it: &Maintenance| Planned {
+    let mut ahead = hub.agenda.maintenance();
+    ahead.retain(|(_, it)| it.is_ahead() && it.window.to > at);
+    ahead.sort_by_key(|(_, it)| it.window.from);
+    let planned = |(id, it): &(i64, Maintenance)| Planned {
+        id: *id,
         hosts: it.hosts.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
         from: Moment::from(it.window.from),
         to: Moment::from(it.window.to),
@@ -74,7 +77,7 @@ pub async fn show(State(hub): State<Arc<Hub>>, visitor: Visitor) -> Response {
         shell: Shell::of(&visitor, say::t("nav-notices").to_string(), Here::Notices),
         board: Board::of(&hub, &fleet, user, at).render().unwrap_or_default(),
         planned: ahead.iter().map(planned).collect(),
-        earlier: earlier.iter().map(|(_, notice)| Note::of(notice)).collect(),
+        earlier: earlier.iter().map(|(id, notice)| Note::of(*id, notice)).collect(),
     };
     page(StatusCode::OK, &view)
 }

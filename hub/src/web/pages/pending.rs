@@ -18,6 +18,7 @@ use crate::web::pages::progress::{Progress, Stage};
 use crate::web::pages::shell::{Here, Shell, page};
 use crate::web::pages::stopped;
 use crate::web::pages::target::Target;
+use crate::web::pages::ticket;
 use crate::web::say;
 
 #[derive(Template)]
@@ -45,14 +46,8 @@ pub async fn show(
         query_value(&uri, "next").and_then(|it| Next::parse(&it, &hub.config().hub.public_url));
     let fleet = hub.fleet.fleet();
     let Some(server) = fleet.find(&target.owner, &target.name) else {
-        return Ok(stopped::page_for(
-            &visitor,
-            &fleet,
-            &target,
-            None,
-            next.as_ref(),
-            StatusCode::OK,
-        ));
+        let (next, ok) = (next.as_ref(), StatusCode::OK);
+        return Ok(stopped::page_for(&hub, &visitor, &target, None, next, ok));
     };
     let decision = decision_about(&hub, server)?;
     let next_text = next.as_ref().map_or("", Next::as_str);
@@ -65,25 +60,19 @@ pub async fn show(
         next_text,
         now(),
     );
+    let progress = Progress { help: ticket::of(&hub, &fleet, server), ..progress };
     let go = next.as_ref().map_or_else(|| server.prefix(), ToString::to_string);
     match progress.stage {
         Stage::Ready => return Ok(crate::auth::visitor::found(&go).into_response()),
         Stage::Ended { .. } => {
-            let page = stopped::page_for(
-                &visitor,
-                &fleet,
-                &target,
-                Some(server),
-                next.as_ref(),
-                StatusCode::OK,
-            );
-            return Ok(page);
+            let (server, next, ok) = (Some(server), next.as_ref(), StatusCode::OK);
+            return Ok(stopped::page_for(&hub, &visitor, &target, server, next, ok));
         }
         _ => {}
     }
     let query = next.as_ref().map_or_else(String::new, |next| format!("?next={}", next.escaped()));
     let view = PendingPage {
-        shell: Shell::of(&visitor, say::t("starting-title").to_string(), Here::Home),
+        shell: Shell::of(&visitor, progress.tab(), Here::Home),
         live: format!("/hub/live/servers/{}{query}", server.id),
         here: format!("/hub/spawn-pending/{}{query}", progress.path),
         go,

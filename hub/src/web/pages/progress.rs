@@ -6,7 +6,6 @@ use berth_common::link::{StartStep, StepDone};
 use berth_common::{ByteCount, Timestamp};
 use berth_core::decision::Nearest;
 use berth_core::nearest::{self, Stuck};
-use berth_core::placement::Look;
 use berth_core::queue::again;
 use berth_core::{Decision, Fleet, Phase, Placement, Server, ServerState, rules};
 
@@ -14,8 +13,12 @@ use crate::auth::next::escape;
 use crate::web::pages::card::{self, Waiting};
 use crate::web::pages::ending::Ending;
 use crate::web::pages::life;
+use crate::web::pages::server;
+use crate::web::pages::usual;
 use crate::web::pages::words;
 use crate::web::say;
+
+mod depends;
 
 /// The part of the page that is kept up to date.
 #[derive(Debug, Clone, Template)]
@@ -43,6 +46,8 @@ pub struct Progress {
     pub memory: ByteCount,
     /// With which profile.
     pub profile: String,
+    /// Where its owner asks for help, with a ticket filled in.
+    pub help: Option<String>,
 }
 
 /// Where a start stands.
@@ -60,6 +65,8 @@ pub enum Stage {
         meanwhile: Option<String>,
         /// An amount that would start now, and its form.
         nearest: Option<(ByteCount, String)>,
+        /// What it depends on.
+        depends: Option<String>,
     },
     /// On its way.
     Starts {
@@ -127,12 +134,35 @@ impl Progress {
             decision: server.decision.as_ref().map(ToString::to_string),
             memory: server.ask.memory,
             profile: card::profile_title(fleet, &server.ask.profile),
+            help: None,
         }
+    }
+
+    /// What the browser's tab says, for people who look at something else meanwhile.
+    pub fn tab(&self) -> String {
+        let said = match &self.stage {
+            Stage::Waits { waiting, .. } if waiting.held.is_some() => say::t("held-tab"),
+            Stage::Waits { waiting, .. } => say::t("tab-waits").with("place", waiting.place),
+            Stage::Starts { .. } | Stage::Silent { .. } => say::t("starting-title"),
+            Stage::Ready => say::t("ready-title"),
+            Stage::Stops => say::t("stopping-title"),
+            Stage::Failed { .. } => say::t("failed-title"),
+            Stage::Ended { .. } => say::t("not-running-title"),
+        };
+        said.to_string()
+    }
+
+    /// What is told to who asked to be told: that nothing will come of it.
+    pub fn told(&self) -> Option<String> {
+        matches!(self.stage, Stage::Failed { .. }).then(|| self.spoken())
     }
 
     /// One sentence for people who listen.
     pub fn spoken(&self) -> String {
         match &self.stage {
+            Stage::Waits { waiting, .. } if waiting.held.is_some() => {
+                say::t("held-spoken").to_string()
+            }
             Stage::Waits { waiting, .. } => {
                 let said = say::t("spoken-waits").with("place", waiting.place);
                 said.with("why", &waiting.why).to_string()
@@ -164,9 +194,13 @@ fn stage(
     match (&server.phase, fleet.server_state(server, now)) {
         (Phase::Waiting { since, .. }, _) => match card::waiting(fleet, server, now) {
             Some(waiting) => Stage::Waits {
-                nearest: nearest(fleet, server, waiting.place, now),
+                nearest: match waiting.held {
+                    Some(_) => None,
+                    None => nearest(fleet, server, waiting.place, now),
+                },
                 between: decision.and_then(words::between),
                 meanwhile: meanwhile(fleet, server),
+                depends: depends::depends(fleet, server, now),
                 since: words::span(*since, now),
                 waiting,
             },
@@ -189,24 +223,9 @@ fn stage(
     }
 }
 
-/// So many starts are looked at, and so few are too few to say what is usual.
-const USUAL_OF: usize = 20;
-const TOO_FEW: usize = 3;
-
-/// On its way, with the median of the newest starts of its profile that came through.
+/// On its way, with what such a start usually takes.
 fn starts(fleet: &Fleet, server: &Server) -> Stage {
-    let placements = fleet
-        .servers
-        .values()
-        .filter(|other| other.ask.profile == server.ask.profile)
-        .filter_map(|other| other.placement());
-    let mut lasted: Vec<_> =
-        placements.filter_map(|it| Some((it.ready_at?, it.placed_at))).collect();
-    lasted.sort_unstable_by_key(|(ready, _)| std::cmp::Reverse(*ready));
-    lasted.truncate(USUAL_OF);
-    lasted.sort_unstable_by_key(|(ready, placed)| ready.millis_since(*placed));
-    let median = lasted.get(lasted.len() / 2).filter(|_| lasted.len() > TOO_FEW);
-    Stage::Starts { usual: median.map(|(ready, placed)| words::seconds(*placed, *ready)) }
+    Stage::Starts { usual: usual::start(fleet, &server.ask) }
 }
 
 fn meanwhile(fleet: &Fleet, server: &Server) -> Option<String> {
@@ -226,7 +245,7 @@ fn nearest(
     let own = Some(&server.id);
     let checked = rules::check(fleet, now, account, &again(&server.ask), own);
     let stuck = Stuck { account, ask: &server.ask, own, now };
-    nearest::nearest(fleet, &mut Look::Only(fleet.rows()), stuck, &checked).iter().find_map(
+    nearest::nearest(fleet, fleet.rows(), stuck, &checked).iter().find_map(
         |nearest| match nearest {
             Nearest::Memory(memory) => Some((*memory, words::form_amount(*memory))),
             _ => None,
@@ -244,12 +263,15 @@ fn steps(
     if matches!(stage, Stage::Ended { .. } | Stage::Stops) {
         return Vec::new();
     }
-    let refused = decision.is_some_and(|decision| decision.reason().code().starts_with("refused."))
-        && matches!(stage, Stage::Failed { settled: true, .. });
-    if refused {
+    // Refused at once, or while it waited: no host has done anything.
+    if matches!(stage, Stage::Failed { end, settled: true } if end.code.starts_with("refused.")) {
         return vec![step(say::t("step-not-accepted"), "fail")];
     }
-    let mut steps = vec![step(say::t("step-accepted"), "done")];
+    // A request is answered at once, or begins to wait then.
+    let mut steps = vec![Step {
+        time: Some(words::seconds(now, now)),
+        ..step(say::t("step-accepted"), "done")
+    }];
     if matches!(stage, Stage::Waits { .. }) {
         steps.push(step(say::t("step-waiting"), "now"));
         steps.extend(StartStep::ALL.map(|it| step(words::step_name(it), "todo")));
@@ -274,7 +296,18 @@ fn chosen(server: &Server, decision: Option<&Decision>) -> Step {
     };
     let decision = decision.filter(|decision| decision.host().is_some());
     let detail = decision.map(|it| words::outcome(it).0).unwrap_or_default();
-    Step { detail, ..step(name, "done") }
+    // After a wait the times begin with the place that was found.
+    let time = server.placement().map(|it| words::seconds(it.placed_at, it.placed_at));
+    Step { detail, time, ..step(name, "done") }
+}
+
+/// The spaces beside HOME, one by one, with what is wrong where something is.
+fn spaces(fleet: &Fleet, server: &Server) -> String {
+    let say = |it: server::SpaceLine| match it.trouble {
+        Some(trouble) => format!("{}: {trouble}", it.name),
+        None => it.name,
+    };
+    server::spaces(fleet, server).into_iter().map(say).collect::<Vec<_>>().join(" · ")
 }
 
 fn milestones(fleet: &Fleet, server: &Server, stage: &Stage, now: Timestamp) -> Vec<Step> {
@@ -313,6 +346,10 @@ fn milestones(fleet: &Fleet, server: &Server, stage: &Stage, now: Timestamp) -> 
         step(words::step_name(it), "todo")
     });
     let mut all: Vec<_> = all.collect();
+    let at_spaces = StartStep::ALL.iter().zip(&mut all).find(|(it, _)| **it == StartStep::Spaces);
+    if let Some((_, step)) = at_spaces.filter(|(_, step)| step.class != "todo") {
+        step.detail = spaces(fleet, server);
+    }
     if failed.is_none() && current.is_none() && !matches!(stage, Stage::Ready) {
         all.push(step(say::t("step-way"), "now"));
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use askama::Template;
+use axum::Extension;
 use axum::extract::State;
 use axum::http::{StatusCode, Uri};
 use axum::response::Response;
@@ -16,7 +17,10 @@ use berth_process::clock::now;
 
 use crate::auth::AdminVisitor;
 use crate::auth::form::query_value;
+use crate::auth::next::escape;
 use crate::site::Hub;
+use crate::storage::StorageError;
+use crate::web::live::{self, Part, Slowly, Streams};
 use crate::web::pages::error::PageError;
 use crate::web::pages::shell::{Here, Shell, page};
 use crate::web::pages::words::{self, Moment};
@@ -33,10 +37,24 @@ const DAYS: i64 = 30;
 #[template(path = "queue.html")]
 struct QueuePage {
     shell: Shell,
-    user: String,
-    code: String,
+    live: String,
+    part: QueuePart,
+}
+
+/// The part of the page that is kept up to date.
+#[derive(Template)]
+#[template(path = "queue-part.html")]
+struct QueuePart {
+    wanted: Wanted,
     waiting: Vec<Waiting>,
     decisions: Vec<Row>,
+}
+
+/// Which decisions are looked for.
+#[derive(Clone)]
+struct Wanted {
+    user: String,
+    code: String,
 }
 
 /// Somebody who waits.
@@ -56,6 +74,7 @@ struct Waiting {
 }
 
 /// A decision.
+#[derive(Clone)]
 struct Row {
     id: String,
     at: Moment,
@@ -73,26 +92,63 @@ pub async fn show(
     AdminVisitor(visitor): AdminVisitor,
     uri: Uri,
 ) -> Result<Response, PageError> {
-    let word = |name| {
-        let text = query_value(&uri, name).unwrap_or_default();
-        text.trim().to_lowercase().chars().take(100).collect::<String>()
-    };
-    let (user, code) = (word("user"), word("code"));
-    let (fleet, now) = (hub.fleet.fleet(), now());
-    let since = Timestamp(now.0.saturating_sub(DAYS * 86_400 * 1_000_000));
-    let decisions = match (user.as_str(), user.parse::<Username>()) {
-        ("", _) => hub.storage.read(|reader| reader.newest_decisions(None, since, LOOKED_AT))?,
-        (_, Ok(name)) => {
-            hub.storage.read(|reader| reader.newest_decisions(Some(&name), since, LOOKED_AT))?
-        }
-        // No account can have such a name.
-        (_, Err(_)) => Vec::new(),
-    };
-    let rows = decisions.iter().map(Row::of).filter(|row| row.code.contains(&code));
-    let decisions = rows.take(SHOWN).collect();
+    let wanted = Wanted::of(&uri);
+    let live = format!("/hub/live/queue?{}", wanted.query());
+    let decisions = wanted.decisions(&hub, now())?;
+    let part = QueuePart { waiting: waiting(&hub.fleet.fleet(), now()), wanted, decisions };
     let shell = Shell::of(&visitor, say::t("queue-title").to_string(), Here::Queue);
-    let waiting = waiting(&fleet, now);
-    Ok(page(StatusCode::OK, &QueuePage { shell, user, code, waiting, decisions }))
+    Ok(page(StatusCode::OK, &QueuePage { shell, live, part }))
+}
+
+/// `GET /hub/live/queue?user=&code=`
+pub async fn follow(
+    State(hub): State<Arc<Hub>>,
+    Extension(streams): Extension<Arc<Streams>>,
+    AdminVisitor(visitor): AdminVisitor,
+    uri: Uri,
+) -> Response {
+    let (wanted, decisions) = (Wanted::of(&uri), Slowly::default());
+    let render = move |hub: &Hub| {
+        let now = now();
+        let decisions = decisions.get(|| wanted.decisions(hub, now).ok()).unwrap_or_default();
+        let waiting = waiting(&hub.fleet.fleet(), now);
+        Part::of(&QueuePart { wanted: wanted.clone(), waiting, decisions }, String::new())
+    };
+    live::stream(&hub, &streams, &visitor.user.account.name, render)
+}
+
+impl Wanted {
+    fn of(uri: &Uri) -> Self {
+        let word = |name| {
+            let text = query_value(uri, name).unwrap_or_default();
+            text.trim().to_lowercase().chars().take(100).collect::<String>()
+        };
+        Self { user: word("user"), code: word("code") }
+    }
+
+    fn query(&self) -> String {
+        format!("user={}&code={}", escape(&self.user), escape(&self.code))
+    }
+
+    fn is_everything(&self) -> bool {
+        self.user.is_empty() && self.code.is_empty()
+    }
+
+    /// The newest of them.
+    fn decisions(&self, hub: &Hub, now: Timestamp) -> Result<Vec<Row>, StorageError> {
+        let since = Timestamp(now.0.saturating_sub(DAYS * 86_400 * 1_000_000));
+        let of = |user: Option<&Username>| {
+            hub.storage.read(|reader| reader.newest_decisions(user, since, LOOKED_AT))
+        };
+        let decisions = match (self.user.as_str(), self.user.parse::<Username>()) {
+            ("", _) => of(None)?,
+            (_, Ok(name)) => of(Some(&name))?,
+            // No account can have such a name.
+            (_, Err(_)) => Vec::new(),
+        };
+        let rows = decisions.iter().map(Row::of).filter(|row| row.code.contains(&self.code));
+        Ok(rows.take(SHOWN).collect())
+    }
 }
 
 /// First those whose place is held, then the others in the order of their turns.

@@ -8,6 +8,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use berth_common::link::{Space, StartStep};
 use berth_common::{ByteCount, Timestamp};
+use berth_core::fleet::PastStart;
 use berth_core::{Decision, Fleet, Server};
 use berth_process::clock::now;
 
@@ -16,7 +17,6 @@ use crate::site::Hub;
 use crate::web::pages::card::Card;
 use crate::web::pages::chart::{self, Chart};
 use crate::web::pages::error::PageError;
-use crate::web::pages::farm::FarmPart;
 use crate::web::pages::log::Log;
 use crate::web::pages::shell::{Here, Shell, page};
 use crate::web::pages::target;
@@ -68,6 +68,8 @@ pub struct ServerPart {
 
 /// Something that happened to it.
 struct Happened {
+    /// For its address; empty: it has none.
+    id: String,
     what: String,
     at: Moment,
 }
@@ -79,9 +81,12 @@ impl ServerPart {
         let image = fleet.settings.images.get(&server.ask.image);
         Self {
             xsrf: xsrf.to_owned(),
-            card: Card { farm: FarmPart::of(hub, server), ..Card::of(fleet, server, now) },
+            card: Card::whole(hub, fleet, server, now),
             owner: server.owner.to_string(),
-            image: image.map_or_else(|| server.ask.image.clone(), |image| image.title.clone()),
+            image: image.map_or_else(
+                || server.ask.image.clone(),
+                |image| words::written(&fleet.settings, &image.title),
+            ),
             starts: server.generation.0,
             timeline: timeline(server),
             spaces: spaces(fleet, server),
@@ -93,17 +98,18 @@ impl ServerPart {
 }
 
 /// A space that it has beside HOME.
-struct SpaceLine {
+pub struct SpaceLine {
     target: String,
-    name: String,
+    /// As the files call it.
+    pub name: String,
     read_only: bool,
     /// What is wrong with it on its host, if it is watched there.
-    trouble: Option<String>,
+    pub trouble: Option<String>,
 }
 
 /// The spaces that its owner's servers get by the files of now, and how they are on its host. A
 /// folder that is mounted only where it exists may be missing inside.
-fn spaces(fleet: &Fleet, server: &Server) -> Vec<SpaceLine> {
+pub fn spaces(fleet: &Fleet, server: &Server) -> Vec<SpaceLine> {
     let Some(account) = server.account.as_ref().filter(|_| server.is_active()) else {
         return Vec::new();
     };
@@ -132,56 +138,61 @@ fn work(fleet: &Fleet, server: &Server) -> Vec<String> {
     else {
         return Vec::new();
     };
-    let kernels = seen.usage.kernels.map(|kernels| match kernels.quiet_ms {
-        None => say::t("work-no-kernels"),
-        Some(quiet) => {
-            say::t("work-kernels").with("busy", kernels.busy).with("quiet", quiet_span(quiet))
-        }
-    });
-    let terminals = seen.usage.terminals.filter(|terminals| terminals.open > 0);
-    let terminals = terminals.map(|terminals| {
-        say::t("work-terminals").with("open", terminals.open).with("working", terminals.working)
-    });
     let moved = seen.usage.network_bytes_s.filter(|moved| *moved > 0);
     let moved = moved.map(|moved| say::t("work-moved").with("amount", ByteCount(moved)));
-    [kernels, terminals, moved].into_iter().flatten().map(|said| said.to_string()).collect()
+    let mut work = words::work(seen.usage.kernels, seen.usage.terminals);
+    work.extend(moved.map(|said| said.to_string()));
+    work
 }
 
-/// To the minute: the page stays quiet.
-fn quiet_span(milliseconds: u64) -> String {
-    let micros = i64::try_from(milliseconds.saturating_mul(1000)).unwrap_or(i64::MAX);
-    words::span(Timestamp(0), Timestamp(micros))
+/// The start that goes on, or that was over last while no other is asked for.
+fn newest_start(server: &Server) -> Option<PastStart> {
+    match server.placement() {
+        Some(placement) => Some(PastStart::of(server.generation, placement)),
+        None => {
+            let last = server.last_start.as_deref().filter(|_| !server.is_active());
+            last.filter(|start| start.generation == server.generation).cloned()
+        }
+    }
 }
 
-/// The newest start from the request to the end, as far as it came.
+/// The newest start from the request to the end, as far as it came. Start and end have addresses by
+/// the start's number.
 fn timeline(server: &Server) -> Vec<Happened> {
     let mut all = Vec::new();
-    let mut add = |at: Option<Timestamp>, what: say::Said| {
-        all.extend(at.map(|at| (at, what.to_string())));
+    let mut add = |at: Option<Timestamp>, id: Option<String>, what: say::Said| {
+        all.extend(at.map(|at| (at, id.unwrap_or_default(), what.to_string())));
     };
-    let placement = server.placement();
-    let since = placement.map(|placement| placement.placed_at).or(server.waiting_since());
+    let start = newest_start(server);
+    let since = start.as_ref().map(|start| start.placed_at).or(server.waiting_since());
     add(
         Some(server.created).filter(|at| since.is_none_or(|since| *at <= since)),
+        None,
         say::t("timeline-asked"),
     );
-    if let Some(placement) = placement {
-        let placed = say::t("timeline-placed").with("host", placement.host.as_str());
-        add(Some(placement.placed_at), placed);
-        for done in placement.steps.iter().filter(|done| done.step != StartStep::Answers) {
-            let tenths = done.at.millis_since(placement.placed_at) / 100;
+    let number = server.generation.0;
+    if let Some(start) = start {
+        let placed = say::t("timeline-placed").with("host", start.host.as_str());
+        add(Some(start.placed_at), Some(format!("start-{number}")), placed);
+        for done in start.steps.iter().filter(|done| done.step != StartStep::Answers) {
+            let tenths = done.at.millis_since(start.placed_at) / 100;
             let later = say::t("timeline-step").with("step", words::step_name(done.step));
             let later = later.with("seconds", format!("{}.{}", tenths / 10, tenths % 10));
-            add(Some(done.at), later);
+            // The host's clock may be a little ahead: the last thing that happens is the answer.
+            let at = start.ready_at.map_or(done.at, |ready| done.at.min(ready));
+            add(Some(at), None, later);
         }
-        add(placement.ready_at, say::t("timeline-answers"));
+        add(start.ready_at, None, say::t("timeline-answers"));
     }
     for kill in server.kills.iter().filter(|kill| since.is_none_or(|since| since <= kill.at)) {
-        add(Some(kill.at), say::t("timeline-killed"));
+        add(Some(kill.at), None, say::t("timeline-killed"));
     }
-    add(server.last_end.as_ref().map(|end| end.at), say::t("timeline-ended"));
-    all.sort_by_key(|(at, _)| *at);
-    all.into_iter().map(|(at, what)| Happened { what, at: Moment::from(at) }).collect()
+    // While there is a newer start, the end is that of the one before.
+    let ended = number.saturating_sub(u64::from(server.placement().is_some()));
+    let end = server.last_end.as_ref().map(|end| end.at);
+    add(end, Some(format!("end-{ended}")), say::t("timeline-ended"));
+    all.sort_by_key(|(at, ..)| *at);
+    all.into_iter().map(|(at, id, what)| Happened { id, what, at: Moment::from(at) }).collect()
 }
 
 /// `GET /hub/servers/{id}`

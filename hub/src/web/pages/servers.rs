@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
-use berth_common::{ByteCount, Reason};
+use berth_common::{ByteCount, Reason, Seconds};
 use berth_core::event::Wish;
 use berth_core::{Answer, Server};
 use serde::Deserialize;
@@ -14,10 +14,9 @@ use crate::actions;
 use crate::audit;
 use crate::auth::{CheckedForm, Next, Visitor};
 use crate::site::Hub;
-use crate::web::api::berth::life::refusal_text;
-use crate::web::api::berth::resize::sentence;
-use crate::web::pages::error::{PageError, error_page};
+use crate::web::pages::error::{PageError, error_page, error_page_with};
 use crate::web::pages::target::{self, Target};
+use crate::web::pages::words;
 use crate::web::say;
 
 /// The fields of these forms.
@@ -89,11 +88,28 @@ pub async fn extend(
     match actions::extend(&hub, &server.id, 1, beyond).await? {
         Answer::Extended { .. } => Ok(back(&hub, &form)),
         refused => {
-            let text = refusal_text(&refused, fleet.settings.lifecycle.extend.step);
+            let text = not_extended(&refused, fleet.settings.lifecycle.extend.step);
             let title = say::t("error-not-extended").to_string();
             Ok(error_page(StatusCode::CONFLICT, &title, &text))
         }
     }
+}
+
+/// Why a stop was not put off.
+fn not_extended(refused: &Answer, step: Seconds) -> String {
+    let step = words::long(step);
+    let said = match refused {
+        Answer::ExtensionsUsedUp { left: 0, of: 0 } => say::t("extension-none"),
+        Answer::ExtensionsUsedUp { left: 0, of } => {
+            say::t("extension-used-up").with("of", of).with("step", step)
+        }
+        Answer::ExtensionsUsedUp { left, .. } => {
+            say::t("extension-left").with("left", left).with("step", step)
+        }
+        Answer::StopsForNothing => say::t("extension-nothing"),
+        _ => say::t("extension-not-running"),
+    };
+    said.to_string()
 }
 
 /// The fields of the form for another memory limit.
@@ -117,17 +133,21 @@ pub async fn resize(
     let unchanged = |why: &str| error_page(StatusCode::CONFLICT, &title, why);
     let memory: ByteCount = match form.memory.parse() {
         Ok(memory) => memory,
-        Err(error) => {
-            let error: berth_common::unit::BadAmount = error;
-            return Ok(unchanged(&error.to_string()));
+        Err(_) => {
+            let why = say::t("error-memory").with("why", say::t("error-amount"));
+            return Ok(unchanged(&format!("{why}.")));
         }
     };
     note(&hub, &visitor, "server-resize", server).await?;
     let by = visitor.user.account.name.as_str();
     Ok(match actions::resize(&hub, &server.id, memory, by).await? {
         Answer::ResizeRefused(refusal) => {
-            let why = format!("{} {}", sentence(&refusal), say::remedy(refusal.reason));
-            unchanged(why.trim_end())
+            let (why, detail) = words::told(refusal.reason, &refusal.detail);
+            let nearest = refusal.nearest.map(|it| say::t("resize-nearest").with("memory", it));
+            let nearest = nearest.map(|it| it.to_string()).unwrap_or_default();
+            let all = [why, nearest, say::remedy(refusal.reason)];
+            let said: Vec<_> = all.into_iter().filter(|it| !it.is_empty()).collect();
+            error_page_with(StatusCode::CONFLICT, &title, &said.join(" "), &detail)
         }
         _ => back(&hub, &ActionForm { next: form.next }),
     })

@@ -1,11 +1,24 @@
 //! The frame of every page, and the answer that carries it.
 
+use std::sync::OnceLock;
+
 use askama::Template;
 use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse, Response};
 
 use crate::auth::Visitor;
 use crate::web::reader::Reader;
+
+tokio::task_local! {
+    /// Who asked for what is being made now, once that was found out.
+    static WHO: OnceLock<Who>;
+}
+
+/// Answers a request. Whoever is found to be logged in meanwhile keeps the menu on pages that say
+/// what went wrong: see [`Shell::whoever`].
+pub async fn with_menu<F: Future>(answer: F) -> F::Output {
+    WHO.scope(OnceLock::new(), answer).await
+}
 
 /// A page's title, and who looks at it.
 #[derive(Debug, Clone)]
@@ -76,16 +89,34 @@ pub enum Here {
     Nowhere,
 }
 
-impl Shell {
-    /// The frame for somebody who is logged in.
-    pub fn of(visitor: &Visitor, title: impl Into<String>, here: Here) -> Self {
-        let who = Who {
+impl Who {
+    fn of(visitor: &Visitor) -> Self {
+        Self {
             name: visitor.user.account.name.to_string(),
             admin: visitor.admin,
             teaches: visitor.teaches,
             xsrf: visitor.xsrf.clone(),
-        };
-        Self { title: title.into(), who: Some(who), here, reader: Reader::now() }
+        }
+    }
+
+    /// Remembers for the rest of the request who is logged in.
+    pub fn met(visitor: &Visitor) {
+        // Outside of requests there is nobody to remember, and one request is one person's.
+        let _ = WHO.try_with(|who| who.set(Self::of(visitor)));
+    }
+}
+
+impl Shell {
+    /// The frame for somebody who is logged in.
+    pub fn of(visitor: &Visitor, title: impl Into<String>, here: Here) -> Self {
+        let who = Some(Who::of(visitor));
+        Self { title: title.into(), who, here, reader: Reader::now() }
+    }
+
+    /// The frame for whoever asks: with the menu if the request is known to be somebody's.
+    pub fn whoever(title: impl Into<String>) -> Self {
+        let who = WHO.try_with(|who| who.get().cloned()).ok().flatten();
+        Self { who, ..Self::stranger(title) }
     }
 
     /// The frame for a stranger.

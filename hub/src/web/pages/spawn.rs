@@ -79,11 +79,16 @@ struct Alert {
 pub struct Choices {
     pub(super) profile: String,
     pub(super) memory: String,
+    /// An amount in GB, where `memory` says [`OWN`].
+    own: String,
     pub(super) image: String,
     pub(super) gpus: String,
     name: String,
     next: String,
 }
+
+/// What the choice of memory says when it is none of those offered.
+pub const OWN: &str = "own";
 
 impl Choices {
     /// Of a link: `opt-memory=8G`, or plain `memory=8G`. As in JupyterHub, plain ones are options
@@ -100,6 +105,7 @@ impl Choices {
         Self {
             profile: option("profile"),
             memory: option("memory"),
+            own: option("own"),
             image: option("image"),
             gpus: option("gpus"),
             name: value("name"),
@@ -107,16 +113,22 @@ impl Choices {
         }
     }
 
+    /// The amount, as one reads it: `8G`.
+    pub(super) fn amount(&self) -> String {
+        if self.memory == OWN { format!("{}G", self.own.trim()) } else { self.memory.clone() }
+    }
+
     pub(super) fn wish(&self) -> Result<Wish, PageError> {
         let said = |text: &String| (!text.is_empty()).then(|| text.clone());
-        let memory = said(&self.memory).map(|text| text.parse::<ByteCount>()).transpose();
-        let memory = memory.map_err(|error| {
-            PageError::BadForm(say::t("error-memory").with("why", error.to_string()).to_string())
+        let memory = said(&self.amount()).map(|text| text.parse::<ByteCount>()).transpose();
+        let memory = memory.map_err(|_| {
+            let why = say::t("error-memory").with("why", say::t("error-amount"));
+            PageError::BadForm(why.to_string())
         })?;
         let gpus = said(&self.gpus).map(|text| text.parse::<u32>()).transpose();
         let gpus = gpus.map_err(|_| PageError::BadForm(say::t("error-gpus").to_string()))?;
         let (profile, image) = (said(&self.profile), said(&self.image));
-        Ok(Wish { profile, memory, image, gpus, as_before: self.says_nothing() })
+        Ok(Wish { profile, memory, image, gpus, as_before: self.says_nothing(), ..Wish::default() })
     }
 
     /// A bare press of Start repeats the last start.
@@ -129,9 +141,10 @@ impl Choices {
 
     /// As JupyterHub keeps them: each a list of strings.
     fn user_options(&self) -> String {
+        let memory = self.amount();
         let options = [
             ("profile", &self.profile),
-            ("memory", &self.memory),
+            ("memory", &memory),
             ("image", &self.image),
             ("gpus", &self.gpus),
         ];
@@ -181,9 +194,9 @@ pub async fn start(
     if target.name.is_default() && !choices.name.trim().is_empty() {
         match choices.name.trim().parse() {
             Ok(name) => target.name = name,
-            Err(error) => {
+            Err(_) => {
                 let alert = Alert {
-                    text: format!("{error}."),
+                    text: say::t("error-name").to_string(),
                     detail: String::new(),
                     remedy: String::new(),
                     decision: None,

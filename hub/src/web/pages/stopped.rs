@@ -22,6 +22,7 @@ use crate::web::pages::ending::{Ending, more_memory};
 use crate::web::pages::error::{PageError, error_page};
 use crate::web::pages::shell::{Here, Shell, page};
 use crate::web::pages::target::{Target, may_act};
+use crate::web::pages::ticket;
 use crate::web::pages::words;
 use crate::web::say;
 
@@ -42,17 +43,20 @@ struct StoppedPage {
     next: String,
     /// The form, with the way back.
     form: String,
+    /// Where its owner asks for help, with a ticket filled in.
+    help: Option<String>,
 }
 
 /// The page that says that a server does not run, with the button that starts it.
 pub fn page_for(
+    hub: &Hub,
     visitor: &Visitor,
-    fleet: &Fleet,
     target: &Target,
     server: Option<&Arc<Server>>,
     next: Option<&Next>,
     status: StatusCode,
 ) -> Response {
+    let fleet = hub.fleet.fleet();
     let query = next.map_or_else(String::new, |next| format!("?next={}", next.escaped()));
     let view = StoppedPage {
         shell: Shell::of(visitor, say::t("not-running-title").to_string(), Here::Home),
@@ -61,9 +65,10 @@ pub fn page_for(
         path: target.path(),
         id: server.map(|server| server.id.to_string()),
         end: server.and_then(|server| server.last_end.as_ref()).map(Ending::of),
-        more: server.and_then(|server| more_memory(fleet, server)),
+        more: server.and_then(|server| more_memory(&fleet, server)),
         next: next.map(ToString::to_string).unwrap_or_default(),
         form: format!("/hub/spawn/{}{query}", target.path()),
+        help: server.and_then(|server| ticket::of(hub, &fleet, server)),
     };
     page(status, &view)
 }
@@ -106,7 +111,7 @@ pub async fn at_hub(
         }
         server => {
             let status = StatusCode::FAILED_DEPENDENCY;
-            Ok(page_for(&visitor, &fleet, &target, server, next.as_ref(), status))
+            Ok(page_for(&hub, &visitor, &target, server, next.as_ref(), status))
         }
     }
 }
@@ -114,6 +119,7 @@ pub async fn at_hub(
 /// Everything else that reaches the hub, e.g. `/user/...` without a route.
 pub async fn outside(
     State(hub): State<Arc<Hub>>,
+    _whoever: MaybeVisitor,
     method: Method,
     headers: HeaderMap,
     uri: Uri,

@@ -12,8 +12,10 @@ use berth_process::clock::now;
 
 use crate::auth::next::escape;
 use crate::web::pages::forecast::forecast;
+use crate::web::pages::off::refused;
 use crate::web::pages::spawn::{Choices, outcome_class};
-use crate::web::pages::words;
+use crate::web::pages::usual;
+use crate::web::pages::words::{self, Moment};
 use crate::web::say;
 
 /// Who asks for which server, and what would come of a wish.
@@ -32,6 +34,12 @@ pub struct Asking<'a> {
     pub dry_run: &'a dyn Fn(Wish) -> Decision,
 }
 
+impl Asking<'_> {
+    fn groups(&self) -> Vec<&str> {
+        self.account.groups.iter().map(|group| group.name.as_str()).collect()
+    }
+}
+
 /// A profile's tile.
 #[derive(Debug, Clone)]
 pub struct Tile {
@@ -45,14 +53,14 @@ pub struct Tile {
     pub memory: Vec<Memory>,
     /// The most that this person can ask for now.
     pub most: Option<ByteCount>,
+    /// The amounts in between, where there are any.
+    pub own: Option<Own>,
     /// What the person's own servers used at most, and the choice that would do.
     pub suggestion: Option<(ByteCount, ByteCount)>,
     /// Its numbers of GPUs.
     pub gpus: Vec<Gpus>,
     /// Its images.
     pub images: Vec<Image>,
-    /// Where access can be asked for.
-    pub ask_access: Option<String>,
     /// A link that fills in the form with what is chosen at first.
     pub link: String,
     /// Whether it is all that there is to choose: one button.
@@ -70,6 +78,32 @@ pub struct Memory {
     pub checked: bool,
     /// What would come of it.
     pub verdict: Verdict,
+}
+
+/// Any amount within the person's limits, in GB as a field for numbers takes them.
+#[derive(Debug, Clone)]
+pub struct Own {
+    /// The least.
+    pub least: f64,
+    /// The most.
+    pub most: f64,
+    /// What stands there at first: the amount that is chosen.
+    pub value: f64,
+    /// What would come of it.
+    pub verdict: Verdict,
+}
+
+/// Amounts in between are offered in halves of a GB.
+const HALF: u64 = 1 << 29;
+
+impl Own {
+    fn of(chosen: &Memory, most: ByteCount) -> Option<Self> {
+        let halves = |amount: ByteCount| (amount.0 / HALF) as f64 / 2.0;
+        let (least, most) = (0.5, halves(most));
+        let value = halves(chosen.label).clamp(least, most.max(least));
+        let verdict = chosen.verdict.clone();
+        (most > least).then_some(Self { least, most, value, verdict })
+    }
 }
 
 /// A number of GPUs to choose.
@@ -99,15 +133,19 @@ pub struct Verdict {
     pub class: &'static str,
     /// In words.
     pub kind: Kind,
+    /// The page that explains it.
+    pub why: String,
 }
 
-/// The three verdicts.
+/// The verdicts.
 #[derive(Debug, Clone)]
 pub enum Kind {
     /// It would start.
     Now {
         /// Where.
         host: String,
+        /// How long such a start usually takes, if enough of them are known.
+        usual: Option<String>,
         /// With whom, for how long, and what is left then.
         forecast: String,
     },
@@ -116,16 +154,34 @@ pub enum Kind {
         /// From 1.
         place: u32,
         /// Why.
-        why: String,
+        cause: String,
         /// What would start now.
         nearest: Option<ByteCount>,
         /// Half of such waits end within this span.
         between: Option<(String, String)>,
     },
+    /// It is given to other people.
+    NotYours {
+        /// To whom.
+        whose: String,
+        /// The person had it until then.
+        ended: Option<Moment>,
+        /// Where to ask for it.
+        ask: Option<String>,
+        /// What to do where no such place is known.
+        remedy: String,
+    },
+    /// It is closed now.
+    Closed {
+        /// Until then, if it ever opens for this person.
+        until: Option<Moment>,
+        /// Why, and what opens it.
+        cause: String,
+    },
     /// It would not be accepted.
     Refused {
         /// Why.
-        why: String,
+        cause: String,
         /// With the numbers of the case, as recorded.
         detail: String,
         /// What to do.
@@ -139,28 +195,43 @@ pub enum Kind {
 pub struct VerdictPart {
     /// The verdict.
     pub verdict: Kind,
+    /// The page that explains it.
+    pub why: String,
 }
 
 impl Verdict {
     /// Of a dry run.
     pub fn of(fleet: &Fleet, decision: &Decision) -> Self {
-        let class = outcome_class(&decision.outcome);
         let kind = match &decision.outcome {
             Outcome::Placed { host, .. } => {
-                Kind::Now { host: host.to_string(), forecast: forecast(fleet, decision, host) }
+                let usual = usual::start(fleet, &decision.ask);
+                let forecast = forecast(fleet, decision, host);
+                Kind::Now { host: host.to_string(), usual, forecast }
             }
             Outcome::Waits { reason, ahead, .. } => Kind::Waits {
                 place: ahead.saturating_add(1),
-                why: say::reason(*reason),
+                cause: say::reason(*reason),
                 nearest: decision.nearest_memory(),
                 between: words::between(decision),
             },
-            Outcome::Refused { reason, detail } => {
-                let (why, detail) = words::told(*reason, detail);
-                Kind::Refused { why, detail, remedy: say::remedy(*reason) }
+            Outcome::Refused { reason, detail } => refused(fleet, decision, *reason, detail),
+        };
+        let class = match &kind {
+            Kind::NotYours { .. } | Kind::Closed { .. } => "off",
+            Kind::Now { .. } | Kind::Waits { .. } | Kind::Refused { .. } => {
+                outcome_class(&decision.outcome)
             }
         };
-        Self { class, kind }
+        let (path, ask) = (words::server_path(&decision.user, &decision.name), &decision.ask);
+        let gpus = Some(ask.gpus).filter(|gpus| *gpus > 0);
+        let image = Some(ask.image.as_str()).filter(|image| !image.is_empty());
+        let choices = choices(&ask.profile, ask.memory, image, gpus);
+        Self { class, kind, why: format!("/hub/foreseen/{path}?{choices}") }
+    }
+
+    /// Whether the request would be accepted.
+    fn is_accepted(&self) -> bool {
+        matches!(self.kind, Kind::Now { .. } | Kind::Waits { .. })
     }
 }
 
@@ -177,24 +248,24 @@ impl Tile {
     }
 
     fn of(asking: &Asking<'_>, key: &str, profile: &Profile) -> Self {
-        let (fleet, choices) = (asking.fleet, asking.choices);
+        let (fleet, wished) = (asking.fleet, asking.choices);
         let last = asking.last.filter(|last| last.profile == *key);
-        let asked = choices.memory.parse().ok();
+        let asked = wished.amount().parse().ok();
         let chosen = asked
             .or_else(|| last.map(|last| last.memory))
             .filter(|memory| *memory <= profile.memory_max && memory.0 > 0)
             .unwrap_or(profile.memory_default);
-        let image = [Some(&choices.image), last.map(|last| &last.image), profile.images.first()]
+        let image = [Some(&wished.image), last.map(|last| &last.image), profile.images.first()]
             .into_iter()
             .flatten()
             .find(|image| profile.images.contains(image))
             .cloned();
-        let gpus = gpus(profile, choices, last);
+        let gpus = gpus(asking, profile, last);
         let count = gpus.iter().find(|gpus| gpus.checked).map(|gpus| gpus.count);
         let verdict = |memory| {
             let (profile, memory) = (Some(key.to_owned()), Some(memory));
             let wish =
-                Wish { profile, memory, image: image.clone(), gpus: count, as_before: false };
+                Wish { profile, memory, image: image.clone(), gpus: count, ..Wish::default() };
             Verdict::of(fleet, &(asking.dry_run)(wish))
         };
         let mut amounts = profile.memory_choices.clone();
@@ -208,7 +279,11 @@ impl Tile {
             verdict: verdict(*memory),
         });
         let title = |key: &String| {
-            fleet.settings.images.get(key).map_or_else(|| key.clone(), |image| image.title.clone())
+            fleet
+                .settings
+                .images
+                .get(key)
+                .map_or_else(|| key.clone(), |image| words::written(&fleet.settings, &image.title))
         };
         let images = profile.images.iter().map(|key| Image {
             key: key.clone(),
@@ -216,24 +291,26 @@ impl Tile {
             checked: Some(key) == image.as_ref(),
         });
         let memory: Vec<_> = memory.collect();
+        let most = most(asking, profile).filter(|_| memory.len() > 1);
+        let checked = memory.iter().find(|memory| memory.checked);
         Self {
             key: key.to_owned(),
-            title: profile.title.clone(),
-            use_case: profile.use_case.clone(),
-            most: most(asking, profile).filter(|_| memory.len() > 1),
+            title: words::written(&fleet.settings, &profile.title),
+            use_case: words::written(&fleet.settings, &profile.use_case),
+            own: checked.zip(most).and_then(|(chosen, most)| Own::of(chosen, most)),
+            most,
             suggestion: image.as_ref().and_then(|image| suggestion(asking, image, &amounts)),
             memory,
             gpus,
             images: images.collect(),
-            ask_access: profile.ask_access.clone(),
             alone: false,
-            link: link(key, chosen, image.as_deref(), count),
+            link: format!("/hub/spawn?{}", choices(key, chosen, image.as_deref(), count)),
         }
     }
 
     /// Whether no choice of it would be accepted.
     pub fn is_closed(&self) -> bool {
-        self.memory.iter().all(|memory| matches!(memory.verdict.kind, Kind::Refused { .. }))
+        !self.memory.iter().any(|memory| memory.verdict.is_accepted())
     }
 
     /// Whether nothing is left to choose.
@@ -244,9 +321,8 @@ impl Tile {
 
 /// The most memory that the person can ask for: of the profile, and of what the quota has left.
 fn most(asking: &Asking<'_>, profile: &Profile) -> Option<ByteCount> {
-    let account = asking.account;
-    let groups: Vec<_> = account.groups.iter().map(|group| group.name.as_str()).collect();
-    let person = Person { name: &account.name, groups: &groups };
+    let groups = asking.groups();
+    let person = Person { name: &asking.account.name, groups: &groups };
     let left = rules::memory_left(asking.fleet, person, profile, asking.own, now());
     Some(left.map_or(profile.memory_max, |left| left.min(profile.memory_max)))
 }
@@ -263,23 +339,31 @@ fn suggestion(
     Some((peak, *amount))
 }
 
-fn gpus(profile: &Profile, choices: &Choices, last: Option<&Ask>) -> Vec<Gpus> {
+/// The numbers of GPUs that the person can ask for: of the profile, and of what the quota has left.
+/// One stands there in any case, with the verdict that says why not.
+fn gpus(asking: &Asking<'_>, profile: &Profile, last: Option<&Ask>) -> Vec<Gpus> {
     let Some(choice) = &profile.gpus else { return Vec::new() };
-    let fits = |count: &u32| (1..=choice.max).contains(count);
-    let asked = choices.gpus.parse().ok().filter(fits);
-    let chosen =
-        asked.or_else(|| last.map(|last| last.gpus).filter(fits)).unwrap_or(choice.default);
-    (1..=choice.max).map(|count| Gpus { count, checked: count == chosen }).collect()
+    let groups = asking.groups();
+    let person = Person { name: &asking.account.name, groups: &groups };
+    let left = rules::gpus_left(asking.fleet, person, profile, asking.own, now());
+    let most = left.map_or(choice.max, |left| left.min(choice.max)).max(1);
+    let fits = |count: &u32| (1..=most).contains(count);
+    let asked = asking.choices.gpus.parse().ok().filter(fits);
+    let chosen = asked
+        .or_else(|| last.map(|last| last.gpus).filter(fits))
+        .unwrap_or(choice.default.clamp(1, most));
+    (1..=most).map(|count| Gpus { count, checked: count == chosen }).collect()
 }
 
-fn link(profile: &str, memory: ByteCount, image: Option<&str>, gpus: Option<u32>) -> String {
+/// Choices as a link has them.
+fn choices(profile: &str, memory: ByteCount, image: Option<&str>, gpus: Option<u32>) -> String {
     let memory = words::form_amount(memory);
-    let mut link = format!("/hub/spawn?opt-profile={}&opt-memory={memory}", escape(profile));
+    let mut choices = format!("opt-profile={}&opt-memory={memory}", escape(profile));
     if let Some(image) = image {
-        link.push_str(&format!("&opt-image={}", escape(image)));
+        choices.push_str(&format!("&opt-image={}", escape(image)));
     }
     if let Some(gpus) = gpus {
-        link.push_str(&format!("&opt-gpus={gpus}"));
+        choices.push_str(&format!("&opt-gpus={gpus}"));
     }
-    link
+    choices
 }

@@ -18,10 +18,11 @@ use crate::keys;
 use crate::site::Hub;
 use crate::web::api::model;
 use crate::web::pages::error::PageError;
+use crate::web::pages::filled::Filled;
 use crate::web::pages::login::NoFields;
 use crate::web::pages::shell::{Here, Shell, page};
 use crate::web::pages::words::{self, Moment};
-use crate::web::say;
+use crate::web::say::{self, Said};
 
 /// Longest note kept.
 const LONGEST_NOTE: usize = 200;
@@ -38,6 +39,9 @@ struct TokensPage {
     tokens: Vec<Row>,
     /// Just made.
     fresh: Option<String>,
+    form: Filled<NewToken>,
+    /// After how many days a token may end, in words.
+    spans: Vec<(u64, String)>,
     full: bool,
 }
 
@@ -53,7 +57,7 @@ struct Row {
 }
 
 /// The fields of the form.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(default)]
 pub struct NewToken {
     note: String,
@@ -70,7 +74,7 @@ impl Default for NewToken {
 
 /// `GET /hub/token`
 pub async fn show(State(hub): State<Arc<Hub>>, visitor: Visitor) -> Result<Response, PageError> {
-    view(&hub, &visitor, None)
+    view(&hub, &visitor, None, Filled::default())
 }
 
 /// `POST /hub/token`
@@ -80,8 +84,12 @@ pub async fn create(
 ) -> Result<Response, PageError> {
     let name = &visitor.user.account.name;
     if hub.storage.read(|reader| reader.tokens_of(name))?.len() >= MOST_TOKENS {
-        return view(&hub, &visitor, None);
+        return view(&hub, &visitor, None, Filled::default());
     }
+    let scopes = match scopes(&hub, &visitor, &form.scopes) {
+        Ok(scopes) => scopes,
+        Err(why) => return view(&hub, &visitor, None, Filled::refused(form, "scopes", why)),
+    };
     let secret = keys::api_token();
     let (hash, at) = (keys::hash(&secret), now());
     let token = Token {
@@ -89,7 +97,7 @@ pub async fn create(
         kind: TokenKind::Api,
         user: name.clone(),
         client: CLIENT.to_owned(),
-        scopes: scopes(&hub, &visitor, &form.scopes)?,
+        scopes,
         note: form.note.trim().chars().take(LONGEST_NOTE).collect(),
         session: None,
         server: None,
@@ -107,12 +115,12 @@ pub async fn create(
         })
         .await?;
     tracing::info!(user = %name, "made an API token");
-    view(&hub, &visitor, Some(secret))
+    view(&hub, &visitor, Some(secret), Filled::default())
 }
 
 /// The scopes of a new token. Ones that the person does not hold would allow nothing, so they are
 /// a mistake.
-fn scopes(hub: &Hub, visitor: &Visitor, typed: &str) -> Result<Vec<String>, PageError> {
+fn scopes(hub: &Hub, visitor: &Visitor, typed: &str) -> Result<Vec<String>, Said> {
     let asked: Vec<String> = typed.split_whitespace().map(str::to_owned).collect();
     if asked.is_empty() {
         return Ok(vec!["inherit".to_owned()]);
@@ -120,12 +128,12 @@ fn scopes(hub: &Hub, visitor: &Visitor, typed: &str) -> Result<Vec<String>, Page
     let (config, user) = (hub.config(), &visitor.user);
     let roles = &config.people.roles;
     let wanted = Scopes::parse(&asked, user, roles)
-        .map_err(|error| PageError::BadForm(error.to_string()))?;
+        .map_err(|unknown| say::t("token-no-scope").with("scope", unknown.name()))?;
     if Scopes::of_user(user, roles).cover(&wanted, &user.account.groups) {
         return Ok(asked);
     }
     // A bare scope means everybody's; most people hold only their own.
-    Err(PageError::BadForm(say::t("token-not-held").with("scopes", typed).to_string()))
+    Err(say::t("token-not-held").with("scopes", typed))
 }
 
 /// `POST /hub/token/{id}/revoke`
@@ -153,7 +161,17 @@ pub async fn revoke(
     Ok(Redirect::to("/hub/token").into_response())
 }
 
-fn view(hub: &Hub, visitor: &Visitor, fresh: Option<String>) -> Result<Response, PageError> {
+fn view(
+    hub: &Hub,
+    visitor: &Visitor,
+    fresh: Option<String>,
+    form: Filled<NewToken>,
+) -> Result<Response, PageError> {
+    let days = |count: u64| (count, say::t("days").with("count", count).to_string());
+    let status = match form.is_refused() {
+        true => StatusCode::BAD_REQUEST,
+        false => StatusCode::OK,
+    };
     let tokens = hub.storage.read(|reader| reader.tokens_of(&visitor.user.account.name))?;
     let at = now();
     let view = TokensPage {
@@ -162,8 +180,10 @@ fn view(hub: &Hub, visitor: &Visitor, fresh: Option<String>) -> Result<Response,
         full: tokens.len() >= MOST_TOKENS,
         tokens: tokens.into_iter().rev().map(|token| row(token, at)).collect(),
         fresh,
+        form,
+        spans: vec![days(1), days(7), days(30), (366, say::t("one-year").to_string())],
     };
-    Ok(page(StatusCode::OK, &view))
+    Ok(page(status, &view))
 }
 
 fn row(token: Token, now: Timestamp) -> Row {

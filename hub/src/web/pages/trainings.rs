@@ -7,11 +7,11 @@ use askama::Template;
 use axum::extract::{Path, State as Shared};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
-use berth_common::{Seconds, Timestamp};
-use berth_core::Fleet;
+use berth_common::{HostId, Seconds, Timestamp};
 use berth_core::agenda::{Audience, Entry, Level, Notice};
 use berth_core::fleet::Order;
 use berth_core::settings::{Profile, Training, Window};
+use berth_core::{Fleet, Settings};
 use berth_process::clock::now;
 use berth_store::User;
 use serde::Deserialize;
@@ -21,15 +21,22 @@ use crate::audit::Actor;
 use crate::auth::{CheckedForm, Visitor};
 use crate::site::Hub;
 use crate::trainings::care::{self, NotDone};
-use crate::trainings::check::{Subject, check};
+use crate::trainings::check::{LONGEST_EXTENSION, Subject, check};
 use crate::trainings::orders::{self, Wish};
-use crate::trainings::{Participant, Role, State, participants, stuck};
+use crate::trainings::{Role, State, participants};
 use crate::web::api::berth::trainings::facts;
 use crate::web::error::cut;
-use crate::web::pages::error::{PageError, error_page};
+use crate::web::pages::error::{PageError, error_page, error_page_with};
+use crate::web::pages::filled::Filled;
 use crate::web::pages::shell::{Here, Shell, page};
 use crate::web::pages::words::{self, Moment};
 use crate::web::say;
+
+pub mod rehearsal;
+pub mod room;
+
+use rehearsal::Rehearsed;
+use room::Room;
 
 /// A message to a room is a few sentences.
 const LONGEST_TEXT: usize = 1_000;
@@ -38,10 +45,19 @@ const LONGEST_TEXT: usize = 1_000;
 #[template(path = "trainings.html")]
 struct ListPage {
     shell: Shell,
-    rows: Vec<Row>,
+    rows: Vec<Listed>,
 }
 
-/// A training in the list.
+/// A training in the list, and how far it is: only for who looks after it.
+struct Listed {
+    row: Row,
+    /// How many of those who are expected have a server to work in.
+    connected: Option<(usize, u32)>,
+    /// How many of its pool's hosts have its image.
+    images: Option<(usize, usize)>,
+}
+
+/// When a training is, and for whom.
 struct Row {
     title: String,
     /// Its page, for who looks after it.
@@ -59,29 +75,42 @@ struct TrainingPage {
     shell: Shell,
     xsrf: String,
     path: String,
-    row: Row,
+    title: String,
+    /// The part that is kept up to date, and where its news come from.
+    room: Room,
+    live: String,
     admin: bool,
     is_open: bool,
-    expected: u32,
-    connected: usize,
-    memory: String,
-    image: String,
-    people: Vec<Person>,
     findings: Vec<Found>,
     orders: Vec<Ordered>,
+    rehearsed: Option<Rehearsed>,
+    /// Whether servers of it are there.
+    rehearses: bool,
+    /// What participants see when it is open.
+    preview: Preview,
+    /// The order that was refused; its field is the id of that form's.
+    order: Filled<OrderForm>,
 }
 
-/// Somebody who takes part.
-struct Person {
-    name: String,
-    state: String,
-    class: &'static str,
-    /// Why there is no server to work in.
-    why: Option<(String, &'static str)>,
-    active: String,
+/// The one tile of a participant.
+struct Preview {
+    title: String,
+    use_case: String,
     memory: String,
-    /// The paths of the buttons, and what stands on each.
-    acts: Vec<(String, String)>,
+    image: String,
+}
+
+impl Preview {
+    fn of(fleet: &Fleet, profile: &Profile) -> Self {
+        let name = profile.images.first().cloned().unwrap_or_default();
+        let image = fleet.settings.images.get(&name).map(|image| image.title.to_string());
+        Self {
+            title: profile.title.to_string(),
+            use_case: profile.use_case.to_string(),
+            memory: profile.memory_default.to_string(),
+            image: image.filter(|title| !title.is_empty()).unwrap_or(name),
+        }
+    }
 }
 
 /// What a check found. Its texts are English.
@@ -107,11 +136,32 @@ pub async fn list(Shared(hub): Shared<Arc<Hub>>, visitor: Visitor) -> Result<Res
     let mut rows = Vec::new();
     for (name, training) in &fleet.settings.trainings {
         if let Some(role) = Role::of(&visitor.user.account, visitor.admin, training) {
-            rows.push(Row::of(name, training, role, now()));
+            let row = Row::of(&fleet.settings, (name, training), role, now());
+            let mut listed = Listed { row, connected: None, images: None };
+            if role >= Role::Instructor {
+                let there = participants(&hub, &fleet, name, training)?;
+                let connected = there.iter().filter(|it| it.is_connected()).count();
+                listed.connected = Some((connected, training.expected));
+                listed.images = fleet.settings.profiles.get(name).map(|it| with_image(&fleet, it));
+            }
+            rows.push(listed);
         }
     }
     let shell = Shell::of(&visitor, say::t("nav-trainings").to_string(), Here::Trainings);
     Ok(page(StatusCode::OK, &ListPage { shell, rows }))
+}
+
+/// How many of the hosts of a profile's pool have its image, and how many there are.
+fn with_image(fleet: &Fleet, profile: &Profile) -> (usize, usize) {
+    let image = profile.images.first().and_then(|name| fleet.settings.images.get(name));
+    let hosts = fleet.settings.hosts.iter().filter(|(_, host)| host.pool == profile.pool);
+    let has = |id: &HostId| {
+        let heard = fleet.hosts.get(id).and_then(|host| host.heard.as_ref());
+        let images = heard.map(|heard| &heard.facts.images);
+        images.zip(image).is_some_and(|(there, image)| there.contains(&image.reference))
+    };
+    let all: Vec<_> = hosts.map(|(id, _)| has(id)).collect();
+    (all.iter().filter(|has| **has).count(), all.len())
 }
 
 /// `GET /hub/trainings/{name}`
@@ -120,30 +170,39 @@ pub async fn show(
     visitor: Visitor,
     Path(name): Path<String>,
 ) -> Result<Response, PageError> {
+    view(&hub, &visitor, &name, StatusCode::OK, Filled::default()).await
+}
+
+async fn view(
+    hub: &Hub,
+    visitor: &Visitor,
+    name: &str,
+    status: StatusCode,
+    order: Filled<OrderForm>,
+) -> Result<Response, PageError> {
     let fleet = hub.fleet.fleet();
-    let (training, profile, role) = cared(&fleet, &visitor.user, visitor.admin, &name)?;
+    let (training, profile, role) = cared(&fleet, &visitor.user, visitor.admin, name)?;
     let (now, path) = (now(), format!("/hub/trainings/{name}"));
-    let taking_part = participants(&hub, &fleet, &name, training)?;
-    let facts = facts(&hub, &fleet, &name, training).await?;
-    let findings = check(&fleet, &name, training, profile, &facts, now);
-    let orders = hub.agenda.orders_of(&name).into_iter().map(|(_, order)| Ordered {
+    let room = Room::of(hub, &fleet, (name, training, profile), role, &visitor.xsrf, now)?;
+    let facts = facts(hub, &fleet, name, training).await?;
+    let findings = check(&fleet, name, training, profile, &facts, now);
+    let orders = hub.agenda.orders_of(name).into_iter().map(|(_, order)| Ordered {
         open: order.open,
         from: Moment::from(order.window.from),
         to: Moment::from(order.window.to),
         who: order.order.who,
         reason: order.order.reason,
     });
+    let rehearsed = Rehearsed::of(hub, &fleet, name, training);
+    let title = words::written(&fleet.settings, &training.title);
     let view = TrainingPage {
-        shell: Shell::of(&visitor, training.title.clone(), Here::Trainings),
+        shell: Shell::of(visitor, title.clone(), Here::Trainings),
         xsrf: visitor.xsrf.clone(),
-        row: Row::of(&name, training, role, now),
+        title,
+        room,
+        live: format!("/hub/live/trainings/{name}"),
         admin: role == Role::Admin,
         is_open: training.open_window(now).is_some(),
-        expected: training.expected,
-        connected: taking_part.iter().filter(|it| it.is_connected()).count(),
-        memory: profile.memory_default.to_string(),
-        image: profile.images.first().cloned().unwrap_or_default(),
-        people: taking_part.iter().map(|it| Person::of(&fleet, it, &path, now)).collect(),
         findings: findings
             .into_iter()
             .map(|it| Found {
@@ -154,9 +213,13 @@ pub async fn show(
             })
             .collect(),
         orders: orders.collect(),
+        rehearses: rehearsed.as_ref().is_some_and(|it| it.under_way),
+        rehearsed,
+        preview: Preview::of(&fleet, profile),
+        order,
         path,
     };
-    Ok(page(StatusCode::OK, &view))
+    Ok(page(status, &view))
 }
 
 /// What was looked at.
@@ -174,7 +237,7 @@ fn subject(subject: Subject) -> String {
 }
 
 /// A training that somebody looks after; for others there is none.
-fn cared<'a>(
+pub fn cared<'a>(
     fleet: &'a Fleet,
     user: &User,
     admin: bool,
@@ -187,7 +250,7 @@ fn cared<'a>(
 }
 
 /// The fields of the forms of that page.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 pub struct OrderForm {
     #[serde(default)]
     order: String,
@@ -205,15 +268,16 @@ pub async fn order(
 ) -> Result<Response, PageError> {
     let fleet = hub.fleet.fleet();
     let (training, _, role) = cared(&fleet, &visitor.user, visitor.admin, &name)?;
-    let wish = match form.order.as_str() {
-        "open" => Wish::Open,
-        "extend" => Wish::Extend,
-        "close" => Wish::Close,
+    let (wish, field) = match form.order.as_str() {
+        "open" => (Wish::Open, "why"),
+        "extend" => (Wish::Extend, "why-extend"),
+        "close" => (Wish::Close, "why"),
         _ => return Err(PageError::BadForm(form.order)),
     };
     let reason = form.reason.trim();
     if reason.is_empty() {
-        return Ok(refused(&say::t("training-say-why").to_string()));
+        let form = Filled::refused(form, field, say::t("training-say-why"));
+        return view(&hub, &visitor, &name, StatusCode::CONFLICT, form).await;
     }
     let lasts = Seconds(form.hours.clamp(1, 24) * 3600);
     let order = Order { reason: cut(reason), who: visitor.actor(), at: now() };
@@ -225,8 +289,29 @@ pub async fn order(
             orders::give(&hub, act, order).await?;
             Ok(back(&name))
         }
-        Err(why) => Ok(refused(&why.to_string())),
+        Err(why) => {
+            let form = Filled::refused(form, field, not_ordered(&why));
+            view(&hub, &visitor, &name, StatusCode::CONFLICT, form).await
+        }
     }
+}
+
+/// Why there is no such order, in the reader's language.
+fn not_ordered(why: &orders::Refused) -> String {
+    use orders::Refused;
+    let said = match why {
+        Refused::NotYours => say::t("training-not-yours"),
+        Refused::NotOn => say::t("training-not-on"),
+        Refused::NothingToClose => say::t("training-nothing-to-close"),
+        Refused::OpenAnyway(until) => {
+            say::t("training-open-anyway").with("until", Moment::from(*until).text)
+        }
+        Refused::TooLong => {
+            say::t("training-too-long").with("longest", words::long(LONGEST_EXTENSION))
+        }
+        Refused::InTheWay(why) => say::t("training-in-the-way").with("why", why),
+    };
+    said.to_string()
 }
 
 /// No fields beside the token.
@@ -272,7 +357,17 @@ fn done(name: &str, result: Result<(), NotDone>) -> Result<Response, PageError> 
         Err(NotDone::NotThere) => Err(PageError::NotFound),
         Err(NotDone::NotSaved(error)) => Err(error.into()),
         Err(NotDone::Storage(error)) => Err(error.into()),
-        Err(why) => Ok(refused(&why.to_string())),
+        Err(NotDone::OtherServer(user)) => {
+            Ok(refused(&say::t("training-other-server").with("user", user.as_str()).to_string()))
+        }
+        Err(NotDone::NothingRuns(user)) => {
+            Ok(refused(&say::t("training-nothing-runs").with("user", user.as_str()).to_string()))
+        }
+        Err(NotDone::Refused(reason, detail)) => {
+            let (why, detail) = words::told(reason, &detail);
+            let title = say::t("training-not-done").to_string();
+            Ok(error_page_with(StatusCode::CONFLICT, &title, &why, &detail))
+        }
     }
 }
 
@@ -320,7 +415,12 @@ fn refused(why: &str) -> Response {
 }
 
 impl Row {
-    fn of(name: &str, training: &Training, role: Role, now: Timestamp) -> Self {
+    fn of(
+        settings: &Settings,
+        (name, training): (&str, &Training),
+        role: Role,
+        now: Timestamp,
+    ) -> Self {
         let (state, class, at) = match State::of(training, now) {
             State::Open(until) => (say::t("training-open-until"), "is-good", Some(until)),
             State::Planned(from) => (say::t("training-opens"), "is-wait", Some(from)),
@@ -328,48 +428,13 @@ impl Row {
         };
         let days = training.windows.first().map(|it| it.from).zip(training.ends());
         Self {
-            title: training.title.clone(),
+            title: words::written(settings, &training.title),
             path: (role >= Role::Instructor).then(|| format!("/hub/trainings/{name}")),
             class,
             state: state.to_string(),
             at: at.map(Moment::from),
             days: days.map(|(from, to)| (Moment::from(from), Moment::from(to))),
             pool: training.pool.clone(),
-        }
-    }
-}
-
-impl Person {
-    fn of(fleet: &Fleet, it: &Participant, path: &str, now: Timestamp) -> Self {
-        let server = it.server.as_deref();
-        let state = server.map(|server| fleet.server_state(server, now));
-        let used = server.and_then(|server| {
-            let host = fleet.floor.host(server.holds_on()?)?;
-            let held = host.servers.iter().find(|held| held.server == server.id)?;
-            Some(format!("{} / {}", held.memory.used, held.memory.limit))
-        });
-        let acts: &[_] = match (it.known, it.is_active(), it.is_connected()) {
-            (false, ..) => &[],
-            (true, false, _) => &[("start", "training-start")],
-            (true, true, false) => &[("stop", "training-stop")],
-            (true, true, true) => &[("restart", "training-restart"), ("stop", "training-stop")],
-        };
-        let button = |&(act, words): &(&str, &'static str)| {
-            let path = format!("{path}/participants/{}/{act}", it.name);
-            (path, say::t(words).with("user", it.name.as_str()).to_string())
-        };
-        Self {
-            name: it.name.to_string(),
-            state: match state {
-                Some(state) => words::state(state),
-                None if it.known => say::t("training-no-server").to_string(),
-                None => say::t("training-never-here").to_string(),
-            },
-            class: state.map_or("", words::state_class),
-            why: server.and_then(stuck).map(|why| (say::reason(why), why.code())),
-            active: server.map(|it| words::ago(it.last_activity, now)).unwrap_or_default(),
-            memory: used.unwrap_or_default(),
-            acts: acts.iter().map(button).collect(),
         }
     }
 }

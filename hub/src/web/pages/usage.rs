@@ -12,7 +12,7 @@ use berth_common::{ByteCount, Seconds, Timestamp};
 use berth_core::rules::{Person, quota_of};
 use berth_core::settings::{Cite, Metered};
 use berth_core::usage::Usage;
-use berth_core::{Decision, Fleet};
+use berth_core::{Decision, Fleet, Server};
 use berth_process::clock::now;
 
 use crate::auth::Visitor;
@@ -117,7 +117,8 @@ pub fn amounts(fleet: &Fleet, account: &Account, at: Timestamp) -> Vec<Amount> {
     let limits =
         quota_of(&fleet.settings.quotas, Person { name: &account.name, groups: &groups }, at);
     let (mut servers, mut memory, mut gpus) = (0_u32, ByteCount::ZERO, 0_u32);
-    for server in fleet.servers_of(&account.name).filter(|server| server.is_active()) {
+    let counts = |server: &&Arc<Server>| server.is_active() && !server.is_rehearsal();
+    for server in fleet.servers_of(&account.name).filter(counts) {
         let placed = server.placement().map(|placement| placement.reservation.memory);
         servers = servers.saturating_add(1);
         memory = memory.plus(placed.unwrap_or(server.ask.memory));

@@ -32,7 +32,8 @@ struct EnterPage {
     xsrf: String,
     id: String,
     owner: String,
-    title: String,
+    /// Its owner and name.
+    server: String,
     next: String,
     span: String,
     error: Option<String>,
@@ -42,13 +43,13 @@ struct EnterPage {
 pub fn ask(visitor: &Visitor, server: &Server, next: &str, error: Option<String>) -> Response {
     let status = if error.is_some() { StatusCode::BAD_REQUEST } else { StatusCode::FORBIDDEN };
     let view = EnterPage {
-        shell: Shell::of(visitor, "Enter a server", Here::Nowhere),
+        shell: Shell::of(visitor, say::t("enter-tab").to_string(), Here::Nowhere),
         xsrf: visitor.xsrf.clone(),
         id: server.id.to_string(),
         owner: server.owner.to_string(),
-        title: format!("The server {}", words::server_path(&server.owner, &server.name)),
+        server: words::server_path(&server.owner, &server.name),
         next: next.to_owned(),
-        span: visits::USUAL.to_string(),
+        span: words::long(visits::USUAL),
         error,
     };
     page(status, &view)
@@ -85,7 +86,16 @@ pub async fn enter(
             Ok(Redirect::to(&url).into_response())
         }
         Err(NotBegun::Storage(error)) => Err(error.into()),
-        Err(error) => Ok(ask(&visitor, server, &form.next, Some(error.to_string()))),
+        Err(NotBegun::NoReason) => {
+            let why = say::t("enter-say-why").to_string();
+            Ok(ask(&visitor, server, &form.next, Some(why)))
+        }
+        Err(NotBegun::Span) => {
+            let shortest = words::long(visits::SHORTEST);
+            let why = say::t("enter-span").with("shortest", shortest);
+            let why = why.with("longest", words::long(visits::LONGEST)).to_string();
+            Ok(ask(&visitor, server, &form.next, Some(why)))
+        }
     }
 }
 

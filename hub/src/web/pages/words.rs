@@ -1,11 +1,12 @@
 //! Numbers, moments and states as people read them, in the reader's language.
 
-use berth_common::link::StartStep;
+use askama::filters::{Escaper, Html};
+use berth_common::link::{Kernels, Kill, StartStep, Terminals, Victim};
 use berth_common::{ByteCount, Reason, Seconds, ServerName, Timestamp};
 use berth_core::decision::Nearest;
-use berth_core::fleet::{Closed, Leaving, Mismatch};
+use berth_core::fleet::{Closed, Leaving, Loan, Mismatch};
 use berth_core::life::Evidence;
-use berth_core::{Decision, HostState, Outcome, ServerState};
+use berth_core::{Decision, HostState, Outcome, ServerState, Settings};
 
 use crate::web::reader::{Language, Reader};
 use crate::web::say;
@@ -22,13 +23,39 @@ pub struct Moment {
 
 impl From<Timestamp> for Moment {
     fn from(at: Timestamp) -> Self {
-        let iso = at.to_string();
-        let text = match (iso.get(..10), iso.get(11..16)) {
-            (Some(day), Some(time)) => format!("{day} {time} UTC"),
-            _ => iso.clone(),
-        };
-        Self { iso, text }
+        Self { iso: at.to_string(), text: at.to_minute() }
     }
+}
+
+/// A sentence as HTML, with each moment in it a `<time>` element. Sentences, also recorded ones, have
+/// moments in one form: [`Timestamp::to_minute`].
+pub fn timed(sentence: impl AsRef<str>) -> String {
+    const FORM: &str = "0000-00-00 00:00 UTC";
+    let is_moment = |text: &str| {
+        let mut pairs = text.bytes().zip(FORM.bytes());
+        pairs.all(|(c, form)| c == form || (form == b'0' && c.is_ascii_digit()))
+    };
+    let mut rest = sentence.as_ref();
+    let mut html = String::new();
+    // Writing into memory cannot fail.
+    let plain = |html: &mut String, text: &str| {
+        let _ = Html.write_escaped_str(html, text);
+    };
+    while let Some(place) = rest.find(" UTC") {
+        let (before, after) = rest.split_at(place.saturating_add(" UTC".len()));
+        let begin = before.len().checked_sub(FORM.len());
+        match begin.and_then(|begin| before.split_at_checked(begin)) {
+            Some((before, moment)) if is_moment(moment) => {
+                let iso = format!("{}T{}Z", &moment[..10], &moment[11..16]);
+                plain(&mut html, before);
+                html.push_str(&format!("<time datetime=\"{iso}\">{moment}</time>"));
+            }
+            _ => plain(&mut html, before),
+        }
+        rest = after;
+    }
+    plain(&mut html, rest);
+    html
 }
 
 /// A span in words that change at most once a minute: pages that follow it stay quiet.
@@ -124,6 +151,15 @@ pub fn server_path(owner: &berth_common::Username, name: &ServerName) -> String 
     if name.is_default() { owner.to_string() } else { format!("{owner}/{name}") }
 }
 
+/// A text of the site's files, in the reader's language where they have it in that.
+pub fn written(settings: &Settings, text: &str) -> String {
+    let french = match Reader::now().language {
+        Language::English => None,
+        Language::French => settings.french.get(text),
+    };
+    french.map_or_else(|| text.to_owned(), Clone::clone)
+}
+
 /// The colour of a server's state.
 pub fn state_class(state: ServerState) -> &'static str {
     match state {
@@ -171,8 +207,27 @@ pub fn leaving(leaving: &Leaving<'_>) -> String {
         (Some(by), None) => say::t("leaving-kept").with("by", Moment::from(by).text),
         (None, None) => say::t("leaving-some-day"),
     };
-    let reason = leaving.order.reason.trim_end_matches('.');
+    let reason = leaving.why().trim_end_matches('.');
     said.with("host", leaving.host.as_str()).with("reason", reason).to_string()
+}
+
+/// What goes on in a server's kernels and terminals, as far as its host tells.
+pub fn work(kernels: Option<Kernels>, terminals: Option<Terminals>) -> Vec<String> {
+    // To the minute: the page stays quiet.
+    let quiet = |milliseconds: u64| {
+        let micros = i64::try_from(milliseconds.saturating_mul(1000)).unwrap_or(i64::MAX);
+        span(Timestamp(0), Timestamp(micros))
+    };
+    let kernels = kernels.map(|kernels| match kernels.quiet_ms {
+        None => say::t("work-no-kernels"),
+        Some(silent) => {
+            say::t("work-kernels").with("busy", kernels.busy).with("quiet", quiet(silent))
+        }
+    });
+    let terminals = terminals.filter(|terminals| terminals.open > 0).map(|terminals| {
+        say::t("work-terminals").with("open", terminals.open).with("working", terminals.working)
+    });
+    kernels.into_iter().chain(terminals).map(|said| said.to_string()).collect()
 }
 
 /// The colour of a host's state.
@@ -281,10 +336,39 @@ pub fn servers(count: usize) -> String {
 
 /// When a host that the calendar keeps shut opens, and for what.
 pub fn opens(closed: &Closed) -> String {
-    match &closed.opens {
-        Some((at, training)) => format!("opens {at} ({training})"),
-        None => "no training is planned".to_owned(),
-    }
+    let said = match &closed.opens {
+        Some((at, training)) => {
+            say::t("host-opens").with("at", Moment::from(*at).text).with("training", training)
+        }
+        None => say::t("host-opens-never"),
+    };
+    said.to_string()
+}
+
+/// A process that was killed for want of memory: which, and what the server had.
+pub fn killed(kill: &Kill) -> String {
+    let who = match &kill.victim {
+        None => say::t("killed-process").to_string(),
+        Some(Victim { name, notebook, kernel, .. }) => match (notebook.as_str(), kernel.as_str()) {
+            ("", "") => name.clone(),
+            ("", kernel) => {
+                say::t("killed-kernel").with("name", name).with("kernel", kernel).to_string()
+            }
+            (notebook, _) => {
+                let said = say::t("killed-notebook").with("name", name);
+                said.with("notebook", notebook).to_string()
+            }
+        },
+    };
+    // A limit is reached between two looks: what was seen last may be far below it.
+    let said = if kill.by_host { say::t("killed-by-host") } else { say::t("killed-by-limit") };
+    said.with("who", who).with("highest", kill.highest).with("limit", kill.limit).to_string()
+}
+
+/// Memory that a server was lent.
+pub fn lent(loan: &Loan) -> String {
+    let said = say::t("memory-lent").with("own", loan.own).with("lent", loan.lent);
+    said.with("time", loan.until.to_minute()).to_string()
 }
 
 #[cfg(test)]
@@ -309,6 +393,22 @@ mod tests {
             assert_eq!(form_amount(amount).parse(), Ok(amount));
         }
         assert_eq!(form_amount(ByteCount(8 << 30)), "8G");
+    }
+
+    #[test]
+    fn moments_in_sentences_are_elements_and_the_rest_is_text() {
+        let time = "<time datetime=\"2026-11-22T15:27Z\">2026-11-22 15:27 UTC</time>";
+        for (sentence, html) in [
+            ("It ends at 2026-11-22 15:27 UTC.", format!("It ends at {time}.")),
+            ("2026-11-22 15:27 UTC to 2026-11-22 15:27 UTC", format!("{time} to {time}")),
+            ("<b>é 2026-11-22 15:27 UTC", format!("&#60;b&#62;é {time}")),
+            ("<b>\" UTC", "&#60;b&#62;&#34; UTC".into()),
+            ("2026-11-<2 15:27 UTC", "2026-11-&#60;2 15:27 UTC".into()),
+            ("ééééééééééé UTC UTC", "ééééééééééé UTC UTC".into()),
+            ("15:27 UTC & on", "15:27 UTC &#38; on".into()),
+        ] {
+            assert_eq!(timed(sentence), html, "{sentence}");
+        }
     }
 
     #[test]

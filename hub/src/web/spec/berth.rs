@@ -42,6 +42,8 @@ pub const OPERATIONS: &[Operation] = &[
         ("reason", Text),
         ("by", Text),
         ("at_deadline", Text),
+        ("message", Text),
+        ("drain", Text),
         ("dry_run", Flag),
     ])
     .gives("Object"),
@@ -84,6 +86,14 @@ pub const OPERATIONS: &[Operation] = &[
     ),
     get("/hub/api/berth/doctor", ADMIN, "What was looked at, what is wrong, and what to do"),
     get("/hub/api/berth/drains", ADMIN, "Hosts that take nothing new, and who is still there"),
+    Operation::new(
+        "get",
+        "/hub/api/berth/drains/{id}",
+        ADMIN,
+        &[200, 404],
+        "A drain, under way or over",
+    )
+    .gives("Object"),
     get("/hub/api/berth/floor", ADMIN, "Hosts and servers as placement saw them at a moment")
         .query(&[("at", Text)]),
     get("/hub/api/berth/queue", ADMIN, "Who waits, in turn"),
@@ -102,6 +112,15 @@ pub const OPERATIONS: &[Operation] = &[
         ADMIN,
         "Images, where they are, and how far new versions have come",
     ),
+    Operation::new(
+        "post",
+        "/hub/api/berth/images/{name}/orders",
+        ADMIN,
+        &[200, 404, 409],
+        "Has an image fetched, gives it to everybody, or takes it back",
+    )
+    .body(&[("order", Text), ("reason", Text), ("pools", Texts), ("dry_run", Flag)])
+    .gives("Object"),
     Operation::new(
         "get",
         "/hub/api/berth/access",
@@ -221,6 +240,28 @@ pub const OPERATIONS: &[Operation] = &[
     )
     .body(&[("people", Number), ("prepared", Flag)])
     .gives("Object"),
+    get(
+        "/hub/api/berth/trainings/{training}/rehearsal/servers",
+        READS,
+        "The rehearsal with real servers that is under way or was the last",
+    ),
+    Operation::new(
+        "post",
+        "/hub/api/berth/trainings/{training}/rehearsal/servers",
+        STARTS,
+        &[201, 409],
+        "Starts throw-away servers under the caller's account, measures them and ends them",
+    )
+    .body(&[("servers", Number), ("keep", Flag)])
+    .gives("Object"),
+    Operation::new(
+        "delete",
+        "/hub/api/berth/trainings/{training}/rehearsal/servers",
+        AnyOf(&["delete:servers"]),
+        &[200],
+        "Breaks the rehearsal off, or ends the servers that it kept",
+    )
+    .gives("Object"),
     Operation::new(
         "post",
         "/hub/api/berth/trainings/{training}/orders",
@@ -324,7 +365,15 @@ pub const OPERATIONS: &[Operation] = &[
     )
     .gives("Object")
     .query(&[("user", Text), ("since", Text), ("limit", Number)]),
-    get("/hub/api/berth/decisions/{id}", READS, "A decision with its reasons"),
+    Operation::new(
+        "get",
+        "/hub/api/berth/decisions/{id}",
+        READS,
+        &[200, 409],
+        "A decision with its reasons; four first letters of its id are enough, and 409 says that \
+         several begin so",
+    )
+    .gives("Object"),
     Operation::new(
         "post",
         "/hub/api/berth/explain",

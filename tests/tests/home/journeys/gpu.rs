@@ -13,7 +13,7 @@ const TILE: &str = "
     const of = (it) => it.querySelector('h2').innerText.trim() === arguments[0];
     const tile = [...document.querySelectorAll('form.tile-form')].find(of);
     return { said: tile.innerText, closed: tile.querySelector('button[type=submit]').disabled,
-             ask: tile.querySelector('.actions a')?.href ?? '' }";
+             ask: tile.querySelector('.verdict a')?.href ?? '' }";
 
 const GPU: &str = "GPU (K80)";
 /// Bob's form for one more server, with a GPU chosen.

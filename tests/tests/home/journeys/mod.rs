@@ -3,7 +3,9 @@
 //! it up takes longer than all of them. The first journey, with a real JupyterLab, is in
 //! `tests/tests/site/journey.rs`.
 
+mod clicks;
 mod drain;
+mod floor;
 mod gpu;
 mod puppet;
 mod training;
@@ -16,6 +18,8 @@ use crate::site::{Site, told, until};
 #[tokio::test(flavor = "multi_thread")]
 async fn people_and_administrators_reach_what_they_came_for() {
     let site = Site::up();
+    floor::an_admin_looks_at_the_floor(&site).await;
+    clicks::two_clicks_lead_to_a_server(&site).await;
     gpu::bob_asks_for_a_gpu(&site).await;
     training::an_instructor_runs_a_training(&site).await;
     drain::an_admin_drains_a_host(&site).await;

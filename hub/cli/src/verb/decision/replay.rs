@@ -1,7 +1,6 @@
 //! `berth decision replay ID`: decides again from the floor, the files and the prices that the
 //! decision names, and says whether the same comes of it.
 
-use berth_common::DecisionId;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -14,9 +13,9 @@ use crate::text::plural;
 /// Options.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// As `berth server show` and the log have it
+    /// As `berth server show` and the log have it, or its beginning
     #[arg(value_name = "DECISION")]
-    id: DecisionId,
+    id: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -39,7 +38,7 @@ struct Line {
 pub async fn run(args: &Args, common: &Common) -> Result<Exit, Problem> {
     let what = format!("replay the decision {}", args.id);
     let hub = common.connection()?;
-    let path = api::path(&["berth", "decisions", args.id.as_str()]);
+    let path = api::path(&["berth", "decisions", &args.id]);
     let answer = api::get(&hub, &what, &path).await?;
     let made: Decision = api::read(&what, answer.body.get("decision").unwrap_or(&Value::Null))?;
     let Some(lines) = made.hosts else {

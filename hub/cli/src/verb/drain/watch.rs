@@ -1,4 +1,5 @@
-//! `berth drain watch [HOST]...`: a line for each change, until the hosts are empty.
+//! `berth drain watch [ID|HOST]...`: a line for each change, until the hosts are empty. A hub that
+//! is away for a while is waited for.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -8,18 +9,19 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::api;
-use crate::args::{Common, Hosts, Span};
+use crate::args::{Common, Span};
 use crate::print::{note, say};
 use crate::problem::{Exit, Problem, plain};
 use crate::text;
+use crate::verb::drain::named::{self, Named};
 use crate::verb::server::title;
 
 /// Options.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Hosts, also as ranges; all that are emptied if none is named
-    #[arg(value_name = "HOST")]
-    hosts: Vec<Hosts>,
+    /// Drains by their numbers, or hosts; all if none is named
+    #[arg(value_name = "ID|HOST")]
+    named: Vec<Named>,
     #[command(flatten)]
     how: How,
 }
@@ -73,8 +75,8 @@ impl Server {
 
 /// Watches what the command line names.
 pub async fn run(args: &Args, common: &Common) -> Result<Exit, Problem> {
-    let hosts = args.hosts.iter().flat_map(|hosts| &hosts.0).map(ToString::to_string).collect();
-    follow(hosts, &args.how, common).await
+    let hosts = named::hosts(&common.connection()?, "watch the drain", &args.named).await?;
+    follow(hosts.keys().map(ToString::to_string).collect(), &args.how, common).await
 }
 
 /// Watches these hosts, or all that are emptied.
@@ -84,8 +86,25 @@ pub async fn follow(hosts: Vec<String>, how: &How, common: &Common) -> Result<Ex
     let begun = tokio::time::Instant::now();
     let mut named: BTreeSet<String> = hosts.into_iter().collect();
     let mut before: Option<BTreeMap<String, Drain>> = None;
+    let mut away = false;
     loop {
-        let answer = api::get(&hub, what, &api::path(&["berth", "drains"])).await?;
+        let answer = match api::get(&hub, what, &api::path(&["berth", "drains"])).await {
+            Ok(answer) => answer,
+            Err(problem) if before.is_some() && problem.exit() == Exit::NotReachable => {
+                if !away {
+                    note("The hub is away; the drain goes on when it is back.");
+                }
+                away = true;
+                match pause(how, begun).await {
+                    Some(exit) => return Ok(exit),
+                    None => continue,
+                }
+            }
+            Err(problem) => return Err(problem),
+        };
+        if std::mem::take(&mut away) {
+            note("The hub is back.");
+        }
         let rows: Vec<Drain> = api::read(what, answer.body.get("drains").unwrap_or(&Value::Null))?;
         let emptied = |drain: &Drain| matches!(drain.state.as_str(), "draining" | "drained");
         if named.is_empty() && before.is_none() {
@@ -109,16 +128,23 @@ pub async fn follow(hosts: Vec<String>, how: &How, common: &Common) -> Result<Ex
             note("Ctrl-C leaves, and the drain goes on; 'berth drain watch' comes back to it.");
         }
         before = Some(now);
-        if how.wait.is_some_and(|wait| begun.elapsed() >= Duration::from_secs(wait.0.0)) {
-            note("Not watched any more; the drain goes on.");
-            return Ok(Exit::Continues);
+        if let Some(exit) = pause(how, begun).await {
+            return Ok(exit);
         }
-        tokio::select! {
-            () = tokio::time::sleep(Duration::from_secs(how.every.0.0)) => {}
-            _ = tokio::signal::ctrl_c() => {
-                note("\nleft; the drain goes on: berth drain watch");
-                return Ok(Exit::Continues);
-            }
+    }
+}
+
+/// Waits for the next look; how the command ends if nobody looks any more.
+async fn pause(how: &How, begun: tokio::time::Instant) -> Option<Exit> {
+    if how.wait.is_some_and(|wait| begun.elapsed() >= Duration::from_secs(wait.0.0)) {
+        note("Not watched any more; the drain goes on.");
+        return Some(Exit::Continues);
+    }
+    tokio::select! {
+        () = tokio::time::sleep(Duration::from_secs(how.every.0.0)) => None,
+        _ = tokio::signal::ctrl_c() => {
+            note("\nleft; the drain goes on: berth drain watch");
+            Some(Exit::Continues)
         }
     }
 }

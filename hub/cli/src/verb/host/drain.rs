@@ -45,6 +45,9 @@ pub struct Args {
     /// Why; people whose servers are there read it
     #[arg(long, value_name = "WHY")]
     reason: String,
+    /// What they read in place of the reason
+    #[arg(long, value_name = "TEXT")]
+    message: Option<String>,
     #[command(flatten)]
     patience: Patience,
 }
@@ -61,6 +64,9 @@ pub async fn run(args: &Args, common: &Common) -> Result<Exit, Problem> {
             AtDeadline::Stop => "stop",
             AtDeadline::Hold => "hold",
         });
+    }
+    if let Some(message) = &args.message {
+        body["message"] = json!(message);
     }
     let change = Change { verb: "drain", body, sentence };
     let exit = intent::run(&args.which, &change, common).await?;
@@ -80,6 +86,12 @@ fn sentence(outcome: &Outcome, now: Timestamp) -> String {
         Some(by) => format!("is to be empty by {}", text::local(by, now)),
         None => "is empty when its servers have ended".to_owned(),
     };
-    let undo = if *dry_run { "" } else { " 'berth host undrain' takes it back." };
-    format!("{host} {takes} nothing new from now on, and {when}.{undo}")
+    let sentence = format!("{host} {takes} nothing new from now on, and {when}.");
+    match &outcome.drain {
+        Some(id) if !dry_run => {
+            let undo = format!("'berth drain status {id}' shows it, 'berth drain cancel {id}'");
+            format!("Drain {id}: {sentence}\n{undo} takes it back.")
+        }
+        _ => sentence,
+    }
 }

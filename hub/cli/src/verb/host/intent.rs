@@ -1,6 +1,9 @@
 //! What an administrator wants with hosts: the call, and what it answers.
 
-use berth_common::{ByteCount, HostId, Timestamp};
+use std::collections::BTreeMap;
+
+use berth_common::{ByteCount, HostId, Seconds, Timestamp};
+use berth_core::fleet::DrainId;
 use http::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -20,6 +23,9 @@ pub struct Which {
     /// Hosts, also as ranges: ccjn01 "ccjn0[3-5]"
     #[arg(value_name = "HOST", required = true)]
     hosts: Vec<Hosts>,
+    /// Where a drain was named: the change is meant for that one only.
+    #[arg(skip)]
+    drains: BTreeMap<HostId, DrainId>,
     #[command(flatten)]
     sure: Sure,
 }
@@ -27,7 +33,18 @@ pub struct Which {
 impl Which {
     /// These hosts, named otherwise than on the command line.
     pub fn of(hosts: Vec<HostId>, sure: Sure) -> Self {
-        Self { hosts: vec![Hosts(hosts)], sure }
+        Self { hosts: vec![Hosts(hosts)], drains: BTreeMap::new(), sure }
+    }
+
+    /// The hosts of drains; where one was named by its number, that one only.
+    pub fn of_drains(named: BTreeMap<HostId, Option<DrainId>>, sure: Sure) -> Self {
+        let hosts = named.keys().cloned().collect();
+        let drains = named.into_iter().filter_map(|(host, id)| Some((host, id?))).collect();
+        Self { drains, ..Self::of(hosts, sure) }
+    }
+
+    fn drain(&self, host: &HostId) -> Option<&DrainId> {
+        self.drains.get(host)
     }
 
     /// Whether nothing is to be changed.
@@ -64,6 +81,9 @@ pub struct Outcome {
     pub servers: u64,
     /// The order.
     pub intent: Intent,
+    /// The drain that empties it now.
+    #[serde(default)]
+    pub drain: Option<String>,
     outlook: Option<Outlook>,
 }
 
@@ -79,6 +99,18 @@ pub struct Intent {
 struct Outlook {
     without_place: usize,
     servers: Vec<Fate>,
+    #[serde(default)]
+    telling: Option<Telling>,
+}
+
+/// Whom the order is told, and in what words.
+#[derive(Debug, Deserialize)]
+struct Telling {
+    people: Vec<String>,
+    /// How long before the end they are told again.
+    leads_s: Vec<u64>,
+    channels: Vec<String>,
+    text: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -86,7 +118,15 @@ struct Fate {
     id: String,
     user: Option<String>,
     name: Option<String>,
+    #[serde(default)]
+    profile: Option<String>,
     memory: Memory,
+    #[serde(default)]
+    gpus: Vec<Gpu>,
+    #[serde(default)]
+    kernels: Option<Kernels>,
+    #[serde(default)]
+    terminals: Option<Terminals>,
     #[serde(default, deserialize_with = "api::moment")]
     last_activity: Option<Timestamp>,
     end: String,
@@ -101,17 +141,45 @@ struct Memory {
     used: Option<ByteCount>,
 }
 
+#[derive(Debug, Deserialize)]
+struct Gpu {
+    gpu: String,
+    busy: Option<u32>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Kernels {
+    busy: u32,
+    quiet_s: Option<u64>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Terminals {
+    working: u32,
+}
+
 const COLUMNS: &[Column<Fate>] = &[
     Column::new("SERVER", "", |it: &Fate, _| Cell::text(it.title())).people(),
     Column::programs("id", |it: &Fate, _| Cell::text(&it.id)),
+    Column::new("PROFILE", "profile", |it: &Fate, _| Cell::maybe(it.profile.as_ref())),
     Column::new("MEM USED", "", |it: &Fate, _| match (it.memory.used, it.memory.limit) {
         (Some(used), Some(limit)) => Cell::text(text::of(used, limit)),
         _ => Cell::text("?"),
     })
     .right()
     .people(),
+    Column::new("GPU", "gpus", |it: &Fate, _| {
+        let names: Vec<&str> = it.gpus.iter().map(|held| held.gpu.as_str()).collect();
+        Cell::both(it.gpu_use(), names.join(" "))
+    })
+    .right(),
+    Column::new("WORK", "", |it: &Fate, now| Cell::text(it.work(now))).people(),
+    Column::programs("kernels_busy", |it: &Fate, _| {
+        Cell::maybe(it.kernels.as_ref().map(|kernels| kernels.busy.to_string()))
+    }),
     Column::new("ACTIVE", "last_activity", |it: &Fate, now| Cell::ago(it.last_activity, now))
-        .right(),
+        .right()
+        .wide(),
     Column::new("NEXT START", "place", |it: &Fate, _| match &it.place {
         Some(place) => Cell::text(place),
         None => Cell::both("no place", ""),
@@ -125,15 +193,78 @@ impl Fate {
         self.user.as_ref().map_or_else(|| self.id.clone(), |user| title(user, name))
     }
 
+    /// How busy each of its GPUs is.
+    fn gpu_use(&self) -> String {
+        let busy = |held: &Gpu| held.busy.map_or("?".to_owned(), |busy| format!("{busy} %"));
+        match self.gpus.iter().map(busy).collect::<Vec<_>>() {
+            none if none.is_empty() => "-".to_owned(),
+            some => some.join(", "),
+        }
+    }
+
+    /// What goes on in it; where its host does not tell, when there was last a sign.
+    fn work(&self, now: Timestamp) -> String {
+        let terminal = self.terminals.as_ref().is_some_and(|terminals| terminals.working > 0);
+        match (&self.kernels, self.last_activity) {
+            (Some(kernels), _) if kernels.busy > 0 => format!("{} busy", kernels.busy),
+            _ if terminal => "terminal".to_owned(),
+            (Some(Kernels { quiet_s: Some(quiet), .. }), _) => format!("idle {}", short(*quiet)),
+            (_, Some(at)) => format!("{} ago", short(now.millis_since(at) / 1000)),
+            (_, None) => "?".to_owned(),
+        }
+    }
+
     fn fate(&self, now: Timestamp) -> String {
         let at = self.at.map(|at| text::local(at, now)).unwrap_or_default();
         match self.end.as_str() {
-            "idle" => format!("stopped {at}, idle, if nobody returns"),
+            "idle" => format!("stopped {at} if idle"),
             "restarted" => format!("restarted elsewhere {at}"),
-            "stopped" => format!("stopped {at}, idle then"),
-            "interrupted" => format!("stopped {at} at work"),
+            "stopped" => "stopped at the end".to_owned(),
+            "interrupted" => "stopped at work".to_owned(),
             _ => "stays".to_owned(),
         }
+    }
+}
+
+/// A span by its largest unit alone.
+fn short(seconds: u64) -> String {
+    let whole = Seconds(seconds).to_string();
+    whole.split(' ').next().unwrap_or_default().to_owned()
+}
+
+impl Telling {
+    /// How many, when and by which ways: one line, and the words that they read.
+    fn lines(&self, is_dry: bool) -> [String; 2] {
+        let count = self.people.len();
+        let are = match (is_dry, count) {
+            (true, _) => "would be",
+            (false, 1) => "is",
+            (false, _) => "are",
+        };
+        let users = format!("{count} user{}", plural(count));
+        let leads: Vec<_> = self.leads_s.iter().map(|lead| Seconds(*lead).to_string()).collect();
+        let again = match listed(&leads) {
+            none if none.is_empty() => String::new(),
+            some => format!(" and {some} before"),
+        };
+        let ways = self.channels.iter().map(|way| match way.as_str() {
+            "lab" => "in JupyterLab",
+            "card" => "on the card",
+            "mail" => "by mail",
+            other => other,
+        });
+        let ways = listed(&ways.collect::<Vec<_>>());
+        let read = if is_dry { "They would read" } else { "They read" };
+        [format!("{users} {are} told now{again}: {ways}."), format!("{read}: {}", self.text)]
+    }
+}
+
+/// `a, b and c`.
+fn listed(words: &[impl AsRef<str>]) -> String {
+    let words: Vec<&str> = words.iter().map(AsRef::as_ref).collect();
+    match words.as_slice() {
+        [first @ .., last] if !first.is_empty() => format!("{} and {last}", first.join(", ")),
+        words => words.join(""),
     }
 }
 
@@ -145,7 +276,7 @@ pub async fn run(which: &Which, change: &Change<'_>, common: &Common) -> Result<
     let mut looked = Vec::new();
     // All of them are looked at before the first is changed: a wrong name changes nothing.
     for host in &hosts {
-        looked.push(send(&hub, change, host, true).await?);
+        looked.push(send(&hub, change, which.drain(host), host, true).await?);
     }
     if which.sure.dry_run {
         tell(change, common, looked)?;
@@ -159,7 +290,7 @@ pub async fn run(which: &Which, change: &Change<'_>, common: &Common) -> Result<
     }
     let mut done = Vec::new();
     for host in &hosts {
-        done.push(send(&hub, change, host, false).await?);
+        done.push(send(&hub, change, which.drain(host), host, false).await?);
     }
     tell(change, common, done)
 }
@@ -174,6 +305,7 @@ type Told = (Value, Outcome, Timestamp);
 async fn send(
     hub: &Connection,
     change: &Change<'_>,
+    drain: Option<&DrainId>,
     host: &HostId,
     dry_run: bool,
 ) -> Result<Told, Problem> {
@@ -181,6 +313,9 @@ async fn send(
     let path = api::path(&["berth", "hosts", host.as_str(), "intent"]);
     let mut body = change.body.clone();
     body["dry_run"] = json!(dry_run);
+    if let Some(drain) = drain {
+        body["drain"] = json!(drain);
+    }
     let answer = api::send(hub, &what, Method::PUT, &path, Some(&body)).await?;
     let outcome = api::read(&what, &answer.body)?;
     Ok((answer.body, outcome, answer.now))
@@ -211,7 +346,9 @@ fn tell(change: &Change<'_>, common: &Common, told: Vec<Told>) -> Result<Exit, P
         say("DRY RUN - nothing is changed")?;
     }
     for (body, outcome, now) in &told {
-        say(&plain(&(change.sentence)(outcome, *now)))?;
+        for line in (change.sentence)(outcome, *now).lines() {
+            say(&plain(line))?;
+        }
         let Some(outlook) = outcome.outlook.as_ref() else { continue };
         style.list(&Listing {
             json: body,
@@ -225,6 +362,9 @@ fn tell(change: &Change<'_>, common: &Common, told: Vec<Told>) -> Result<Exit, P
             let count = outlook.without_place;
             let verb = if count == 1 { "has" } else { "have" };
             note(&format!("{count} of them {verb} no place elsewhere for the next start."));
+        }
+        for line in outlook.telling.iter().flat_map(|it| it.lines(outcome.dry_run)) {
+            say(&plain(&line))?;
         }
     }
     Ok(Exit::Done)

@@ -69,6 +69,9 @@ fn sheet(host: &Host, format: Format) -> Vec<(&'static str, Cell)> {
     if let Some(cpus) = host.cpus {
         lines.push(("cpus", Cell::text(cpus.to_string())));
     }
+    if let Some(load) = host.load() {
+        lines.push(("load", Cell::text(format!("{load} in the last minute"))));
+    }
     if let (Some(agent), Some(engine)) = (&host.agent_version, &host.engine_version) {
         lines.push(("agent", Cell::text(format!("{agent}, Docker {engine}"))));
     }

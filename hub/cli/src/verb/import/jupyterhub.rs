@@ -13,11 +13,14 @@ use crate::api;
 use crate::args::Common;
 use crate::connection::Connection;
 use crate::print::{Cell, Column, Listing, note, versioned};
-use crate::problem::{Exit, Problem};
-use crate::verb::confirm::confirm;
+use crate::problem::{Exit, Problem, plain};
+use crate::verb::confirm::Sure;
 
 /// So many people go in one call.
 const AT_ONCE: usize = 100;
+
+/// Of so many it is told why they are left out.
+const TOLD: usize = 10;
 
 /// Options.
 #[derive(Debug, clap::Args)]
@@ -35,12 +38,8 @@ pub struct Args {
     /// Write groups that the directory lacks here
     #[arg(long, value_name = "FILE")]
     groups: Option<PathBuf>,
-    /// Show what would become of everybody, and do nothing
-    #[arg(long)]
-    dry_run: bool,
-    /// Do not ask whether it is meant
-    #[arg(long, short)]
-    yes: bool,
+    #[command(flatten)]
+    sure: Sure,
 }
 
 #[derive(Debug, Deserialize)]
@@ -55,24 +54,34 @@ struct Row {
     groups_lacking: Vec<String>,
 }
 
+impl Row {
+    /// Whether anything of this person would be taken over.
+    fn changes(&self) -> bool {
+        let has_news = self.outcome == "new" || self.becomes_admin || self.tokens > 0;
+        self.outcome != "left_out" && has_news
+    }
+}
+
 const COLUMNS: &[Column<Row>] = &[
     Column::new("USER", "name", |row: &Row, _| Cell::text(&row.name)),
     Column::new("OUTCOME", "outcome", |row: &Row, _| {
         Cell::both(row.outcome.replace('_', " "), &row.outcome)
     }),
     Column::new("NEW ADMIN", "becomes_admin", |row: &Row, _| Cell::yes(row.becomes_admin)),
-    Column::new("TOKENS", "tokens", |row: &Row, _| Cell::text(row.tokens.to_string())).right(),
-    Column::new("HAD", "tokens_known", |row: &Row, _| Cell::text(row.tokens_known.to_string()))
-        .right(),
+    Column::new("NEW TOKENS", "tokens", |row: &Row, _| Cell::text(row.tokens.to_string())).right(),
+    Column::new("TOKENS HAD", "tokens_known", |row: &Row, _| {
+        Cell::text(row.tokens_known.to_string())
+    })
+    .right(),
     Column::new("STRANGE", "tokens_strange", |row: &Row, _| {
         Cell::text(row.tokens_strange.to_string())
     })
     .right()
     .wide(),
-    Column::new("NOT IN GROUPS", "groups_lacking", |row: &Row, _| {
+    Column::new("GROUPS LACKING", "groups_lacking", |row: &Row, _| {
         Cell::text(row.groups_lacking.join(" "))
     }),
-    Column::new("WHY", "why", |row: &Row, _| Cell::maybe(row.why.as_deref())),
+    Column::new("WHY", "why", |row: &Row, _| Cell::maybe(row.why.as_deref())).wide(),
 ];
 
 /// Shows, asks, takes over.
@@ -83,26 +92,42 @@ pub async fn run(args: &Args, common: &Common) -> Result<Exit, Problem> {
         let advice = "Name the SQLite file of a JupyterHub 5 or 6.";
         Problem::new(Exit::Failed, format!("cannot {what}"), error, advice)
     })?;
-    let at_once = args.yes && !args.dry_run;
+    let at_once = args.sure.yes && !args.sure.dry_run;
     let (rows, now) = send(&hub, &what, &site.people, !at_once).await?;
     let people = print(common, &rows, now)?;
-    if !common.quiet && !site.left_out.is_empty() {
-        note(&format!("Left out:\n  {}", site.left_out.join("\n  ")));
+    if !common.quiet {
+        tell_left_out(&people);
     }
-    if args.dry_run {
-        return Ok(Exit::Done);
+    if !common.quiet && !site.left_out.is_empty() {
+        note(&format!("Left out of the database:\n  {}", site.left_out.join("\n  ")));
+    }
+    if args.sure.dry_run {
+        let changes = people.iter().any(Row::changes);
+        return Ok(if changes { args.sure.looked() } else { Exit::Done });
     }
     if at_once {
         return write_groups(args, common, &people);
     }
     let coming = people.iter().filter(|row| row.outcome != "left_out").count();
     let question = format!("Take {coming} of {} people over?", people.len());
-    confirm(&question, "nothing was imported")?;
+    args.sure.ask(&question, "nothing was imported")?;
     send(&hub, &what, &site.people, false).await?;
     if !common.quiet {
         note("Done.");
     }
     write_groups(args, common, &people)
+}
+
+/// Why people do not come, for the first of them.
+fn tell_left_out(people: &[Row]) {
+    let left_out = || people.iter().filter(|row| row.outcome == "left_out");
+    for row in left_out().take(TOLD) {
+        note(&plain(&format!("{}: {}", row.name, row.why.as_deref().unwrap_or_default())));
+    }
+    let more = left_out().count().saturating_sub(TOLD);
+    if more > 0 {
+        note(&format!("{more} more are left out: -o wide says why."));
+    }
 }
 
 fn write_groups(args: &Args, common: &Common, people: &[Row]) -> Result<Exit, Problem> {
@@ -114,7 +139,8 @@ fn write_groups(args: &Args, common: &Common, people: &[Row]) -> Result<Exit, Pr
     })?;
     if !common.quiet {
         let (groups, path) = (text.lines().count(), path.display());
-        note(&format!("{groups} groups are in {path}."));
+        let are = if groups == 1 { "group is" } else { "groups are" };
+        note(&format!("{groups} {are} in {path}."));
     }
     Ok(Exit::Done)
 }

@@ -146,7 +146,7 @@ impl Plan {
         let Queue { waiting, start_now, would_start } = &self.queue;
         if *waiting > 0 {
             lines.push(format!(
-                "Of {waiting} that wait {would_start} would start (with the hosts of now: {start_now})."
+                "{would_start} of {waiting} that wait would start (with the hosts of now: {start_now})."
             ));
         }
         lines.push("Largest server that could still start:".to_owned());

@@ -25,8 +25,11 @@ pub struct Args {
     #[arg(long, value_name = "SPAN", requires = "hosts")]
     each: Option<Span>,
     /// Only say what would happen
-    #[arg(long, requires = "hosts")]
+    #[arg(long)]
     dry_run: bool,
+    /// With --dry-run: exit code 5 if it would change
+    #[arg(long, requires = "dry_run")]
+    exit_code: bool,
     /// Do not ask whether it is meant
     #[arg(long, short)]
     yes: bool,
@@ -91,8 +94,8 @@ async fn begin(args: &Args, common: &Common) -> Result<Exit, Problem> {
     let path = api::path(&["berth", "reboots"]);
     let answer = api::send(&hub, what, Method::POST, &path, Some(&body)).await?;
     let reboot: Reboot = api::read(what, answer.body.get("reboot").unwrap_or(&Value::Null))?;
-    if args.dry_run {
-        note("DRY RUN - nothing is changed");
+    if args.dry_run && !common.style().is_for_programs() {
+        say("DRY RUN - nothing is changed")?;
     }
     print(&reboot, &answer.body, answer.now, common)?;
     if let Some(Forecast { restarts, without_room }) = &reboot.forecast {
@@ -102,7 +105,7 @@ async fn begin(args: &Args, common: &Common) -> Result<Exit, Problem> {
     if !args.dry_run {
         note("'berth plan reboot' shows how far it is; 'berth plan reboot --cancel' ends it.");
     }
-    Ok(Exit::Done)
+    Ok(if args.exit_code { Exit::WouldChange } else { Exit::Done })
 }
 
 async fn show(common: &Common) -> Result<Exit, Problem> {
@@ -123,6 +126,11 @@ async fn show(common: &Common) -> Result<Exit, Problem> {
 }
 
 async fn cancel(args: &Args, common: &Common) -> Result<Exit, Problem> {
+    if args.dry_run {
+        say("DRY RUN - nothing is changed")?;
+        say("No further host would be begun.")?;
+        return Ok(if args.exit_code { Exit::WouldChange } else { Exit::Done });
+    }
     if !args.yes {
         confirm("Begin with no further host?", "The reboot goes on")?;
     }

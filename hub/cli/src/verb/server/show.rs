@@ -1,5 +1,7 @@
 //! `berth server show ID|USER[/NAME]`.
 
+use std::iter;
+
 use berth_common::{ByteCount, Timestamp};
 
 use super::{Extension, Farm, Life, Server, all};
@@ -57,10 +59,8 @@ fn sheet(server: &Server, hub: &HubUrl, now: Timestamp) -> Vec<(&'static str, Ce
         }
         None => ("memory", Cell::text(limit.to_string())),
     });
-    lines.push(match hub {
-        HubUrl::Tcp { .. } => ("url", Cell::text(format!("{hub}{}", server.url))),
-        HubUrl::Unix(_) => ("path", Cell::text(&server.url)),
-    });
+    let label = if matches!(hub, HubUrl::Tcp { .. }) { "url" } else { "path" };
+    lines.push((label, Cell::text(place(hub, &server.url))));
     if let Some(resize) = &server.resize {
         lines.push(("resize", Cell::text(super::resize::sentence(resize))));
     }
@@ -80,7 +80,8 @@ fn sheet(server: &Server, hub: &HubUrl, now: Timestamp) -> Vec<(&'static str, Ce
     if let Some(life) = &server.life {
         lines.push(("life", Cell::text(life_of(life, now))));
     }
-    lines.extend(server.farm.iter().flat_map(on_farm).map(|(name, text)| (name, Cell::text(text))));
+    let farm = server.farm.iter().flat_map(|farm| on_farm(farm, hub));
+    lines.extend(farm.map(|(name, text)| (name, Cell::text(text))));
     if let Some(steps) = steps(server) {
         lines.push(("start", Cell::text(steps)));
     }
@@ -114,21 +115,35 @@ fn state(server: &Server, now: Timestamp) -> Cell {
     Cell::state(&server.state).followed_by(&format!("{place}{since}"))
 }
 
-/// Work on the compute farm, a line each.
-fn on_farm(farm: &Farm) -> Vec<(&'static str, String)> {
+/// Where the browser finds a path of the site: with its address where that is known.
+fn place(hub: &HubUrl, path: &str) -> String {
+    match hub {
+        HubUrl::Tcp { .. } => format!("{hub}{path}"),
+        HubUrl::Unix(_) => path.to_owned(),
+    }
+}
+
+/// Work on the compute farm, a line each, and below a cluster its dashboard.
+fn on_farm(farm: &Farm, hub: &HubUrl) -> Vec<(&'static str, String)> {
     let has = |cores: u64, memory: Option<ByteCount>| {
         let memory = memory.map_or(String::new(), |memory| format!(", {memory}"));
         format!("cores {cores}{memory}")
     };
-    let clusters = farm.clusters.iter().map(|it| {
+    let clusters = farm.clusters.iter().flat_map(|it| {
         let workers = it.workers.map_or(String::new(), |count| format!(", workers {count}"));
-        let has = it.cores.map_or(String::new(), |cores| format!(", {}", has(cores, it.memory)));
+        let has = match it.cores {
+            Some(cores) => format!(", {}", has(cores, it.memory)),
+            None if it.state == "running" => ", size not known yet".to_owned(),
+            None => String::new(),
+        };
         let busy = match it.busy {
             Some(true) => ", computing",
             Some(false) => ", not computing",
             None => "",
         };
-        ("cluster", format!("{} {}{workers}{has}{busy}", it.name, it.state))
+        let cluster = ("cluster", format!("{} {}{workers}{has}{busy}", it.name, it.state));
+        let dashboard = it.dashboard.as_ref().map(|path| ("dashboard", place(hub, path)));
+        iter::once(cluster).chain(dashboard)
     });
     let jobs = farm.jobs.iter().map(|it| {
         let reason = it.reason.as_ref().map_or(String::new(), |reason| format!(" ({reason})"));

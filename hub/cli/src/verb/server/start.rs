@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{Server, all, title};
 use crate::api;
 use crate::args::{Common, Patience, Wish};
-use crate::connection::{Answer, Connection};
+use crate::connection::{Answer, Connection, ConnectionError};
 use crate::print::{Listing, note, say, versioned};
 use crate::problem::{Exit, Problem};
 use crate::text;
@@ -17,6 +17,9 @@ use crate::verb::explain::{self, Decision};
 
 /// Before the stream of a start can be opened the hub must have accepted it.
 const STREAM_AFTER: Duration = Duration::from_millis(200);
+
+/// Between two looks whether a hub that was away is back.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Options.
 #[derive(Debug, clap::Args)]
@@ -35,6 +38,9 @@ pub struct Args {
     /// Only say what would come of it
     #[arg(long)]
     dry_run: bool,
+    /// With --dry-run: exit code 9 if it would wait
+    #[arg(long, requires = "dry_run")]
+    exit_code: bool,
     /// Nothing is asked before a start; for scripts that always say it
     #[arg(long, short, hide = true)]
     yes: bool,
@@ -50,6 +56,8 @@ struct Start<'a> {
     quiet: bool,
     /// Messages told so far: the stream repeats them when it is opened again.
     told: Vec<String>,
+    /// The hub did not answer when it was asked last.
+    away: bool,
 }
 
 /// How the following of a stream ended.
@@ -73,7 +81,7 @@ pub async fn run(args: &Args, common: &Common) -> Result<Exit, Problem> {
             say("DRY RUN - nothing is changed")?;
         }
         explain::print(&style, &decision, &answer, true)?;
-        return Ok(Exit::Done);
+        return Ok(if args.exit_code { decision.exit() } else { Exit::Done });
     }
     if args.no_wait && would_wait(hub, &what, &user, args).await? {
         return Ok(Exit::WouldWait);
@@ -97,6 +105,7 @@ pub async fn again(
         no_wait: false,
         patience,
         dry_run: false,
+        exit_code: false,
         yes: true,
     };
     let path = path_of(&server.user, &server.name);
@@ -131,7 +140,8 @@ async fn follow_start(
     }
     let quiet = common.quiet || common.style().is_for_programs();
     let begun = Instant::now();
-    let mut start = Start { hub, title, what, path, begun, quiet, told: Vec::new() };
+    let told = Vec::new();
+    let mut start = Start { hub, title, what, path, begun, quiet, told, away: false };
     let followed = tokio::select! {
         followed = follow(&mut start, args) => followed?,
         _ = tokio::signal::ctrl_c() => {
@@ -186,19 +196,39 @@ fn refused(what: &str, decision: &Decision) -> Problem {
 async fn follow(start: &mut Start<'_>, args: &Args) -> Result<Followed, Problem> {
     let body = body(&args.wish);
     let (hub, path, what) = (start.hub, start.path.clone(), start.what.clone());
-    let answer = {
+    let mut again = false;
+    let answer = loop {
         let ask = hub.call(Method::POST, &path, body.as_ref());
         tokio::pin!(ask);
-        tokio::select! {
+        let answer = tokio::select! {
             answer = &mut ask => answer,
             () = tell_steps(start) => ask.await,
+        };
+        match answer {
+            Ok(answer) => break answer,
+            // Nobody knows whether it was heard, and asked twice it is the same start.
+            Err(error)
+                if matches!(error, ConnectionError::Broken(_)) || again && error.passes() =>
+            {
+                start.wait_for_the_hub().await;
+                again = true;
+            }
+            Err(error) => return Err(api::away(hub, &what, &error)),
         }
     };
-    let answer = answer.map_err(|error| api::away(hub, &what, &error))?;
     match answer.status {
         StatusCode::CREATED | StatusCode::ACCEPTED => to_the_end(start, args.no_wait).await,
+        StatusCode::BAD_REQUEST if again && already_runs(&answer) => {
+            to_the_end(start, args.no_wait).await
+        }
         _ => Err(refusal(hub, &start.title, &what, &answer)),
     }
+}
+
+fn already_runs(answer: &Answer) -> bool {
+    let message = answer.body.get("message").and_then(Value::as_str);
+    answer.status == StatusCode::BAD_REQUEST
+        && message.is_some_and(|message| message.ends_with("already running"))
 }
 
 fn body(wish: &Wish) -> Option<Value> {
@@ -208,7 +238,7 @@ fn body(wish: &Wish) -> Option<Value> {
 
 fn refusal(hub: &Connection, title: &str, what: &str, answer: &Answer) -> Problem {
     let message = answer.body.get("message").and_then(Value::as_str).unwrap_or_default();
-    if answer.status == StatusCode::BAD_REQUEST && message.ends_with("already running") {
+    if already_runs(answer) {
         let advice = format!("See it with berth server show {title}");
         return Problem::new(Exit::Failed, format!("cannot {what}"), message, advice);
     }
@@ -229,17 +259,45 @@ async fn tell_steps(start: &mut Start<'_>) {
     }
 }
 
-/// Follows the stream until the server is ready or has failed.
+/// Follows the stream until the server is ready or has failed, also past a hub that is replaced.
 async fn to_the_end(start: &mut Start<'_>, no_wait: bool) -> Result<Followed, Problem> {
+    loop {
+        match stream(start, no_wait).await {
+            Err(Broken::Off(error)) if error.passes() => start.wait_for_the_hub().await,
+            Err(Broken::Off(error)) => {
+                return Err(api::away(start.hub, "follow the start, which goes on", &error));
+            }
+            Err(Broken::By(problem)) => return Err(problem),
+            Ok(followed) => return Ok(followed),
+        }
+    }
+}
+
+/// Why a stream did not tell the end.
+enum Broken {
+    /// No connection.
+    Off(ConnectionError),
+    /// The hub's word.
+    By(Problem),
+}
+
+impl From<ConnectionError> for Broken {
+    fn from(error: ConnectionError) -> Self {
+        Self::Off(error)
+    }
+}
+
+/// Follows one stream.
+async fn stream(start: &mut Start<'_>, no_wait: bool) -> Result<Followed, Broken> {
     let path = format!("{}/progress", start.path);
     let hub = start.hub;
-    let away = |error| api::away(hub, "follow the start, which goes on", &error);
-    let mut events = match hub.events(&path).await.map_err(away)? {
+    let mut events = match hub.events(&path).await? {
         Ok(events) => events,
-        Err(answer) => return Err(api::refusal(hub, &start.what, &answer)),
+        Err(answer) => return Err(Broken::By(api::refusal(hub, &start.what, &answer))),
     };
+    start.is_there();
     let text = |event: &Value, key: &str| event.get(key).and_then(Value::as_str).map(str::to_owned);
-    while let Some(event) = events.next().await.map_err(away)? {
+    while let Some(event) = events.next().await? {
         let message = text(&event, "message").unwrap_or_default();
         if event.get("ready").is_some() {
             return Ok(Followed::Ready { url: text(&event, "url").unwrap_or_default() });
@@ -252,12 +310,12 @@ async fn to_the_end(start: &mut Start<'_>, no_wait: bool) -> Result<Followed, Pr
             return Ok(Followed::Waits { message });
         }
     }
-    Err(Problem::new(
+    Err(Broken::By(Problem::new(
         Exit::Continues,
         "cannot follow the start, which goes on",
         "the hub ended the stream",
         format!("Look again with berth server show {}", start.title),
-    ))
+    )))
 }
 
 async fn finish(start: &Start<'_>, common: &Common, followed: Followed) -> Result<Exit, Problem> {
@@ -298,6 +356,21 @@ async fn finish(start: &Start<'_>, common: &Common, followed: Followed) -> Resul
 }
 
 impl Start<'_> {
+    /// Says once that the hub is away, and lets some time pass.
+    async fn wait_for_the_hub(&mut self) {
+        if !std::mem::replace(&mut self.away, true) {
+            note("The hub is away; the start is followed on when it is back.");
+        }
+        tokio::time::sleep(ASK_AGAIN).await;
+    }
+
+    /// The hub answers.
+    fn is_there(&mut self) {
+        if std::mem::take(&mut self.away) {
+            note("The hub is back.");
+        }
+    }
+
     /// Tells a step once, with the time since the command began.
     fn tell(&mut self, event: &Value) {
         let Some(message) = event.get("message").and_then(Value::as_str) else { return };

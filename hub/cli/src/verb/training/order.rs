@@ -10,7 +10,7 @@ use crate::args::{Common, Span};
 use crate::print::{note, say};
 use crate::problem::{Exit, Problem, plain};
 use crate::text;
-use crate::verb::confirm::confirm;
+use crate::verb::confirm::Sure;
 
 /// What all orders have in common.
 #[derive(Debug, clap::Args)]
@@ -21,12 +21,8 @@ pub struct Close {
     /// Why; it is kept with the order
     #[arg(long, value_name = "WHY")]
     reason: String,
-    /// Only say what would happen
-    #[arg(long)]
-    dry_run: bool,
-    /// Do not ask whether it is meant
-    #[arg(long, short)]
-    yes: bool,
+    #[command(flatten)]
+    sure: Sure,
 }
 
 /// An order that lasts.
@@ -61,9 +57,9 @@ pub async fn last(args: &Lasting, word: &str, common: &Common) -> Result<Exit, P
 
 /// Closes.
 pub async fn close(args: &Close, common: &Common) -> Result<Exit, Problem> {
-    if !args.dry_run && !args.yes {
+    if !args.sure.dry_run {
         let question = format!("Close the training {} for the rest of its hours?", args.name);
-        confirm(&question, "It goes on")?;
+        args.sure.ask(&question, "It goes on")?;
     }
     send(args, "close", json!({ "order": "close" }), common).await
 }
@@ -71,7 +67,9 @@ pub async fn close(args: &Close, common: &Common) -> Result<Exit, Problem> {
 async fn send(args: &Close, word: &str, mut body: Value, common: &Common) -> Result<Exit, Problem> {
     let what = format!("{word} the training {}", args.name);
     body["reason"] = json!(args.reason);
-    body["dry_run"] = json!(args.dry_run);
+    let dry_run = args.sure.dry_run;
+    let exit = if dry_run { args.sure.looked() } else { Exit::Done };
+    body["dry_run"] = json!(dry_run);
     let hub = common.connection()?;
     let path = api::path(&["berth", "trainings", &args.name, "orders"]);
     let answer = api::send(&hub, &what, Method::POST, &path, Some(&body)).await?;
@@ -79,17 +77,17 @@ async fn send(args: &Close, word: &str, mut body: Value, common: &Common) -> Res
     let style = common.style();
     if style.is_for_programs() {
         style.value(&answer.body)?;
-        return Ok(Exit::Done);
+        return Ok(exit);
     }
-    if args.dry_run {
+    if dry_run {
         say("DRY RUN - nothing is changed")?;
     }
     let name = &made.training.name;
-    let is = if args.dry_run { "would be" } else { "is" };
+    let is = if dry_run { "would be" } else { "is" };
     let until = made.order.to.map(|at| text::local(at, answer.now)).unwrap_or_default();
     say(&plain(&match (made.order.open, made.training.opens) {
         (true, _) => format!("{name} {is} open until {until}."),
-        (false, Some(opens)) if !args.dry_run => {
+        (false, Some(opens)) if !dry_run => {
             format!("{name} {is} closed; it opens {}.", text::local(opens, answer.now))
         }
         (false, _) => format!("{name} {is} closed; servers go on for a while."),
@@ -97,5 +95,5 @@ async fn send(args: &Close, word: &str, mut body: Value, common: &Common) -> Res
     if let Some(why) = &made.in_the_way {
         note(&plain(&format!("But: {why}.")));
     }
-    Ok(Exit::Done)
+    Ok(exit)
 }

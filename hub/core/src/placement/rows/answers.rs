@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use berth_common::{HostId, Reason};
 
+use super::brief::Brief;
 use super::{Allowed, Kept, Rows};
 use crate::decision::Excluded;
 use crate::packing::{self, Cost, Kind};
@@ -53,11 +54,7 @@ impl Rows {
             self.answers.remove(0);
         }
         let answers = known.and_then(|known| self.brought_up_to_date(known, &packing));
-        let answers = answers.unwrap_or_else(|| {
-            Arc::new(self.fresh_answers(need, |kind, costs| {
-                packing.each(kind, |position, cost, _| costs(position, cost));
-            }))
-        });
+        let answers = answers.unwrap_or_else(|| self.fresh(need, &mut packing));
         let verdict = self.verdict(&answers, &packing, last, kept);
         // The needs in use stay: the one asked now is the last to go.
         self.answers.push(answers);
@@ -65,7 +62,22 @@ impl Rows {
         verdict
     }
 
-    /// The same without remembering anything more.
+    /// Answers anew what is kept, as after other prices: so that no decision has to.
+    pub(super) fn answer_anew(&mut self) {
+        let Some(mut packing) = self.packing.take() else { return };
+        let old = std::mem::take(&mut self.answers);
+        self.answers = old.iter().map(|old| self.fresh(&old.need, &mut packing)).collect();
+        self.packing = Some(packing);
+    }
+
+    fn fresh(&self, need: &Need, packing: &mut packing::Rows) -> Arc<Answers> {
+        let answers = self.unanswered(need);
+        let kind = answers.kind;
+        let costs = kind.as_ref().map(|kind| packing.costs(kind));
+        Arc::new(self.answered(answers, costs))
+    }
+
+    /// The same as [`Self::best`] without remembering anything more.
     pub fn look(&self, need: &Need, last: Option<&HostId>, kept: Kept) -> Verdict {
         let packing = self.packing();
         self.verdict(&self.answers_to(need, &packing), &packing, last, kept)
@@ -164,15 +176,18 @@ impl Rows {
     /// Why there is none. Being full says more to the person who asks than another host being down.
     fn no_host(&self, answers: &Answers, kept: Kept) -> NoHost {
         let mut fits = self.fits(&answers.ask);
-        let ever = |(position, row)| {
-            let row: &Row = row;
-            row.pool.is_some()
-                && row.pool == answers.ask.pool
-                && row.obstacle != Some(Reason::HostUndeclared)
+        let undeclared = |position: usize| {
+            let row = self.rows.get(position);
+            row.is_some_and(|row| row.obstacle == Some(Reason::HostUndeclared))
+        };
+        let ever = |(position, brief): (usize, &Brief)| {
+            brief.pool.is_some()
+                && brief.pool == answers.ask.pool
                 && answers.allowed.at(position)
                 && fits.at(position)
+                && (brief.is_up() || !undeclared(position))
         };
-        if !self.rows.iter().enumerate().any(ever) {
+        if !self.briefs.iter().enumerate().any(ever) {
             return NoHost::Never;
         }
         if kept.is_some() && answers.possible > 0 {
@@ -220,7 +235,10 @@ impl Rows {
         let known = self.answers.iter().find(|answers| answers.need == *need).cloned();
         let answers = known.and_then(|known| self.brought_up_to_date(known, packing));
         answers.unwrap_or_else(|| {
-            Arc::new(self.fresh_answers(need, |kind, costs| packing.each_once(kind, costs)))
+            let answers = self.unanswered(need);
+            let (kind, mut known) = (answers.kind, packing::Known::default());
+            let costs = kind.as_ref().map(|kind| packing.costs_once(kind, &mut known));
+            Arc::new(self.answered(answers, costs))
         })
     }
 
@@ -245,11 +263,9 @@ impl Rows {
         let from = usize::try_from(known.seen.saturating_sub(self.forgotten)).unwrap_or(usize::MAX);
         for position in self.changes.range(from.min(self.changes.len())..) {
             let position = *position as usize;
-            let cost = known
-                .kind
-                .and_then(|kind| packing.worth(position, &kind))
-                .map(|worth| worth.cost());
-            let key = self.key(known, position, cost);
+            let key = self.key(known, position, || {
+                Some(packing.worth(position, known.kind.as_ref()?)?.cost())
+            });
             if let Some(old) = known.keys.get_mut(position) {
                 let old = std::mem::replace(old, key);
                 known.count(old, false);
@@ -280,36 +296,39 @@ impl Rows {
         }
     }
 
-    /// What every host answers. `each` tells what a kind costs on the hosts that have room for it.
-    fn fresh_answers(
-        &self,
-        need: &Need,
-        each: impl FnOnce(&Kind, &mut dyn FnMut(usize, Cost)),
-    ) -> Answers {
-        let mut answers = self.unanswered(need);
-        let mut costs = vec![None; self.rows.len()];
-        if let Some(kind) = answers.kind {
-            each(&kind, &mut |position, cost| {
-                if let Some(known) = costs.get_mut(position) {
-                    *known = Some(cost);
-                }
-            });
-        }
+    /// What every host answers. `costs`: what the need costs where there is room for it.
+    fn answered(&self, mut answers: Answers, mut costs: Option<packing::Costs<'_>>) -> Answers {
         answers.keys.reserve_exact(self.rows.len());
-        for (position, cost) in costs.into_iter().enumerate() {
-            let key = self.key(&answers, position, cost);
-            answers.count(key, true);
+        for position in 0..self.rows.len() {
+            let key =
+                self.key(&answers, position, || costs.as_mut()?.at(position).map(|(cost, _)| cost));
             answers.keys.push(key);
         }
+        let mut excluded = vec![0; Reason::ALL.len()];
+        for key in &answers.keys {
+            match excluded_by(*key).and_then(|number| excluded.get_mut(number)) {
+                Some(count) => *count += 1,
+                None => answers.possible += 1,
+            }
+        }
+        let by_reason = Reason::ALL.iter().copied().zip(excluded);
+        answers.excluded = by_reason.filter(|(_, hosts)| *hosts > 0).collect();
         answers
     }
 
-    /// A host's answer as one number: excluded ones last, by their reason.
-    fn key(&self, answers: &Answers, position: usize, cost: Option<Cost>) -> u64 {
-        let Some(row) = self.rows.get(position) else { return EXCLUDED };
-        if let Some(fail) = first_fail(row, &answers.ask, answers.allowed.at(position)) {
+    /// A host's answer as one number: excluded ones last, by their reason. What it costs there is
+    /// asked of possible hosts only.
+    fn key(&self, answers: &Answers, position: usize, cost: impl FnOnce() -> Option<Cost>) -> u64 {
+        let Some(brief) = self.briefs.get(position) else { return EXCLUDED };
+        let allowed = answers.allowed.at(position);
+        if let Some(fail) = brief.first_fail(&answers.ask, allowed) {
             return EXCLUDED | reason_number(fail);
         }
+        let Some(row) = self.rows.get(position) else { return EXCLUDED };
+        if let Some(fail) = first_fail(row, &answers.ask, allowed) {
+            return EXCLUDED | reason_number(fail);
+        }
+        let cost = (row.strategy == Strategy::Pack).then(cost).flatten();
         let score =
             score(row, &answers.need, answers.image, fill(row, cost), &self.hosts, position);
         let flags = u64::from(score.drains) << 2
@@ -326,15 +345,20 @@ impl Rows {
 
 impl Answers {
     fn count(&mut self, key: u64, comes: bool) {
-        let count = if key & EXCLUDED == 0 {
-            &mut self.possible
-        } else {
-            let number = usize::try_from(key & !EXCLUDED).unwrap_or(usize::MAX);
-            let Some(reason) = Reason::ALL.get(number) else { return };
-            self.excluded.entry(*reason).or_default()
+        let count = match excluded_by(key) {
+            None => &mut self.possible,
+            Some(number) => {
+                let Some(reason) = Reason::ALL.get(number) else { return };
+                self.excluded.entry(*reason).or_default()
+            }
         };
         *count = if comes { count.saturating_add(1) } else { count.saturating_sub(1) };
     }
+}
+
+/// The number of the reason that a key stands for; `None`: the host is possible.
+fn excluded_by(key: u64) -> Option<usize> {
+    (key & EXCLUDED != 0).then(|| usize::try_from(key & !EXCLUDED).unwrap_or(usize::MAX))
 }
 
 fn reason_number(fail: Fail) -> u64 {

@@ -4,20 +4,33 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use berth_common::HostId;
+use berth_common::{HostId, Reason};
 
-use super::Rows;
+use super::{Kept, Rows};
 use crate::placement::need::Need;
-use crate::placement::room::{Ask, fits_empty};
+use crate::placement::room::{Ask, Fail, first_fail, fits_empty};
 use crate::placement::row::Row;
 
-/// One host in two numbers.
+/// One host in a few numbers: none of them says yes, each may say no.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Brief {
     /// Which of the sizes it has: hosts of one size are the same when empty.
-    size: usize,
-    /// More memory than this, in MiB, no rule promises to a newcomer now.
+    size: u32,
+    /// The pool that it serves.
+    pub pool: Option<u16>,
+    /// Why it takes nothing new.
+    obstacle: Option<Reason>,
+    /// Devices with something left.
+    gpus_any: u16,
+    /// Devices that nobody uses.
+    gpus_whole: u16,
+    cpu_left: u32,
+    /// No newcomer with more memory than this, in MiB, is taken now.
     pub open_mib: u32,
+    /// Which spaces do not answer there.
+    pub sick: u64,
+    /// What nobody was promised of its memory, in bytes.
+    pub left: i128,
 }
 
 /// The hosts that the rules of placement leave to a need, by position.
@@ -37,6 +50,34 @@ pub struct Fits<'a> {
     known: Vec<Option<bool>>,
 }
 
+impl Brief {
+    /// Whether nothing about its state keeps servers away.
+    pub fn is_up(&self) -> bool {
+        self.obstacle.is_none()
+    }
+
+    /// The first rule that excludes the host, if it is one of the first three: most hosts that take
+    /// nothing are known by these.
+    pub fn first_fail(&self, ask: &Ask, allowed: bool) -> Option<Fail> {
+        if self.pool.is_none() || self.pool != ask.pool {
+            return Some(Fail::NotInPool);
+        }
+        let state = self.obstacle.map(Fail::State);
+        state.or_else(|| (!allowed).then_some(Fail::NotAllowed))
+    }
+
+    /// Whether nothing of what is known here keeps a request away.
+    fn may_take(&self, ask: &Ask) -> bool {
+        let devices = if ask.gpu_milli >= 1000 { self.gpus_whole } else { self.gpus_any };
+        self.is_up()
+            && self.pool == ask.pool
+            && u64::from(self.open_mib) >= ask.limit.mebibytes()
+            && self.cpu_left >= ask.cpu_milli
+            && u32::from(devices) >= ask.gpus
+            && self.sick & ask.spaces == 0
+    }
+}
+
 impl Allowed {
     /// Whether the host at this position is left.
     pub fn at(&self, position: usize) -> bool {
@@ -51,8 +92,9 @@ impl Fits<'_> {
     /// Whether the host at this position could take it, if nothing were there.
     pub fn at(&mut self, position: usize) -> bool {
         let Some(brief) = self.rows.briefs.get(position) else { return false };
-        let Some(size) = self.rows.sizes.get(brief.size) else { return false };
-        let Some(known) = self.known.get_mut(brief.size) else { return false };
+        let number = brief.size as usize;
+        let Some(size) = self.rows.sizes.get(number) else { return false };
+        let Some(known) = self.known.get_mut(number) else { return false };
         *known.get_or_insert_with(|| fits_empty(size, self.ask))
     }
 }
@@ -61,15 +103,41 @@ impl Rows {
     /// A row in brief. `before`: the same host's until now, whose size it mostly keeps.
     pub(super) fn brief(&mut self, row: &Row, before: Option<Brief>) -> Brief {
         let same = |number: &usize| self.sizes.get(*number).is_some_and(|it| it.is_same_empty(row));
-        let kept = before.map(|before| before.size).filter(same);
+        let kept = before.map(|before| before.size as usize).filter(same);
         let size = kept.or_else(|| (0..self.sizes.len()).find(same)).unwrap_or_else(|| {
             self.sizes.push(row.clone());
             self.sizes.len() - 1
         });
-        let takes = row.pool.is_some() && row.obstacle.is_none();
-        let unused = u128::from(row.memory.usable().0).saturating_sub(row.memory.sums.lately) >> 20;
-        let open_mib = if takes { u32::try_from(unused).unwrap_or(u32::MAX) } else { 0 };
-        Brief { size, open_mib }
+        let devices = |least: u32| {
+            let left = row.gpus.iter().filter(|gpu| gpu.left_milli >= least);
+            u16::try_from(left.count()).unwrap_or(u16::MAX)
+        };
+        let up = row.obstacle.is_none();
+        let open_mib = u32::try_from(row.standing.open().mebibytes()).unwrap_or(u32::MAX);
+        Brief {
+            size: u32::try_from(size).unwrap_or(u32::MAX),
+            pool: row.pool,
+            obstacle: row.obstacle,
+            gpus_any: devices(1),
+            gpus_whole: devices(1000),
+            cpu_left: row.cpu_left,
+            open_mib: if up && row.pool.is_some() { open_mib } else { 0 },
+            sick: row.sick,
+            left: row.standing.left(row.memory.rule.kind),
+        }
+    }
+
+    /// Whether some host would take a need now, but for the one that is kept.
+    pub fn takes(&self, need: &Need, kept: Kept) -> bool {
+        let ask = self.ask(need);
+        let (allowed, mut fits) = (self.allowed(need), self.fits(&ask));
+        self.briefs.iter().enumerate().any(|(position, brief)| {
+            brief.may_take(&ask)
+                && Some(position) != kept
+                && allowed.at(position)
+                && fits.at(position)
+                && self.rows.get(position).is_some_and(|row| first_fail(row, &ask, true).is_none())
+        })
     }
 
     /// Marks the hosts of each rule of the site that requires some.

@@ -1,10 +1,8 @@
 //! What it would take for a host to answer otherwise.
 
-use std::sync::Arc;
-
 use berth_common::{ByteCount, HostId, Reason, Seconds};
 
-use super::brief::{Allowed, Fits};
+use super::brief::{Allowed, Brief, Fits};
 use super::{Kept, Rows, number_of};
 use crate::floor::FloorHost;
 use crate::placement::need::Need;
@@ -15,20 +13,28 @@ impl Rows {
     /// The largest memory limit, in whole MiB and up to what is asked, with which some host would
     /// take a need now, and the first such host.
     pub fn largest_limit(&self, need: &Need, kept: Kept) -> Option<(HostId, ByteCount)> {
-        let mut ask = self.ask(need);
+        let ask = self.ask(need);
         let allowed = self.allowed(need);
-        let may = |position: usize| {
-            let serves = self.rows.get(position).is_some_and(|row| row.pool == ask.pool);
-            serves && Some(position) != kept && allowed.at(position)
+        // Most hosts are passed by what they have open, before anything else is asked of them.
+        let may = |position: usize, brief: &Brief| {
+            brief.pool == ask.pool && Some(position) != kept && allowed.at(position)
         };
         // The one that is most open gives much: begun with what it gives, the others are few.
-        let open = self.briefs.iter().enumerate().filter(|(position, _)| may(*position));
-        let (widest, _) = open.max_by_key(|(_, brief)| brief.open_mib)?;
-        let hosts: Vec<usize> = (0..self.rows.len()).filter(|position| may(*position)).collect();
-        let widest = self.largest_above(0, widest, &mut ask).unwrap_or_default();
+        let mut widest: Option<(usize, u32)> = None;
+        for (position, brief) in self.briefs.iter().enumerate() {
+            let wider = widest.is_none_or(|(_, open_mib)| brief.open_mib > open_mib);
+            if wider && may(position, brief) {
+                widest = Some((position, brief.open_mib));
+            }
+        }
+        let mut asked = ask.clone();
+        let widest = self.largest_above(0, widest?.0, &mut asked).unwrap_or_default();
         let (mut best, mut at) = (widest.saturating_sub(1), None);
-        for position in hosts {
-            if let Some(limit) = self.largest_above(best, position, &mut ask) {
+        for (position, brief) in self.briefs.iter().enumerate() {
+            if u64::from(brief.open_mib) > best
+                && may(position, brief)
+                && let Some(limit) = self.largest_above(best, position, &mut asked)
+            {
                 (best, at) = (limit, self.hosts.get(position));
             }
         }
@@ -39,11 +45,11 @@ impl Rows {
     /// would take a need.
     fn largest_above(&self, best: u64, position: usize, ask: &mut Ask) -> Option<u64> {
         let (row, brief) = self.rows.get(position).zip(self.briefs.get(position))?;
-        // Most hosts are passed by this.
-        if u64::from(brief.open_mib) <= best {
+        let (limit, peak) = (ask.limit, ask.peak);
+        // Most hosts are passed by this; and nobody gets more than they ask for.
+        if u64::from(brief.open_mib) <= best || limit.mebibytes() <= best {
             return None;
         }
-        let (limit, peak) = (ask.limit, ask.peak);
         let mut takes = |mib: u64| {
             ask.limit = ByteCount(mib << 20);
             ask.peak = peak.min(ask.limit);
@@ -55,7 +61,7 @@ impl Rows {
         if !takes(best + 1) {
             return None;
         }
-        let (mut least, mut most) = (best + 1, limit.mebibytes().max(best + 1));
+        let (mut least, mut most) = (best + 1, limit.mebibytes());
         while least < most {
             let middle = least + (most - least).div_ceil(2);
             if takes(middle) { least = middle } else { most = middle - 1 }
@@ -73,17 +79,19 @@ impl Rows {
     ) -> Option<(HostId, Reason)> {
         let ask = self.ask(need);
         let (allowed, mut fits) = (self.allowed(need), self.fits(&ask));
-        self.rows.iter().zip(self.hosts.iter()).enumerate().find_map(|(position, (row, host))| {
-            let reason = row.obstacle?;
-            if row.pool != ask.pool || !allowed.at(position) || !fits.at(position) {
+        self.briefs.iter().enumerate().find_map(|(position, brief)| {
+            let away = !brief.is_up() && brief.pool == ask.pool;
+            if !away || !allowed.at(position) || !fits.at(position) {
                 return None;
             }
+            let (row, host) = self.rows.get(position).zip(self.hosts.get(position))?;
+            let reason = row.obstacle?;
             let speaks = row.memory.host.report.is_some_and(|report| report.age == Seconds(0));
             let takes = if speaks {
                 first_other_fail(row, &ask, true).is_none()
             } else {
-                let memory = Arc::new(row.memory.heard_now());
-                first_other_fail(&Row { memory, ..row.clone() }, &ask, true).is_none()
+                let heard = row.with_memory(row.memory.heard_now());
+                first_other_fail(&heard, &ask, true).is_none()
             };
             (takes && can(host, reason)).then(|| (host.clone(), reason))
         })
@@ -112,18 +120,15 @@ impl Rows {
     pub fn could_take(&self, need: &Need, host: &HostId) -> bool {
         let Ok(position) = self.hosts.binary_search(host) else { return false };
         let (ask, allowed) = (self.ask(need), self.allowed(need));
-        self.rows.get(position).is_some_and(|row| {
-            missing(row, &ask, position, &allowed, &mut self.fits(&ask)).is_some()
-        })
+        self.missing(&ask, position, &allowed, &mut self.fits(&ask)).is_some()
     }
 
     /// The host that is nearest to taking a need: the fewest devices missing, then the least memory.
     pub fn least_missing(&self, need: &Need) -> Option<HostId> {
         let ask = self.ask(need);
         let (allowed, mut fits) = (self.allowed(need), self.fits(&ask));
-        let rows = self.rows.iter().enumerate();
-        let missing = rows.filter_map(|(position, row)| {
-            Some((missing(row, &ask, position, &allowed, &mut fits)?, position))
+        let missing = (0..self.briefs.len()).filter_map(|position| {
+            Some((self.missing(&ask, position, &allowed, &mut fits)?, position))
         });
         self.hosts.get(missing.min()?.1).cloned()
     }
@@ -133,11 +138,10 @@ impl Rows {
     pub fn lacking(&self, need: &Need, most: usize) -> Vec<((u32, i128), &HostId)> {
         let ask = self.ask(need);
         let (allowed, mut fits) = (self.allowed(need), self.fits(&ask));
-        let rows = self.rows.iter().enumerate();
         // Positions are in the order of names, and cheaper to compare.
-        let mut lacking: Vec<_> = rows
-            .filter_map(|(position, row)| {
-                Some((missing(row, &ask, position, &allowed, &mut fits)?, position))
+        let mut lacking: Vec<_> = (0..self.briefs.len())
+            .filter_map(|position| {
+                Some((self.missing(&ask, position, &allowed, &mut fits)?, position))
             })
             .collect();
         if most < lacking.len() {
@@ -153,31 +157,34 @@ impl Rows {
     pub fn has_a_host_down(&self, pool: &str) -> bool {
         let number = self.settings.pools.keys().position(|name| name == pool);
         let number = number.and_then(|number| u16::try_from(number).ok());
-        number.is_some() && self.rows.iter().any(|row| row.pool == number && row.obstacle.is_some())
+        number.is_some() && self.briefs.iter().any(|brief| brief.pool == number && !brief.is_up())
     }
-}
 
-/// What a host lacks to take a request, devices and memory; `None`: it never will, or is not up.
-fn missing(
-    row: &Row,
-    ask: &Ask,
-    position: usize,
-    allowed: &Allowed,
-    fits: &mut Fits<'_>,
-) -> Option<(u32, i128)> {
-    // Room on a host whose spaces do not answer is worth nothing, however near it is.
-    let up = row.obstacle.is_none() && ask.spaces & row.sick == 0;
-    if !up || !allowed.at(position) || !fits.at(position) {
-        return None;
+    /// What a host lacks to take a request, devices and memory; `None`: it never will, or is not up.
+    fn missing(
+        &self,
+        ask: &Ask,
+        position: usize,
+        allowed: &Allowed,
+        fits: &mut Fits<'_>,
+    ) -> Option<(u32, i128)> {
+        let brief = self.briefs.get(position)?;
+        // Room on a host whose spaces do not answer is worth nothing, however near it is.
+        let up = brief.is_up() && ask.spaces & brief.sick == 0;
+        if !up || !allowed.at(position) || !fits.at(position) {
+            return None;
+        }
+        let devices = if ask.gpus == 0 {
+            0
+        } else {
+            let row = self.rows.get(position)?;
+            let free = row
+                .gpus
+                .iter()
+                .filter(|gpu| suits(row, ask, gpu) && gpu.left_milli >= ask.gpu_milli);
+            ask.gpus.saturating_sub(u32::try_from(free.count()).unwrap_or(u32::MAX))
+        };
+        // Less used than elsewhere is nearest to having room.
+        Some((devices, i128::from(ask.limit.0) - brief.left))
     }
-    let free =
-        row.gpus.iter().filter(|gpu| suits(row, ask, gpu) && gpu.left_milli >= ask.gpu_milli);
-    let devices = ask.gpus.saturating_sub(u32::try_from(free.count()).unwrap_or(u32::MAX));
-    // Less used than elsewhere is nearest to having room.
-    let promised = match row.memory.rule.kind {
-        crate::memory::Kind::Limits => row.memory.sums.limits,
-        crate::memory::Kind::Peaks => row.memory.sums.need(),
-    };
-    let left = i128::from(row.memory.usable().0) - i128::try_from(promised).unwrap_or(i128::MAX);
-    Some((devices, i128::from(ask.limit.0) - left))
 }

@@ -14,8 +14,8 @@ use berth_process::clock::now;
 use serde_json::{Value, json};
 
 use crate::auth::Caller;
-use crate::config::{Diagnostics, Severity};
-use crate::reload::{self, Configuration, Origin, Refused};
+use crate::config::{self, Diagnostics, Severity};
+use crate::reload::{self, Origin, Refused};
 use crate::site::Hub;
 use crate::web::api::berth::answer;
 use crate::web::api::find_user;
@@ -25,7 +25,7 @@ use crate::web::error::ApiError;
 /// `GET config`: what is in force, whether the disk says the same, and what is wrong there.
 pub async fn show(State(hub): State<Arc<Hub>>, caller: Caller) -> Result<Json<Value>, ApiError> {
     caller.require("admin-ui")?;
-    let (now, disk) = (hub.configuration.in_force(), disk(&hub.configuration)?);
+    let (now, disk) = (hub.configuration.in_force(), disk(&hub)?);
     let mut part = json!({
         "in_force_since": moment(now.since),
         "from": match now.origin {
@@ -41,15 +41,20 @@ pub async fn show(State(hub): State<Arc<Hub>>, caller: Caller) -> Result<Json<Va
     Ok(answer("config", part))
 }
 
-/// `GET config/diff`: each file whose text on disk is not the one in force.
+/// `GET config/diff`: each file whose text on disk is not the one in force, and what of it the hub
+/// takes over by a restart only.
 pub async fn diff(State(hub): State<Arc<Hub>>, caller: Caller) -> Result<Json<Value>, ApiError> {
     caller.require("admin-ui")?;
-    let (now, disk) = (hub.configuration.in_force(), disk(&hub.configuration)?);
+    let (now, disk) = (hub.configuration.in_force(), disk(&hub)?);
     let names: BTreeSet<&String> = now.files.0.keys().chain(disk.files.0.keys()).collect();
     let differ = names.into_iter().filter_map(|name| {
         let texts = (now.files.0.get(name), disk.files.0.get(name));
-        (texts.0 != texts.1)
-            .then(|| json!({ "file": name, "in_force": texts.0, "on_disk": texts.1 }))
+        let of_restart =
+            disk.said.0.iter().filter(|it| it.file == *name && it.code == config::NEEDS_RESTART);
+        let restart: Vec<_> = of_restart.map(|it| &it.message).collect();
+        (texts.0 != texts.1).then(
+            || json!({ "file": name, "in_force": texts.0, "on_disk": texts.1, "restart": restart }),
+        )
     });
     Ok(answer("diff", differ.collect()))
 }
@@ -95,8 +100,8 @@ struct Disk {
     said: Diagnostics,
 }
 
-fn disk(configuration: &Configuration) -> Result<Disk, ApiError> {
-    let (files, said) = configuration.on_disk().map_err(|error| conflict(&error))?;
+fn disk(hub: &Hub) -> Result<Disk, ApiError> {
+    let (files, said) = reload::on_disk(hub).map_err(|error| conflict(&error))?;
     let valid = said.is_ok();
     Ok(Disk { files, valid, said: said.unwrap_or_else(|wrong| wrong) })
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
+use axum::http::StatusCode;
 use berth_common::{DecisionId, HostId, Reason, Timestamp};
 use berth_core::decision::{Decision, HostLine, HostVerdict, Nearest, Obstacle, Outcome, Term};
 use berth_core::event::Wish;
@@ -99,24 +100,47 @@ pub async fn list(
     Ok(answer("decisions", json!(decisions)))
 }
 
-/// `GET decisions/:id`.
+/// An id may be given by its first letters, so many at least.
+const SHORTEST_ID: usize = 4;
+/// Among so many of one beginning those are looked for that the caller may read.
+const ALIKE: u32 = 1_000;
+
+/// `GET decisions/:id`. Of the id its first letters are enough, while no other decision that the
+/// caller may read begins so.
 pub async fn show(
     State(hub): State<Arc<Hub>>,
     caller: Caller,
     Names(id): Names<String>,
 ) -> Result<Json<Value>, ApiError> {
     caller.require("read:servers")?;
-    let id = id.parse::<DecisionId>().map_err(|error| ApiError::bad_request(error.to_string()))?;
-    let decision = hub.storage.read(|reader| reader.decision(&id))?;
-    let decision = decision.ok_or_else(ApiError::no_resource)?;
-    let owner = find_user(&hub, decision.user.as_str())?;
-    let may_read = caller.scopes.hold_for_all("read:servers")
-        || caller.require_server("read:servers", owner, &decision.name).is_ok();
-    if !may_read {
-        return Err(ApiError::no_resource());
-    }
+    let decision = find(&hub, &caller, &id)?;
     let recorded = explanation::recorded(&hub, &decision)?;
     Ok(answer("decision", whole(&caller, &decision, recorded.as_ref())))
+}
+
+fn find(hub: &Hub, caller: &Caller, id: &str) -> Result<Decision, ApiError> {
+    let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    let candidates = match id.parse::<DecisionId>() {
+        Ok(id) => hub.storage.read(|reader| reader.decision(&id))?.into_iter().collect(),
+        Err(_) if (SHORTEST_ID..16).contains(&id.len()) && id.bytes().all(is_digit) => {
+            hub.storage.read(|reader| reader.decisions_beginning(id, ALIKE))?
+        }
+        Err(error) => return Err(ApiError::bad_request(error.to_string())),
+    };
+    let all = caller.scopes.hold_for_all("read:servers");
+    let mut readable = Vec::new();
+    for decision in candidates {
+        let owner = find_user(hub, decision.user.as_str())?;
+        if all || caller.require_server("read:servers", owner, &decision.name).is_ok() {
+            readable.push(decision);
+        }
+    }
+    if readable.len() > 1 {
+        let count = readable.len();
+        let why = format!("{count} decisions begin with {id}; write more of it");
+        return Err(ApiError::new(StatusCode::CONFLICT, why));
+    }
+    readable.pop().ok_or_else(ApiError::no_resource)
 }
 
 /// `POST explain`: a dry run. Changes nothing.
@@ -138,7 +162,7 @@ pub async fn explain(
         memory: options::memory(body.get("memory").filter(|memory| !memory.is_null()))?,
         image: body::field(&body, "image")?,
         gpus: body::field(&body, "gpus")?,
-        as_before: false,
+        ..Wish::default()
     };
     let fleet = hub.fleet.fleet();
     let decision = actions::dry_run_on(&fleet, user.account, server, wish);

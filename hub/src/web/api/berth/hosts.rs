@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use berth_common::link::{GpuDevice, SpaceHealth};
 use berth_common::{HostId, Reason};
-use berth_core::fleet::Heard;
+use berth_core::fleet::{Closed, Heard};
 use berth_core::{Fleet, Host, HostState};
 use berth_process::clock::now;
 use serde_json::{Value, json};
@@ -16,10 +16,9 @@ use crate::audit::{self, Actor};
 use crate::auth::Caller;
 use crate::link::enroll::{JoinTokenError, new_join_token};
 use crate::site::Hub;
-use crate::web::api::berth::{SCHEMA_VERSION, answer, reason};
+use crate::web::api::berth::{SCHEMA_VERSION, answer, reason, room};
 use crate::web::api::path::Names;
 use crate::web::error::ApiError;
-use crate::web::pages::words;
 
 /// `GET hosts`.
 pub async fn list(State(hub): State<Arc<Hub>>, caller: Caller) -> Result<Json<Value>, ApiError> {
@@ -43,12 +42,20 @@ pub async fn show(
     Ok(answer("host", describe(&fleet, host)))
 }
 
+/// When a host that the calendar keeps shut opens, and for what.
+fn opens(closed: &Closed) -> String {
+    match &closed.opens {
+        Some((at, training)) => format!("opens {at} ({training})"),
+        None => "no training is planned".to_owned(),
+    }
+}
+
 /// A host as everybody sees it: page, API, CLI.
 pub fn describe(fleet: &Fleet, host: &Host) -> Value {
     let state = fleet.host_state(host, now());
     let closed = fleet.closed(&host.id, now()).filter(|_| state == HostState::Ready);
     let settings = fleet.host_settings(&host.id);
-    let detail = closed.as_ref().map_or_else(|| host.note(settings, state), words::opens);
+    let detail = closed.as_ref().map_or_else(|| host.note(settings, state), opens);
     let heard = host.heard.as_ref();
     let capacity = heard.map(|heard| heard.capacity);
     let usable = fleet.usable_on(host).memory;
@@ -65,7 +72,7 @@ pub fn describe(fleet: &Fleet, host: &Host) -> Value {
         "opens": closed.and_then(|closed| closed.opens).map(|(at, training)| {
             json!({ "at": at.to_string(), "training": training })
         }),
-        "intent": host.intent,
+        "intent": room::intent(&host.intent),
         "gpus": heard.map(|heard| gpus(fleet, host, heard)),
         "gpu_driver": heard.map(|heard| heard.facts.gpus.driver.as_str()),
         "gpu_trouble": heard.map(|heard| heard.facts.gpus.trouble.as_str()),
@@ -83,6 +90,7 @@ pub fn describe(fleet: &Fleet, host: &Host) -> Value {
             "free": capacity.map(|capacity| capacity.memory_free),
         },
         "cpus": capacity.map(|capacity| capacity.cpus),
+        "load": heard.and_then(|heard| heard.load()),
         "servers": servers,
         "agent_version": heard.map(|heard| heard.facts.agent_version.as_str()),
         "engine_version": heard.map(|heard| heard.facts.engine_version.as_str()),

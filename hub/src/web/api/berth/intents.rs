@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use berth_common::HostId;
+use axum::http::StatusCode;
+use berth_common::link::Kernels;
+use berth_core::Answer;
 use berth_core::drain::intent::Intent as Plan;
 use berth_core::drain::single::{AtDeadline, End};
 use berth_core::event::Event;
-use berth_core::fleet::{Intent, Order};
-use berth_core::{Answer, Fleet, step};
+use berth_core::fleet::leaving::WHAT_TO_DO;
+use berth_core::fleet::{DrainId, Intent, Order};
 use berth_process::clock::now;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -21,6 +23,8 @@ use crate::web::api::berth::{SCHEMA_VERSION, host_id, moment, no_host, room};
 use crate::web::api::body::{self, JsonBody};
 use crate::web::api::path::Names;
 use crate::web::error::{ApiError, cut};
+use crate::web::foretold::{self, Foretold, HeldGpu, Hit};
+use crate::web::pages::words::Moment;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -30,7 +34,9 @@ enum Word {
     Draining,
 }
 
-/// `PUT hosts/:name/intent` `{intent, reason, by?, at_deadline?, dry_run?}`.
+/// `PUT hosts/:name/intent` `{intent, reason, by?, at_deadline?, message?, drain?, dry_run?}`. With
+/// `drain` only if it is that drain which empties the host now; with `message` people who are told
+/// read that in place of the reason.
 pub async fn change(
     State(hub): State<Arc<Hub>>,
     caller: Caller,
@@ -39,7 +45,7 @@ pub async fn change(
 ) -> Result<Json<Value>, ApiError> {
     caller.require("admin-ui")?;
     let body = body.or_empty();
-    body::only(&body, &["intent", "reason", "by", "at_deadline", "dry_run"])?;
+    body::only(&body, &["intent", "reason", "by", "at_deadline", "message", "drain", "dry_run"])?;
     let host = host_id(&name)?;
     let word: Option<Word> = body::field(&body, "intent")?;
     let word =
@@ -47,9 +53,15 @@ pub async fn change(
     let by: Option<String> = body::field(&body, "by")?;
     let by = by.map(|text| moment("by", &text)).transpose()?;
     let at_deadline: Option<AtDeadline> = body::field(&body, "at_deadline")?;
-    if word != Word::Draining && (by.is_some() || at_deadline.is_some()) {
-        return Err(ApiError::bad_request("by and at_deadline go with draining only"));
+    let message: Option<String> = body::field(&body, "message")?;
+    if word != Word::Draining && (by.is_some() || at_deadline.is_some() || message.is_some()) {
+        return Err(ApiError::bad_request("by, at_deadline and message go with draining only"));
     }
+    let message = message.map(|text| match text.trim() {
+        "" => Err(ApiError::bad_request("message: say something, or leave it out")),
+        text => Ok(cut(text)),
+    });
+    let message = message.transpose()?;
     if by.is_some_and(|by| by <= now()) {
         return Err(ApiError::bad_request("by: the moment is over"));
     }
@@ -63,10 +75,7 @@ pub async fn change(
         Ok(Order { reason: cut(&reason), who: caller.name().to_owned(), at: now() })
     };
     let fleet = hub.fleet.fleet();
-    let notice = &fleet.settings.lifecycle.drain;
-    let at_deadline = at_deadline.unwrap_or(notice.at_deadline);
-    let plan = step::drain_plan(&host, by, at_deadline);
-    let plan = Plan { leads: notice.leads.clone(), ..plan };
+    let plan = Plan { message, ..foretold::plan(&fleet, &host, by, at_deadline) };
     let intent = match word {
         Word::Open => Intent::Open,
         Word::Cordoned => Intent::Cordoned(order()?),
@@ -74,11 +83,17 @@ pub async fn change(
     };
     let dry_run: Option<bool> = body::field(&body, "dry_run")?;
     let dry_run = dry_run.unwrap_or(false);
-    if !fleet.hosts.contains_key(&host) {
-        return Err(no_host(&host));
+    let known = fleet.hosts.get(&host).ok_or_else(|| no_host(&host))?;
+    let drain: Option<DrainId> = body::field(&body, "drain")?;
+    if let Some(drain) = drain.filter(|drain| known.drain != Some(*drain)) {
+        let why = format!("{drain} does not empty {host} any more; nothing was changed");
+        return Err(ApiError::new(StatusCode::CONFLICT, why));
     }
     let outlook = match word {
-        Word::Draining => outlook(&fleet, &host, &plan),
+        Word::Draining => {
+            let foretold = Foretold::of(&fleet, &host, by, &plan, now());
+            outlook(&foretold, &order()?, hub.config().hub.mail.is_some())
+        }
         Word::Open | Word::Cordoned => Value::Null,
     };
     if !dry_run {
@@ -105,40 +120,70 @@ pub async fn change(
         "state": fleet.host_state(seen, now()).to_string(),
         "dry_run": dry_run,
         "intent": room::intent(&intent),
+        "drain": seen.drain,
         "servers": fleet.placed_on(&host).count(),
         "outlook": outlook,
     })))
 }
 
-/// What would happen to each server, and where its next start would have a place.
-fn outlook(fleet: &Fleet, host: &HostId, plan: &Plan) -> Value {
-    let outlook = step::drain_preview(fleet, plan, host, now());
-    let fates = outlook.servers.iter().zip(&outlook.plan.fates).map(|(id, fate)| {
-        let (end, at) = match fate.end {
-            End::Idle(at) => ("idle", Some(at)),
-            End::Restarted(at) => ("restarted", Some(at)),
-            End::Stopped(at) => ("stopped", Some(at)),
-            End::Interrupted(at) => ("interrupted", Some(at)),
-            End::Held => ("held", None),
-        };
-        let server = fleet.servers.get(id);
-        let used = fleet.floor.host(host).and_then(|entry| {
-            entry.servers.iter().find(|held| held.server == *id).map(|held| held.memory.used)
-        });
+/// What would happen to each server, where its next start would have a place, and what people
+/// would be told.
+fn outlook(foretold: &Foretold<'_>, order: &Order, has_mail: bool) -> Value {
+    json!({
+        "empty_at": foretold.empty_at(now()).map(|at| at.to_string()),
+        "without_place": foretold.without_place(),
+        "servers": foretold.hits().map(|hit| described(&hit)).collect::<Vec<_>>(),
+        "telling": telling(foretold, order, has_mail),
+    })
+}
+
+fn described(hit: &Hit<'_>) -> Value {
+    let (end, at) = match hit.end {
+        End::Idle(at) => ("idle", Some(at)),
+        End::Restarted(at) => ("restarted", Some(at)),
+        End::Stopped(at) => ("stopped", Some(at)),
+        End::Interrupted(at) => ("interrupted", Some(at)),
+        End::Held => ("held", None),
+    };
+    let gpu = |held: &HeldGpu<'_>| {
         json!({
-            "id": id,
-            "user": server.map(|server| &server.owner),
-            "name": server.map(|server| &server.name),
-            "memory": { "limit": server.map(|server| server.ask.memory), "used": used },
-            "last_activity": server.map(|server| server.last_activity.to_string()),
-            "end": end,
-            "at": at.map(|at| at.to_string()),
-            "place": fate.place.and_then(|place| outlook.hosts.get(place)),
+            "gpu": held.gpu,
+            "model": held.model,
+            "busy": held.busy(),
+            "memory_used": held.used.and_then(|used| used.memory_used),
         })
+    };
+    let kernels = |kernels: Kernels| json!({ "busy": kernels.busy, "quiet_s": kernels.quiet_ms.map(|quiet| quiet / 1000) });
+    let Hit { server, used, .. } = hit;
+    json!({
+        "id": server.id,
+        "user": server.owner,
+        "name": server.name,
+        "profile": server.ask.profile,
+        "memory": { "limit": server.ask.memory, "used": used },
+        "gpus": hit.gpus.iter().map(gpu).collect::<Vec<_>>(),
+        "kernels": hit.kernels.map(kernels),
+        "terminals": hit.terminals,
+        "last_activity": server.last_activity.to_string(),
+        "end": end,
+        "at": at.map(|at| at.to_string()),
+        "place": hit.place,
+    })
+}
+
+/// Who would be told, when and how, and what they would read; null if nobody would.
+fn telling(foretold: &Foretold<'_>, order: &Order, has_mail: bool) -> Value {
+    let telling = foretold.telling(has_mail);
+    if telling.people.is_empty() {
+        return Value::Null;
+    }
+    let text = foretold.text(order, |leaving| {
+        format!("{} {WHAT_TO_DO}", leaving.sentence(|at| Moment::from(at).text))
     });
     json!({
-        "empty_at": outlook.plan.empty_at(now()).map(|at| at.to_string()),
-        "without_place": outlook.plan.stuck().count(),
-        "servers": fates.collect::<Vec<_>>(),
+        "people": telling.people,
+        "leads_s": telling.leads.iter().map(|lead| lead.0).collect::<Vec<_>>(),
+        "channels": telling.channels,
+        "text": text,
     })
 }

@@ -6,24 +6,19 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use berth_common::{Seconds, Timestamp};
-use berth_core::agenda::Notice;
-use berth_core::fleet::leaving::WHAT_TO_DO;
 use berth_core::life::{Outlook, outlook};
 use berth_core::{Answer, Fleet, Reason, Server};
-use berth_process::clock::now;
 use berth_store::User;
 use serde_json::{Value, json};
 
 use crate::actions;
 use crate::audit;
 use crate::auth::Caller;
-use crate::auth::principal::Via;
 use crate::site::Hub;
 use crate::web::api::berth::{answer, reason, servers};
 use crate::web::api::body::{self, JsonBody};
 use crate::web::api::path::Names;
 use crate::web::error::ApiError;
-use crate::web::pages::words;
 
 /// `POST servers/:id/extend` `{for?}`: puts the stop off by so many seconds, rounded up to whole
 /// steps; by one step if nothing is said.
@@ -74,8 +69,8 @@ fn refusal(refused: &Answer, step: Seconds) -> ApiError {
     }
 }
 
-/// The same, in a sentence for people.
-pub fn refusal_text(refused: &Answer, step: Seconds) -> String {
+/// The same, in a sentence.
+fn refusal_text(refused: &Answer, step: Seconds) -> String {
     match refused {
         Answer::ExtensionsUsedUp { left: 0, of: 0 } => {
             "The stop of such servers cannot be put off.".to_owned()
@@ -103,83 +98,6 @@ fn may_keep(hub: &Hub, caller: &Caller, server: &Server) -> Result<bool, ApiErro
     }))
 }
 
-/// `GET notices`: what the caller should be told inside JupyterLab, about the person's servers; for
-/// a server's own token, about that server. An extension of JupyterLab shows them: in the browser
-/// the person's session is enough, in the container the server's token is.
-pub async fn notices(State(hub): State<Arc<Hub>>, caller: Caller) -> Result<Json<Value>, ApiError> {
-    let fleet = hub.fleet.fleet();
-    let own: Vec<&Server> = match (&caller.via, &caller.user) {
-        (Via::Server(id), _) => fleet.servers.get(id).map(AsRef::as_ref).into_iter().collect(),
-        (_, Some(user)) => {
-            caller.require("read:servers")?;
-            let reaches = |server: &&Server| {
-                caller.scopes.reach_server("read:servers", &user.account, &server.name)
-            };
-            fleet.servers_of(&user.account.name).map(AsRef::as_ref).filter(reaches).collect()
-        }
-        (_, None) => Vec::new(),
-    };
-    let mut notices: Vec<_> = own.iter().flat_map(|it| notices_of(&fleet, it, now())).collect();
-    let reader = caller.user.as_ref().map(|user| user.account.clone());
-    let reader = reader.or_else(|| own.first().and_then(|server| server.account.clone()));
-    if let Some(account) = reader {
-        let said = hub.agenda.notices_for(&fleet, &account, now());
-        notices.extend(said.iter().map(|(id, notice)| said_by_site(*id, notice)));
-    }
-    Ok(answer("notices", json!(notices)))
-}
-
-fn notices_of(fleet: &Fleet, server: &Server, now: Timestamp) -> Vec<Value> {
-    use berth_core::settings::Channel;
-    let by_lab = fleet.settings.lifecycle.warn.channels.contains(&Channel::Lab);
-    let leaving = fleet.leaving(server).filter(|_| by_lab);
-    let placement = server.placement().filter(|_| server.is_ready() && by_lab);
-    let Some(placement) = placement else { return Vec::new() };
-    let life = outlook(&fleet.settings, server, placement, now);
-    let notice = |kind: &str, at: Timestamp, text: String| {
-        json!({
-            "kind": kind,
-            "server": server.id,
-            "name": server.name,
-            "since": at.to_string(),
-            "text": text,
-            "stops_at": life.stop.map(|(at, _)| at.to_string()),
-            "extension": extension(&life),
-        })
-    };
-    let mut notices = Vec::new();
-    if let Some(leaving) = leaving {
-        let text = leaving.sentence(minute);
-        let mut told = notice("drain", leaving.told.newest, format!("{text} {WHAT_TO_DO}"));
-        told["stops_at"] = json!(leaving.stops_at().map(|at| at.to_string()));
-        notices.push(told);
-    }
-    if let (Some(told), Some((_, why))) = (life.warned, life.stop) {
-        notices.push(notice("stop", told.at, why_soon(why).to_owned()));
-    }
-    if let Some(question) = life.question.filter(|question| question.offers_cpu) {
-        let text = "Its GPU is held and not used. Others wait for it.".to_owned();
-        notices.push(notice("gpu_unused", question.unused_since, text));
-    }
-    if let Some(loan) = placement.loan() {
-        notices.push(notice("memory_lent", loan.at, loan.sentence()));
-    }
-    notices
-}
-
-/// What the administrators say, beside what is to be said of a server.
-fn said_by_site(id: i64, notice: &Notice) -> Value {
-    json!({
-        "kind": "site",
-        "id": id,
-        "level": notice.level,
-        "since": notice.window.from.to_string(),
-        "until": notice.window.to.to_string(),
-        "text": notice.en,
-        "text_fr": notice.fr,
-    })
-}
-
 /// A host that is emptied under a server, as its owner was told; null for others.
 pub fn leaving(fleet: &Fleet, server: &Server) -> Value {
     let Some(leaving) = fleet.leaving(server) else { return Value::Null };
@@ -187,14 +105,9 @@ pub fn leaving(fleet: &Fleet, server: &Server) -> Value {
         "host": leaving.host,
         "by": leaving.by.map(|at| at.to_string()),
         "stops_at": leaving.stops_at().map(|at| at.to_string()),
-        "reason": leaving.order.reason,
+        "reason": leaving.why(),
         "told_at": leaving.told.newest.to_string(),
     })
-}
-
-/// A moment to the minute, for a reader whose zone is not known.
-fn minute(at: Timestamp) -> String {
-    words::Moment::from(at).text
 }
 
 /// Why a server will stop, in a sentence.
@@ -235,7 +148,8 @@ pub fn describe(fleet: &Fleet, server: &Server, now: Timestamp) -> Value {
     })
 }
 
-fn extension(life: &Outlook) -> Value {
+/// How often the stop can still be put off, and by how much.
+pub fn extension(life: &Outlook) -> Value {
     let extension = life.extension;
     json!({ "step_s": extension.step.0, "left": extension.left, "of": extension.of })
 }

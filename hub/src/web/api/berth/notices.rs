@@ -1,5 +1,5 @@
 //! Notices: what people should know for a while. Those of a person come with what is to be said of
-//! the person's servers (`life::notices`).
+//! the person's servers (`lab::notices`).
 
 use std::sync::Arc;
 

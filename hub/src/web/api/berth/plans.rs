@@ -8,18 +8,18 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use berth_common::link::GpuDevice;
-use berth_common::{ByteCount, HostId, Timestamp};
-use berth_core::fleet::HostState;
-use berth_core::floor::{Floor, FloorHost, ReportedMemory, first_of_reign};
+use berth_common::{HostId, Timestamp};
+use berth_core::floor::Floor;
 use berth_core::{Fleet, Settings};
 use berth_process::clock::now;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::auth::Caller;
-use crate::config::{self, Diagnostics};
-use crate::plan::replay::{Other, Replayed, Verdict, is_request};
+use crate::config::Diagnostics;
+use crate::plan::added::{self, NotMade};
+use crate::plan::recorded::{check, replay};
+use crate::plan::replay::{Other, Replayed, Verdict};
 use crate::plan::{self, Counting, Mover, NewHost};
 use crate::site::Hub;
 use crate::storage::StorageError;
@@ -28,8 +28,6 @@ use crate::web::api::body::{self, JsonBody};
 use crate::web::api::options;
 use crate::web::error::ApiError;
 
-/// Requests in one replay at most, the oldest first: more take minutes.
-const MOST_REPLAYED: u32 = 20_000;
 /// Requests with another answer that are told one by one.
 const MOST_TOLD: usize = 200;
 /// New hosts in one question.
@@ -141,22 +139,6 @@ fn is_plain(name: &str) -> bool {
     plain && in_folder && name.ends_with(".toml") && name.len() < 200 && !name.contains('\0')
 }
 
-/// The hub's own loader on files that are not in force.
-fn check(
-    state: &Path,
-    files: &BTreeMap<String, String>,
-) -> std::io::Result<Result<Settings, Diagnostics>> {
-    let folder = tempfile::Builder::new().prefix("plan-").tempdir_in(state)?;
-    for (name, text) in files {
-        let path = folder.path().join(name);
-        if let Some(parent) = path.parent() {
-            std::fs::create_dir_all(parent)?;
-        }
-        std::fs::write(path, text)?;
-    }
-    Ok(config::try_settings(folder.path(), now()))
-}
-
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct NewHosts {
@@ -178,63 +160,18 @@ fn new_hosts(fleet: &Fleet, wanted: &[Value]) -> Result<Vec<NewHost>, ApiError> 
         let wanted: NewHosts = serde_json::from_value(wanted.clone())
             .map_err(|error| ApiError::bad_request(format!("add_hosts: {error}")))?;
         let memory = options::memory(wanted.memory.as_ref())?;
-        let settings = &fleet.settings;
-        let of_pool = || settings.hosts.iter().find(|(_, host)| host.pool == wanted.like);
-        let named =
-            wanted.like.parse().ok().and_then(|id: HostId| settings.hosts.get_key_value(&id));
-        let (id, declared) = named.or_else(of_pool).ok_or_else(|| {
-            let why = format!("add_hosts: there is no declared host or pool {}", wanted.like);
-            ApiError::not_found(why)
-        })?;
-        let seen = fleet.floor.host(id);
-        let total =
-            memory.or(declared.memory).or_else(|| seen.and_then(|seen| Some(seen.memory?.total)));
-        let total = total.filter(|total| total.0 > 0).ok_or_else(|| {
-            ApiError::bad_request(format!("add_hosts: how much memory {id} has is not known yet"))
-        })?;
-        for _ in 0..wanted.count {
-            if new.len() >= MOST_NEW {
-                return Err(ApiError::bad_request(format!("add_hosts: at most {MOST_NEW}")));
-            }
-            let name = format!("new-{}", new.len().saturating_add(1));
-            let name: HostId = name.parse().map_err(|_| ApiError::no_resource())?;
-            let declared =
-                berth_core::settings::HostSettings { memory: Some(total), ..declared.clone() };
-            let entry = entry(fleet, &name, seen.map(AsRef::as_ref), total, wanted.gpus);
-            new.push(NewHost { name, declared, entry });
+        let first = new.len().saturating_add(1);
+        let numbers = first..first.saturating_add(wanted.count);
+        if numbers.end > MOST_NEW.saturating_add(1) {
+            return Err(ApiError::bad_request(format!("add_hosts: at most {MOST_NEW}")));
         }
+        let made = added::like(fleet, &wanted.like, memory, wanted.gpus, numbers);
+        new.extend(made.map_err(|why| match why {
+            NotMade::NoModel(_) => ApiError::not_found(format!("add_hosts: {why}")),
+            NotMade::NoMemory(_) => ApiError::bad_request(format!("add_hosts: {why}")),
+        })?);
     }
     Ok(new)
-}
-
-fn entry(
-    fleet: &Fleet,
-    name: &HostId,
-    like: Option<&FloorHost>,
-    total: ByteCount,
-    gpus: Option<u32>,
-) -> FloorHost {
-    let known = like.map_or_else(Arc::default, |like| Arc::clone(&like.gpus));
-    let model = known.first().or_else(|| fleet.floor.hosts.iter().find_map(|it| it.gpus.first()));
-    let count = gpus.unwrap_or(u32::try_from(known.len()).unwrap_or(u32::MAX)).min(64);
-    let device = |number: u32| {
-        let gpu = format!("{name}-{number}").parse().ok()?;
-        Some(GpuDevice { gpu, trouble: None, ..model?.clone() })
-    };
-    FloorHost {
-        host: name.clone(),
-        state: HostState::Ready,
-        silent_since: None,
-        note: String::new(),
-        drains_by: None,
-        memory: Some(ReportedMemory { total, free: total, above_limit: false }),
-        cpu_milli: like.map_or(u32::MAX, |like| like.cpu_milli),
-        gpus: Arc::new((0..count).filter_map(device).collect()),
-        images: like.map_or_else(Arc::default, |like| Arc::clone(&like.images)),
-        sick: Default::default(),
-        farm: like.and_then(|like| like.farm),
-        servers: Vec::new(),
-    }
 }
 
 /// The fleet with other hosts: where servers would go, who would start, how large one may be.
@@ -311,77 +248,6 @@ fn pools(fleet: &Fleet, after: &Floor, settings: &Arc<Settings>) -> Value {
         })
     });
     pools.collect()
-}
-
-/// Decides recorded requests again, without some hosts or under other settings.
-fn replay(
-    hub: &Hub,
-    since: Timestamp,
-    removed: &BTreeSet<HostId>,
-    other: Option<Arc<Settings>>,
-) -> Result<Replayed, StorageError> {
-    let decisions = hub.storage.read(|reader| reader.decisions_since(since, MOST_REPLAYED))?;
-    let left_off = decisions.len() >= usize::try_from(MOST_REPLAYED).unwrap_or(usize::MAX);
-    let mut replayed = Replayed { left_off, ..Replayed::default() };
-    let mut floor: Option<(Floor, Timestamp)> = None;
-    let mut settings: BTreeMap<u64, Option<Arc<Settings>>> = BTreeMap::new();
-    for decision in decisions.into_iter().filter(is_request) {
-        let there = advance(hub, floor.take(), decision.inputs.floor, decision.at)?;
-        let version = decision.inputs.settings;
-        let of_then = match settings.get(&version) {
-            Some(known) => known.clone(),
-            None => {
-                let read = hub.storage.read(|reader| reader.settings(version))?.map(Arc::new);
-                settings.insert(version, read.clone());
-                read
-            }
-        };
-        if let Some(of_then) = of_then {
-            let other = other.as_ref().unwrap_or(&of_then);
-            let less = closed(&there, removed);
-            replayed.take(decision.clone(), (&there, &of_then), (&less, other));
-        }
-        floor = Some((there, decision.at));
-    }
-    Ok(replayed)
-}
-
-/// The floor of a version, from that of an earlier one where that is possible.
-fn advance(
-    hub: &Hub,
-    before: Option<(Floor, Timestamp)>,
-    version: u64,
-    at: Timestamp,
-) -> Result<Floor, StorageError> {
-    let follows = |floor: &Floor| {
-        floor.version <= version && first_of_reign(floor.version) == first_of_reign(version)
-    };
-    let Some((mut floor, from)) = before.filter(|(floor, _)| follows(floor)) else {
-        return hub.storage.read(|reader| reader.floor(version));
-    };
-    let versions = (floor.version, version);
-    let changes = hub.storage.read(|reader| reader.floor_changes(versions, (from, at)))?;
-    for change in changes {
-        match floor.position(&change.host).and_then(|at| floor.hosts.get_mut(at)) {
-            Some(entry) => *entry = Arc::new(change),
-            None => {
-                floor.hosts.push(Arc::new(change));
-                floor.hosts.sort_by(|a, b| a.host.cmp(&b.host));
-            }
-        }
-    }
-    floor.version = version;
-    Ok(floor)
-}
-
-/// A floor on which some hosts take nothing new. What ran there then stays: nobody knows where it
-/// would have gone.
-fn closed(floor: &Floor, hosts: &BTreeSet<HostId>) -> Floor {
-    let close = |host: &Arc<FloorHost>| match hosts.contains(&host.host) {
-        true => Arc::new(FloorHost { state: HostState::Cordoned, ..FloorHost::clone(host) }),
-        false => Arc::clone(host),
-    };
-    Floor { version: floor.version, hosts: floor.hosts.iter().map(close).collect() }
 }
 
 fn describe(replayed: &Replayed) -> Value {

@@ -69,7 +69,7 @@ pub async fn change(
 }
 
 /// Why not, and what would work.
-pub fn sentence(refusal: &ResizeRefusal) -> String {
+fn sentence(refusal: &ResizeRefusal) -> String {
     match refusal.nearest {
         Some(nearest) => format!("{} {nearest} would work now.", refusal.detail),
         None => refusal.detail.clone(),

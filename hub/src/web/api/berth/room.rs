@@ -65,8 +65,8 @@ pub async fn of_host(
 /// What an administrator ordered, with moments as people write them.
 pub fn intent(intent: &Intent) -> Value {
     let order = intent.order();
-    let at_deadline = match intent {
-        Intent::Draining { plan, .. } => Some(plan.at_deadline),
+    let plan = match intent {
+        Intent::Draining { plan, .. } => Some(plan),
         Intent::Open | Intent::Cordoned(_) => None,
     };
     json!({
@@ -75,7 +75,8 @@ pub fn intent(intent: &Intent) -> Value {
         "who": order.map(|order| order.who.as_str()),
         "since": order.map(|order| order.at.to_string()),
         "by": intent.drains_by().map(|at| at.to_string()),
-        "at_deadline": at_deadline,
+        "at_deadline": plan.map(|plan| plan.at_deadline),
+        "message": plan.and_then(|plan| plan.message.as_deref()),
     })
 }
 

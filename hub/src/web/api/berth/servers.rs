@@ -159,8 +159,13 @@ pub fn describe(hub: &Hub, fleet: &Fleet, server: &Server) -> Value {
         "host": placement.map(|placement| &placement.host),
         "last_host": server.last_host,
         "profile": server.ask.profile,
+        "pool": fleet.settings.profiles.get(&server.ask.profile).map(|profile| &profile.pool),
         "image": server.ask.image,
         "memory": { "limit": server.ask.memory, "used": used, "highest": highest },
+        "gpus": placement.map_or(0, |placement| placement.gpus.len()),
+        "gpu_unused_since": placement
+            .and_then(|placement| berth_core::life::unused_since(&placement.life))
+            .map(|at| at.to_string()),
         "cpu_milli": seen.map(|seen| seen.usage.cpu_milli),
         "resize": placement.and_then(|placement| placement.resize.as_deref()).map(resize),
         "loan": placement.and_then(|placement| placement.loan()).map(loan),

@@ -44,7 +44,7 @@ fn role_of(caller: &Caller, training: &Training) -> Option<Role> {
 }
 
 /// A training that the caller looks after.
-fn cared<'a>(
+pub(super) fn cared<'a>(
     fleet: &'a Fleet,
     caller: &Caller,
     name: &str,

@@ -72,8 +72,8 @@ impl Client {
     }
 }
 
-const NO_CLIENT: &str = "Invalid client_id parameter value.";
-const NO_REDIRECT: &str = "Mismatching redirect URI.";
+const NO_CLIENT: &str = "oauth-no-client";
+const NO_REDIRECT: &str = "oauth-no-redirect";
 
 /// The client of a request. `alice`'s server `n1` and the default server of `alice-n1` have one
 /// client id (as in JupyterHub); their redirect URIs tell them apart.

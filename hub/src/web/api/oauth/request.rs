@@ -25,7 +25,7 @@ pub struct Asked {
 /// A request that cannot.
 #[derive(Debug)]
 pub enum Wrong {
-    /// Nothing in it can be trusted as an address: the person is told.
+    /// Nothing in it can be trusted as an address: the person is told, in this text.
     Page(&'static str),
     /// The client is told, by this address.
     Redirect(String),

@@ -158,7 +158,7 @@ impl HostBar {
             state: words::state(host.state),
             sum: words::sum(reserved, used, total),
             chosen: view.host.as_ref() == Some(&host.host),
-            without: view.without.as_ref() == Some(&host.host),
+            without: view.thought.without.as_ref() == Some(&host.host),
             width: format!("{}.{:02}%", hundredths / 100, hundredths % 100),
             extent,
             total: length(total),

@@ -26,7 +26,7 @@ pub async fn follow(
     AdminVisitor(visitor): AdminVisitor,
     uri: Uri,
 ) -> Response {
-    let view = View { at: None, without: None, ..View::of(&uri, now()) };
+    let view = View { at: None, thought: Default::default(), ..View::of(&uri, now()) };
     let mut sent = Sent::default();
     let owner = visitor.user.account.name.clone();
     stream_news(&hub, &streams, &owner, move |hub| sent.news(hub, &view))

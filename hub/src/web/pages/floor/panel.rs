@@ -4,13 +4,15 @@ use askama::Template;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, Uri};
 use axum::response::Response;
-use berth_common::{ByteCount, HostId};
+use berth_common::{ByteCount, HostId, Username};
 use berth_core::floor::{FloorHost, FloorServer};
 use berth_process::clock::now;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
 use std::sync::Arc;
 
 use super::draw::{Place, places};
-use super::what_if::WhatIf;
+use super::what_if::{Thought, WhatIf};
 use super::{Sight, View, words};
 use crate::auth::AdminVisitor;
 use crate::site::Hub;
@@ -39,8 +41,9 @@ pub struct HostPanel {
     pub gpus: String,
     pub cpus: String,
     pub servers: Vec<Row>,
-    /// The address of the floor without it.
+    /// The addresses of the floor without it, and with one more like it.
     pub without: String,
+    pub one_more: String,
 }
 
 /// One server, as it lies on the bar.
@@ -56,6 +59,8 @@ pub struct Row {
     pub idle: String,
     pub from: u64,
     pub width: u64,
+    /// The owner's servers on other hosts, for the script: `HOST FROM WIDTH`, with commas between.
+    pub others: String,
 }
 
 impl Panel {
@@ -65,7 +70,7 @@ impl Panel {
         Self {
             host: host.filter(|_| what_if.is_none()).map(|host| HostPanel::of(sight, host)),
             what_if,
-            all: View { without: None, ..sight.view.clone() }.url(),
+            all: View { thought: Thought::default(), ..sight.view.clone() }.url(),
         }
     }
 }
@@ -76,8 +81,10 @@ impl HostPanel {
             host.servers.iter().fold(ByteCount::ZERO, |sum, held| sum.plus(of(held)))
         };
         let total = host.memory.map_or(ByteCount::ZERO, |memory| memory.total);
+        let (places, elsewhere) = (places(sight, host), elsewhere(sight, host));
         let model = host.gpus.first().map(|gpu| gpu.model.as_str()).unwrap_or_default();
-        let without = View { without: Some(host.host.clone()), host: None, ..sight.view.clone() };
+        let thinking = |thought| View { thought, host: None, at: None, ..sight.view.clone() }.url();
+        let one_more = Some((host.host.to_string(), 1));
         Self {
             name: host.host.to_string(),
             state: common::host_state(host.state),
@@ -89,14 +96,35 @@ impl HostPanel {
                 many => format!("{many} x {model}"),
             },
             cpus: (host.cpu_milli / 1000).to_string(),
-            servers: places(sight, host).iter().map(|place| Row::of(sight, place)).collect(),
-            without: without.url(),
+            servers: places.iter().map(|place| Row::of(sight, place, &elsewhere)).collect(),
+            without: thinking(Thought { without: Some(host.host.clone()), ..Thought::default() }),
+            one_more: thinking(Thought { more: one_more, ..Thought::default() }),
         }
     }
 }
 
+/// Where the owners of a host's servers have others.
+fn elsewhere(sight: &Sight, host: &FloorHost) -> BTreeMap<Username, String> {
+    let here: BTreeSet<&Username> = host.servers.iter().map(|held| &held.owner).collect();
+    let mut found: BTreeMap<Username, String> = BTreeMap::new();
+    for other in sight.floor.hosts.iter().filter(|other| other.host != host.host) {
+        if !other.servers.iter().any(|held| here.contains(&held.owner)) {
+            continue;
+        }
+        for Place { held, from, width, .. } in places(sight, other) {
+            if here.contains(&held.owner) {
+                let all = found.entry(held.owner.clone()).or_default();
+                let comma = if all.is_empty() { "" } else { "," };
+                // Writing to a string cannot fail.
+                let _ = write!(all, "{comma}{} {from} {width}", other.host);
+            }
+        }
+    }
+    found
+}
+
 impl Row {
-    fn of(sight: &Sight, place: &Place) -> Self {
+    fn of(sight: &Sight, place: &Place, elsewhere: &BTreeMap<Username, String>) -> Self {
         let held = place.held;
         let server = sight.fleet.servers.get(&held.server);
         let idle = server.filter(|_| sight.is_now());
@@ -116,6 +144,7 @@ impl Row {
                 .unwrap_or_default(),
             from: place.from,
             width: place.width,
+            others: elsewhere.get(&held.owner).cloned().unwrap_or_default(),
         }
     }
 }
@@ -129,7 +158,7 @@ pub async fn show(
 ) -> Result<Response, PageError> {
     let now = now();
     let host: HostId = host.parse().map_err(|_| PageError::NotFound)?;
-    let view = View { host: Some(host), without: None, ..View::of(&uri, now) };
+    let view = View { host: Some(host), thought: Thought::default(), ..View::of(&uri, now) };
     let fleet = hub.fleet.fleet();
     let floor = match view.at {
         Some(at) => hub.storage.read(|reader| reader.floor_at(at))?,

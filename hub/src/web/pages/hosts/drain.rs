@@ -7,11 +7,12 @@ use askama::Template;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Redirect, Response};
-use berth_common::{ByteCount, HostId, Seconds, Timestamp};
+use berth_common::{HostId, Seconds, Timestamp};
 use berth_core::drain::single::{AtDeadline, End};
 use berth_core::event::Event;
 use berth_core::fleet::{Intent, Order};
-use berth_core::{Answer, Fleet, step};
+use berth_core::settings::Channel;
+use berth_core::{Answer, Fleet};
 use berth_process::clock::now;
 use serde::Deserialize;
 
@@ -19,6 +20,8 @@ use crate::auth::form::query_value;
 use crate::auth::{AdminVisitor, CheckedForm};
 use crate::site::Hub;
 use crate::web::error::cut;
+use crate::web::foretold::{self, Foretold, HeldGpu, Hit};
+use crate::web::pages::card;
 use crate::web::pages::error::PageError;
 use crate::web::pages::shell::{Here, Shell, page};
 use crate::web::pages::words::{self, Moment};
@@ -51,6 +54,15 @@ struct DrainPage {
     empty_at: Option<Moment>,
     without_place: usize,
     rows: Vec<Fate>,
+    told: Option<Told>,
+}
+
+/// Whom the order would be told, and in what words.
+struct Told {
+    /// How many, when, and by which ways.
+    whom: String,
+    /// What they would read.
+    text: String,
 }
 
 /// What becomes of one server.
@@ -58,7 +70,12 @@ struct Fate {
     id: String,
     owner: String,
     title: String,
+    profile: String,
     memory: String,
+    /// The GPUs it holds, each with its use.
+    gpus: Vec<String>,
+    /// Its kernels and terminals, as far as its host tells.
+    work: Vec<String>,
     activity: String,
     what: String,
     class: &'static str,
@@ -82,8 +99,11 @@ pub async fn show(
     let by = query_value(&uri, "by").and_then(|text| text.parse().ok());
     let by = by.filter(|by| DEADLINES.iter().any(|(known, _)| known == by)).unwrap_or(USUAL);
     let hold = query_value(&uri, "hold").is_some_and(|text| text == "yes");
+    let reason = cut(&query_value(&uri, "reason").unwrap_or_default());
     let now = now();
-    let preview = preview(&fleet, &id, by, hold, now);
+    let deadline = deadline(by, now);
+    let plan = foretold::plan(&fleet, &id, deadline, Some(at_deadline(hold)));
+    let foretold = Foretold::of(&fleet, &id, deadline, &plan, now);
     let shell = Shell::of(
         &visitor,
         say::t("drain-host").with("host", id.as_str()).to_string(),
@@ -100,18 +120,13 @@ pub async fn show(
                 .into(),
             by,
             hold,
-            reason: cut(&query_value(&uri, "reason").unwrap_or_default()),
-            empty_at: preview.empty_at.map(Moment::from),
-            without_place: preview.without_place,
-            rows: preview.rows,
+            empty_at: foretold.empty_at(now).map(Moment::from),
+            without_place: foretold.without_place(),
+            rows: foretold.hits().map(|hit| Fate::of(&fleet, &hit, now)).collect(),
+            told: told(&foretold, &reason, hub.config().hub.mail.is_some(), now),
+            reason,
         },
     ))
-}
-
-struct Preview {
-    empty_at: Option<Timestamp>,
-    without_place: usize,
-    rows: Vec<Fate>,
 }
 
 fn deadline(by: u64, now: Timestamp) -> Option<Timestamp> {
@@ -122,44 +137,63 @@ fn at_deadline(hold: bool) -> AtDeadline {
     if hold { AtDeadline::Hold } else { AtDeadline::Stop }
 }
 
-fn preview(fleet: &Fleet, host: &HostId, by: u64, hold: bool, now: Timestamp) -> Preview {
-    let plan = step::drain_plan(host, deadline(by, now), at_deadline(hold));
-    let outlook = step::drain_preview(fleet, &plan, host, now);
-    let fates = outlook.servers.iter().zip(&outlook.plan.fates);
-    let rows = fates.filter_map(|(id, fate)| {
-        let server = fleet.servers.get(id)?;
-        let held = fleet.floor.host(host).and_then(|entry| {
-            entry.servers.iter().find(|held| held.server == *id).map(|held| held.memory)
-        });
-        let used = held.map_or(ByteCount::ZERO, |memory| memory.used);
-        let (what, class, at) = match fate.end {
+impl Fate {
+    fn of(fleet: &Fleet, hit: &Hit<'_>, now: Timestamp) -> Self {
+        let server = hit.server;
+        let (what, class, at) = match hit.end {
             End::Idle(at) => (say::t("fate-idle"), "is-good", Some(at)),
             End::Restarted(at) => (say::t("fate-restarted"), "is-good", Some(at)),
             End::Stopped(at) => (say::t("fate-stopped"), "is-warn", Some(at)),
             End::Interrupted(at) => (say::t("fate-interrupted"), "is-bad", Some(at)),
             End::Held => (say::t("fate-held"), "is-busy", None),
         };
-        Some(Fate {
-            id: id.to_string(),
+        let used = hit.used.unwrap_or_default();
+        let gpu = |held: &HeldGpu<'_>| {
+            let model = held.model.map_or_else(|| held.gpu.to_string(), ToOwned::to_owned);
+            match held.busy() {
+                Some(busy) => say::t("drain-gpu").with("gpu", model).with("busy", busy).to_string(),
+                None => model,
+            }
+        };
+        Self {
+            id: server.id.to_string(),
             owner: server.owner.to_string(),
             title: words::server_title(&server.name).to_owned(),
+            profile: card::profile_title(fleet, &server.ask.profile),
             memory: say::t("some-of").with("some", used).with("all", server.ask.memory).to_string(),
+            gpus: hit.gpus.iter().map(gpu).collect(),
+            work: words::work(hit.kernels, hit.terminals),
             activity: words::ago(server.last_activity, now),
             what: what.to_string(),
             class,
             at: at.map(Moment::from),
-            place: fate
-                .place
-                .and_then(|place| outlook.hosts.get(place))
-                .map(ToString::to_string)
-                .unwrap_or_default(),
-        })
-    });
-    Preview {
-        rows: rows.collect(),
-        empty_at: outlook.plan.empty_at(now),
-        without_place: outlook.plan.stuck().count(),
+            place: hit.place.map(ToString::to_string).unwrap_or_default(),
+        }
     }
+}
+
+fn told(foretold: &Foretold<'_>, reason: &str, has_mail: bool, now: Timestamp) -> Option<Told> {
+    let telling = foretold.telling(has_mail);
+    let people = Some(telling.people.len()).filter(|people| *people > 0)?;
+    let ways = telling.channels.iter().map(|way| match way {
+        Channel::Lab => say::t("told-lab").to_string(),
+        Channel::Card => say::t("told-card").to_string(),
+        Channel::Mail => say::t("told-mail").to_string(),
+    });
+    let leads = telling.leads.iter().map(|lead| words::long(*lead));
+    let leads = leads.collect::<Vec<_>>().join(", ");
+    let whom = say::t(if leads.is_empty() { "drain-told-once" } else { "drain-told" });
+    let whom = whom
+        .with("people", people)
+        .with("leads", leads)
+        .with("ways", ways.collect::<Vec<_>>().join(", "));
+    let reason = match reason {
+        "" => say::t("drain-your-reason").to_string(),
+        given => given.to_owned(),
+    };
+    let order = Order { reason, who: String::new(), at: now };
+    let text = foretold.text(&order, words::leaving);
+    Some(Told { whom: whom.to_string(), text: format!("{text} {}", say::t("leaving-next")) })
 }
 
 /// What is wanted with a host.
@@ -195,7 +229,8 @@ pub async fn change(
         "cordoned" => Intent::Cordoned(order()?),
         "draining" => {
             let by = deadline(form.by, now);
-            let plan = step::drain_plan(&host, by, at_deadline(form.hold == "yes"));
+            let at_deadline = at_deadline(form.hold == "yes");
+            let plan = foretold::plan(&hub.fleet.fleet(), &host, by, Some(at_deadline));
             Intent::Draining { order: order()?, by, plan }
         }
         other => return Err(PageError::BadForm(format!("There is no intent {}", cut(other)))),

@@ -1,21 +1,51 @@
 //! The GPUs of one host: how they are and who is on them.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use crate::web::say;
-use berth_common::ServerId;
+use axum::extract::{Path, State};
+use axum::response::Redirect;
 use berth_common::link::{GpuDevice, GpuProcess, GpuUse, Observed};
+use berth_common::{GpuId, ServerId};
+use berth_core::Fleet;
 use berth_core::fleet::Heard;
+
+use crate::auth::AdminVisitor;
+use crate::site::Hub;
+use crate::web::pages::error::PageError;
+use crate::web::say;
+
+/// `GET /hub/admin/gpus/{gpu}`: wherever it is now. A board that moved to another host keeps its
+/// address.
+pub async fn find(
+    State(hub): State<Arc<Hub>>,
+    AdminVisitor(_): AdminVisitor,
+    Path(gpu): Path<String>,
+) -> Result<Redirect, PageError> {
+    let gpu: GpuId = gpu.parse().map_err(|_| PageError::NotFound)?;
+    let path = path_of(&hub.fleet.fleet(), &gpu).ok_or(PageError::NotFound)?;
+    Ok(Redirect::to(&path))
+}
+
+fn path_of(fleet: &Fleet, gpu: &GpuId) -> Option<String> {
+    let has = |heard: &Heard| heard.gpus.iter().any(|device| device.gpu == *gpu);
+    let host = fleet.hosts.values().find(|host| host.heard.as_ref().is_some_and(|it| has(it)))?;
+    Some(format!("/hub/admin/hosts/{}#{gpu}", host.id))
+}
 
 /// One GPU.
 pub struct GpuRow {
+    /// NVML's own, which it keeps wherever it is built in.
     pub id: String,
+    /// NVML's name of the model.
     pub model: String,
     /// Why it is set aside; empty: it can be given.
     pub trouble: String,
     /// What an administrator should look at; empty: nothing.
     pub warning: String,
+    /// Used, and all of it.
     pub memory: String,
+    /// In percent; empty: not known.
     pub busy: String,
     /// A line each.
     pub users: Vec<String>,

@@ -1,6 +1,7 @@
 //! `/hub/admin/notices`: what people are told and which hosts are to be empty, to be written,
 //! looked at and taken back.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use askama::Template;
@@ -12,6 +13,8 @@ use berth_core::Fleet;
 use berth_core::agenda::{Audience, Entry, Level, Maintenance, Notice};
 use berth_core::settings::Window;
 use berth_process::clock::now;
+use jiff::civil;
+use jiff::tz::TimeZone;
 use serde::Deserialize;
 
 use crate::agenda;
@@ -19,10 +22,12 @@ use crate::agenda::wish::{LONGEST_TEXT, MaintenanceWish, NoticeWish, Wrong};
 use crate::audit::Actor;
 use crate::auth::{AdminVisitor, CheckedForm, Visitor};
 use crate::site::Hub;
-use crate::web::pages::error::{PageError, error_page};
+use crate::web::error::cut;
+use crate::web::pages::error::PageError;
+use crate::web::pages::filled::Filled;
 use crate::web::pages::shell::{Here, Shell, page};
 use crate::web::pages::words::Moment;
-use crate::web::say;
+use crate::web::say::{self, Said};
 
 /// Where all of this is.
 const HERE: &str = "/hub/admin/notices";
@@ -35,6 +40,8 @@ struct CalendarPage {
     notices: Vec<NoticeRow>,
     maintenance: Vec<MaintenanceRow>,
     longest: usize,
+    notice: Filled<NoticeForm>,
+    plan: Filled<MaintenanceForm>,
 }
 
 struct NoticeRow {
@@ -61,6 +68,16 @@ struct MaintenanceRow {
 
 /// `GET /hub/admin/notices`
 pub async fn show(State(hub): State<Arc<Hub>>, AdminVisitor(visitor): AdminVisitor) -> Response {
+    view(&hub, &visitor, StatusCode::OK, Filled::default(), Filled::default())
+}
+
+fn view(
+    hub: &Hub,
+    visitor: &Visitor,
+    status: StatusCode,
+    notice_form: Filled<NoticeForm>,
+    plan: Filled<MaintenanceForm>,
+) -> Response {
     let fleet = hub.fleet.fleet();
     let at = now();
     let mut notices = hub.agenda.notices();
@@ -78,13 +95,15 @@ pub async fn show(State(hub): State<Arc<Hub>>, AdminVisitor(visitor): AdminVisit
         notice,
     };
     let view = CalendarPage {
-        shell: Shell::of(&visitor, say::t("calendar-title").to_string(), Here::Calendar),
+        shell: Shell::of(visitor, say::t("calendar-title").to_string(), Here::Calendar),
         xsrf: visitor.xsrf.clone(),
         notices: notices.into_iter().map(notice).collect(),
         maintenance: maintenance.iter().map(|(id, it)| row(&fleet, *id, it, at)).collect(),
         longest: LONGEST_TEXT,
+        notice: notice_form,
+        plan,
     };
-    page(StatusCode::OK, &view)
+    page(status, &view)
 }
 
 fn row(fleet: &Fleet, id: i64, it: &Maintenance, now: Timestamp) -> MaintenanceRow {
@@ -110,7 +129,7 @@ fn row(fleet: &Fleet, id: i64, it: &Maintenance, now: Timestamp) -> MaintenanceR
 }
 
 /// The fields of a notice.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 pub struct NoticeForm {
     #[serde(default)]
     to: String,
@@ -118,6 +137,9 @@ pub struct NoticeForm {
     level: String,
     #[serde(default)]
     until: String,
+    /// The zone of `until`; without scripts UTC.
+    #[serde(default)]
+    zone: String,
     #[serde(default)]
     en: String,
     #[serde(default)]
@@ -130,28 +152,36 @@ pub async fn add(
     CheckedForm { visitor, form }: CheckedForm<NoticeForm>,
 ) -> Result<Response, PageError> {
     let visitor = administrator(visitor)?;
+    let again = |status, field, why: String| {
+        let form = Filled::refused(form.clone(), field, why);
+        Ok(view(&hub, &visitor, status, form, Filled::default()))
+    };
     let to = Some(form.to.trim()).filter(|to| !to.is_empty()).unwrap_or("all");
     let Ok(audience) = to.parse::<Audience>() else {
-        return Ok(refused(&say::t("calendar-no-audience").to_string()));
+        return again(StatusCode::CONFLICT, "to", say::t("calendar-no-audience").to_string());
     };
-    let until = match form.until.is_empty() {
-        true => None,
-        false => Some(moment(&form.until).ok_or(PageError::BadForm(form.until))?),
+    let until = match form.until.as_str() {
+        "" => None,
+        text => match moment(text, &form.zone) {
+            Ok(until) => Some(until),
+            Err(why) => return again(StatusCode::BAD_REQUEST, "until", why.to_string()),
+        },
     };
     let level = if form.level == "warning" { Level::Warning } else { Level::Info };
-    let wish = NoticeWish { audience, level, from: None, until, en: form.en, fr: form.fr };
+    let (en, fr) = (form.en.clone(), form.fr.clone());
+    let wish = NoticeWish { audience, level, from: None, until, en, fr };
     match wish.checked(&hub.fleet.fleet(), visitor.actor(), now()) {
         Ok(notice) => {
             let act = visitor.act("notice-add").on(&notice.audience.to_string());
             agenda::add(&hub, act.because(&notice.en), Entry::Notice(notice)).await?;
             Ok(back())
         }
-        Err(wrong) => Ok(refused(&sentence(&wrong))),
+        Err(wrong) => again(StatusCode::CONFLICT, field(&wrong), sentence(&wrong)),
     }
 }
 
 /// The fields of a maintenance.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 pub struct MaintenanceForm {
     #[serde(default)]
     hosts: String,
@@ -159,6 +189,9 @@ pub struct MaintenanceForm {
     from: String,
     #[serde(default)]
     to: String,
+    /// The zone of both; without scripts UTC.
+    #[serde(default)]
+    zone: String,
     #[serde(default)]
     reason: String,
 }
@@ -169,13 +202,29 @@ pub async fn plan(
     CheckedForm { visitor, form }: CheckedForm<MaintenanceForm>,
 ) -> Result<Response, PageError> {
     let visitor = administrator(visitor)?;
+    let again = |status, field, why: String| {
+        let form = Filled::refused(form.clone(), field, why);
+        Ok(view(&hub, &visitor, status, Filled::default(), form))
+    };
     let words = form.hosts.split([' ', ',', ';', '\n', '\r', '\t']).filter(|it| !it.is_empty());
-    let hosts = words.map(str::parse::<HostId>).collect::<Result<_, _>>();
-    let hosts = hosts.map_err(|_| PageError::BadForm(form.hosts.clone()))?;
-    let from = moment(&form.from).ok_or(PageError::BadForm(form.from))?;
-    let to = moment(&form.to).ok_or(PageError::BadForm(form.to))?;
+    let mut hosts = BTreeSet::new();
+    for word in words {
+        let Ok(host) = word.parse::<HostId>() else {
+            let why = say::t("calendar-no-host").with("host", cut(word));
+            return again(StatusCode::BAD_REQUEST, "hosts", why.to_string());
+        };
+        hosts.insert(host);
+    }
+    let mut ends = [Timestamp(0); 2];
+    for (end, field, text) in [(0, "from", &form.from), (1, "to", &form.to)] {
+        match moment(text, &form.zone) {
+            Ok(at) => ends[end] = at,
+            Err(why) => return again(StatusCode::BAD_REQUEST, field, why.to_string()),
+        }
+    }
+    let [from, to] = ends;
     let window = Window { from, to };
-    let wish = MaintenanceWish { hosts, window, reason: form.reason, ahead: None };
+    let wish = MaintenanceWish { hosts, window, reason: form.reason.clone(), ahead: None };
     match wish.checked(&hub.fleet.fleet(), visitor.actor(), now()) {
         Ok(maintenance) => {
             let act = visitor.act("maintenance-add").on(&agenda::names(&maintenance));
@@ -183,7 +232,7 @@ pub async fn plan(
             agenda::plan(&hub, act, maintenance).await?;
             Ok(back())
         }
-        Err(wrong) => Ok(refused(&sentence(&wrong))),
+        Err(wrong) => again(StatusCode::CONFLICT, field(&wrong), sentence(&wrong)),
     }
 }
 
@@ -212,7 +261,9 @@ pub async fn end(
         }
         // Somebody else was first.
         Some(Entry::Notice(_) | Entry::Maintenance(_)) => {}
-        Some(Entry::Training(_)) | None => return Err(PageError::NotFound),
+        Some(Entry::Training(_) | Entry::Image(_) | Entry::Rehearsal(_)) | None => {
+            return Err(PageError::NotFound);
+        }
     }
     Ok(back())
 }
@@ -222,18 +273,38 @@ fn administrator(visitor: Visitor) -> Result<Visitor, PageError> {
     visitor.admin.then_some(visitor).ok_or(PageError::NotFound)
 }
 
-/// What a browser's field for date and time names, in UTC.
-fn moment(text: &str) -> Option<Timestamp> {
-    let seconds = if text.len() == "2026-05-12T14:00".len() { ":00" } else { "" };
-    format!("{text}{seconds}Z").parse().ok()
+/// What a browser's field for date and time names, in a zone such as Europe/Paris; UTC if none is
+/// said.
+fn moment(text: &str, zone: &str) -> Result<Timestamp, Said> {
+    let bad = || match text {
+        "" => say::t("calendar-moment-missing"),
+        text => say::t("calendar-no-moment").with("text", cut(text)),
+    };
+    let zone = match zone {
+        "" => TimeZone::UTC,
+        name => {
+            TimeZone::get(name).map_err(|_| say::t("calendar-no-zone").with("zone", cut(name)))?
+        }
+    };
+    let local: civil::DateTime = text.parse().map_err(|_| bad())?;
+    let moment = zone.to_timestamp(local).map_err(|_| bad())?;
+    Ok(Timestamp(moment.as_microsecond()))
 }
 
 fn back() -> Response {
     Redirect::to(HERE).into_response()
 }
 
-fn refused(why: &str) -> Response {
-    error_page(StatusCode::CONFLICT, &say::t("calendar-not-done").to_string(), why)
+/// The field that is to be corrected.
+fn field(wrong: &Wrong) -> &'static str {
+    match wrong {
+        Wrong::NoAudience(_) => "to",
+        Wrong::NoText => "en",
+        Wrong::TooLong(language) => language,
+        Wrong::Ends(field) => field,
+        Wrong::NoHosts | Wrong::NoHost(_) => "hosts",
+        Wrong::NoReason => "reason",
+    }
 }
 
 fn sentence(wrong: &Wrong) -> String {

@@ -19,6 +19,7 @@ use crate::auth::AdminVisitor;
 use crate::directory::{Standing, Word};
 use crate::site::Hub;
 use crate::web::pages::error::PageError;
+use crate::web::pages::recorded;
 use crate::web::pages::shell::{Here, Shell, page};
 use crate::web::pages::usage::{self, Amount};
 use crate::web::pages::words::{self, Moment};
@@ -78,6 +79,8 @@ struct ProfileRights {
 /// A rule in its order.
 struct RuleLine {
     text: String,
+    /// Whether the text is there in English only.
+    english: bool,
     passed: bool,
     cite: Option<Place>,
 }
@@ -174,12 +177,13 @@ fn profiles(fleet: &Fleet, user: &User, now: Timestamp) -> Vec<ProfileRights> {
         let idle = fleet.settings.lifecycle.idle_rule(&profile.pool, name, person);
         let limit = idle.and_then(|rule| rule.stop_after);
         let rules = checked.rules.iter().map(|rule| RuleLine {
-            text: rule.text.clone(),
+            text: recorded::rule(rule),
+            english: rule.looked.is_none(),
             passed: rule.passed,
             cite: rule.cite.as_ref().and_then(Place::of),
         });
         ProfileRights {
-            title: profile.title.clone(),
+            title: words::written(&fleet.settings, &profile.title),
             name: name.clone(),
             class: if refusal.is_some() { "is-bad" } else { "is-good" },
             word: match refusal {

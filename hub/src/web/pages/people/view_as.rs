@@ -14,7 +14,7 @@ use crate::audit::{self, Actor};
 use crate::auth::AdminVisitor;
 use crate::site::Hub;
 use crate::web::pages::error::PageError;
-use crate::web::pages::home::Cards;
+use crate::web::pages::home::{Cards, visits_to};
 use crate::web::pages::shell::{Here, Shell, page};
 use crate::web::pages::visits;
 use crate::web::say;
@@ -45,7 +45,7 @@ pub async fn show(
     let view = ViewPage {
         shell: Shell::of(&visitor, owner.to_string(), Here::People),
         notice: lapse.map(|lapse| say::t("account-lapsed").with("why", &lapse.why).to_string()),
-        visits: visits::lines(&hub, &fleet, &owner)?.into_iter().map(|(_, line)| line).collect(),
+        visits: visits_to(&hub, &fleet, &owner)?,
         cards: has_some.then_some(cards),
         name: owner.to_string(),
     };

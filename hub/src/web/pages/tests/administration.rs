@@ -109,7 +109,11 @@ async fn a_person_shows_each_right_with_its_line_and_usage_adds_up() {
         }
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     };
-    assert!(table.starts_with("user,group,server_hours,"), "{table}");
+    assert!(table.starts_with("user,group,server_hours,gib_hours,gib_hours_used,"), "{table}");
+    let people = site.get("erin", "/hub/admin/usage?by=user&order=waste").await;
+    assert!(people.text().contains("really used") && people.text().contains("Not used"));
+    assert!(people.body.contains("/hub/api/berth/usage?by=user&#38;from="), "{}", people.body);
+    assert!(people.text().contains("Most held first"), "it says the other order");
     let groups = site.get("erin", "/hub/admin/usage").await;
     assert!(groups.text().contains("without a group"), "{}", groups.text());
 }
@@ -135,6 +139,8 @@ async fn health_says_what_doctor_says_with_the_worst_first() {
     let at = |word: &str| text.find(word).unwrap_or_else(|| panic!("{word:?} is missing:\n{text}"));
     assert!(at("does not work") < at("takes a write"), "{text}");
     assert!(text.contains("wn9"), "{text}");
+    assert!(text.contains("All well last") && text.contains("Answer after"), "{text}");
+    assert!(text.contains(" ms "), "how long the database took: {text}");
     let mut live = site.live("erin", "/hub/live/health").await;
     live.until("takes a write").await;
 }
@@ -178,6 +184,23 @@ async fn files_are_shown_with_what_is_wrong_and_taken_over_or_not() {
     );
     let text = site.get("erin", "/hub/admin/config").await.text();
     assert!(text.contains("Somebody went back to earlier files"), "{text}");
+}
+
+#[tokio::test]
+async fn the_last_days_are_replayed_under_the_files_on_disk() {
+    let site = Site::busy().await;
+    let replayed = async || site.post("erin", "/hub/admin/config/replay", "").await.text();
+    let same = replayed().await;
+    assert!(same.contains("Each would get the answer that it got."), "{same}");
+    site.change_file("profiles.toml", |text| text.replace("\"4 GB\", \"8 GB\"", "\"1 GB\""));
+    site.change_file("profiles.toml", |text| text.replace("max = \"15 GB\"", "max = \"3 GB\""));
+    let other = replayed().await;
+    assert!(other.contains("1 accepted then, refused now"), "{other}");
+    assert!(other.contains("alice") && other.contains("refused."), "{other}");
+    site.change_file("profiles.toml", |text| format!("{text}\n[profile.x]\nmemry = 1\n"));
+    assert!(replayed().await.contains("memry"), "what is wrong is shown");
+    let refused = site.post("alice", "/hub/admin/config/replay", "").await;
+    assert_eq!(refused.status, StatusCode::NOT_FOUND);
 }
 
 #[tokio::test]

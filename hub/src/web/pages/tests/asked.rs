@@ -1,6 +1,7 @@
 //! What hosts are asked when somebody looks: logs and kernels.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use berth_proto::link::question::What;
 use berth_proto::link::{HostAnswer, KernelSpec, KernelTrial, LogLine, Question};
@@ -109,6 +110,50 @@ async fn a_log_is_shown_as_text_and_why_there_is_none_is_said() {
     let page = site.get("alice", &path).await;
     assert!(page.text().contains("The host says: "), "{}", page.text());
     assert!(!page.body.contains("<script>window"), "{}", page.body);
+}
+
+#[tokio::test]
+async fn a_log_is_followed_while_somebody_looks_by_a_few_at_a_time() {
+    let site = Site::busy().await;
+    let server = site.server("alice", "");
+    let host = server.placement().unwrap().host.clone();
+    let questions = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&questions);
+    let growing = move |_| {
+        let lines = 1..=count.fetch_add(1, Ordering::Relaxed) + 1;
+        let line = |number| LogLine { at: String::new(), text: format!("line {number} <b>") };
+        HostAnswer { log: lines.map(line).collect(), ..HostAnswer::default() }
+    };
+    let _linked = link(&site, host.as_str(), growing).await;
+    let path = format!("/hub/live/log/{}", server.id);
+    let mut first = site.live("alice", &path).await;
+    let part = first.until("line 1 &#60;b&#62;").await;
+    assert!(part.contains("event: part") && !part.contains("line 2"), "{part}");
+    first.until("line 3").await;
+
+    let mut others = Vec::new();
+    for _ in 0..3 {
+        let mut other = site.live("erin", &path).await;
+        other.until("line 1").await;
+        others.push(other);
+    }
+    let before = questions.load(Ordering::Relaxed);
+    let mut late = site.live("erin", &path).await;
+    let full = late.next().await;
+    assert!(full.contains("Others follow logs of this host"), "{full}");
+    assert_eq!(site.hub.asked.followers(&host), 4, "one more is not let in");
+    assert!(before >= 6, "each of the four was answered");
+    // A place comes free, and is taken without the page being loaded anew.
+    drop(first);
+    late.until("line 1").await;
+
+    // Nobody looks any more: those who asked are gone.
+    drop((others, late));
+    while site.hub.asked.followers(&host) > 0 {
+        tokio::task::yield_now().await;
+    }
+    // Who has no server there has nothing to follow.
+    assert_eq!(site.status("carol", &path).await, axum::http::StatusCode::NOT_FOUND);
 }
 
 #[tokio::test]

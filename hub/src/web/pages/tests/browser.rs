@@ -1,8 +1,15 @@
 //! Chromium, driven from outside: every page in both languages, both themes and two
 //! widths. `tests/run pages` runs it; the pictures are in `target/pages/shots`.
 
+mod acts;
 mod chromium;
+mod floor;
+mod keys;
+mod live;
+mod printed;
 mod scriptless;
+mod told;
+mod turn;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -28,7 +35,8 @@ fn folder() -> PathBuf {
 type Page = (&'static str, &'static str, String);
 
 /// The pages of a training that is on.
-const TRAININGS: [(&str, &str, &str); 5] = [
+const TRAININGS: [(&str, &str, &str); 6] = [
+    acts::TRAINING,
     ("trainings", "erin", "/hub/trainings"),
     ("trainings-none", "carol", "/hub/trainings"),
     ("training", "alice", "/hub/trainings/school"),
@@ -73,13 +81,23 @@ fn pages(site: &Site) -> Vec<Page> {
         ("why-again", "erin", again),
         ("servers", "erin", "/hub/admin".into()),
         ("servers-stop", "erin", "/hub/admin/servers/stop?q=user:alice".into()),
+        ("servers-notify", "erin", "/hub/admin/servers/notify?q=user:alice".into()),
+        ("floor-what-if", "erin", "/hub/admin/floor?like=wn1&count=1&pool=cpu&times=0.1".into()),
         ("floor", "erin", "/hub/admin/floor?host=wn1".into()),
         ("hosts", "erin", "/hub/admin/hosts".into()),
         ("host", "erin", "/hub/admin/hosts/wn1".into()),
         ("drain", "erin", "/hub/admin/hosts/wn1/drain?by=7200&hold=yes&reason=kernel".into()),
         ("queue", "erin", "/hub/admin/queue".into()),
+        ("servers-columns", "erin", "/hub/admin?c=state,pool,image,gpus,age".into()),
+        ("pool", "erin", "/hub/admin/pools/cpu".into()),
+        ("image", "erin", "/hub/admin/images/py".into()),
+        ("act", "erin", "/hub/admin/audit/1".into()),
         ("config-file", "erin", "/hub/admin/config/files/profiles.toml".into()),
     ];
+    let entries = site.hub.agenda.entries();
+    let ends = [("notice", entries.first()), ("maintenance", entries.last())];
+    let ends = ends.into_iter().filter_map(|(name, entry)| Some((name, entry?.0)));
+    pages.extend(ends.map(|(name, id)| (name, "alice", format!("/hub/notices/{id}"))));
     let more = administration::PAGES.map(|(name, path)| (name, "erin", path.to_owned()));
     pages.extend(more);
     pages
@@ -105,6 +123,8 @@ async fn every_page_in_both_languages_and_themes_on_a_desk_and_on_a_phone() {
     browser.requests().await;
     let tour = Tour { site: &site, browser: &browser, axe: &axe, addresses: &addresses };
     let mut troubles = tour.of(pages).await;
+    acts::prepare(&site).await;
+    troubles += &tour.of(acts::pages).await;
     trainings::begin(&site).await;
     troubles +=
         &tour.of(|_| TRAININGS.map(|(name, who, path)| (name, who, path.into())).into()).await;
@@ -137,6 +157,11 @@ impl Tour<'_> {
                         let shot = format!("{name}-{language}-{theme}-{width}");
                         browser.width(width).await;
                         browser.go(&address).await;
+                        if let Some(act) = acts::act(name) {
+                            browser.script(&format!("{} {act}", acts::TOOLS)).await;
+                            let there = "!window.isLeft && document.readyState === 'complete'";
+                            browser.until(there).await;
+                        }
                         let found = look(browser, axe, addresses, language).await;
                         if !found.is_empty() {
                             let _ = writeln!(troubles, "{shot} {path}:\n{found}");
@@ -233,10 +258,13 @@ async fn a_choice_changes_its_verdict_and_news_keep_what_was_typed() {
     let hub = Port::open(&site, "alice", "127.0.0.1:0").await;
     browser.go(&format!("http://{}/hub/home", hub.address)).await;
     browser.until("document.querySelector('#live-lost').textContent === ''").await;
+    let top = "return document.querySelector('article').getBoundingClientRect().top";
+    let before = browser.script(top).await;
     let address = hub.close().await;
     browser
         .until("document.querySelector('#live-lost').textContent.includes('Reconnecting')")
         .await;
+    assert_eq!(browser.script(top).await, before, "nothing moves for it");
     site.uses("alice", "", gb(2)).await;
     Port::open(&site, "alice", &address).await;
     browser.until("document.querySelector('#live-lost').textContent === ''").await;

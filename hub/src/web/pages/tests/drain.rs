@@ -24,6 +24,14 @@ async fn who_is_hit_is_shown_before_anything_is_done() {
     }
     assert!(page.body.contains("value=\"new kernel\""), "{}", page.body);
     assert_eq!(state(&site, &host), HostState::Ready, "looking does nothing");
+    for fact in ["would be told now, and again 10 min before the end", "in JupyterLab"] {
+        assert!(text.contains(fact), "{fact:?} is missing:\n{text}");
+    }
+    let read = "new kernel. What runs there then is stopped. Save your work";
+    assert!(text.contains(read), "{text}");
+    site.works("alice", "", 1).await;
+    let busy = site.get("erin", &path).await.text();
+    assert!(busy.contains("1 kernel is busy"), "{busy}");
     let held = site.get("erin", &format!("{path}&hold=yes")).await.text();
     assert!(held.contains("stays"), "{held}");
 }

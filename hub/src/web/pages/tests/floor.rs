@@ -63,6 +63,32 @@ async fn the_panel_names_the_servers_of_a_host_and_what_would_become_of_them() {
 }
 
 #[tokio::test]
+async fn more_hosts_and_other_limits_are_thought_of() {
+    let site = Site::busy().await;
+    for name in ["one", "two", "three", "four"] {
+        site.post("bob", "/hub/spawn/bob", &format!("profile=cpu&memory=15G&name={name}")).await;
+    }
+    let page = site.get("erin", "/hub/admin/floor?like=wn1&count=1").await;
+    let text = page.text();
+    assert!(text.contains("With one more host like wn1"), "{text}");
+    assert!(text.contains("No server would have to go."), "{text}");
+    // Who waits today would be on it.
+    assert!(text.contains("who wait, "), "{text}");
+    assert!(bar(&page.body, "new-1").contains("30 GB reserved"), "{text}");
+    assert!(!site.get("erin", "/hub/admin/floor").await.body.contains("h-new-1"));
+
+    let tight = site.get("erin", "/hub/admin/floor?pool=cpu&times=0.1").await;
+    assert!(tight.text().contains("up to 0.1 times the usable memory"), "{}", tight.text());
+    assert!(tight.body.contains("\"t cx\"") && tight.text().contains("nowhere"));
+    let same = site.get("erin", "/hub/admin/floor?pool=cpu&times=1").await;
+    assert!(same.text().contains("No server would have to go."), "{}", same.text());
+    let nobody = site.get("erin", "/hub/admin/floor?like=nowhere&count=2").await.text();
+    assert!(nobody.contains("There is no such host."), "{nobody}");
+    let none = site.get("erin", "/hub/admin/floor?pool=nowhere&times=2").await.text();
+    assert!(none.contains("There is no such pool."), "{none}");
+}
+
+#[tokio::test]
 async fn what_fits_nowhere_is_said_and_marked() {
     let site = Site::busy().await;
     // More than any other host of the pool can give beside what it has.

@@ -47,6 +47,9 @@ async fn they_are_written_by_administrators_and_read_by_whom_they_are_for() {
         "on the card's board"
     );
     assert!(!page.body.contains("<script>window"), "{}", page.body);
+    let home = site.get("alice", "/hub/home").await.text();
+    let at = |text: &str| home.find(text).unwrap_or_else(|| panic!("{text:?} is missing:\n{home}"));
+    assert!(at("new disks") < at("&#60;script"), "what touches her comes first");
 
     let page = site.get("erin", HERE).await;
     assert!(page.text().contains("wn1 , wn2 planned"), "{}", page.text());
@@ -66,6 +69,17 @@ async fn they_are_written_by_administrators_and_read_by_whom_they_are_for() {
 }
 
 #[tokio::test]
+async fn times_are_meant_in_the_zone_of_the_form() {
+    let site = Site::busy().await;
+    let day = "from=2199-05-12T14%3A00&to=2199-05-12T18%3A00&zone=Europe/Paris";
+    let form = format!("{day}&hosts=wn1&reason=new+disks");
+    let done = site.post("erin", &format!("{HERE}/maintenance"), &form).await;
+    assert_eq!(done.status, StatusCode::SEE_OTHER, "{}", done.body);
+    let text = site.get("erin", HERE).await.text();
+    assert!(text.contains("2199-05-12 12:00 UTC 2199-05-12 16:00 UTC"), "{text}");
+}
+
+#[tokio::test]
 async fn what_cannot_be_is_refused_with_a_sentence() {
     let site = Site::busy().await;
     let maintenance = format!("{HERE}/maintenance");
@@ -76,10 +90,11 @@ async fn what_cannot_be_is_refused_with_a_sentence() {
         (HERE, "to=everyone&en=x".into(), 409, "group:NAME"),
         (HERE, "to=all&en=x&until=2020-01-01T00%3A00".into(), 409, "must lie ahead"),
         (HERE, "to=all&en=x&until=soon".into(), 400, "soon"),
+        (HERE, "to=all&en=x&until=2199-05-12T14%3A00&zone=Mars/Gale".into(), 400, "Mars/Gale"),
         (maintenance.as_str(), format!("{day}&hosts=&reason=x"), 409, "at least one host"),
         (maintenance.as_str(), format!("{day}&hosts=wn77&reason=x"), 409, "no host wn77"),
         (maintenance.as_str(), format!("{day}&hosts=wn1&reason=+"), 409, "Say why"),
-        (maintenance.as_str(), "hosts=wn1&reason=x&from=&to=".into(), 400, "go back"),
+        (maintenance.as_str(), "hosts=wn1&reason=x&from=&to=".into(), 400, "a date and a time"),
     ] {
         let answer = site.post("erin", path, &form).await;
         assert_eq!(answer.status.as_u16(), status, "{form}: {}", answer.text());

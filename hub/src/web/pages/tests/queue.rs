@@ -1,8 +1,13 @@
 //! Who waits, and what was decided.
 
+use std::sync::Arc;
+
 use axum::http::StatusCode;
 
+use super::scene::scene;
 use super::site::Site;
+use crate::agenda;
+use crate::config::Config;
 
 #[tokio::test]
 async fn those_who_wait_stand_in_their_order_with_the_reason() {
@@ -35,4 +40,24 @@ async fn decisions_are_found_by_person_and_by_reason() {
     assert!(nobody.text().contains("None fits."));
     assert!(!nobody.body.contains("<script>"));
     assert_eq!(site.status("alice", "/hub/admin/queue").await, StatusCode::FORBIDDEN);
+}
+
+/// No host has done anything for it, so none of a start's steps is shown as done.
+#[tokio::test]
+async fn a_request_that_is_refused_while_it_waits_was_not_accepted() {
+    let site = scene().await;
+    let page = "/hub/spawn-pending/dave/net";
+    assert!(site.get("dave", page).await.text().contains("Waiting for a host"));
+    let config = site.hub.config();
+    let mut settings = config.settings.clone();
+    settings.profiles.remove("two-gpus");
+    settings.pools.remove("k80");
+    settings.hosts.remove(&"gpu1".parse().unwrap());
+    let (people, services, farm) = Default::default();
+    let fresh = Config { settings, people, services, farm, hub: config.hub.clone() };
+    site.hub.config.store(Arc::new(fresh));
+    agenda::put_in_force(&site.hub).await;
+    site.report("wn1", Ok(Vec::new())).await;
+    let text = site.get("dave", page).await.text();
+    assert!(text.contains("Not accepted") && !text.contains("Request accepted"), "{text}");
 }

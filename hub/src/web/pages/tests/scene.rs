@@ -4,19 +4,26 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use axum::body::Body;
 use axum::extract::Request;
 use axum::http::HeaderValue;
 use axum::http::header::COOKIE;
 use axum::middleware::{Next, from_fn};
 use berth_common::link::{ObservedState, StartStep};
 use berth_common::{ByteCount, Reason};
-use berth_core::Event;
-use berth_core::settings::{GpuChoice, HostSettings, Pool, Profile, Settings};
+use berth_core::settings::{Allow, Cite, GpuChoice, HostSettings, People, Pool, Profile};
 
+use futures::StreamExt;
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
+use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
+
+use crate::agenda;
+use crate::config::Config;
+use crate::config::services::{Service, Services};
+use crate::farm::{Cluster, Job, Work};
 
 use super::site::{PEOPLE, Site, cookie, gb};
 
@@ -51,16 +58,71 @@ pub async fn scene() -> Site {
     site.fail("carol", "fit-2", Reason::FailedNoAnswer, &log).await;
     site.vanish("carol", "fit-2").await;
     site.post("alice", "/hub/token", "note=%3Cscript%3Ewindow.hacked=1%3C/script%3E&days=7").await;
+    add_work(&site);
     site.open_all();
     site
 }
 
+/// Work on the compute farm: at one server of alice's more than a card shows, and long; at another
+/// what was known before the farm fell silent.
+fn add_work(site: &Site) {
+    let cluster = |number: u32, state: &str, known: Option<(u64, bool)>| Cluster {
+        name: format!("{number:032x}"),
+        state: state.into(),
+        workers: known.map(|(workers, _)| workers),
+        cores: known.map(|(workers, _)| workers * 16),
+        memory: known.map(|(workers, _)| gb(workers * 64)),
+        busy: known.map(|(_, busy)| busy),
+        dashboard: (state == "running")
+            .then(|| format!("/hub/dask/dask-gateway/clusters/{number:032x}/status")),
+    };
+    let job = |id: u32, name: &str, state: &str, reason: Option<&str>| Job {
+        id: id.to_string(),
+        name: name.into(),
+        state: state.into(),
+        cores: 1,
+        memory: reason.is_none().then(|| gb(4)),
+        reason: reason.map(str::to_owned),
+    };
+    let long = "reweighting_of_the_2026_samples_with_systematics_by_eleven_variations".to_owned();
+    let blocked = "Nodes_required_for_job_are_DOWN,_DRAINED_or_reserved_for_jobs_in_higher_prio";
+    let work = Work {
+        clusters: vec![
+            cluster(0xa1, "running", Some((12, true))),
+            cluster(0xb2, "running", Some((1, false))),
+            cluster(0xc3, "running", None),
+            cluster(0xd4, "pending", None),
+            cluster(0xe5, "stopping", None),
+            Cluster { dashboard: None, ..cluster(7, "running", Some((3, true))) },
+        ],
+        jobs: [
+            job(4_194_303, &long, "running", None),
+            job(4_194_304, HOSTILE, "pending", Some(blocked)),
+        ]
+        .into_iter()
+        .chain((5..15).map(|id| job(id, "fit", "pending", Some("Priority"))))
+        .collect(),
+        slurm_trouble: None,
+        gateway_trouble: None,
+    };
+    site.hub.farm.tell(&site.server("alice", "").id, work);
+    let silent = Work {
+        clusters: vec![cluster(0xf6, "running", Some((2, false)))],
+        jobs: vec![job(77, "fit", "running", None)],
+        slurm_trouble: Some(
+            "slurm_load_jobs error: Unable to contact slurm controller (connect failure)".into(),
+        ),
+        gateway_trouble: Some("Dask Gateway does not answer: no answer within 5 s".into()),
+    };
+    site.hub.farm.tell(&site.server("alice", "nets").id, silent);
+}
+
 /// A host with two GPUs, and a profile that gives one or both.
 async fn add_gpus(site: &Site) {
-    let mut settings = Settings::clone(&site.hub.fleet.fleet().settings);
+    let config = site.hub.config();
+    let mut settings = config.settings.clone();
     let cpu = settings.profiles["cpu"].clone();
     let host = settings.hosts[&"wn1".parse().unwrap()].clone();
-    settings.version += 1;
     settings.pools.insert("k80".into(), Pool::default());
     settings.hosts.insert("gpu1".parse().unwrap(), HostSettings { pool: "k80".into(), ..host });
     let gpus = GpuChoice {
@@ -79,8 +141,41 @@ async fn add_gpus(site: &Site) {
         ..cpu
     };
     settings.profiles.insert("two-gpus".into(), profile);
-    site.hub.fleet.send(Event::SettingsChanged(Arc::new(settings))).await;
+    // Given to others than anybody here.
+    let people = People { groups: ["euclid".into()].into(), ..People::default() };
+    let (until, note, cite) = Default::default();
+    settings.access.allow = vec![Allow { profile: "gpu".into(), people, until, note, cite }];
+    let (people, farm) = Default::default();
+    let services = Services([("news".to_owned(), Arc::new(service()))].into());
+    let fresh = Config { settings, people, services, farm, hub: config.hub.clone() };
+    site.hub.config.store(Arc::new(fresh));
+    agenda::put_in_force(&site.hub).await;
     site.report("gpu1", Ok(Vec::new())).await;
+}
+
+/// A service at another site, which asks who its visitors are.
+fn service() -> Service {
+    Service {
+        name: "news".into(),
+        url: None,
+        only: Vec::new(),
+        command: Vec::new(),
+        folder: None,
+        environment: BTreeMap::new(),
+        token: None,
+        token_hash: Some([7; 32]),
+        admin: false,
+        scopes: Vec::new(),
+        client_id: "service-news".into(),
+        redirect: "https://news.example/oauth_callback".into(),
+        visitor_scopes: ["read:users!user", "access:servers!user", "servers"]
+            .map(str::to_owned)
+            .into(),
+        no_confirm: false,
+        display: true,
+        info: serde_json::Value::Null,
+        cite: Cite::default(),
+    }
 }
 
 /// Serves the pages; the addresses by person, `nobody` is logged in nowhere, and
@@ -99,6 +194,7 @@ pub struct Port {
     /// Name and port.
     pub address: String,
     task: JoinHandle<()>,
+    streams: watch::Sender<()>,
 }
 
 impl Port {
@@ -107,10 +203,22 @@ impl Port {
         let listener = tokio::net::TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let session = HeaderValue::from_str(&cookie(person)).unwrap();
+        let streams = watch::Sender::new(());
+        let ends = streams.clone();
         let log_in = from_fn(move |mut request: Request, next: Next| {
             // Beside the cookies that the browser keeps, such as the reader's language.
             request.headers_mut().append(COOKIE, session.clone());
-            next.run(request)
+            let is_stream = request.uri().path().starts_with("/hub/live/");
+            let mut ends = ends.subscribe();
+            async move {
+                let answer = next.run(request).await;
+                if !is_stream {
+                    return answer;
+                }
+                let end = async move { ends.changed().await.unwrap_or_default() };
+                let end = Box::pin(end);
+                answer.map(|body| Body::from_stream(body.into_data_stream().take_until(end)))
+            }
         });
         let router = crate::web::router(Arc::clone(&site.hub)).layer(log_in);
         let task = tokio::spawn(async move {
@@ -121,7 +229,12 @@ impl Port {
                 connections.spawn(async move { drop(http.await) });
             }
         });
-        Self { address, task }
+        Self { address, task, streams }
+    }
+
+    /// Ends all streams, as the hub does after some minutes; it goes on answering.
+    pub fn end_streams(&self) {
+        self.streams.send_replace(());
     }
 
     /// Ends it with all its connections, as the death of a hub does.
@@ -136,7 +249,8 @@ impl Port {
 pub async fn heartbeat(site: &Site) {
     for host in ["wn1", "wn2", "wn9", "gpu1"] {
         let fleet = site.hub.fleet.fleet();
-        let heard = fleet.hosts[&host.parse().unwrap()].heard.as_ref().unwrap();
+        let known = fleet.hosts.get(&host.parse().unwrap());
+        let Some(heard) = known.and_then(|host| host.heard.as_ref()) else { continue };
         let seen = heard.observed.values().cloned().collect();
         site.report(host, Ok(seen)).await;
     }

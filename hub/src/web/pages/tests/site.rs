@@ -10,12 +10,14 @@ use axum::Router;
 use axum::body::{Body, BodyDataStream};
 use axum::http::{HeaderMap, Request, StatusCode};
 use berth_common::link::{
-    Account, Capacity, Ending, GpuDevice, GpuFacts, GpuUse, HostFacts, Kill, Observed,
+    Account, Capacity, Ending, GpuDevice, GpuFacts, GpuUse, HostFacts, Kernels, Kill, Observed,
     ObservedState, Origin, Pending, Report, StartStep, StepDone, Usage, Victim,
 };
 use berth_common::{BootId, ByteCount, Incarnation, Reason, Revision, Timestamp};
-use berth_core::Server;
-use berth_core::event::Event;
+use berth_core::event::{Event, Row};
+use berth_core::fleet::Ask;
+use berth_core::store::Store;
+use berth_core::{Phase, Server, Settings};
 use berth_process::clock::now;
 use berth_store::{Session, User};
 use futures::StreamExt;
@@ -70,6 +72,56 @@ pub struct Site {
     _revoked: mpsc::UnboundedReceiver<Vec<u8>>,
 }
 
+/// A server of alice's that waits since an hour ago, and nobody has looked since.
+pub fn forgotten() -> Row {
+    let asked = Timestamp(now().0 - 3_600_000_000);
+    let ask = Ask {
+        profile: "cpu".into(),
+        memory: gb(2),
+        image: "py".into(),
+        gpu_milli: 1_000,
+        ..Ask::default()
+    };
+    let phase = Phase::Waiting {
+        since: asked,
+        reason: Reason::WaitMemoryReserved,
+        watched: Some(asked),
+        foreseen: None,
+        place: None,
+        moved: None,
+    };
+    Row::Server(Arc::new(Server {
+        id: berth_common::ServerId::from_random(7),
+        owner: "alice".parse().unwrap(),
+        name: berth_common::ServerName::default_server(),
+        generation: berth_common::Generation(0),
+        phase,
+        ask,
+        user_options: "{}".into(),
+        account: Some(account("alice", 0)),
+        decision: None,
+        created: asked,
+        last_activity: asked,
+        peaks: None,
+        last_host: None,
+        gpu_turn: None,
+        last_end: None,
+        last_start: None,
+        kills: Vec::new(),
+        activity_saved: asked,
+    }))
+}
+
+fn account(name: &str, number: u32) -> Account {
+    Account {
+        name: name.parse().unwrap(),
+        uid: 2_000 + number,
+        gid: 2_000,
+        groups: Vec::new(),
+        home: format!("/home/{name}"),
+    }
+}
+
 pub struct Answer {
     pub status: StatusCode,
     pub headers: HeaderMap,
@@ -95,6 +147,13 @@ pub fn gb(n: u64) -> ByteCount {
 impl Site {
     /// Two ready hosts, one whose engine is down, one that never reported; nobody has a server.
     pub async fn new() -> Self {
+        let site = Self::silent(Vec::new(), |_| ()).await;
+        site.everybody_reports().await;
+        site
+    }
+
+    /// A hub that has just started: its store holds this, and no host has reported yet.
+    pub async fn silent(rows: Vec<Row>, change: impl FnOnce(&mut Settings)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         let hub_toml = format!(
@@ -115,12 +174,18 @@ impl Site {
         let mut config = config::load(folder.path(), now()).unwrap().0;
         // Too little for the profile of its pool. The check refuses it; the pages have words for it.
         config.settings.hosts.get_mut(&"wn3".parse().unwrap()).unwrap().memory = Some(gb(16));
+        change(&mut config.settings);
         let storage = Storage::open(&config.hub.state).unwrap();
+        storage.write(move |database| database.commit(&rows)).await.unwrap();
         let metrics = Arc::new(crate::metrics::Metrics::new().unwrap());
-        let fleet =
-            driver::start(storage.clone(), Arc::new(config.settings.clone()), metrics.clone())
-                .await
-                .unwrap();
+        let fleet = driver::start(
+            storage.clone(),
+            Arc::new(config.settings.clone()),
+            metrics.clone(),
+            Default::default(),
+        )
+        .await
+        .unwrap();
         let (revoked, _revoked) = mpsc::unbounded_channel();
         let hub = Arc::new(Hub {
             fleet,
@@ -137,6 +202,7 @@ impl Site {
             asked: Default::default(),
             farm: Default::default(),
             samples: Default::default(),
+            checked: Default::default(),
             routed: watch::Sender::new(BTreeMap::new()),
             end: Default::default(),
             config: ArcSwap::from_pointee(config),
@@ -148,10 +214,14 @@ impl Site {
             site.person(name, u32::try_from(number).unwrap());
             site.log_in(name).await;
         }
-        site.report("wn1", Ok(Vec::new())).await;
-        site.report("wn2", Ok(Vec::new())).await;
-        site.report("wn3", Err("cannot connect to /run/docker.sock".into())).await;
         site
+    }
+
+    /// The hosts come, with nothing on them.
+    pub async fn everybody_reports(&self) {
+        self.report("wn1", Ok(Vec::new())).await;
+        self.report("wn2", Ok(Vec::new())).await;
+        self.report("wn3", Err("cannot connect to /run/docker.sock".into())).await;
     }
 
     /// With alice's server running, dave's ended for want of memory, and a host nobody declared.
@@ -170,6 +240,17 @@ impl Site {
         site
     }
 
+    /// Puts other settings in force.
+    pub async fn change_settings(&self, change: impl FnOnce(&mut Settings)) {
+        let config = self.hub.config();
+        let mut settings = config.settings.clone();
+        change(&mut settings);
+        let (people, services, farm) = Default::default();
+        let fresh = config::Config { settings, people, services, farm, hub: config.hub.clone() };
+        self.hub.config.store(Arc::new(fresh));
+        crate::agenda::put_in_force(&self.hub).await;
+    }
+
     /// Changes one of the site's files on disk.
     pub fn change_file(&self, name: &str, change: impl FnOnce(String) -> String) {
         let path = self.folder.path().join(name);
@@ -178,13 +259,7 @@ impl Site {
     }
 
     fn person(&self, name: &str, number: u32) {
-        let account = Account {
-            name: name.parse().unwrap(),
-            uid: 2_000 + number,
-            gid: 2_000,
-            groups: Vec::new(),
-            home: format!("/home/{name}"),
-        };
+        let account = account(name, number);
         // Nobody logs in by password here: hashing one for each would take most of the time.
         let password = String::new();
         let user =
@@ -229,6 +304,17 @@ impl Site {
 
     pub async fn get(&self, user: &str, path: &str) -> Answer {
         self.send(self.request(user, path).body(Body::empty()).unwrap()).await
+    }
+
+    /// By all of the hub's routes, to a browser that reads this language.
+    pub async fn whole(&self, user: &str, path: &str, language: &str) -> Answer {
+        let request = self.request(user, path).header("accept-language", language);
+        let router = crate::web::router(Arc::clone(&self.hub));
+        let response = router.oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let body = axum::body::to_bytes(body, 1 << 20).await.unwrap();
+        let body = String::from_utf8(body.to_vec()).unwrap();
+        Answer { status: parts.status, headers: parts.headers, body }
     }
 
     /// Only the status: for streams, which have no end.
@@ -349,6 +435,16 @@ impl Site {
         self.report(host.as_str(), Ok(seen.into_values().collect())).await;
     }
 
+    /// So many of its kernels are busy.
+    pub async fn works(&self, owner: &str, name: &str, busy: u32) {
+        let server = self.server(owner, name);
+        let host = server.placement().unwrap().host.clone();
+        let fleet = self.hub.fleet.fleet();
+        let mut seen = fleet.hosts[&host].heard.as_ref().unwrap().observed.clone();
+        seen.get_mut(&server.id).unwrap().usage.kernels = Some(Kernels { busy, quiet_ms: Some(0) });
+        self.report(host.as_str(), Ok(seen.into_values().collect())).await;
+    }
+
     /// The host says that a process of this server was killed while the server runs on.
     pub async fn out_of_memory(&self, owner: &str, name: &str) {
         let server = self.server(owner, name);
@@ -358,7 +454,8 @@ impl Site {
         let victim =
             Victim { name: "python3".into(), notebook: "fit.ipynb".into(), ..Victim::default() };
         let (highest, limit) = (gb(4), gb(4));
-        let kill = Kill { number: 1, at: now(), victim: Some(victim), highest, limit };
+        let kill =
+            Kill { number: 1, at: now(), victim: Some(victim), highest, limit, by_host: false };
         seen.get_mut(&server.id).unwrap().kills.push(kill);
         self.report(host.as_str(), Ok(seen.into_values().collect())).await;
     }

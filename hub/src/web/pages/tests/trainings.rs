@@ -56,6 +56,18 @@ pub async fn begin(site: &Site) {
 const PAGE: &str = "/hub/trainings/school";
 
 #[tokio::test]
+async fn who_looks_after_a_training_sees_how_far_it_is_and_what_the_others_see() {
+    let site = Site::new().await;
+    begin(&site).await;
+    let list = site.get("bob", "/hub/trainings").await.text();
+    assert!(list.contains("0 of 2"), "connected of expected: {list}");
+    assert!(!site.get("alice", "/hub/trainings").await.text().contains("0 of 2"));
+    let page = site.get("bob", "/hub/trainings/school").await;
+    assert!(page.text().contains("What participants see"), "{}", page.text());
+    assert!(page.body.contains("disabled>Start my server"), "{}", page.body);
+}
+
+#[tokio::test]
 async fn who_teaches_sees_and_starts_the_participants() {
     let site = site().await;
     let page = site.get("bob", PAGE).await;
@@ -101,6 +113,30 @@ async fn who_teaches_sees_and_starts_the_participants() {
         let answer = site.post(user, &path, "order=extend&reason=x").await;
         assert_eq!(answer.status, StatusCode::NOT_FOUND, "{user} {path}");
     }
+}
+
+#[tokio::test]
+async fn who_teaches_rehearses_and_sees_what_came_of_it() {
+    let site = site().await;
+    let text = site.get("bob", PAGE).await.text();
+    assert!(text.contains("Rehearse it now") && !text.contains("got ready"), "{text}");
+    let path = format!("{PAGE}/rehearsal");
+    assert_eq!(site.post("alice", &path, "act=begin").await.status, StatusCode::NOT_FOUND);
+    assert_eq!(site.post("bob", &path, "act=begin").await.status, StatusCode::SEE_OTHER);
+    assert!(site.server("bob", "rehearsal-2").is_rehearsal());
+    let page = site.get("bob", PAGE).await;
+    holds_nothing_inline(PAGE, "bob", &page.body);
+    let text = page.text();
+    assert!(text.contains("bob: 0 of 2 got ready.") && text.contains("End its servers"), "{text}");
+    assert_eq!(site.post("bob", &path, "act=begin").await.status, StatusCode::CONFLICT);
+    site.run("bob", "rehearsal-1").await;
+    let text = site.get("bob", PAGE).await.text();
+    assert!(text.contains("bob: 1 of 2 got ready."), "{text}");
+    assert!(!text.contains("would be in"), "the other may come still:\n{text}");
+    assert_eq!(site.post("bob", &path, "act=end").await.status, StatusCode::SEE_OTHER);
+    assert!(site.server("bob", "rehearsal-1").placement().unwrap().stop.is_some());
+    let text = site.get("bob", PAGE).await.text();
+    assert!(text.contains("2 people would be in after"), "{text}");
 }
 
 #[tokio::test]
@@ -163,4 +199,25 @@ async fn who_takes_part_sees_one_button() {
     for (user, path) in [("alice", "/hub/spawn?opt-profile=cpu"), ("carol", "/hub/spawn")] {
         assert!(!site.get(user, path).await.body.contains("id=\"others\""), "{user} {path}");
     }
+}
+
+#[tokio::test]
+async fn a_room_is_followed_by_who_looks_after_it() {
+    let site = site().await;
+    let path = "/hub/live/trainings/school";
+    let mut live = site.live("bob", path).await;
+    live.until("0 connected of 2 expected").await;
+    site.post("bob", &format!("{PAGE}/participants/alice/start"), "").await;
+    live.until("starting").await;
+    site.run("alice", "").await;
+    live.until("1 connected of 2 expected").await;
+    for user in ["alice", "carol"] {
+        assert_eq!(site.status(user, path).await, StatusCode::NOT_FOUND, "{user}");
+    }
+    // Nobody follows what is no more.
+    let mut fresh = Config::clone(&site.hub.config());
+    fresh.settings.trainings.clear();
+    site.hub.config.store(Arc::new(fresh));
+    agenda::put_in_force(&site.hub).await;
+    live.until("event: gone").await;
 }

@@ -1,5 +1,16 @@
 require_relative '../spec_helper'
 
+# The keys of a file like agent.toml with their sections, also those in examples behind a #.
+def keys(text)
+  section = nil
+  text.lines.filter_map do |line|
+    case line
+    when /^#?\[([a-z_]+)\]$/ then section = Regexp.last_match(1); nil
+    when /^#?([a-z_]+) = / then [section, Regexp.last_match(1)]
+    end
+  end
+end
+
 describe 'berth::agent' do
   let(:params) { { 'hub' => 'hub.example.org:8443', 'mount_sources' => ['/pbs/home', '/sps'], 'images' => ['reg/nb/'] } }
 
@@ -28,16 +39,45 @@ describe 'berth::agent' do
     end
   end
 
-  context 'with ports for the farm' do
+  context 'with everything that the agent can be told' do
     let(:params) do
-      super().merge('firewall' => { 'mode' => 'required', 'allow' => [{ 'to' => '10.1.0.0/16', 'ports' => '6817' }] },
-                    'farm' => { 'port_range' => '20000-20999', 'address' => '10.1.0.7', 'networks' => ['10.1.0.0/16'] })
+      super().merge(
+        'host_name' => 'ccjn01', 'report_every' => '2s', 'memory' => '32 GB', 'starts_at_once' => 4,
+        'registries' => '/etc/berth-agent/registries.toml', 'api_url' => 'http://{gateway}:8000/hub/api',
+        'min_uid' => 500, 'deny_gids' => [0, 10], 'deny_groups' => ['root', 'docker'],
+        'memory_max' => '64 GB', 'loans' => false,
+        'gpus' => { 'manage' => true, 'only' => ['GPU-00000000-0000-0000-0000-000000000001'],
+                    'library' => '/usr/lib64/libnvidia-ml.so.1', 'give' => 'cdi' },
+        'firewall' => { 'mode' => 'required', 'nft' => '/usr/sbin/nft',
+                        'allow' => [{ 'to' => '10.1.0.0/16', 'ports' => '6817' }, { 'to' => 'gateway', 'ports' => '8000-8010' }] },
+        'farm' => { 'port_range' => '20000-20999', 'address' => '10.1.0.7', 'name' => 'ccjn01.example.org',
+                    'networks' => ['10.1.0.0/16'] },
+        'floors' => { 'runc' => '1.2.8', 'toolkit' => '1.17.8', 'engine' => '26.0' },
+        'logs' => { 'format' => 'ecs', 'level' => 'info' }
+      )
+    end
+    let(:written) { catalogue.resource('File', '/etc/berth-agent/agent.toml')[:content] }
+
+    it 'writes every key that the package\'s own file explains, and no other' do
+      explained = File.read(File.expand_path('../../../../etc/agent.toml', __dir__))
+      expect(keys(written)).to match_array(keys(explained))
+      # The agent itself is asked about this text by the test of the packages.
+      File.write(ENV['AGENT_TOML'], written) if ENV['AGENT_TOML']
     end
 
-    it 'writes both sections' do
-      is_expected.to contain_file('/etc/berth-agent/agent.toml')
-        .with_content(%r{^\[firewall\]\nmode = "required"\nallow = \[\{ to = "10\.1\.0\.0/16", ports = "6817" \}\]$})
-        .with_content(%r{^\[farm\]\nport_range = "20000-20999"\naddress = "10\.1\.0\.7"\nnetworks = \["10\.1\.0\.0/16"\]$})
+    it 'writes values as TOML has them' do
+      expect(written).to include(<<~TOML)
+        tunnel = { listen = "0.0.0.0:8444", user = "berth-tunnel" }
+        report_every = "2s"
+        memory = "32 GB"
+      TOML
+      expect(written).to include(<<~TOML)
+        [firewall]
+        mode = "required"
+        nft = "/usr/sbin/nft"
+        allow = [{ to = "10.1.0.0/16", ports = "6817" }, { to = "gateway", ports = "8000-8010" }]
+      TOML
+      expect(written).to include("deny_gids = [0, 10]\n", "loans = false\n")
     end
   end
 
@@ -59,7 +99,7 @@ describe 'berth::agent' do
     end
   end
 
-  [{ 'hub' => 'hub.example.org' }, { 'farm' => { 'port_range' => '20000' } }, { 'firewall' => { 'mode' => 'maybe' } }, { 'images' => [] }, { 'mount_sources' => ['home'] }, { 'images' => ['a"b'] }, { 'hub_key' => 'abc' }].each do |wrong|
+  [{ 'hub' => 'hub.example.org' }, { 'farm' => { 'port_range' => '20000' } }, { 'firewall' => { 'mode' => 'maybe' } }, { 'images' => [] }, { 'mount_sources' => ['home'] }, { 'images' => ['a"b'] }, { 'memory' => '32' }, { 'floors' => { 'runc' => 'new' } }, { 'logs' => { 'level' => 'loud' } }, { 'gpus' => { 'give' => 'all' } }, { 'docker' => 'tcp://hub:2375' }, { 'hub_key' => 'abc' }].each do |wrong|
     context "with #{wrong}" do
       let(:params) { super().merge(wrong) }
 

@@ -207,8 +207,12 @@ fn settings(names: &[HostId], idle_limit: u32) -> Settings {
         idle_limit: Some(Seconds(u64::from(idle_limit) * 60)),
         ..Profile::default()
     };
-    let image =
-        Image { reference: "image:1".into(), title: "image".into(), cite: Default::default() };
+    let image = Image {
+        reference: "image:1".into(),
+        title: "image".into(),
+        shm: None,
+        cite: Default::default(),
+    };
     Settings {
         hosts: names.iter().map(host).collect(),
         pools: BTreeMap::from([("cpu".to_owned(), Pool::default())]),

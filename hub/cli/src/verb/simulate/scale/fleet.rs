@@ -297,8 +297,12 @@ fn settings(names: &[HostId]) -> Settings {
         cite: cite.clone(),
     };
     let image = |kind| {
-        let image =
-            Image { reference: image_name(kind), title: image_name(kind), cite: cite.clone() };
+        let image = Image {
+            reference: image_name(kind),
+            title: image_name(kind),
+            shm: None,
+            cite: cite.clone(),
+        };
         (image_name(kind), image)
     };
     Settings {

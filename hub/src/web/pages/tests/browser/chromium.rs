@@ -6,8 +6,9 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
+use fantoccini::error::CmdError;
 use fantoccini::wd::WebDriverCompatibleCommand;
-use fantoccini::{Client, ClientBuilder};
+use fantoccini::{Client, ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
 
@@ -94,9 +95,12 @@ impl Chromium {
         let _ = self.driver.wait();
     }
 
-    /// Goes to a page and waits until it is loaded.
+    /// Goes to a page and waits until it is loaded, its scripts included.
     pub async fn go(&self, url: &str) {
+        // On a machine that does much else ChromeDriver may say so of the page before it.
+        self.script("window.isLeft = true").await;
         self.page.goto(url).await.unwrap();
+        self.until("document.readyState === 'complete' && !window.isLeft").await;
     }
 
     /// How wide the window is, in pixels of the page.
@@ -111,6 +115,77 @@ impl Chromium {
         self.cdp("Emulation.setScriptExecutionDisabled", json!({ "value": true })).await;
     }
 
+    /// Runs a script on every page from now on, before the page's own.
+    pub async fn before_every_page(&self, script: &str) {
+        self.cdp("Page.addScriptToEvaluateOnNewDocument", json!({ "source": script })).await;
+    }
+
+    /// Shows pages as they are printed from now on.
+    pub async fn as_printed(&self) {
+        self.cdp("Emulation.setEmulatedMedia", json!({ "media": "print" })).await;
+    }
+
+    /// Presses a key, as somebody at the keyboard.
+    pub async fn key(&self, key: &str) {
+        let (code, text) = match key {
+            "Tab" => (9, ""),
+            "Enter" => (13, "\r"),
+            other => panic!("no such key here: {other}"),
+        };
+        for kind in ["keyDown", "keyUp"] {
+            let text = if kind == "keyDown" { text } else { "" };
+            let press = json!({
+                "type": kind, "key": key, "code": key, "windowsVirtualKeyCode": code, "text": text,
+            });
+            self.cdp("Input.dispatchKeyEvent", press).await;
+        }
+    }
+
+    /// Moves the pointer over an element, so many hundredths of its width from the left.
+    pub async fn point(&self, css: &str, hundredths: u32) {
+        self.mouse("mouseMoved", css, hundredths).await;
+    }
+
+    /// Clicks there.
+    pub async fn click_at(&self, css: &str, hundredths: u32) {
+        for kind in ["mousePressed", "mouseReleased"] {
+            self.mouse(kind, css, hundredths).await;
+        }
+    }
+
+    async fn mouse(&self, kind: &str, css: &str, hundredths: u32) {
+        let script = format!(
+            "const found = document.querySelector({css:?});
+             found.scrollIntoView({{ block: 'center', behavior: 'instant' }});
+             const box = found.getBoundingClientRect();
+             return [box.left + box.width * {hundredths} / 100, box.top + box.height / 2];"
+        );
+        let place = self.script(&script).await;
+        let button = if kind == "mouseMoved" { "none" } else { "left" };
+        let event = json!({
+            "type": kind, "x": place[0], "y": place[1], "button": button, "clickCount": 1,
+            "pointerType": "mouse",
+        });
+        self.cdp("Input.dispatchMouseEvent", event).await;
+    }
+
+    /// Clicks as a person does: it counts as such for the page.
+    pub async fn press(&self, css: &str) {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            // A live page may put a new one in its place between the look and the click.
+            let clicked = match self.page.find(Locator::Css(css)).await {
+                Ok(found) => found.click().await,
+                Err(error) => Err(error),
+            };
+            match clicked {
+                Ok(()) => return,
+                Err(error) => assert!(Instant::now() < end, "{css} cannot be pressed: {error}"),
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
     /// What a script returns.
     pub async fn script(&self, script: &str) -> Value {
         self.page.execute(script, Vec::new()).await.unwrap()
@@ -122,7 +197,14 @@ impl Chromium {
         let script = format!("return {expression}");
         // While one page goes and the next comes there is nothing to ask.
         while !self.page.execute(&script, Vec::new()).await.is_ok_and(|it| it == true) {
-            assert!(Instant::now() < end, "{expression} did not come to hold");
+            if Instant::now() >= end {
+                let seen = "return [location.href, document.readyState, document.body.innerText]";
+                let seen = self.page.execute(seen, Vec::new()).await;
+                panic!(
+                    "{expression} did not come to hold; the page: {seen:?}, {:?}",
+                    self.console().await
+                );
+            }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
@@ -163,7 +245,15 @@ impl Chromium {
     pub async fn shot(&self, folder: &Path, name: &str) {
         std::fs::create_dir_all(folder).unwrap();
         let options = json!({ "format": "png", "captureBeyondViewport": true });
-        let picture = self.cdp("Page.captureScreenshot", options).await;
+        let end = Instant::now() + PATIENCE;
+        let picture = loop {
+            // On a machine that does much else a page that is loaded may not be laid out yet.
+            match self.try_cdp("Page.captureScreenshot", options.clone()).await {
+                Ok(picture) => break picture,
+                Err(error) => assert!(Instant::now() < end, "{name} cannot be pictured: {error}"),
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        };
         let bytes = base64::engine::general_purpose::STANDARD
             .decode(picture["data"].as_str().expect("a picture"))
             .unwrap();
@@ -177,7 +267,11 @@ impl Chromium {
     }
 
     async fn cdp(&self, method: &str, parameters: Value) -> Value {
+        self.try_cdp(method, parameters).await.unwrap()
+    }
+
+    async fn try_cdp(&self, method: &str, parameters: Value) -> Result<Value, CmdError> {
         let body = json!({ "cmd": method, "params": parameters });
-        self.page.issue_cmd(Vendor { path: "goog/cdp/execute", body }).await.unwrap()
+        self.page.issue_cmd(Vendor { path: "goog/cdp/execute", body }).await
     }
 }

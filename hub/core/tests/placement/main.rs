@@ -1,7 +1,8 @@
 //! Placement, seen from outside: random sites, people who ask and stop, hosts that report, fall
 //! silent and come back; and what must hold whatever they do.
 
-#[path = "placement/site.rs"]
+mod chance;
+mod declared;
 mod site;
 
 use std::sync::Arc;
@@ -70,6 +71,8 @@ fn rows_that_were_kept_answer_as_rows_made_anew() {
             let need = needs[needs.len() - 1].clone();
             compared += 1;
             let kept = site.fleet.rows();
+            let starts = anew.look(&need, None, None).choice.is_ok();
+            assert_eq!(kept.takes(&need, None), starts, "seed {seed}");
             let back = |rows: &Rows| rows.if_it_were_back(&need, |_, _| true);
             let largest = kept.largest_limit(&need, None);
             assert_eq!(largest, anew.largest_limit(&need, None));

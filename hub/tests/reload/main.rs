@@ -1,167 +1,18 @@
 //! The site's files as a hub lives with them: taken over all or not at all, the last good ones kept
 //! for a restart, and the way back. With the program itself, over its administrators' socket.
 
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+mod hub;
+mod slips;
+#[path = "../../../tests/src/slips.rs"]
+mod text;
+
+use std::process::Command;
+use std::time::Duration;
 
 use http::StatusCode;
-use http_body_util::{BodyExt, Full};
-use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 
-/// A hub's process with a configuration folder of its own.
-struct Hub {
-    folder: tempfile::TempDir,
-    process: Option<Child>,
-}
-
-const FILES: [(&str, &str); 5] = [
-    ("pools.toml", "[pool.cpu]\n"),
-    ("hosts.toml", "host = [ { names = \"wn1\", pool = \"cpu\", keep_free = \"2 GB\" } ]\n"),
-    ("images.toml", "[image.base]\nref = \"nb:1\"\n"),
-    (
-        "profiles.toml",
-        "[profile.cpu]\ntitle = \"CPU\"\npool = \"cpu\"\nimages = [\"base\"]\ndefault = true\n\
-         memory = { choices = [\"4 GB\", \"8 GB\"], default = \"4 GB\", max = \"16 GB\" }\n",
-    ),
-    ("quotas.toml", "[default]\nservers = 3\nmemory = \"16 GB\"\n"),
-];
-
-impl Hub {
-    async fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let mut hub = Self { folder, process: None };
-        let at = |name: &str| hub.folder.path().join(name).display().to_string();
-        let text = format!(
-            "[hub]\npublic_url = \"http://127.0.0.1:8000\"\nlisten = \"127.0.0.1:0\"\n\
-             state = \"{}\"\nadmin_socket = \"{}\"\n[agents]\nlisten = \"127.0.0.1:0\"\n\
-             [proxy]\napi = \"unix:{}\"\n",
-            at("state"),
-            at("admin.sock"),
-            at("proxy.sock")
-        );
-        hub.write("hub.toml", &text);
-        for (name, text) in FILES {
-            hub.write(name, text);
-        }
-        hub.run().await;
-        hub
-    }
-
-    fn etc(&self) -> PathBuf {
-        self.folder.path().join("etc")
-    }
-
-    /// Writes a file whole, as Puppet does.
-    fn write(&self, name: &str, text: &str) {
-        std::fs::create_dir_all(self.etc()).unwrap();
-        let text = format!("version = 1\n{text}");
-        let path = self.etc().join(name);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        berth_process::file::replace(&path, text.as_bytes(), 0o644).unwrap();
-    }
-
-    async fn run(&mut self) {
-        let log = std::fs::File::create(self.folder.path().join("log")).unwrap();
-        let process = Command::new(env!("CARGO_BIN_EXE_berth-hub"))
-            .args(["serve", "--config"])
-            .arg(self.etc())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn();
-        self.process = Some(process.unwrap());
-        self.until("it answers", |_| true).await;
-    }
-
-    fn kill(&mut self) {
-        if let Some(mut process) = self.process.take() {
-            process.kill().unwrap();
-            process.wait().unwrap();
-        }
-    }
-
-    fn hang_up(&self) {
-        let id = self.process.as_ref().unwrap().id().to_string();
-        assert!(Command::new("kill").args(["-HUP", &id]).status().unwrap().success());
-    }
-
-    async fn ask(&self, method: &str, path: &str) -> Option<Value> {
-        self.send(method, path, Value::Null).await
-    }
-
-    async fn send(&self, method: &str, path: &str, body: Value) -> Option<Value> {
-        self.call(method, &format!("/hub/api/berth/{path}"), body).await.map(|(_, answer)| answer)
-    }
-
-    /// The status and what was answered, if that was JSON.
-    async fn call(&self, method: &str, path: &str, body: Value) -> Option<(StatusCode, Value)> {
-        let stream = tokio::net::UnixStream::connect(self.folder.path().join("admin.sock"));
-        let stream = TokioIo::new(stream.await.ok()?);
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(stream).await.ok()?;
-        tokio::spawn(connection);
-        let request = http::Request::builder()
-            .method(method)
-            .uri(path)
-            .header("host", "localhost")
-            .header("content-type", "application/json")
-            .body(Full::new(bytes::Bytes::from(if body.is_null() {
-                String::new()
-            } else {
-                body.to_string()
-            })))
-            .unwrap();
-        let answer = sender.send_request(request).await.ok()?;
-        let status = answer.status();
-        let bytes = answer.into_body().collect().await.ok()?.to_bytes();
-        let answer = serde_json::from_slice(&bytes);
-        if bytes.is_empty() { Some((status, Value::Null)) } else { Some((status, answer.ok()?)) }
-    }
-
-    async fn config(&self) -> Value {
-        self.ask("GET", "config").await.expect("an answer")["config"].clone()
-    }
-
-    /// Waits until what is in force is as it should be.
-    async fn until(&self, what: &str, is: impl Fn(&Value) -> bool) {
-        let begun = Instant::now();
-        loop {
-            if let Some(answer) = self.ask("GET", "config").await
-                && is(&answer["config"])
-            {
-                return;
-            }
-            let log = std::fs::read_to_string(self.folder.path().join("log")).unwrap();
-            assert!(begun.elapsed() < Duration::from_secs(60), "never: {what}\n{log}");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    }
-
-    /// Waits until the quota of everybody is kept like this for a restart: what is in force is
-    /// written down a moment later.
-    async fn until_kept(&self, quota: &str) {
-        let begun = Instant::now();
-        loop {
-            let kept = kept(&self.folder.path().join("state"));
-            let found = kept["files"]["quotas.toml"].as_str().unwrap();
-            if found.contains(quota) {
-                return;
-            }
-            assert!(begun.elapsed() < Duration::from_secs(60), "never: {quota} in {found}");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    }
-}
-
-fn kept(state: &Path) -> Value {
-    serde_json::from_slice(&std::fs::read(state.join("config.json")).unwrap()).unwrap()
-}
-
-impl Drop for Hub {
-    fn drop(&mut self) {
-        self.kill();
-    }
-}
+use hub::Hub;
 
 const WRONG: &str = "[default]\nmemory = \"16\"\n";
 const OTHER: &str = "[default]\nservers = 3\nmemory = \"32 GB\"\n";
@@ -210,6 +61,89 @@ async fn a_signal_takes_files_over_and_a_rollback_goes_back() {
     hub.write("quotas.toml", "[default]\nmemory = \"64 GB\"\n");
     hub.until("new files end it", |now| now["from"] == "disk").await;
     hub.until_kept("64 GB").await;
+}
+
+#[tokio::test]
+async fn what_only_a_restart_takes_over_is_said_until_then() {
+    let mut hub = Hub::start().await;
+    assert_eq!(hub.config().await["found"], json!([]));
+    let text = std::fs::read_to_string(hub.etc().join("hub.toml")).unwrap();
+    let text = text.strip_prefix("version = 1\n").unwrap();
+    let socket = hub.folder.path().join("proxy.sock").display().to_string();
+    let other = text.replace(&socket, "/run/other.sock").replace("1:8000", "1:9000");
+    // Nobody answers there, which the doctor says.
+    let mail = "[mail]\nsmtp = \"127.0.0.1:1\"\nfrom = \"notebooks@example.org\"\n";
+    hub.write("hub.toml", &format!("{other}{mail}"));
+    let lines = |found: &Value| -> Vec<Value> {
+        let all = found.as_array().unwrap().iter();
+        all.filter(|one| one["code"] == "config.warning.restart")
+            .map(|one| json!([one["file"], one["line"], one["severity"]]))
+            .collect()
+    };
+    let expected = [json!(["hub.toml", 3, "warning"]), json!(["hub.toml", 10, "warning"])];
+    let now = hub.config().await;
+    assert_eq!((lines(&now["found"]), &now["valid"]), (expected.to_vec(), &json!(true)), "{now}");
+    let diff = hub.ask("GET", "config/diff").await.unwrap()["diff"].clone();
+    let told = diff[0]["restart"][0].as_str().unwrap();
+    let words = "[hub] public_url takes effect when berth-hub is restarted";
+    assert!(told.starts_with(words) && told.ends_with("it is \"http://127.0.0.1:8000\""), "{told}");
+    // By the program alone, which asks no hub.
+    let check = || {
+        let check = Command::new(env!("CARGO_BIN_EXE_berth-hub"))
+            .args(["config", "check"])
+            .arg(hub.etc())
+            .output()
+            .unwrap();
+        String::from_utf8(check.stderr).unwrap()
+    };
+    assert_eq!(check().matches("config.warning.restart").count(), 2, "{}", check());
+
+    let told = hub.ask("POST", "config/reload").await.unwrap()["config"].clone();
+    assert_eq!((&told["applied"], lines(&told["found"])), (&json!(true), expected.to_vec()));
+    assert_eq!(lines(&hub.config().await["found"]), expected, "still not in force");
+    // The rest of the same file holds.
+    let mail = async |hub: &Hub| {
+        let found = hub.ask("GET", "doctor").await.unwrap().to_string();
+        found.contains("127.0.0.1:1")
+    };
+    assert!(mail(&hub).await, "the doctor asks the new mail server");
+
+    hub.kill();
+    hub.run().await;
+    assert_eq!(lines(&hub.config().await["found"]), [] as [Value; 0]);
+}
+
+#[tokio::test]
+async fn the_log_is_as_the_file_says_from_the_reload_on() {
+    let hub = Hub::start().await;
+    let log = || std::fs::read_to_string(hub.folder.path().join("log")).unwrap();
+    assert!(log().contains(" INFO ") && !log().contains("event.kind"), "{}", log());
+    let text = std::fs::read_to_string(hub.etc().join("hub.toml")).unwrap();
+    let text = text.strip_prefix("version = 1\n").unwrap();
+    let with = async |logs: &str| {
+        hub.write("hub.toml", &format!("{text}{logs}"));
+        hub.ask("POST", "config/reload").await.unwrap()["config"].clone()
+    };
+    assert_eq!(with("[logs]\nformat = \"ecs\"\n").await["applied"], true);
+    let lines = log();
+    let reloaded = lines.lines().rfind(|line| line.contains("configuration reloaded")).unwrap();
+    let line: Value = serde_json::from_str(reloaded).unwrap();
+    assert_eq!(line["service.name"], "berth-hub", "{line}");
+    // Nothing of what happens, and wrong files change nothing of that.
+    assert_eq!(with("[logs]\nlevel = \"error\"\n").await["applied"], true);
+    let before = log().len();
+    let told = with("[logs]\nlevel = \"loud\"\n").await;
+    assert_eq!(
+        (&told["applied"], &told["found"][0]["line"]),
+        (&json!(false), &json!(12)),
+        "{told}"
+    );
+    assert_eq!(with("[logs]\nlevel = \"error\"\n").await["applied"], true);
+    let lines = log();
+    assert!(
+        lines[before..].contains("not reloaded") && !lines[before..].contains(" INFO "),
+        "{lines}"
+    );
 }
 
 const SCHOOL: &str = "[training.school]\npool = \"training\"\nfrom = 2020-01-01T08:00:00Z\n\

@@ -1,10 +1,7 @@
-//! What systemd gives to this process and hears from it (sd_listen_fds(3), sd_notify(3)). Without
-//! systemd nothing here does anything.
+//! The sockets that systemd gives to this process (sd_listen_fds(3)), and its clock.
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::linux::net::SocketAddrExt;
-use std::os::unix::net::{SocketAddr, UnixDatagram};
 
 use rustix::time::{ClockId, clock_gettime};
 
@@ -42,32 +39,8 @@ pub fn sockets() -> io::Result<Vec<(String, OwnedFd)>> {
     Ok(sockets)
 }
 
-/// This process serves and is the service's main one.
-pub fn ready() {
-    notify(&format!("READY=1\nMAINPID={}\n", std::process::id()));
-}
-
-/// A successor is about to take over; [`ready`] ends it, from either process.
-pub fn reloading() {
+/// The clock by which systemd orders reloads, in microseconds.
+pub fn clock_micros() -> i64 {
     let now = clock_gettime(ClockId::Monotonic);
-    let micros = now.tv_sec.saturating_mul(1_000_000).saturating_add(now.tv_nsec / 1000);
-    notify(&format!("RELOADING=1\nMONOTONIC_USEC={micros}\n"));
-}
-
-/// This process, the main one, ends.
-pub fn stopping() {
-    notify("STOPPING=1\n");
-}
-
-/// Nobody else can be told that systemd cannot be.
-fn notify(state: &str) {
-    let Some(name) = std::env::var_os("NOTIFY_SOCKET") else { return };
-    let name = name.to_string_lossy();
-    let address = match name.strip_prefix('@') {
-        Some(name) => SocketAddr::from_abstract_name(name),
-        None => SocketAddr::from_pathname(&*name),
-    };
-    if let (Ok(socket), Ok(address)) = (UnixDatagram::unbound(), address) {
-        let _ = socket.send_to_addr(state.as_bytes(), &address);
-    }
+    now.tv_sec.saturating_mul(1_000_000).saturating_add(now.tv_nsec / 1000)
 }
