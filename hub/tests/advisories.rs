@@ -1,12 +1,11 @@
 //! Advisories against programs in Berth's place: the table of `tests/ADVISORIES.md` names tests that
 //! are there, and those that have no better place are here.
 
-mod site;
-
 use std::path::Path;
 
 use axum::http::StatusCode;
-use site::{Site, host};
+
+use crate::site::{Site, host};
 
 #[test]
 fn every_test_of_the_table_is_there() {

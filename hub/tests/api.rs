@@ -1,7 +1,5 @@
 //! The API as programs see it: JupyterHub's contract, and our own part.
 
-mod site;
-
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -11,7 +9,8 @@ use berth_common::{ByteCount, Reason};
 use berth_core::Event;
 use berth_hub::spec::desired_set;
 use serde_json::{Value, json};
-use site::{Site, host};
+
+use crate::site::{Site, host};
 
 #[tokio::test]
 async fn every_answer_says_which_hub_it_is() {

@@ -1,15 +1,14 @@
 //! Backup and restore: a hub that goes on from an hour ago takes in what runs, uses no number
 //! twice, and starts nothing that may be running already.
 
-mod site;
-
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use axum::http::StatusCode;
 use berth_common::link::{Observed, ObservedState};
 use berth_core::{Phase, Reason, Server};
-use site::Site;
+
+use crate::site::{self, Site};
 
 fn berth_hub(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_berth-hub")).args(arguments).output().unwrap()

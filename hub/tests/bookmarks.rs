@@ -1,10 +1,9 @@
 //! Addresses that people have bookmarked or been sent, as they stand in a JupyterHub's world. A GET
 //! starts nothing: one click does, and the way on is kept.
 
-mod site;
-
 use axum::http::StatusCode;
-use site::{Client, FORM, Site, host};
+
+use crate::site::{Client, FORM, Site, host};
 
 /// nbgitpuller's link, as its generator writes it.
 const PULL: &str = "git-pull?repo=https%3A%2F%2Fexample.org%2Fcourse&branch=main&urlpath=lab%2Ftree%2Fcourse%2Fa%20b.ipynb";

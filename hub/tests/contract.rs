@@ -2,14 +2,9 @@
 //! requests by the same callers. Statuses, and the shape of bodies, are compared. What differs is in
 //! `contract/differences.toml`, with its reason, or fails the test.
 
-#[path = "contract/compare.rs"]
 mod compare;
-#[path = "contract/here.rs"]
 mod here;
-#[path = "contract/series.rs"]
 mod series;
-mod site;
-mod venv;
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -17,6 +12,8 @@ use std::process::{Command, Stdio};
 
 use compare::{Answer, differences};
 use serde::{Deserialize, Serialize};
+
+use crate::venv;
 
 /// Callers, in the order in which `*` asks.
 const CALLERS: [&str; 11] = [

@@ -1,7 +1,5 @@
 //! The account directory: who may start, and what becomes of servers whose owner's account ends.
 
-mod site;
-
 use std::path::Path;
 use std::sync::Arc;
 
@@ -11,7 +9,8 @@ use berth_core::Phase;
 use berth_hub::config::directory::{Directory, Kind, Part, Source, WhenInvalid};
 use berth_hub::directory::watch;
 use serde_json::{Value, json};
-use site::{Reply, Site};
+
+use crate::site::{self, Reply, Site};
 
 /// A site whose accounts are those of two files.
 struct World {

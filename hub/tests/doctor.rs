@@ -1,10 +1,9 @@
 //! What is wrong with a site is found, named, and told with what to do about it.
 
-mod site;
-
 use axum::http::StatusCode;
 use serde_json::Value;
-use site::Site;
+
+use crate::site::Site;
 
 async fn examine(site: &Site) -> Vec<Value> {
     let reply = site.program("root_").await.get("/hub/api/berth/doctor").await;

@@ -1,8 +1,6 @@
 //! A host is emptied: whoever is on it is told, on the card, in JupyterLab and by the API, and sees
 //! it no more once the order is taken back.
 
-mod site;
-
 use std::time::Duration;
 
 use axum::http::StatusCode;
@@ -11,7 +9,8 @@ use berth_common::{Seconds, Timestamp};
 use berth_core::{Event, Server};
 use berth_process::clock::now;
 use serde_json::{Value, json};
-use site::{Client, Site};
+
+use crate::site::{Client, Site};
 
 const INTENT: &str = "/hub/api/berth/hosts/wn1/intent";
 

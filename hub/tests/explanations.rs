@@ -1,7 +1,5 @@
 //! Explanations, plans, the queue and the hosts' intents over the API: what they say, and to whom.
 
-mod site;
-
 use std::sync::Arc;
 
 use axum::http::StatusCode;
@@ -13,7 +11,8 @@ use berth_core::store::Store;
 use berth_hub::actions;
 use berth_hub::plan::replay;
 use serde_json::{Value, json};
-use site::{Client, Site};
+
+use crate::site::{Client, Site};
 
 const GB: u64 = 1 << 30;
 

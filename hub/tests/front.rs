@@ -1,8 +1,6 @@
 //! The real hub behind the real proxy, with a host that answers for its containers: what ends in the
 //! hub ends in the browser, and what the hub has forgotten goes on.
 
-mod site;
-
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -22,12 +20,13 @@ use berth_proto::tunnel::{Answer, Preamble, Status};
 use berth_proxy::Running;
 use berth_proxy::config::Config as ProxyConfig;
 use rcgen::{CertificateParams, KeyPair};
-use site::{FORM, SITE, Site};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
+
+use crate::site::{self, FORM, SITE, Site};
 
 /// Nothing here takes a second; what takes so long hangs.
 const HANG: Duration = Duration::from_secs(120);

@@ -1,7 +1,5 @@
 //! GPUs over the API: what was decided is what the host hears.
 
-mod site;
-
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -14,7 +12,8 @@ use berth_core::Event;
 use berth_core::settings::{GpuChoice, HostSettings, Pool, Profile, Settings};
 use berth_hub::spec::desired_set;
 use berth_process::clock::now;
-use site::Site;
+
+use crate::site::Site;
 
 const GB: u64 = 1 << 30;
 

@@ -1,8 +1,5 @@
 //! People move here from a JupyterHub: the databases are those of real ones, 5 and 6 from PyPI.
 
-mod site;
-mod venv;
-
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
@@ -16,7 +13,9 @@ use berth_process::clock::now;
 use berth_store::jupyterhub::{self, Person};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use site::Site;
+
+use crate::site::Site;
+use crate::venv;
 
 #[derive(Deserialize)]
 struct There {

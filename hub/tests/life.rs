@@ -1,7 +1,5 @@
 //! The life of a server as people and programs see it: when it stops, why, and how to put that off.
 
-mod site;
-
 use std::time::Duration;
 
 use axum::http::StatusCode;
@@ -11,7 +9,8 @@ use berth_core::settings::{Cite, IdleRule, Lifecycle, Warn, Whose};
 use berth_core::{Event, Fleet, Server};
 use berth_process::clock::now;
 use serde_json::json;
-use site::{FORM, Site};
+
+use crate::site::{FORM, Site};
 
 /// Idle servers stop after so many seconds, with warnings so many before.
 pub fn idle_after(seconds: u64, leads: &[u64]) -> Lifecycle {

@@ -1,11 +1,10 @@
 //! Login, sessions, and requests that other sites make a browser send.
 
-mod site;
-
 use axum::body::Body;
 use axum::http::header::{CONTENT_TYPE, COOKIE};
 use axum::http::{Request, StatusCode};
-use site::{FORM, PASSWORD, SITE, Site};
+
+use crate::site::{self, FORM, PASSWORD, SITE, Site};
 
 /// Sends the login form with these fields and cookies.
 async fn log_in(site: &Site, cookie: &str, fields: &str, extra: &[(&str, &str)]) -> site::Reply {

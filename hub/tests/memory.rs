@@ -1,14 +1,13 @@
 //! Memory of running servers over the API: other limits, and what was killed.
 
-mod site;
-
 use axum::http::StatusCode;
 use berth_common::ByteCount;
 use berth_common::link::{Ending, Kill, ObservedState, ResizeRefused, Victim};
 use berth_common::{Reason, Timestamp};
 use berth_hub::spec::desired_set;
 use serde_json::json;
-use site::Site;
+
+use crate::site::Site;
 
 fn gb(amount: u64) -> ByteCount {
     ByteCount(amount << 30)

@@ -1,7 +1,5 @@
 //! What Prometheus reads, and who may read it.
 
-mod site;
-
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -12,7 +10,8 @@ use berth_core::event::Row;
 use berth_core::{Effect, Event, Fleet};
 use berth_hub::config::PerUser;
 use berth_hub::metrics::Happened;
-use site::Site;
+
+use crate::site::Site;
 
 /// The value of the one series of this name whose labels contain all of these.
 fn value(text: &str, name: &str, labels: &[&str]) -> Option<f64> {

@@ -1,13 +1,12 @@
 //! The OAuth provider: the flow of both majors' single-user servers, and every error of the
 //! contract.
 
-mod site;
-
 use axum::body::Body;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{Request, StatusCode};
 use serde_json::json;
-use site::{Client, FORM, Reply, Site};
+
+use crate::site::{Client, FORM, Reply, Site};
 
 const AUTHORIZE: &str = "/hub/api/oauth2/authorize?client_id=jupyterhub-user-alice\
     &redirect_uri=%2Fuser%2Falice%2Foauth_callback&response_type=code";

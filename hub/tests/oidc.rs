@@ -1,17 +1,15 @@
 //! Login by OpenID Connect, against a provider that also lies.
 
-mod provider;
-mod site;
-
 use std::sync::Arc;
 
 use axum::body::Body;
 use axum::http::header::{CONTENT_TYPE, COOKIE};
 use axum::http::{Request, StatusCode};
 use berth_hub::config::Config;
-use provider::{Key, Provider, Sign, seconds, unsigned};
 use serde_json::{Value, json};
-use site::{FORM, Reply, Site};
+
+use crate::provider::{Key, Provider, Sign, seconds, unsigned};
+use crate::site::{FORM, Reply, Site};
 
 const COOKIE_NAME: &str = "__Host-berth-oidc";
 

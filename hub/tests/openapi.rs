@@ -2,14 +2,13 @@
 //! rightly and wrongly, and finds no fault of the hub and no answer that is not described.
 //! `BERTH_LONG=1` lets it ask fifty times as much.
 
-mod site;
-mod venv;
-
 use std::process::Output;
 
-use site::{Site, host};
 use tokio::net::TcpListener;
 use tokio::process::Command;
+
+use crate::site::{Site, host};
+use crate::venv;
 
 async fn schemathesis(site: &Site, document: &str, token: &str) -> Output {
     let python = venv::python("schemathesis", include_str!("programs/schemathesis.txt"));

@@ -1,8 +1,6 @@
 //! Every page is tried by nobody, by the wrong person and by the right one. A page of which
 //! `web/spec/pages.rs` does not say whom it is for fails here.
 
-mod site;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -16,8 +14,9 @@ use berth_hub::config::Config;
 use berth_hub::web::page_paths;
 use berth_hub::web::spec::{PAGES, Page, Who};
 use berth_process::clock::now;
-use site::{Client, FORM, Site, host};
 use tower::ServiceExt;
+
+use crate::site::{Client, FORM, Site, host};
 
 /// Alice has servers and teaches carol, root_ is an administrator, bob has nothing to do with any of
 /// it.

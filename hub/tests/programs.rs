@@ -1,13 +1,8 @@
 //! Other people's programs, unchanged from PyPI, against the hub: JupyterHub's idle culler, Dask's
 //! gateway, and a mail server that takes the hub's mail. And the calls of one that runs in an editor.
 
-#[path = "programs/dask.rs"]
 mod dask;
-#[path = "programs/farm.rs"]
 mod farm;
-mod site;
-mod venv;
-#[path = "programs/vscode.rs"]
 mod vscode;
 
 use std::io::{BufRead, BufReader};
@@ -26,8 +21,10 @@ use berth_hub::config::{Config, HubConfig, MailConfig, MailTls};
 use berth_hub::mail;
 use berth_process::clock::now;
 use serde_json::Value;
-use site::Site;
 use tokio::net::TcpListener;
+
+use crate::site::{self, Site};
+use crate::venv;
 
 /// A Python with the programs in it.
 fn python() -> &'static Path {

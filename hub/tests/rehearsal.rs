@@ -1,8 +1,6 @@
 //! Rehearsals of a training with real servers: begun, measured, ended and gone, by whom they may be
 //! and one at a time; and a hub that is killed in the middle leaves nothing over.
 
-mod site;
-
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -17,7 +15,8 @@ use berth_hub::trainings::dress;
 use berth_hub::{actions, agenda};
 use berth_process::clock::now;
 use serde_json::{Value, json};
-use site::Site;
+
+use crate::site::{self, Site};
 
 const GB: u64 = 1 << 30;
 const PATH: &str = "/hub/api/berth/trainings/school/rehearsal/servers";

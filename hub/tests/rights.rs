@@ -1,8 +1,6 @@
 //! Every operation of the API is in the documents, and is tried with no, wrong and sufficient
 //! rights. A new route without a row in `web/spec` fails here.
 
-mod site;
-
 use std::collections::BTreeSet;
 
 use axum::body::Body;
@@ -10,7 +8,8 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::{Request, StatusCode};
 use berth_hub::web::api_paths;
 use berth_hub::web::spec::{BERTH, JUPYTERHUB, Operation, Rights};
-use site::{Reply, Site};
+
+use crate::site::{Reply, Site};
 
 /// The methods that a route says it has.
 async fn methods(site: &Site, path: &str) -> Vec<String> {

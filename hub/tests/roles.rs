@@ -1,7 +1,5 @@
 //! Roles of the site, scopes of tokens, and groups: what each lets people do, and no more.
 
-mod site;
-
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -11,7 +9,8 @@ use berth_core::Event;
 use berth_core::settings::People;
 use berth_hub::config::roles::{Role, Roles};
 use serde_json::json;
-use site::{FORM, Site};
+
+use crate::site::{FORM, Site};
 
 fn role(scopes: &[&str], users: &[&str], groups: &[&str]) -> Role {
     let set = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();

@@ -1,7 +1,5 @@
 //! Services: who they are to the API, and that the hub keeps those alive that it starts.
 
-mod site;
-
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +10,8 @@ use berth_hub::config::services::Services;
 use berth_hub::config::{self, Config};
 use berth_hub::services::Keeper;
 use serde_json::json;
-use site::{Client, FORM, Reply, Site};
+
+use crate::site::{Client, FORM, Reply, Site};
 
 const HUB: &str = "version = 1\n[hub]\npublic_url = \"http://127.0.0.1:8000\"\n";
 

@@ -2,8 +2,6 @@
 //! command's own tests compare the answers with which they are written to it. JSON is a promise, so
 //! a field that goes, or changes its kind, shows in that file.
 
-mod site;
-
 use std::collections::{BTreeMap, BTreeSet};
 
 use axum::http::StatusCode;
@@ -11,7 +9,8 @@ use berth_common::link::{Kernels, Observed, ObservedState, Terminals, Usage};
 use berth_common::{Seconds, ServerId};
 use berth_process::clock::now;
 use serde_json::{Map, Value, json};
-use site::{Client, Site};
+
+use crate::site::{Client, Site};
 
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/cli/tests/golden/shapes.json");
 

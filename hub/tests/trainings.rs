@@ -1,8 +1,6 @@
 //! Trainings, notices and maintenance over the API: six planted faults, who may do what, and what
 //! orders leave behind.
 
-mod site;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -19,7 +17,8 @@ use berth_hub::agenda::{self, Agenda, keeper};
 use berth_hub::config::Config;
 use berth_process::clock::now;
 use serde_json::{Value, json};
-use site::Site;
+
+use crate::site::Site;
 
 const GB: u64 = 1 << 30;
 

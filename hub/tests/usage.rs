@@ -1,7 +1,5 @@
 //! What people used, as they and their administrators read it.
 
-mod site;
-
 use axum::http::StatusCode;
 use berth_common::{Seconds, Timestamp};
 use berth_core::event::Row;
@@ -9,7 +7,8 @@ use berth_core::store::Store;
 use berth_core::usage::{Amount, UsageDay};
 use berth_process::clock::now;
 use serde_json::json;
-use site::Site;
+
+use crate::site::{self, Site};
 
 #[tokio::test]
 async fn hours_are_added_up_by_person_and_by_group() {

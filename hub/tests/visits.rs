@@ -1,8 +1,6 @@
 //! Other people's servers: nobody enters without a reason, the owner reads it, and it ends. And the
 //! record of who did what.
 
-mod site;
-
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +11,8 @@ use berth_hub::visits;
 use berth_process::clock::now;
 use berth_store::Visit;
 use serde_json::{Value, json};
-use site::{Client, FORM, Reply, Site};
+
+use crate::site::{Client, FORM, Reply, Site};
 
 const AUTHORIZE: &str = "/hub/api/oauth2/authorize?client_id=jupyterhub-user-alice\
     &redirect_uri=%2Fuser%2Falice%2Foauth_callback&response_type=code&state=s";

@@ -1,7 +1,5 @@
 //! A host asks over the link for itself to be emptied, and for nothing else.
 
-mod site;
-
 use std::sync::Arc;
 
 use axum::http::StatusCode;
@@ -13,11 +11,12 @@ use berth_proto::link::link_client::LinkClient;
 use berth_proto::tls::{self, Credential};
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
-use site::Site;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsConnector;
 use tonic::Status;
 use tonic::transport::Endpoint;
+
+use crate::site::Site;
 
 /// Says something as a host.
 async fn wishes(site: &Site, address: &str, host: &str, wish: HostWish) -> Result<String, Status> {

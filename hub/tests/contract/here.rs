@@ -8,7 +8,7 @@ use berth_store::{Token, TokenKind};
 
 use super::Call;
 use super::compare::Answer;
-use super::site::{Site, host};
+use crate::site::{Site, host};
 
 /// Whose token, and what it may do: as on the other side.
 const TOKENS: [(&str, &str, &[&str]); 9] = [

@@ -12,8 +12,8 @@ use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
+use super::{Program, python, served};
 use crate::site::Site;
-use crate::{Program, python, served};
 
 const SERVICES: &str = "version = 1\n[service.dask-gateway]\nurl = \"http://127.0.0.1:1\"\n\
     api_token = { file = \"gateway-token\" }\n";

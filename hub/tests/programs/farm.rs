@@ -17,9 +17,9 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinHandle;
 
-use crate::dask::{self, TOKEN};
+use super::dask::{self, TOKEN};
+use super::{Program, served};
 use crate::site::Site;
-use crate::{Program, served};
 
 const ROLES: &str = "version = 1\n[role.dask]\nusers = [\"alice\"]\n\
     scopes = [\"access:services!service=dask-gateway\"]\n";

@@ -1,7 +1,5 @@
 //! Python with programs from PyPI, for tests that run other people's programs unchanged.
 
-#![allow(dead_code)] // each test program uses its part
-
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -50,23 +50,34 @@ pub enum Tests {
 }
 
 /// What there is of a program, if it is one that may notice; the cheap first.
-fn suites(program: &Program) -> Vec<(u8, String, Vec<&'static str>)> {
-    let name = |path: &str| path.trim_end_matches(".rs").trim_end_matches("/main").to_owned();
-    match program.source.as_str() {
-        "agent/src/lib.rs" => {
-            vec![(0, "agent::reconcile".into(), vec!["reconcile::", "policy::"])]
+///
+/// # Errors
+/// The program does not list its tests.
+fn suites(program: &Program) -> anyhow::Result<Vec<(u8, String, Vec<String>)>> {
+    let suite = |order, name: &str, choice: &[&str]| {
+        (order, name.to_owned(), choice.iter().map(|it| (*it).to_owned()).collect())
+    };
+    Ok(match program.source.as_str() {
+        "agent/src/lib.rs" => vec![suite(0, "agent::reconcile", &["reconcile::", "policy::"])],
+        "hub/core/src/lib.rs" => vec![suite(0, "core", &[])],
+        "hub/core/tests/main.rs" => {
+            let modules = modules(program)?.into_iter();
+            modules.map(|it| suite(1, &format!("core/{it}"), &[&format!("{it}::")])).collect()
         }
-        "hub/core/src/lib.rs" => vec![(0, "core".into(), vec![])],
         "tests/tests/world.rs" => vec![
-            (2, "world".into(), vec!["--skip=it_bites", "--skip=many_seeds"]),
-            (3, "world, many seeds".into(), vec!["many_seeds"]),
+            suite(2, "world", &["--skip=it_bites", "--skip=many_seeds"]),
+            suite(3, "world, many seeds", &["many_seeds"]),
         ],
-        other => other
-            .strip_prefix("hub/core/tests/")
-            .map(|test| (1, format!("core/{}", name(test)), vec![]))
-            .into_iter()
-            .collect(),
-    }
+        _ => Vec::new(),
+    })
+}
+
+/// The modules that a program's tests are in.
+fn modules(program: &Program) -> anyhow::Result<BTreeSet<String>> {
+    let output = tests(program).args(["--list", "--format=terse"]).output()?;
+    ensure!(output.status.success(), "{} does not list its tests", program.source);
+    let names = String::from_utf8_lossy(&output.stdout);
+    Ok(names.lines().filter_map(|it| it.split_once("::")).map(|it| it.0.to_owned()).collect())
 }
 
 /// Runs everything without a mutant: it must pass, and tells who comes past what.
@@ -76,7 +87,7 @@ fn suites(program: &Program) -> Vec<(u8, String, Vec<&'static str>)> {
 pub fn reach(built: &Built, folder: &Path) -> anyhow::Result<Vec<Suite>> {
     let mut all = Vec::new();
     for program in &built.programs {
-        for (order, name, choice) in suites(program) {
+        for (order, name, choice) in suites(program)? {
             let file = folder.join("reached.txt");
             let _ = fs::remove_file(&file);
             let begun = Instant::now();
@@ -93,7 +104,6 @@ pub fn reach(built: &Built, folder: &Path) -> anyhow::Result<Vec<Suite>> {
             let took_s = begun.elapsed().as_secs();
             let reached = read(&fs::read_to_string(&file).unwrap_or_default())?;
             println!("{name}: {took_s} s, comes past {} mutants", reached.len());
-            let choice = choice.into_iter().map(str::to_owned).collect();
             let program = program.clone();
             all.push((order, Suite { name, program, choice, took_s, reached }));
         }

@@ -6,7 +6,7 @@ use berth_common::{ByteCount, Seconds, Timestamp};
 use berth_core::drain::consolidate::{Proposal, Resident, Rules, Site, possible, ripe, standing};
 use berth_core::drain::{Host, Server};
 
-use crate::random::{Random, cases, gigabytes};
+use super::random::{Random, cases, gigabytes};
 
 const HOUR: i64 = 3_600_000_000;
 

@@ -5,7 +5,7 @@ use berth_core::drain::single::{
     AtDeadline, End, Occupant, Opening, Plan, Request, Span, What, plan,
 };
 
-use crate::random::{Random, cases, gigabytes};
+use super::random::{Random, cases, gigabytes};
 
 const MINUTE: i64 = 60_000_000;
 

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BinaryHeap};
 use berth_core::drain::reboot::{Order, Plan, plan};
 use berth_core::drain::{Host, Server};
 
-use crate::random::{Random, cases, gigabytes};
+use super::random::{Random, cases, gigabytes};
 
 fn fleet(random: &mut Random, hosts: u64, spares: u64, asked: u64) -> (Vec<Host>, Vec<Server>) {
     let hosts: Vec<Host> = (0..hosts + spares)

@@ -7,7 +7,7 @@ use berth_core::drain::intent::{Goal, Intent, State};
 use berth_core::drain::next::{HostView, ServerView, Step, View, Why, forecast, next, order, wake};
 use berth_core::drain::single::{AtDeadline, Occupant, Span};
 
-use crate::random::{Random, cases, gigabytes};
+use super::random::{Random, cases, gigabytes};
 
 const MINUTE: i64 = 60_000_000;
 /// After this long, in minutes, a world must have come to rest.

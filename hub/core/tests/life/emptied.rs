@@ -12,7 +12,7 @@ use berth_core::life::Evidence;
 use berth_core::settings::Lifecycle;
 use berth_core::{Event, step};
 
-use crate::bench::{Bench, Death, HOUR, MONDAY, idle_after};
+use super::bench::{Bench, Death, HOUR, MONDAY, idle_after};
 
 /// The order is given at nine, and the host is to be empty at nine in the evening.
 const DEADLINE: u64 = 12 * HOUR;

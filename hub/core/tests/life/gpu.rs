@@ -5,7 +5,7 @@ use berth_core::Answer;
 use berth_core::life::Use;
 use berth_core::settings::{Cite, GpuAction, GpuRule, IfBusy, Lifecycle, Whose};
 
-use crate::bench::{Bench, HOUR, MONDAY};
+use super::bench::{Bench, HOUR, MONDAY};
 
 fn after(seconds: u64) -> Timestamp {
     MONDAY.parse::<Timestamp>().unwrap().plus(Seconds(seconds))

@@ -8,7 +8,7 @@ use berth_core::life::Evidence;
 use berth_core::settings::{Activity, ByProfile, Extend, IdleRule, Lifecycle, People, Warn, Whose};
 use berth_core::{Answer, ServerState};
 
-use crate::bench::{Bench, DAY, HOUR, MONDAY, idle_after, nights};
+use super::bench::{Bench, DAY, HOUR, MONDAY, idle_after, nights};
 
 fn after(seconds: u64) -> Timestamp {
     MONDAY.parse::<Timestamp>().unwrap().plus(Seconds(seconds))

@@ -9,7 +9,7 @@ use berth_core::settings::{
     Activity, Cite, GpuAction, GpuRule, IfBusy, Lifecycle, Terminal, Whose,
 };
 
-use crate::bench::{Bench, HOUR, idle_after};
+use super::bench::{Bench, HOUR, idle_after};
 
 /// What is told of a server, over and over.
 #[derive(Clone, Copy, Default)]

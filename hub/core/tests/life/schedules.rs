@@ -8,8 +8,8 @@ use berth_core::Answer;
 use berth_core::life::{Evidence, leads};
 use berth_core::settings::{ByProfile, Channel, Extend, Lifecycle, Warn};
 
-use crate::bench::{Bench, DAY, HOUR, idle_after, nights};
-use crate::random::Random;
+use super::bench::{Bench, DAY, HOUR, idle_after, nights};
+use super::random::Random;
 
 const SCHEDULES: u64 = 1_000;
 

@@ -14,8 +14,8 @@ use berth_core::event::{Row, StartRequest, Wish};
 use berth_core::fleet::{Intent, Order, Phase};
 use berth_core::{Effect, Event, Fleet, step};
 
-use crate::chance::Chance;
-use crate::declared::{BEGIN, GB, Machine, account, machines, settings};
+use super::chance::Chance;
+use super::declared::{BEGIN, GB, Machine, account, machines, settings};
 
 pub struct Site {
     pub fleet: Fleet,

@@ -8,7 +8,7 @@ use berth_core::fleet::{Fleet, Loan, ResizeState};
 use berth_core::settings::{Rescue, Settings};
 use berth_core::{Effect, Event};
 
-use crate::bench::{Bench, gb, settings};
+use super::bench::{Bench, gb, settings};
 
 const HALF_HOUR: u64 = 1_800;
 

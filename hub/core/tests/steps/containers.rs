@@ -5,7 +5,7 @@ use berth_common::Reason;
 use berth_common::link::{Ending, ObservedState};
 use berth_core::{Event, Fleet, check as checks};
 
-use crate::bench::{Bench, check};
+use super::bench::{Bench, check};
 
 #[test]
 fn what_vanished_or_crashed_is_not_made_anew() {

@@ -4,7 +4,7 @@ use berth_common::link::{ObservedState, Pending};
 use berth_common::{Generation, Seconds};
 use berth_core::Event;
 
-use crate::bench::{Bench, check};
+use super::bench::{Bench, check};
 
 #[test]
 fn a_host_is_emptied_at_its_deadline_also_by_a_hub_that_was_killed() {

@@ -7,7 +7,7 @@ use berth_common::{Epoch, HostId, Seconds, Timestamp};
 use berth_core::Fleet;
 use berth_core::settings::{People, Rollout, Stage};
 
-use crate::bench::{Bench, settings};
+use super::bench::{Bench, settings};
 
 /// What a server was given to run: the image's name and its build.
 fn given(bench: &Bench, user: &str) -> (String, String) {

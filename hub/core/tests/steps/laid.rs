@@ -5,7 +5,7 @@ use berth_core::event::{LayDown, Row, Wish};
 use berth_core::settings::Profile;
 use berth_core::{Answer, Effect, Event};
 
-use crate::bench::{Bench, GB, account, word};
+use super::bench::{Bench, GB, account, word};
 
 fn lays_down(
     bench: &mut Bench,

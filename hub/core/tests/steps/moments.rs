@@ -9,7 +9,7 @@ use berth_core::life::Evidence;
 use berth_core::queue::{asked_at, place_of, waiters};
 use berth_core::{Answer, Effect, Event, Outcome};
 
-use crate::bench::{Bench, GB, name};
+use super::bench::{Bench, GB, name};
 
 /// A full fleet, and one who waits and looked once.
 fn one_waits() -> Bench {

@@ -4,7 +4,7 @@ use berth_common::Seconds;
 use berth_common::link::ObservedState;
 use berth_core::{Event, Phase};
 
-use crate::bench::{Bench, check};
+use super::bench::{Bench, check};
 
 #[test]
 fn a_full_fleet_queues_in_order_and_the_first_holds_its_place() {

@@ -8,7 +8,7 @@ use berth_core::life::{Evidence, Life};
 use berth_core::settings::{Settings, Terminal};
 use berth_core::{Effect, Event};
 
-use crate::bench::{Bench, settings};
+use super::bench::{Bench, settings};
 
 /// A server that is ready since 100 s.
 fn one_runs() -> Bench {

@@ -3,7 +3,7 @@
 use berth_common::link::ObservedState;
 use berth_core::Answer;
 
-use crate::bench::{Bench, check};
+use super::bench::{Bench, check};
 
 #[test]
 fn a_double_click_is_one_start_and_stop_frees_only_on_evidence() {

@@ -15,7 +15,7 @@ use berth_core::placement::Rows;
 use berth_core::settings::Settings;
 use berth_core::{Fleet, check};
 
-use site::Site;
+use self::site::Site;
 
 /// As many rounds as asked for, or a share of them where time is short.
 fn share(all: u64) -> u64 {

@@ -10,7 +10,7 @@ use berth_core::settings::Metered;
 use berth_core::usage::Usage as Used;
 use berth_core::{Answer, Effect, Event, Fleet};
 
-use crate::bench::{Bench, gb, settings};
+use super::bench::{Bench, gb, settings};
 
 mod bench;
 mod loans;
