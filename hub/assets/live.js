@@ -8,9 +8,14 @@
   function localTimes(root) {
     for (const time of root.querySelectorAll("time[datetime]")) {
       const moment = new Date(time.dateTime);
-      if (!Number.isNaN(moment.getTime())) {
+      if (Number.isNaN(moment.getTime())) continue;
+      const here = moment.toLocaleString(language, { dateStyle: "medium", timeStyle: "short" });
+      // "3 min ago" stays, and has the moment on hover.
+      if (time.className === "ago") {
+        time.title = here;
+      } else {
         time.title = time.textContent;
-        time.textContent = moment.toLocaleString(language, { dateStyle: "medium", timeStyle: "short" });
+        time.textContent = here;
       }
     }
   }

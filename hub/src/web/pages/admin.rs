@@ -20,7 +20,7 @@ use crate::web::pages::columns::{Column, Columns};
 use crate::web::pages::filter::Filter;
 use crate::web::pages::sheet;
 use crate::web::pages::shell::{Here, Shell, page};
-use crate::web::pages::words;
+use crate::web::pages::words::{self, Relative};
 use crate::web::say;
 
 /// A table of more rows than this is no help to anybody: the filter is.
@@ -67,10 +67,10 @@ pub struct ServerRow {
     pub(super) pool: String,
     pub(super) image: String,
     pub(super) gpus: usize,
-    pub(super) age: String,
+    pub(super) age: Relative,
     pub(super) memory: ByteCount,
     pub(super) used: Option<Used>,
-    pub(super) activity: String,
+    pub(super) activity: Relative,
     pub(super) reason: Option<(String, &'static str)>,
     pub(super) decision: Option<String>,
     pub(super) can_stop: bool,
@@ -95,7 +95,7 @@ impl ServerRow {
             pool: profile.map(|profile| profile.pool.clone()).unwrap_or_default(),
             image: server.ask.image.clone(),
             gpus: placement.map(|placement| placement.gpus.len()).unwrap_or_default(),
-            age: placement.map(|it| words::span(it.placed_at, now)).unwrap_or_default(),
+            age: placement.map(|it| words::since(it.placed_at, now)).unwrap_or_default(),
             memory: placement.map_or(server.ask.memory, |placement| placement.reservation.memory),
             used: card::used(fleet, server, now),
             activity: words::ago(server.last_activity, now),

@@ -10,7 +10,7 @@ use crate::web::pages::ending::{Ending, more_memory};
 use crate::web::pages::farm::FarmPart;
 use crate::web::pages::life::Life;
 use crate::web::pages::ticket;
-use crate::web::pages::words::{self, Moment};
+use crate::web::pages::words::{self, Moment, Relative};
 use crate::web::say;
 
 /// A server's card.
@@ -33,9 +33,9 @@ pub struct Card {
     /// Where it is.
     pub host: Option<String>,
     /// Since when it is in this state, as a span.
-    pub since: Option<String>,
+    pub since: Option<Relative>,
     /// The newest sign of its owner.
-    pub activity: String,
+    pub activity: Relative,
     /// What it uses.
     pub used: Option<Used>,
     /// Its GPUs.
@@ -162,8 +162,11 @@ impl Card {
             profile: profile_title(fleet, &server.ask.profile),
             memory: placement.map_or(server.ask.memory, |placement| placement.reservation.memory),
             host: placement.map(|placement| placement.host.to_string()),
-            since: since(server, state).map(|since| words::span(since, now)),
-            activity: words::ago(server.last_activity, now),
+            since: since(server, state).map(|since| lasts(state, since, now)),
+            activity: Relative::new(
+                server.last_activity,
+                say::t("last-activity").with("ago", words::ago(server.last_activity, now).text),
+            ),
             used: used(fleet, server, now),
             gpus: gpus(fleet, server),
             gpu_words: gpu_words(fleet, server),
@@ -321,6 +324,16 @@ pub fn waiting(fleet: &Fleet, server: &Server, now: Timestamp) -> Option<Waiting
 pub fn silence(fleet: &Fleet, server: &Server, now: Timestamp) -> Option<String> {
     let heard = fleet.hosts.get(&server.placement()?.host)?.heard.as_ref()?;
     Some(words::span(heard.at, now))
+}
+
+/// For how long a server has been in its state.
+fn lasts(state: ServerState, since: Timestamp, now: Timestamp) -> Relative {
+    let span = words::span(since, now);
+    let said = match state {
+        ServerState::Ended => say::t("ended-since").with("span", span),
+        _ => say::t("state-since").with("state", words::state(state)).with("span", span),
+    };
+    Relative::new(since, said)
 }
 
 fn since(server: &Server, state: ServerState) -> Option<Timestamp> {

@@ -18,7 +18,7 @@ use crate::web::pages::admin::ServerRow;
 use crate::web::pages::bar::Bar;
 use crate::web::pages::error::PageError;
 use crate::web::pages::shell::{Here, Shell, page};
-use crate::web::pages::words;
+use crate::web::pages::words::{self, Relative};
 use crate::web::say;
 
 pub mod drain;
@@ -76,7 +76,7 @@ pub struct HostRow {
     agent: String,
     engine: String,
     /// How long ago it reported.
-    heard: Option<String>,
+    heard: Option<Relative>,
 }
 
 impl HostTable {
@@ -157,10 +157,10 @@ impl HostRow {
 }
 
 /// A report comes every few seconds: the age says more than a clock time.
-fn heard_ago(at: Timestamp, now: Timestamp) -> String {
+fn heard_ago(at: Timestamp, now: Timestamp) -> Relative {
     match now.millis_since(at) / 1000 {
-        0..10 => say::t("just-now").to_string(),
-        seconds @ 10..60 => say::t("seconds-ago").with("count", seconds).to_string(),
+        0..10 => Relative::new(at, say::t("just-now")),
+        seconds @ 10..60 => Relative::new(at, say::t("seconds-ago").with("count", seconds)),
         _ => words::ago(at, now),
     }
 }

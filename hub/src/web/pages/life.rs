@@ -4,14 +4,14 @@ use berth_common::{Reason, Timestamp};
 use berth_core::life::outlook;
 use berth_core::{Fleet, Server};
 
-use crate::web::pages::words::{self, Moment};
+use crate::web::pages::words::{self, Moment, Relative};
 use crate::web::say;
 
 /// A running server's life in words.
 #[derive(Debug, Clone)]
 pub struct Life {
     /// What keeps it alive now.
-    pub kept_by: Option<String>,
+    pub kept_by: Option<Relative>,
     /// Since when nothing is going on in it.
     pub idle_since: Option<Moment>,
     /// When it will stop.
@@ -53,12 +53,10 @@ impl Life {
         let life = outlook(&fleet.settings, server, placement, now);
         let newest = life.signs.iter().find(|(.., counts)| *counts);
         let kept_by = match (life.idle_since, newest) {
-            (None, Some((kind, at, _))) => Some(
-                say::t("kept-alive-by")
-                    .with("what", words::sign(*kind))
-                    .with("ago", words::ago(*at, now))
-                    .to_string(),
-            ),
+            (None, Some((kind, at, _))) => {
+                let said = say::t("kept-alive-by").with("what", words::sign(*kind));
+                Some(Relative::new(*at, said.with("ago", words::ago(*at, now).text)))
+            }
             _ => None,
         };
         let (left, of) = (life.extension.left, life.extension.of);

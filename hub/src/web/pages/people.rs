@@ -19,7 +19,7 @@ use crate::auth::form::query_value;
 use crate::site::Hub;
 use crate::web::pages::error::PageError;
 use crate::web::pages::shell::{Here, Shell, page};
-use crate::web::pages::words::{self, Moment};
+use crate::web::pages::words::{self, Moment, Relative};
 use crate::web::say;
 
 /// A table of more rows than this is no help to anybody: the search is.
@@ -44,7 +44,7 @@ struct Row {
     servers: usize,
     memory: ByteCount,
     activity: Moment,
-    ago: String,
+    ago: Relative,
 }
 
 impl Row {

@@ -15,7 +15,7 @@ use crate::web::pages::ending::Ending;
 use crate::web::pages::life;
 use crate::web::pages::server;
 use crate::web::pages::usual;
-use crate::web::pages::words;
+use crate::web::pages::words::{self, Relative};
 use crate::web::say;
 
 mod depends;
@@ -58,7 +58,7 @@ pub enum Stage {
         /// Where and why.
         waiting: Waiting,
         /// How long already.
-        since: String,
+        since: Relative,
         /// Half of such waits end within this span.
         between: Option<(String, String)>,
         /// The form for one more server without GPU meanwhile, for who waits for a GPU.
@@ -201,7 +201,10 @@ fn stage(
                 between: decision.and_then(words::between),
                 meanwhile: meanwhile(fleet, server),
                 depends: depends::depends(fleet, server, now),
-                since: words::span(*since, now),
+                since: Relative::new(
+                    *since,
+                    say::t("waiting-for").with("span", words::span(*since, now)),
+                ),
                 waiting,
             },
             None => starts(fleet, server),

@@ -23,7 +23,7 @@ use crate::storage::StorageError;
 use crate::web::live::{self, Part, Slowly, Streams};
 use crate::web::pages::error::PageError;
 use crate::web::pages::shell::{Here, Shell, page};
-use crate::web::pages::words::{self, Moment};
+use crate::web::pages::words::{self, Moment, Relative};
 use crate::web::say;
 
 /// Decisions that are looked at, and shown, at most: newest first.
@@ -67,7 +67,7 @@ struct Waiting {
     place: String,
     ask: String,
     reason: (String, &'static str),
-    since: String,
+    since: Relative,
     /// When it may start, as a span.
     expected: String,
     decision: Option<String>,

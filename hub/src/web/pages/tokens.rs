@@ -21,7 +21,7 @@ use crate::web::pages::error::PageError;
 use crate::web::pages::filled::Filled;
 use crate::web::pages::login::NoFields;
 use crate::web::pages::shell::{Here, Shell, page};
-use crate::web::pages::words::{self, Moment};
+use crate::web::pages::words::{self, Moment, Relative};
 use crate::web::say::{self, Said};
 
 /// Longest note kept.
@@ -50,7 +50,7 @@ struct Row {
     note: String,
     is_login: bool,
     created: Moment,
-    used: Option<String>,
+    used: Option<Relative>,
     expires: Option<Moment>,
     /// What it allows; empty: all that its owner may.
     scopes: String,

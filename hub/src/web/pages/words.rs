@@ -1,6 +1,8 @@
 //! Numbers, moments and states as people read them, in the reader's language.
 
-use askama::filters::{Escaper, Html};
+use std::fmt;
+
+use askama::filters::{Escaper, Html, HtmlSafe};
 use berth_common::link::{Kernels, Kill, StartStep, Terminals, Victim};
 use berth_common::{ByteCount, Reason, Seconds, ServerName, Timestamp};
 use berth_core::decision::Nearest;
@@ -77,13 +79,47 @@ pub fn long(length: Seconds) -> String {
     length.to_string().replace('d', day).replace('h', " h").replace('m', " min").replace('s', " s")
 }
 
+/// A moment in words that depend on now, as `3 min ago`: HTML that has the moment itself on hover, in
+/// UTC, until the browser's script puts local time in its place. The default is shown as nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Relative {
+    at: Option<Timestamp>,
+    /// The words alone.
+    pub text: String,
+}
+
+impl Relative {
+    /// A moment in words that tell of it. To the minute: a page that follows it stays quiet.
+    pub fn new(at: Timestamp, text: impl ToString) -> Self {
+        let minute = at.0 - at.0.rem_euclid(60_000_000);
+        Self { at: Some(Timestamp(minute)), text: text.to_string() }
+    }
+}
+
+impl fmt::Display for Relative {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(at) = self.at.map(Moment::from) else { return Ok(()) };
+        write!(out, "<time class=\"ago\" datetime=\"{}\" title=\"{}\">", at.iso, at.text)?;
+        Html.write_escaped_str(&mut *out, &self.text)?;
+        out.write_str("</time>")
+    }
+}
+
+impl HtmlSafe for Relative {}
+
 /// How long ago something was.
-pub fn ago(at: Timestamp, now: Timestamp) -> String {
-    if now.millis_since(at) < 60_000 {
+pub fn ago(at: Timestamp, now: Timestamp) -> Relative {
+    let text = if now.millis_since(at) < 60_000 {
         say::t("just-now").to_string()
     } else {
         say::t("ago").with("span", span(at, now)).to_string()
-    }
+    };
+    Relative::new(at, text)
+}
+
+/// For how long something has been so.
+pub fn since(at: Timestamp, now: Timestamp) -> Relative {
+    Relative::new(at, span(at, now))
 }
 
 /// Seconds with one decimal, for the steps of a start.
@@ -380,8 +416,13 @@ mod tests {
         let at = |seconds: i64| Timestamp(seconds * 1_000_000);
         assert_eq!(span(at(0), at(59)), "less than a minute");
         assert_eq!(span(at(0), at(7_265)), "2 h 1 min");
-        assert_eq!(ago(at(0), at(-5)), "just now");
-        assert_eq!(ago(at(0), at(180)), "3 min ago");
+        assert_eq!(ago(at(0), at(-5)).text, "just now");
+        assert_eq!(ago(at(0), at(180)).text, "3 min ago");
+        assert_eq!(
+            ago(at(0), at(180)).to_string(),
+            "<time class=\"ago\" datetime=\"1970-01-01T00:00:00.000000Z\" title=\"1970-01-01 00:00 UTC\">3 min ago</time>"
+        );
+        assert_eq!(Relative::default().to_string(), "");
         assert_eq!(seconds(at(10), at(3)), "0.0 s");
         assert_eq!(seconds(Timestamp(0), Timestamp(1_260_000)), "1.2 s");
     }

@@ -56,7 +56,7 @@ pub struct Row {
     pub profile: String,
     pub memory: String,
     pub highest: String,
-    pub idle: String,
+    pub idle: common::Relative,
     pub from: u64,
     pub width: u64,
     /// The owner's servers on other hosts, for the script: `HOST FROM WIDTH`, with commas between.

@@ -19,7 +19,7 @@ pub struct Past {
 impl Past {
     /// In words.
     pub fn of(at: Timestamp, now: Timestamp) -> Self {
-        Self { moment: Moment::from(at), ago: ago(at, now), iso: at.to_string() }
+        Self { moment: Moment::from(at), ago: ago(at, now).text, iso: at.to_string() }
     }
 }
 

@@ -24,7 +24,7 @@ use crate::web::foretold::{self, Foretold, HeldGpu, Hit};
 use crate::web::pages::card;
 use crate::web::pages::error::PageError;
 use crate::web::pages::shell::{Here, Shell, page};
-use crate::web::pages::words::{self, Moment};
+use crate::web::pages::words::{self, Moment, Relative};
 use crate::web::say;
 
 /// The deadlines that are offered: seconds, and the texts that name them. None: no deadline.
@@ -76,7 +76,7 @@ struct Fate {
     gpus: Vec<String>,
     /// Its kernels and terminals, as far as its host tells.
     work: Vec<String>,
-    activity: String,
+    activity: Relative,
     what: String,
     class: &'static str,
     at: Option<Moment>,

@@ -8,6 +8,7 @@ mod keys;
 mod live;
 mod printed;
 mod scriptless;
+mod times;
 mod told;
 mod turn;
 

@@ -10,7 +10,7 @@ use crate::site::Hub;
 use crate::storage::StorageError;
 use crate::trainings::{Participant, Role, participants, stuck};
 use crate::web::pages::trainings::Row;
-use crate::web::pages::words;
+use crate::web::pages::words::{self, Relative};
 use crate::web::say;
 
 /// The room, as who looks after it sees it.
@@ -33,7 +33,7 @@ struct Person {
     class: &'static str,
     /// Why there is no server to work in.
     why: Option<(String, &'static str)>,
-    active: String,
+    active: Relative,
     memory: String,
     /// What each button does, the path that it posts to, and what stands on it.
     acts: Vec<(&'static str, String, String)>,

@@ -120,6 +120,11 @@ impl Chromium {
         self.cdp("Page.addScriptToEvaluateOnNewDocument", json!({ "source": script })).await;
     }
 
+    /// Where the reader is from now on, as `Asia/Tokyo`.
+    pub async fn zone(&self, name: &str) {
+        self.cdp("Emulation.setTimezoneOverride", json!({ "timezoneId": name })).await;
+    }
+
     /// Shows pages as they are printed from now on.
     pub async fn as_printed(&self) {
         self.cdp("Emulation.setEmulatedMedia", json!({ "media": "print" })).await;
