@@ -26,6 +26,24 @@ async fn one_job(kernel: &mut Kernel<'_>, words: &str) {
 /// Slurm's own words.
 const DOWN: &str = "Unable to contact slurm controller";
 
+/// A farm that is broken until this ends, also with a test that fails: the others have the same farm.
+struct Broken {
+    heal: &'static str,
+}
+
+impl Broken {
+    fn by(harm: &str, heal: &'static str) -> Self {
+        on_farm(harm);
+        Self { heal }
+    }
+}
+
+impl Drop for Broken {
+    fn drop(&mut self) {
+        on_farm(self.heal);
+    }
+}
+
 /// Somebody with the right, in a notebook that knows how to ask.
 async fn asker<'a>(ann: &'a Person<'a>) -> Kernel<'a> {
     farm::allow(ann).await;
@@ -101,10 +119,13 @@ async fn a_slurm_that_takes_no_jobs_is_quoted_and_nothing_is_left_behind() {
     let ann = farm::person(&site, "dask-ann", 21_001).await;
     let mut kernel = asker(&ann).await;
     // It answers whoever asks: before a job is sent nobody knows.
-    on_farm("scontrol update PartitionName=htc State=DRAIN");
+    let drained = Broken::by(
+        "scontrol update PartitionName=htc State=DRAIN",
+        "scontrol update PartitionName=htc State=UP",
+    );
     let by_gateway = kernel.run("new_cluster()").await;
     one_job(&mut kernel, "Required partition not available").await;
-    on_farm("scontrol update PartitionName=htc State=UP");
+    drop(drained);
     let words = "refused: GatewayClusterError The farm did not take the job of this cluster's \
                  scheduler: sbatch: error: Batch job submission failed: Required partition not \
                  available (inactive or drain). Nothing of it is left.";
@@ -118,7 +139,10 @@ async fn a_slurm_that_is_down_is_quoted_and_nothing_is_left_behind() {
     let site = Site::running();
     let ann = farm::person(&site, "dask-ann", 21_001).await;
     let mut kernel = asker(&ann).await;
-    on_farm("kill $(cat /run/slurmctld.pid); while [ -e /run/slurmctld.pid ]; do sleep 0.1; done");
+    let down = Broken::by(
+        "kill $(cat /run/slurmctld.pid); while [ -e /run/slurmctld.pid ]; do sleep 0.1; done",
+        "SLURM_CONF=/opt/slurm/etc/slurm.conf slurmctld",
+    );
     // Some seconds later the hub knows, and the gateway refuses at once; until then the job is.
     let by_gateway = kernel.run("new_cluster()").await;
     one_job(&mut kernel, DOWN).await;
@@ -130,7 +154,7 @@ sent = subprocess.run(['sbatch', '--wrap', 'id'], capture_output=True, text=True
 print('refused:', sent.returncode, sent.stderr)",
         )
         .await;
-    on_farm("SLURM_CONF=/opt/slurm/etc/slurm.conf slurmctld");
+    drop(down);
     for said in [by_gateway, by_hand] {
         assert!(said.contains("refused: ") && said.contains(DOWN), "{said}");
     }
