@@ -544,6 +544,9 @@ pub struct Live {
     stream: BodyDataStream,
 }
 
+/// Nothing that is waited for takes a minute; what takes so long hangs.
+const HANG: std::time::Duration = std::time::Duration::from_secs(60);
+
 impl Live {
     /// The next event; empty when the stream has ended.
     pub async fn next(&mut self) -> String {
@@ -555,12 +558,16 @@ impl Live {
 
     /// The first event that holds this text.
     pub async fn until(&mut self, text: &str) -> String {
+        let end = tokio::time::Instant::now() + HANG;
+        let mut last = String::new();
         loop {
-            let event = self.next().await;
+            let event = tokio::time::timeout_at(end, self.next()).await;
+            let event = event.unwrap_or_else(|_| panic!("{text:?} did not come after {last}"));
             assert!(!event.is_empty(), "the stream ended before {text:?}");
             if event.contains(text) {
                 return event;
             }
+            last = event;
         }
     }
 }
