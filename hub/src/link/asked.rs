@@ -20,8 +20,9 @@ const MOST_WAITING: usize = 8;
 const LIMIT: Duration = Duration::from_secs(6);
 /// A kernel that is tried may take as long as the host lets it.
 const TRIAL_LIMIT: Duration = Duration::from_secs(32);
-/// So many questions are with one host at a time.
-const MOST_OPEN: usize = 4;
+/// So many questions are with one host at a time. What carries them has room for all: if one had to
+/// wait to be asked, and an answer to be taken, each would wait for the other.
+pub const MOST_OPEN: usize = 4;
 /// A log is cut after so many lines, and a line after so many letters, whatever the host sends.
 const MOST_LINES: usize = 1_000;
 const MOST_LETTERS: usize = 4_000;
@@ -134,8 +135,8 @@ impl Hosts {
         followed.get(host).copied().unwrap_or_default()
     }
 
-    /// Passes questions on to a host for as long as its stream lives. A host that dials again takes
-    /// the place of its own old stream.
+    /// Passes questions on to a host for as long as its stream lives, which takes [`MOST_OPEN`] at
+    /// once. A host that dials again takes the place of its own old stream.
     pub async fn serve(
         &self,
         host: HostId,
@@ -151,7 +152,7 @@ impl Hosts {
                 ask = asked.recv(), if open.len() < MOST_OPEN => {
                     let Some((question, reply)) = ask else { break };
                     number = number.wrapping_add(1);
-                    if out.send(Ok(Question { number, ..question })).await.is_err() {
+                    if out.try_send(Ok(Question { number, ..question })).is_err() {
                         break;
                     }
                     open.insert(number, reply);

@@ -19,6 +19,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use berth_store::Act;
 
+use super::asked::MOST_OPEN;
 use super::{Who, valid_host};
 use crate::audit;
 use crate::site::Hub;
@@ -56,7 +57,7 @@ impl Link for Service {
         request: Request<Streaming<HostAnswer>>,
     ) -> Result<Response<Self::AskedStream>, Status> {
         let host = valid_host(&request)?;
-        let (out, questions) = mpsc::channel(1);
+        let (out, questions) = mpsc::channel(MOST_OPEN);
         let hub = Arc::clone(&self.hub);
         tokio::spawn(async move { hub.asked.serve(host, request.into_inner(), out).await });
         Ok(Response::new(Box::pin(ReceiverStream::new(questions))))

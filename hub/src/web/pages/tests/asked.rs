@@ -10,6 +10,7 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use super::scene::HOSTILE;
 use super::site::Site;
+use crate::link::asked::MOST_OPEN;
 
 /// A host that answers until this is dropped.
 pub struct Linked(tokio::task::JoinHandle<()>);
@@ -26,7 +27,7 @@ pub async fn link(
     host: &str,
     answer: impl Fn(Question) -> HostAnswer + Send + 'static,
 ) -> Linked {
-    let (out, mut questions) = mpsc::channel(1);
+    let (out, mut questions) = mpsc::channel(MOST_OPEN);
     let (send, answers) = mpsc::channel(1);
     let host: berth_common::HostId = host.parse().unwrap();
     // One that was dropped before goes in a task of its own.
@@ -134,7 +135,7 @@ async fn a_log_is_followed_while_somebody_looks_by_a_few_at_a_time() {
     let mut others = Vec::new();
     for _ in 0..3 {
         let mut other = site.live("erin", &path).await;
-        other.until("line 1").await;
+        other.until("line 1 ").await;
         others.push(other);
     }
     let before = questions.load(Ordering::Relaxed);
