@@ -131,6 +131,9 @@ start-again = Start again like this
 with-amount = With { $amount }
 with-other-choices = With other choices
 remove-from-list = Remove from this list
+details-same = Ask for the same again
+details-page = All about it, with its log
+report-problem = Report a problem
 
 ## Its life
 
@@ -289,6 +292,7 @@ all-decisions = Each with its explanation
 environment = What it is
 spaces = Its spaces beside HOME
 read-only = read only
+space-usable = usable
 owner = Owner
 profile = Profile
 host = Host
@@ -1210,6 +1214,7 @@ image-canary = some people first; everybody from
 image-taken-back = nobody: it was taken back, and the version before is given
 image-running = Servers that run with it
 image-there = there
+image-newer-there = a newer one exists
 image-newer = A newer image exists: restart to get it.
 image-not-there = not there
 

@@ -130,6 +130,9 @@ start-again = Redémarrer à l’identique
 with-amount = Avec { $amount }
 with-other-choices = Avec d’autres choix
 remove-from-list = Retirer de cette liste
+details-same = Demander encore la même chose
+details-page = Tout à son sujet, avec son journal
+report-problem = Signaler un problème
 
 ## Sa vie
 
@@ -288,6 +291,7 @@ all-decisions = Chacune avec son explication
 environment = Ce qu’il est
 spaces = Ses espaces à côté de HOME
 read-only = lecture seule
+space-usable = utilisable
 owner = Propriétaire
 profile = Profil
 host = Machine
@@ -1394,6 +1398,7 @@ image-everybody = tout le monde, au prochain démarrage
 image-canary = certaines personnes d’abord ; tout le monde à partir de
 image-taken-back = personne : elle a été retirée, et la version précédente est donnée
 image-running = Serveurs qui tournent avec elle
+image-newer-there = il y en a une plus récente
 image-newer = Une image plus récente existe : redémarrez pour l’obtenir.
 image-there = présente
 image-not-there = absente

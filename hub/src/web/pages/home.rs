@@ -101,7 +101,7 @@ impl Cards {
             (!server.is_active(), std::cmp::Reverse(ended.filter(|_| !server.is_active())))
         });
         let cards =
-            servers.into_iter().map(|server| Card::whole(hub, fleet, server, now)).collect();
+            servers.into_iter().map(|server| Card::folded(hub, fleet, server, now)).collect();
         Self { xsrf: xsrf.to_owned(), cards, here: "/hub/home" }
     }
 }

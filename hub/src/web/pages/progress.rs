@@ -13,7 +13,7 @@ use crate::auth::next::escape;
 use crate::web::pages::card::{self, Waiting};
 use crate::web::pages::ending::Ending;
 use crate::web::pages::life;
-use crate::web::pages::server;
+use crate::web::pages::spaces;
 use crate::web::pages::usual;
 use crate::web::pages::words::{self, Relative};
 use crate::web::say;
@@ -306,11 +306,11 @@ fn chosen(server: &Server, decision: Option<&Decision>) -> Step {
 
 /// The spaces beside HOME, one by one, with what is wrong where something is.
 fn spaces(fleet: &Fleet, server: &Server) -> String {
-    let say = |it: server::SpaceLine| match it.trouble {
+    let say = |it: spaces::SpaceLine| match it.trouble {
         Some(trouble) => format!("{}: {trouble}", it.name),
         None => it.name,
     };
-    server::spaces(fleet, server).into_iter().map(say).collect::<Vec<_>>().join(" · ")
+    spaces::of(fleet, server).into_iter().map(say).collect::<Vec<_>>().join(" · ")
 }
 
 fn milestones(fleet: &Fleet, server: &Server, stage: &Stage, now: Timestamp) -> Vec<Step> {
