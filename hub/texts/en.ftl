@@ -958,6 +958,8 @@ farm-clusters-unknown = How the Dask clusters are is not known. Clusters that ru
 
 nav-trainings = Trainings
 board-until = Until
+notice-put-away = Put away
+notice-have-read = I have read this
 board-away = The host { $host }, where a server of yours runs, is to be empty:
 trainings-lead = Courses with dates, people and machines of their own.
 trainings-none = There is no training for you.
@@ -1054,6 +1056,8 @@ calendar-warning = warning
 calendar-until-empty = One day if you leave this empty.
 calendar-english = In English
 calendar-french = In French (may be empty)
+calendar-must-read = Everybody whom it is for is to say that they have read it
+calendar-to-be-read = to be read
 calendar-write = Write a notice
 calendar-tell = Show it
 calendar-plan = Plan maintenance
@@ -1193,6 +1197,12 @@ notice = Notice
 notice-now = now
 notice-over = over
 notice-cancelled = taken back
+notice-read-by = Have said that they read it
+notice-readers =
+    { $count ->
+        [one] one person
+       *[other] { $count } people
+    }
 audit-entry = Entry { $id } of the audit
 config-version = version { $version }
 config-version-lead = What rules and placement knew from the site’s files, orders about trainings included. Decisions name it by this number.

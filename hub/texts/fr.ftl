@@ -1105,6 +1105,8 @@ farm-clusters-unknown = L’état des clusters Dask n’est pas connu. Ceux qui 
 
 nav-trainings = Formations
 board-until = Jusqu’au
+notice-put-away = Ranger
+notice-have-read = J’ai lu ceci
 board-away = La machine { $host }, où tourne un de vos serveurs, doit être vide :
 trainings-lead = Des cours avec leurs dates, leurs participants et leurs machines.
 trainings-none = Il n’y a pas de formation pour vous.
@@ -1201,6 +1203,8 @@ calendar-warning = avertissement
 calendar-until-empty = Un jour si vous laissez ce champ vide.
 calendar-english = En anglais
 calendar-french = En français (peut rester vide)
+calendar-must-read = Chacun de ceux qu’elle concerne doit dire l’avoir lue
+calendar-to-be-read = à lire
 calendar-write = Écrire une annonce
 calendar-tell = L’afficher
 calendar-plan = Prévoir une maintenance
@@ -1378,6 +1382,13 @@ notice = Annonce
 notice-now = en cours
 notice-over = passée
 notice-cancelled = annulée
+notice-read-by = Ont dit l’avoir lue
+notice-readers =
+    { $count ->
+        [0] personne
+        [one] une personne
+       *[other] { $count } personnes
+    }
 audit-entry = Entrée { $id } du journal
 config-version = version { $version }
 config-version-lead = Ce que les règles et le placement savaient des fichiers du site, avec les ordres sur les formations. Les décisions le nomment par ce numéro.

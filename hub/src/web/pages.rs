@@ -114,6 +114,7 @@ pub(super) fn table() -> Table {
         .route("/hub/kernels", get(kernels::show).post(kernels::try_one))
         .route("/hub/notices", get(notices::show))
         .route("/hub/notices/{id}", get(notices::one::show))
+        .route("/hub/notices/{id}/read", post(notices::read::submit))
         .route("/hub/reader", get(reader::choose))
         .route("/hub/token", get(tokens::show).post(tokens::create))
         .route("/hub/token/{id}/revoke", post(tokens::revoke))
