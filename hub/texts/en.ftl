@@ -257,6 +257,7 @@ step-container = Container made
 step-started = Container started
 step-answers = JupyterLab answers
 doing-fetch = Fetching the image, which takes minutes
+fetch-percent = { $percent } % of it is here
 doing-image = Looking for the image
 doing-spaces = Checking your spaces
 doing-container = Making the container

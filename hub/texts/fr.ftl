@@ -256,6 +256,7 @@ step-container = Conteneur créé
 step-started = Conteneur démarré
 step-answers = JupyterLab répond
 doing-fetch = Récupération de l’image, ce qui prend quelques minutes
+fetch-percent = { $percent } % en sont là
 doing-image = Recherche de l’image
 doing-spaces = Vérification de vos espaces
 doing-container = Création du conteneur

@@ -461,14 +461,14 @@ impl Site {
         self.report(host.as_str(), Ok(seen.into_values().collect())).await;
     }
 
-    /// The host fetches the image of a server.
-    pub async fn fetch(&self, owner: &str, name: &str) {
+    /// The host fetches the image of a server, and so much of it is there.
+    pub async fn fetch(&self, owner: &str, name: &str, percent: Option<u32>) {
         let server = self.server(owner, name);
         let host = server.placement().unwrap().host.clone();
         let fleet = self.hub.fleet.fleet();
         let seen = fleet.hosts[&host].heard.as_ref().unwrap().observed.clone();
         let (server, generation) = (server.id.clone(), server.generation);
-        let pending = vec![Pending { server, generation, operation: "fetch" }];
+        let pending = vec![Pending { server, generation, operation: "fetch", percent }];
         let seen = Ok(seen.into_values().collect());
         let report = Report { pending, ..self.of_host(host.as_str(), seen) };
         self.take_in(host.as_str(), report).await;
