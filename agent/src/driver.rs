@@ -71,6 +71,8 @@ pub enum Input {
     Spaces(Vec<SpaceHealth>),
     /// A step of a start was made.
     Milestone(Operation, StartStep),
+    /// So much of an image is here, in percent.
+    Fetched(Operation, u32),
     /// A call has an outcome.
     Settled(Operation, Outcome),
     /// A server answers.
@@ -253,6 +255,7 @@ impl<R: Runtime> Driver<R> {
                 self.spaces = spaces;
             }
             Input::Milestone(operation, step) => self.keeper.milestone(&operation, step, now),
+            Input::Fetched(operation, percent) => self.keeper.fetched(&operation, percent),
             Input::Settled(operation, Outcome::Examined(remains)) if remains.oom => {
                 self.unexplained.push((operation, remains));
                 self.look_again();

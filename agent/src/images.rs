@@ -92,7 +92,7 @@ async fn fetch<R: Runtime>(work: Arc<Workplace<R>>, mut watch: Receiver<Watch>) 
                 continue;
             }
             tracing::info!("fetching {image}");
-            match work.runtime.pull(image).await {
+            match work.runtime.pull(image, &|_| ()).await {
                 Ok(()) => {
                     tracing::info!("{image} is here");
                     let facts = work.runtime.facts().await;

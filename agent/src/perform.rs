@@ -149,7 +149,11 @@ async fn fetch<R: Runtime>(
         return Err(absent(wanted, why));
     }
     reached(work, operation, StartStep::Fetch).await;
-    let fetched = work.runtime.pull(wanted).await;
+    let told = |percent| {
+        // What finds no room is left out: the next one says more.
+        let _ = work.inputs.try_send(Input::Fetched(operation.clone(), percent));
+    };
+    let fetched = work.runtime.pull(wanted, &told).await;
     fetched.map_err(|why| absent(wanted, &format!(", and was not fetched: {why}")))
 }
 

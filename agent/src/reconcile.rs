@@ -326,6 +326,15 @@ impl Keeper {
         }
     }
 
+    /// So much of the image is here, in percent, that is fetched for a start.
+    pub fn fetched(&mut self, operation: &Operation, percent: u32) {
+        let known = self.servers.get_mut(&operation.server);
+        let pending = known.and_then(|known| known.pending.as_mut());
+        if let Some(pending) = pending.filter(|pending| pending.operation == *operation) {
+            pending.fetched = Some(percent);
+        }
+    }
+
     /// The server in this container has answered.
     pub fn ready(&mut self, server: &ServerId, container: &str, now: Timestamp) {
         let Some(known) = self.servers.get_mut(server) else { return };
@@ -371,6 +380,7 @@ impl Keeper {
                 server: pending.operation.server.clone(),
                 generation: pending.operation.generation,
                 operation: known.doing()?,
+                percent: known.fetched(),
             })
         });
         Report {

@@ -83,7 +83,11 @@ pub fn is_news(last: &Report, next: &Report) -> bool {
             })
             .collect::<Vec<_>>()
         });
-        (observed.map_err(Clone::clone), report.pending.clone(), report.applied)
+        // How far a fetch is waits, too.
+        let pending = report.pending.iter();
+        let pending: Vec<_> =
+            pending.map(|it| (it.server.clone(), it.generation, it.operation)).collect();
+        (observed.map_err(Clone::clone), pending, report.applied)
     };
     // How busy the host or a GPU is, and who is on it, waits for the next regular heartbeat.
     let facts = |report: &Report| {

@@ -123,8 +123,12 @@ pub trait Runtime: Clone + Send + Sync + 'static {
     fn list(&self) -> impl Future<Output = Result<Vec<Container>, String>> + Send;
     /// The engine's id of an image; `None`: it has none of this name, digest or id.
     fn image_id(&self, image: &str) -> impl Future<Output = Result<Option<String>, String>> + Send;
-    /// Fetches an image from its registry.
-    fn pull(&self, image: &str) -> impl Future<Output = Result<(), String>> + Send {
+    /// Fetches an image from its registry; `told` hears how far that is, in percent.
+    fn pull(
+        &self,
+        image: &str,
+        _told: &(dyn Fn(u32) + Sync),
+    ) -> impl Future<Output = Result<(), String>> + Send {
         std::future::ready(Err(format!("{image} cannot be fetched by this engine")))
     }
     /// What its registry gives for a name at this moment: `repository@sha256:…`. Nothing is fetched.

@@ -500,6 +500,8 @@ pub struct Pending {
     pub generation: Generation,
     /// fetch (a create whose image is not there yet), create, start, stop, remove or resize.
     pub operation: &'static str,
+    /// How much of the image is here, in percent, of a fetch; `None`: not known, or an older agent.
+    pub percent: Option<u32>,
 }
 
 /// Everything one host should do: complete, so a lost one costs nothing.

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use berth_common::{HostId, Timestamp};
+use berth_common::{HostId, Timestamp, Username};
 use berth_core::agenda::{
     self, Entry, ImageOrder, Maintenance, Notice, Progress, Rehearsal, TrainingOrder,
 };
@@ -185,6 +185,15 @@ pub async fn end_notice(hub: &Hub, act: Act, id: i64, notice: Notice) -> Result<
     let window = Window { from: notice.window.from.min(at), to: at };
     let ended = Entry::Notice(Notice { window, ..notice.clone() });
     change(hub, Some(act), id, &Entry::Notice(notice), ended).await.map(drop)
+}
+
+/// Somebody has read a notice, or puts it away.
+///
+/// # Errors
+/// When that could not be saved.
+pub async fn read(hub: &Hub, id: i64, user: Username) -> Result<(), StorageError> {
+    let at = now();
+    hub.storage.write(move |database| database.notice_read(id, &user, at)).await
 }
 
 /// Plans maintenance, and begins what is due of it.

@@ -382,6 +382,9 @@ async fn notices_reach_their_audience_and_no_one_else() {
     assert_eq!(bob.json("POST", path, &all).await.status, StatusCode::FORBIDDEN);
     let own = json!({ "to": "training:school", "en": "Room 101" }).to_string();
     let written = bob.json("POST", path, &own).await.json();
+    assert_eq!(written["notice"]["must_read"], false);
+    let must = json!({ "to": "training:school", "en": "Rules", "must_read": true }).to_string();
+    assert_eq!(bob.json("POST", path, &must).await.status, StatusCode::FORBIDDEN);
     assert_eq!(heard("alice").await, ["Room 101", "Bring a laptop"], "the newest first");
     let id = &written["notice"]["id"];
     assert_eq!(
@@ -389,8 +392,11 @@ async fn notices_reach_their_audience_and_no_one_else() {
         StatusCode::NO_CONTENT
     );
     assert_eq!(heard("alice").await, ["Bring a laptop"]);
+    let written = admin.json("POST", path, &must).await.json();
+    assert_eq!(written["notice"]["must_read"], true);
     let listed = admin.get(path).await.json();
-    assert_eq!(listed["notices"].as_array().unwrap().len(), 2, "{listed}");
+    assert_eq!(listed["notices"].as_array().unwrap().len(), 3, "{listed}");
+    assert_eq!(listed["notices"][2]["must_read"], true);
     for body in [json!({ "to": "training:nosuch", "en": "x" }), json!({ "to": "me", "en": "x" })] {
         let reply = admin.json("POST", path, &body.to_string()).await;
         assert_eq!(reply.status, StatusCode::BAD_REQUEST, "{body}");

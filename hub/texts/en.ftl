@@ -131,6 +131,9 @@ start-again = Start again like this
 with-amount = With { $amount }
 with-other-choices = With other choices
 remove-from-list = Remove from this list
+details-same = Ask for the same again
+details-page = All about it, with its log
+report-problem = Report a problem
 
 ## Its life
 
@@ -254,6 +257,7 @@ step-container = Container made
 step-started = Container started
 step-answers = JupyterLab answers
 doing-fetch = Fetching the image, which takes minutes
+fetch-percent = { $percent } % of it is here
 doing-image = Looking for the image
 doing-spaces = Checking your spaces
 doing-container = Making the container
@@ -289,6 +293,7 @@ all-decisions = Each with its explanation
 environment = What it is
 spaces = Its spaces beside HOME
 read-only = read only
+space-usable = usable
 owner = Owner
 profile = Profile
 host = Host
@@ -954,6 +959,8 @@ farm-clusters-unknown = How the Dask clusters are is not known. Clusters that ru
 
 nav-trainings = Trainings
 board-until = Until
+notice-put-away = Put away
+notice-have-read = I have read this
 board-away = The host { $host }, where a server of yours runs, is to be empty:
 trainings-lead = Courses with dates, people and machines of their own.
 trainings-none = There is no training for you.
@@ -1050,6 +1057,8 @@ calendar-warning = warning
 calendar-until-empty = One day if you leave this empty.
 calendar-english = In English
 calendar-french = In French (may be empty)
+calendar-must-read = Everybody whom it is for is to say that they have read it
+calendar-to-be-read = to be read
 calendar-write = Write a notice
 calendar-tell = Show it
 calendar-plan = Plan maintenance
@@ -1189,6 +1198,12 @@ notice = Notice
 notice-now = now
 notice-over = over
 notice-cancelled = taken back
+notice-read-by = Have said that they read it
+notice-readers =
+    { $count ->
+        [one] one person
+       *[other] { $count } people
+    }
 audit-entry = Entry { $id } of the audit
 config-version = version { $version }
 config-version-lead = What rules and placement knew from the site’s files, orders about trainings included. Decisions name it by this number.
@@ -1210,6 +1225,7 @@ image-canary = some people first; everybody from
 image-taken-back = nobody: it was taken back, and the version before is given
 image-running = Servers that run with it
 image-there = there
+image-newer-there = a newer one exists
 image-newer = A newer image exists: restart to get it.
 image-not-there = not there
 

@@ -130,6 +130,9 @@ start-again = Redémarrer à l’identique
 with-amount = Avec { $amount }
 with-other-choices = Avec d’autres choix
 remove-from-list = Retirer de cette liste
+details-same = Demander encore la même chose
+details-page = Tout à son sujet, avec son journal
+report-problem = Signaler un problème
 
 ## Sa vie
 
@@ -253,6 +256,7 @@ step-container = Conteneur créé
 step-started = Conteneur démarré
 step-answers = JupyterLab répond
 doing-fetch = Récupération de l’image, ce qui prend quelques minutes
+fetch-percent = { $percent } % en sont là
 doing-image = Recherche de l’image
 doing-spaces = Vérification de vos espaces
 doing-container = Création du conteneur
@@ -288,6 +292,7 @@ all-decisions = Chacune avec son explication
 environment = Ce qu’il est
 spaces = Ses espaces à côté de HOME
 read-only = lecture seule
+space-usable = utilisable
 owner = Propriétaire
 profile = Profil
 host = Machine
@@ -1101,6 +1106,8 @@ farm-clusters-unknown = L’état des clusters Dask n’est pas connu. Ceux qui 
 
 nav-trainings = Formations
 board-until = Jusqu’au
+notice-put-away = Ranger
+notice-have-read = J’ai lu ceci
 board-away = La machine { $host }, où tourne un de vos serveurs, doit être vide :
 trainings-lead = Des cours avec leurs dates, leurs participants et leurs machines.
 trainings-none = Il n’y a pas de formation pour vous.
@@ -1197,6 +1204,8 @@ calendar-warning = avertissement
 calendar-until-empty = Un jour si vous laissez ce champ vide.
 calendar-english = En anglais
 calendar-french = En français (peut rester vide)
+calendar-must-read = Chacun de ceux qu’elle concerne doit dire l’avoir lue
+calendar-to-be-read = à lire
 calendar-write = Écrire une annonce
 calendar-tell = L’afficher
 calendar-plan = Prévoir une maintenance
@@ -1374,6 +1383,13 @@ notice = Annonce
 notice-now = en cours
 notice-over = passée
 notice-cancelled = annulée
+notice-read-by = Ont dit l’avoir lue
+notice-readers =
+    { $count ->
+        [0] personne
+        [one] une personne
+       *[other] { $count } personnes
+    }
 audit-entry = Entrée { $id } du journal
 config-version = version { $version }
 config-version-lead = Ce que les règles et le placement savaient des fichiers du site, avec les ordres sur les formations. Les décisions le nomment par ce numéro.
@@ -1394,6 +1410,7 @@ image-everybody = tout le monde, au prochain démarrage
 image-canary = certaines personnes d’abord ; tout le monde à partir de
 image-taken-back = personne : elle a été retirée, et la version précédente est donnée
 image-running = Serveurs qui tournent avec elle
+image-newer-there = il y en a une plus récente
 image-newer = Une image plus récente existe : redémarrez pour l’obtenir.
 image-there = présente
 image-not-there = absente

@@ -70,6 +70,7 @@ impl From<Report> for wire::Heartbeat {
                     server: pending.server.to_string(),
                     generation: pending.generation.0,
                     operation: pending.operation.to_owned(),
+                    percent: pending.percent,
                 })
                 .collect(),
             capacity: Some(wire::Capacity {
@@ -118,6 +119,7 @@ impl TryFrom<wire::Heartbeat> for Report {
                     "resize" => "resize",
                     _ => return Err(BadMessage::Unknown("operation")),
                 },
+                percent: pending.percent.filter(|percent| *percent <= 100),
             })
         });
         Ok(Self {

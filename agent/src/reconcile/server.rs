@@ -11,6 +11,9 @@ use berth_common::{ByteCount, Epoch, Generation, Reason, ServerId, Timestamp};
 use super::words::{Act, Container, ContainerState, Look, Measured, Operation};
 use super::{ANSWER_MS, SLOT_MS, SUPERSEDED_GRACE_S, UNNOTICED_MS};
 
+/// The word for a create that fetches the image first.
+const FETCH: &str = "fetch";
+
 /// All that is known of one server on this host.
 #[derive(Debug, Default)]
 pub(super) struct Server {
@@ -52,6 +55,8 @@ pub(super) struct InFlight {
     pub(super) operation: Operation,
     pub(super) act: Act,
     pub(super) timed_out: bool,
+    /// How much of the image is here, in percent, of a create that fetches it.
+    pub(super) fetched: Option<u32>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -197,8 +202,12 @@ impl Server {
             start.started = Some(now);
         }
         self.touched = touched;
-        self.pending =
-            Some(InFlight { operation: operation.clone(), act: act.clone(), timed_out: false });
+        self.pending = Some(InFlight {
+            operation: operation.clone(),
+            act: act.clone(),
+            timed_out: false,
+            fetched: None,
+        });
     }
 
     /// Gives a start up that has not answered for too long.
@@ -232,7 +241,12 @@ impl Server {
     pub(super) fn doing(&self) -> Option<&'static str> {
         let act = &self.pending.as_ref()?.act;
         let fetches = self.steps.last().is_some_and(|last| last.step == StartStep::Fetch);
-        if fetches && matches!(act, Act::Create { .. }) { Some("fetch") } else { act.name() }
+        if fetches && matches!(act, Act::Create { .. }) { Some(FETCH) } else { act.name() }
+    }
+
+    /// How far the fetch is, while there is one.
+    pub(super) fn fetched(&self) -> Option<u32> {
+        self.pending.as_ref()?.fetched.filter(|_| self.doing() == Some(FETCH))
     }
 
     pub(super) fn reach(&mut self, step: StartStep, now: Timestamp) {

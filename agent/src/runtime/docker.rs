@@ -28,6 +28,7 @@ use crate::firewall::{Bridge, Wall};
 use crate::reconcile::{Container, Outcome, Remains};
 
 mod gpus;
+mod layers;
 mod make;
 mod network;
 mod podman;
@@ -336,8 +337,8 @@ impl Runtime for Docker {
         }
     }
 
-    async fn pull(&self, image: &str) -> Result<(), String> {
-        self.try_pull(image).await
+    async fn pull(&self, image: &str, told: &(dyn Fn(u32) + Sync)) -> Result<(), String> {
+        self.try_pull(image, told).await
     }
 
     async fn offered(&self, image: &str) -> Result<String, String> {

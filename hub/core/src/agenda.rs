@@ -79,6 +79,9 @@ pub struct Notice {
     /// In French; empty: the English text is shown.
     #[serde(default)]
     pub fr: String,
+    /// Whether whom it is for is to say that they have read it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub must_read: bool,
     /// Who wrote it.
     pub who: String,
     /// When.

@@ -57,6 +57,8 @@ pub struct NoticeWish {
     pub en: String,
     /// In French, or empty.
     pub fr: String,
+    /// Whether whom it is for is to say that they have read it.
+    pub must_read: bool,
 }
 
 impl NoticeWish {
@@ -88,8 +90,8 @@ impl NoticeWish {
         if en.is_empty() {
             return Err(Wrong::NoText);
         }
-        let (audience, level, window) = (self.audience, self.level, Window { from, to });
-        Ok(Notice { audience, level, window, en, fr, who, at })
+        let Self { audience, level, must_read, .. } = self;
+        Ok(Notice { audience, level, window: Window { from, to }, en, fr, must_read, who, at })
     }
 }
 

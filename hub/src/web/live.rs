@@ -30,7 +30,7 @@ use crate::site::Hub;
 use crate::web::pages::admin::{self, ServerTable};
 use crate::web::pages::columns::Columns;
 use crate::web::pages::error::PageError;
-use crate::web::pages::home::{HomePart, visits_to};
+use crate::web::pages::home::{HomePart, Kept};
 use crate::web::pages::hosts::HostTable;
 use crate::web::pages::pending::decision_about;
 use crate::web::pages::progress::{Progress, Stage};
@@ -178,15 +178,15 @@ pub async fn home(
     visitor: Visitor,
 ) -> Response {
     let owner = visitor.user.account.name.clone();
-    let visits = Slowly::default();
+    let kept = Slowly::default();
     let render = move |hub: &Hub| {
         let owner = &visitor.user.account.name;
         let fleet = hub.fleet.fleet();
         if fleet.servers_of(owner).next().is_none() {
             return Part::Gone;
         }
-        let visits = visits.get(|| visits_to(hub, &fleet, owner).ok()).unwrap_or_default();
-        let part = HomePart::of(hub, &fleet, &visitor.user, visits, &visitor.xsrf, now());
+        let kept = kept.get(|| Kept::of(hub, &fleet, owner).ok()).unwrap_or_default();
+        let part = HomePart::of(hub, &fleet, &visitor.user, kept, &visitor.xsrf, now());
         Part::of(&part, String::new())
     };
     stream(&hub, &streams, &owner, render)

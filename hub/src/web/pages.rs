@@ -13,6 +13,7 @@ pub mod columns;
 mod configuration;
 pub mod consent;
 mod decision;
+mod details;
 mod ending;
 pub mod error;
 mod everybody;
@@ -43,11 +44,13 @@ pub mod server;
 mod servers;
 mod sheet;
 pub mod shell;
+mod spaces;
 mod spawn;
 mod stopped;
 pub mod target;
 pub mod ticket;
 mod tile;
+mod timeline;
 mod tokens;
 pub mod trainings;
 mod usage;
@@ -111,6 +114,7 @@ pub(super) fn table() -> Table {
         .route("/hub/kernels", get(kernels::show).post(kernels::try_one))
         .route("/hub/notices", get(notices::show))
         .route("/hub/notices/{id}", get(notices::one::show))
+        .route("/hub/notices/{id}/read", post(notices::read::submit))
         .route("/hub/reader", get(reader::choose))
         .route("/hub/token", get(tokens::show).post(tokens::create))
         .route("/hub/token/{id}/revoke", post(tokens::revoke))

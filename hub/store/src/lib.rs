@@ -15,6 +15,7 @@ mod groups;
 mod identities;
 mod imported;
 pub mod jupyterhub;
+mod notices;
 mod retention;
 mod revocations;
 mod schema;

@@ -281,6 +281,16 @@ CREATE TABLE made_services (name TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT, W
 -- Drains, under way and over. Their numbers are the hub's and never used again.
 CREATE TABLE drains (id INTEGER PRIMARY KEY, ended INTEGER, body TEXT NOT NULL) STRICT;
 ",
+    "
+-- Notices that people have read, or put away, and when; forgotten with either.
+CREATE TABLE notices_read (
+    user   TEXT NOT NULL REFERENCES users (name) ON DELETE CASCADE,
+    notice INTEGER NOT NULL REFERENCES agenda (id) ON DELETE CASCADE,
+    at     INTEGER NOT NULL,            -- microseconds since 1970
+    PRIMARY KEY (user, notice)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX notices_read_by_notice ON notices_read (notice);
+",
 ];
 
 /// Brings the schema to this version.

@@ -313,7 +313,16 @@ fn milestones_are_told_in_their_order_once() {
     world.keeper.milestone(&create, StartStep::Fetch, world.now);
     world.line("report");
     assert!(world.out.ends_with("  pending: fetch a.1\n"), "{}", world.out);
+    let percent = |world: &World| {
+        let (capacity, facts) = Default::default();
+        let report = world.keeper.report(world.now, capacity, facts, &BTreeMap::new());
+        report.pending[0].percent
+    };
+    assert_eq!(percent(&world), None);
+    world.keeper.fetched(&create, 41);
+    assert_eq!(percent(&world), Some(41));
     world.keeper.milestone(&create, StartStep::Image, world.now);
+    assert_eq!(percent(&world), None, "the fetch is over");
     world.line("report");
     assert!(world.out.ends_with("  pending: create a.1\n"), "{}", world.out);
     world.keeper.milestone(&create, StartStep::Spaces, world.now);

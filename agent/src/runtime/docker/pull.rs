@@ -7,6 +7,7 @@ use bollard::auth::DockerCredentials;
 use bollard::query_parameters::{CreateImageOptionsBuilder, TagImageOptionsBuilder};
 use futures::StreamExt;
 
+use super::layers::Layers;
 use super::transport::torn;
 use super::trouble::{Trouble, within};
 use super::{Docker, QUESTION};
@@ -18,17 +19,23 @@ const SILENCE: Duration = Duration::from_secs(120);
 
 impl Docker {
     /// Fetches an image, logged in where the host has a login for its registry, and looks whether it is there.
-    pub(super) async fn try_pull(&self, image: &str) -> Result<(), String> {
+    pub(super) async fn try_pull(
+        &self,
+        image: &str,
+        told: &(dyn Fn(u32) + Sync),
+    ) -> Result<(), String> {
         let words = |trouble: Trouble| trouble.to_string();
         let client = self.client().await.map_err(words)?;
         let options = CreateImageOptionsBuilder::new().from_image(image).build();
         let login = self.login(image)?;
         crash_point!("engine.pull.before");
         let client = torn!(client, "engine.pull.inside", "engine.pull.sent");
-        let mut told = client.create_image(Some(options), None, login);
+        let mut said = client.create_image(Some(options), None, login);
+        let mut layers = Layers::default();
         let trouble = loop {
-            match tokio::time::timeout(SILENCE, told.next()).await {
+            match tokio::time::timeout(SILENCE, said.next()).await {
                 Ok(Some(Ok(step))) => {
+                    layers.hear(&step).into_iter().for_each(told);
                     if let Some(detail) = step.error_detail.and_then(|detail| detail.message) {
                         break detail;
                     }

@@ -58,6 +58,9 @@ pub struct Add {
     /// The same in French
     #[arg(long, value_name = "TEXT")]
     text_fr: Option<String>,
+    /// Whom it is for are to say that they have read it
+    #[arg(long)]
+    must_read: bool,
     #[command(flatten)]
     sure: Sure,
 }
@@ -73,6 +76,8 @@ struct Notice {
     until: Option<Timestamp>,
     shown: bool,
     en: String,
+    #[serde(default)]
+    must_read: bool,
     who: String,
 }
 
@@ -91,6 +96,7 @@ const COLUMNS: &[Column<Notice>] = &[
     Column::programs("from", |it: &Notice, now| Cell::moment(it.from, now)),
     Column::new("WHO", "who", |it: &Notice, _| Cell::text(&it.who)),
     Column::new("TEXT", "text", |it: &Notice, _| Cell::text(&it.en)),
+    Column::programs("must_read", |it: &Notice, _| Cell::text(it.must_read.to_string())),
 ];
 
 const END: take_back::Kind = take_back::Kind {
@@ -148,6 +154,10 @@ async fn add(args: &Add, common: &Common) -> Result<Exit, Problem> {
     }
     if let Some(text) = &args.text_fr {
         body["fr"] = json!(text);
+    }
+    // An older hub refuses what it does not know.
+    if args.must_read {
+        body["must_read"] = json!(true);
     }
     if !args.sure.dry_run {
         args.sure.ask(&format!("Show this to {}?", args.to), "Nothing is shown")?;

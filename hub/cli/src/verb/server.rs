@@ -131,6 +131,9 @@ pub struct Server {
     pub ready_at: Option<Timestamp>,
     /// The milestones of its start.
     pub steps: Option<Vec<Step>>,
+    /// The fetch of its image, while there is one.
+    #[serde(default)]
+    pub fetch: Option<Fetch>,
     /// How it last ended.
     pub last_end: Option<End>,
     /// The newest sign of its owner.
@@ -141,6 +144,13 @@ pub struct Server {
     /// Its work on the compute farm.
     #[serde(default)]
     pub farm: Option<Farm>,
+}
+
+/// An image that its host fetches for it.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Fetch {
+    /// How much of it is there, if the host knows.
+    pub percent: Option<u32>,
 }
 
 /// Work on the compute farm.

@@ -30,7 +30,7 @@ pub fn answer(who: &str, method: &str, parts: &[&str], sent: &Value) -> Option<A
                 "id": if sent["dry_run"] == true { 0 } else { 5 }, "to": sent["to"],
                 "level": sent["level"], "from": "2026-05-11T14:03:00.000000Z",
                 "until": "2026-05-12T14:03:00.000000Z", "shown": true, "en": sent["en"],
-                "fr": "", "who": "erin", "at": "2026-05-11T14:03:00.000000Z",
+                "fr": "", "must_read": sent["must_read"] == true, "who": "erin", "at": "2026-05-11T14:03:00.000000Z",
             },
         })),
         ("GET", ["berth", "trainings"]) if admin => ok(part("trainings", json!(trainings()))),
@@ -287,7 +287,7 @@ fn notices() -> Value {
         json!({
             "id": id, "to": to, "level": level, "from": "2026-05-12T06:00:00.000000Z",
             "until": "2026-05-13T18:00:00.000000Z", "shown": shown, "en": text, "fr": "",
-            "who": "erin", "at": "2026-05-11T09:12:00.000000Z",
+            "must_read": level == "warning", "who": "erin", "at": "2026-05-11T09:12:00.000000Z",
         })
     };
     json!([

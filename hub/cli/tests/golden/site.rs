@@ -371,7 +371,7 @@ pub fn servers() -> Vec<Value> {
             "cpu_milli": null, "resize": null, "loan": null, "left_out": [], "kills": [],
             "asked_to_leave": null, "farm": null, "leaving": null, "decision": null,
             "waits": null, "place": null, "waiting_since": null, "placed_at": null,
-            "ready_at": null, "steps": null, "last_end": null,
+            "ready_at": null, "steps": null, "fetch": null, "last_end": null,
             "created": "2026-05-01T08:00:00.000000Z",
             "last_activity": "2026-05-11T14:00:00.000000Z", "life": null,
         })

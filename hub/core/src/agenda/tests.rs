@@ -41,6 +41,7 @@ fn notice() -> Notice {
         window: window(10, 20),
         en: "text".into(),
         fr: String::new(),
+        must_read: false,
         who: "erin".into(),
         at: Timestamp(5),
     }

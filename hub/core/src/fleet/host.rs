@@ -328,6 +328,12 @@ impl Host {
         self.heard.as_ref().is_some_and(|heard| heard.pending.iter().any(fetches))
     }
 
+    /// How much of that image is there, in percent, where the host knows.
+    pub fn fetched(&self, server: &ServerId) -> Option<u32> {
+        let mut pending = self.heard.as_ref()?.pending.iter();
+        pending.find(|p| p.server == *server && p.operation == "fetch")?.percent
+    }
+
     /// Whether an operation on this server is not settled on the host.
     pub fn is_pending(&self, server: &ServerId) -> bool {
         self.heard.as_ref().is_some_and(|heard| heard.pending.iter().any(|p| p.server == *server))

@@ -145,12 +145,17 @@ fn every_state_has_its_reason() {
 #[test]
 fn what_is_pending_on_a_host() {
     let mut fleet = fleet();
-    let pending =
-        |number, operation| Pending { server: id(number), generation: Generation(1), operation };
+    let pending = |number, operation| Pending {
+        server: id(number),
+        generation: Generation(1),
+        operation,
+        percent: Some(41),
+    };
     heard_mut(&mut fleet, "h1").pending = vec![pending(1, "fetch"), pending(2, "create")];
     let seen = &fleet.hosts[&host("h1")];
     let found = [1, 2, 3].map(|it| (seen.is_fetching(&id(it)), seen.is_pending(&id(it))));
     assert_eq!(found, [(true, true), (false, true), (false, false)]);
+    assert_eq!([1, 2, 3].map(|it| seen.fetched(&id(it))), [Some(41), None, None]);
 }
 
 #[test]

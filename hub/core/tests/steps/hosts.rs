@@ -92,7 +92,7 @@ fn an_engine_that_does_not_answer_says_nothing_about_containers() {
     bench.report(
         "h1",
         Ok(Vec::new()),
-        vec![Pending { server, generation: Generation(1), operation: "remove" }],
+        vec![Pending { server, generation: Generation(1), operation: "remove", percent: None }],
     );
     bench.hears("h1", &[]);
     bench.shows();

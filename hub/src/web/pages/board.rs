@@ -1,6 +1,8 @@
 //! What stands above a person's servers: notices, maintenance of the hosts that these are on, and
 //! the trainings of these days.
 
+use std::collections::BTreeSet;
+
 use askama::Template;
 use berth_common::{Seconds, Timestamp};
 use berth_core::Fleet;
@@ -20,6 +22,10 @@ const SOON: Seconds = Seconds(7 * 86_400);
 #[derive(Debug, Default, Template)]
 #[template(path = "board.html")]
 pub struct Board {
+    /// For the buttons that put notices away; without it there are none.
+    xsrf: String,
+    /// Where these come back to.
+    here: &'static str,
     notices: Vec<Note>,
     away: Vec<Away>,
     trainings: Vec<Course>,
@@ -37,6 +43,8 @@ pub struct Note {
     class: &'static str,
     /// When it ends.
     pub until: Moment,
+    /// Whether its reader is to say that it was read.
+    must_read: bool,
 }
 
 /// A host under the person's servers that is to be empty for a while.
@@ -67,7 +75,23 @@ impl Board {
             notices: notices.iter().map(|(id, notice)| Note::of(*id, notice)).collect(),
             away: away(hub, fleet, user),
             trainings: courses(fleet, user, now),
+            ..Self::default()
         }
+    }
+
+    /// The same without the notices that the person has read or put away, and with buttons to do
+    /// so, which come back to `here`.
+    pub fn unread(
+        hub: &Hub,
+        fleet: &Fleet,
+        user: &User,
+        read: &BTreeSet<i64>,
+        (xsrf, here): (&str, &'static str),
+        now: Timestamp,
+    ) -> Self {
+        let mut board = Self { xsrf: xsrf.to_owned(), here, ..Self::of(hub, fleet, user, now) };
+        board.notices.retain(|note| !read.contains(&note.id));
+        board
     }
 }
 
@@ -82,6 +106,7 @@ impl Note {
             lang: if french && !translated { "en" } else { "" },
             class: if notice.level == Level::Warning { " warn" } else { "" },
             until: Moment::from(notice.window.to),
+            must_read: notice.must_read,
         }
     }
 }
@@ -89,7 +114,7 @@ impl Note {
 fn away(hub: &Hub, fleet: &Fleet, user: &User) -> Vec<Away> {
     let own = fleet.servers_of(&user.account.name);
     let hosts = own.filter_map(|server| Some(server.placement()?.host.clone()));
-    let hosts: std::collections::BTreeSet<_> = hosts.collect();
+    let hosts: BTreeSet<_> = hosts.collect();
     let ahead = hosts.iter().filter_map(|host| Some((host, hub.agenda.ahead_of(host)?)));
     ahead
         .map(|(host, (id, it))| Away {

@@ -219,6 +219,7 @@ async fn notify(
         window: Window { from: at, to: at.plus(lasts) },
         en: text.chars().take(LONGEST_TEXT).collect(),
         fr: String::new(),
+        must_read: false,
         who: visitor.actor(),
         at,
     };

@@ -6,6 +6,7 @@ use berth_core::{Fleet, Phase, Server, ServerState, queue};
 
 use crate::site::Hub;
 use crate::web::pages::bar::Bar;
+use crate::web::pages::details::Details;
 use crate::web::pages::ending::{Ending, more_memory};
 use crate::web::pages::farm::FarmPart;
 use crate::web::pages::life::Life;
@@ -80,6 +81,8 @@ pub struct Card {
     pub decision: Option<String>,
     /// Where its owner asks for help, with a ticket filled in.
     pub help: Option<String>,
+    /// What is behind its fold, where it has one.
+    pub details: Option<Details>,
 }
 
 /// Used memory of the limit.
@@ -194,6 +197,7 @@ impl Card {
             is_idle: !server.is_active(),
             decision: server.decision.as_ref().map(ToString::to_string),
             help: None,
+            details: None,
         }
     }
 
@@ -207,6 +211,12 @@ impl Card {
         let (farm, help) = (FarmPart::of(hub, server), ticket::of(hub, fleet, server));
         Self { farm, help, ..Self::of(fleet, server, now) }
     }
+
+    /// The same with its fold.
+    pub fn folded(hub: &Hub, fleet: &Fleet, server: &Server, now: Timestamp) -> Self {
+        let card = Self::whole(hub, fleet, server, now);
+        Self { details: Details::of(fleet, server, &card), ..card }
+    }
 }
 
 /// A profile's title; the name itself when the files do not have it any more.
@@ -216,6 +226,12 @@ pub fn profile_title(fleet: &Fleet, name: &str) -> String {
         .profiles
         .get(name)
         .map_or_else(|| name.to_owned(), |it| words::written(&fleet.settings, &it.title))
+}
+
+/// An image's title; the name itself when the files do not have it any more.
+pub fn image_title(fleet: &Fleet, name: &str) -> String {
+    let image = fleet.settings.images.get(name);
+    image.map_or_else(|| name.to_owned(), |it| words::written(&fleet.settings, &it.title))
 }
 
 /// Used memory as the host last said, of this very start.

@@ -1,5 +1,6 @@
 //! Home: a person's servers as cards; the form itself for a person who has none.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use askama::Template;
@@ -22,6 +23,9 @@ use crate::web::pages::shell::{Here, Shell, page};
 use crate::web::pages::spawn;
 use crate::web::pages::visits::{self, Line};
 use crate::web::say;
+
+/// Where buttons come back to.
+const HERE: &str = "/hub/home";
 
 #[derive(Template)]
 #[template(path = "home.html")]
@@ -51,15 +55,34 @@ impl HomePart {
         hub: &Hub,
         fleet: &Fleet,
         user: &User,
-        visits: Vec<Line>,
+        kept: Kept,
         xsrf: &str,
         now: Timestamp,
     ) -> Self {
         Self {
-            board: Board::of(hub, fleet, user, now),
-            visits,
+            board: Board::unread(hub, fleet, user, &kept.read, (xsrf, HERE), now),
+            visits: kept.visits,
             cards: Cards::of(hub, fleet, &user.account.name, xsrf, now),
         }
+    }
+}
+
+/// What somebody's home shows from the store.
+#[derive(Debug, Clone, Default)]
+pub struct Kept {
+    visits: Vec<Line>,
+    /// The notices that the person has read or put away.
+    read: BTreeSet<i64>,
+}
+
+impl Kept {
+    /// As it is now.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn of(hub: &Hub, fleet: &Fleet, owner: &Username) -> Result<Self, StorageError> {
+        let read = hub.storage.read(|reader| reader.notices_read(owner))?;
+        Ok(Self { visits: visits_to(hub, fleet, owner)?, read })
     }
 }
 
@@ -101,8 +124,8 @@ impl Cards {
             (!server.is_active(), std::cmp::Reverse(ended.filter(|_| !server.is_active())))
         });
         let cards =
-            servers.into_iter().map(|server| Card::whole(hub, fleet, server, now)).collect();
-        Self { xsrf: xsrf.to_owned(), cards, here: "/hub/home" }
+            servers.into_iter().map(|server| Card::folded(hub, fleet, server, now)).collect();
+        Self { xsrf: xsrf.to_owned(), cards, here: HERE }
     }
 }
 
@@ -117,8 +140,8 @@ pub async fn show(
     if fleet.servers_of(owner).next().is_none() {
         return spawn::form(&hub, &visitor, &uri);
     }
-    let visits = visits_to(&hub, &fleet, owner)?;
-    let part = HomePart::of(&hub, &fleet, &visitor.user, visits, &visitor.xsrf, now());
+    let kept = Kept::of(&hub, &fleet, owner)?;
+    let part = HomePart::of(&hub, &fleet, &visitor.user, kept, &visitor.xsrf, now());
     let shell = Shell::of(&visitor, say::t("nav-home").to_string(), Here::Home);
     let lapse = hub.storage.read(|reader| reader.lapse(owner))?;
     let notice = lapse.map(|lapse| say::t("account-lapsed").with("why", &lapse.why).to_string());

@@ -19,6 +19,7 @@ use crate::web::say;
 
 pub mod calendar;
 pub mod one;
+pub mod read;
 
 /// Notices that ended are shown so long.
 const SHOWN: Seconds = Seconds(30 * 86_400);

@@ -13,7 +13,7 @@ use crate::auth::next::escape;
 use crate::web::pages::card::{self, Waiting};
 use crate::web::pages::ending::Ending;
 use crate::web::pages::life;
-use crate::web::pages::server;
+use crate::web::pages::spaces;
 use crate::web::pages::usual;
 use crate::web::pages::words::{self, Relative};
 use crate::web::say;
@@ -306,17 +306,18 @@ fn chosen(server: &Server, decision: Option<&Decision>) -> Step {
 
 /// The spaces beside HOME, one by one, with what is wrong where something is.
 fn spaces(fleet: &Fleet, server: &Server) -> String {
-    let say = |it: server::SpaceLine| match it.trouble {
+    let say = |it: spaces::SpaceLine| match it.trouble {
         Some(trouble) => format!("{}: {trouble}", it.name),
         None => it.name,
     };
-    server::spaces(fleet, server).into_iter().map(say).collect::<Vec<_>>().join(" · ")
+    spaces::of(fleet, server).into_iter().map(say).collect::<Vec<_>>().join(" · ")
 }
 
 fn milestones(fleet: &Fleet, server: &Server, stage: &Stage, now: Timestamp) -> Vec<Step> {
     let placement = server.placement();
     let host = placement.and_then(|placement| fleet.hosts.get(&placement.host));
     let fetching = host.is_some_and(|host| host.is_fetching(&server.id));
+    let fetched = host.and_then(|host| host.fetched(&server.id));
     let done: &[StepDone] = placement.map_or(&[], |placement| &placement.steps);
     let failed = match stage {
         Stage::Failed { .. } => failed_at(server, done),
@@ -344,7 +345,10 @@ fn milestones(fleet: &Fleet, server: &Server, stage: &Stage, now: Timestamp) -> 
             let time = placement.map(|placement| running(placement, now));
             // While an image is fetched nothing else is done.
             let doing = if fetching { StartStep::Fetch } else { it };
-            return Step { time, ..step(words::step_doing(doing), "now") };
+            // Beside the step's name: who listens need not hear each number.
+            let detail = fetched.map(|percent| say::t("fetch-percent").with("percent", percent));
+            let detail = detail.map(|said| said.to_string()).unwrap_or_default();
+            return Step { time, detail, ..step(words::step_doing(doing), "now") };
         }
         step(words::step_name(it), "todo")
     });

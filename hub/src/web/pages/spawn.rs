@@ -87,6 +87,9 @@ pub struct Choices {
     next: String,
 }
 
+/// Where the buttons above the form come back to.
+const HERE: &str = "/hub/spawn";
+
 /// What the choice of memory says when it is none of those offered.
 pub const OWN: &str = "own";
 
@@ -254,6 +257,7 @@ fn show_form(
         tile.alone = tile.is_plain();
     }
     let own = visitor.user.account.name == target.owner;
+    let read = hub.storage.read(|reader| reader.notices_read(&visitor.user.account.name))?;
     let next = Next::parse(&choices.next, &hub.config().hub.public_url);
     let view = SpawnPage {
         shell: Shell::of(visitor, say::t("nav-new").to_string(), Here::New),
@@ -266,7 +270,7 @@ fn show_form(
         next: next.map(|next| next.to_string()).unwrap_or_default(),
         alert,
         other: (!own).then(|| target.owner.to_string()),
-        board: Board::of(hub, &fleet, &visitor.user, now()),
+        board: Board::unread(hub, &fleet, &visitor.user, &read, (&visitor.xsrf, HERE), now()),
         first: own && fleet.servers_of(&target.owner).next().is_none(),
     };
     Ok(page(status, &view))

@@ -11,6 +11,7 @@ use berth_core::{Decision, Fleet, Outcome};
 use berth_process::clock::now;
 
 use crate::auth::next::escape;
+use crate::web::pages::card::image_title;
 use crate::web::pages::forecast::forecast;
 use crate::web::pages::off::refused;
 use crate::web::pages::spawn::{Choices, outcome_class};
@@ -222,10 +223,8 @@ impl Verdict {
                 outcome_class(&decision.outcome)
             }
         };
-        let (path, ask) = (words::server_path(&decision.user, &decision.name), &decision.ask);
-        let gpus = Some(ask.gpus).filter(|gpus| *gpus > 0);
-        let image = Some(ask.image.as_str()).filter(|image| !image.is_empty());
-        let choices = choices(&ask.profile, ask.memory, image, gpus);
+        let path = words::server_path(&decision.user, &decision.name);
+        let choices = choices_of(&decision.ask);
         Self { class, kind, why: format!("/hub/foreseen/{path}?{choices}") }
     }
 
@@ -278,16 +277,9 @@ impl Tile {
             checked: *memory == chosen,
             verdict: verdict(*memory),
         });
-        let title = |key: &String| {
-            fleet
-                .settings
-                .images
-                .get(key)
-                .map_or_else(|| key.clone(), |image| words::written(&fleet.settings, &image.title))
-        };
         let images = profile.images.iter().map(|key| Image {
             key: key.clone(),
-            title: title(key),
+            title: image_title(fleet, key),
             checked: Some(key) == image.as_ref(),
         });
         let memory: Vec<_> = memory.collect();
@@ -353,6 +345,13 @@ fn gpus(asking: &Asking<'_>, profile: &Profile, last: Option<&Ask>) -> Vec<Gpus>
         .or_else(|| last.map(|last| last.gpus).filter(fits))
         .unwrap_or(choice.default.clamp(1, most));
     (1..=most).map(|count| Gpus { count, checked: count == chosen }).collect()
+}
+
+/// What was asked for, as choices of a link.
+pub fn choices_of(ask: &Ask) -> String {
+    let gpus = Some(ask.gpus).filter(|gpus| *gpus > 0);
+    let image = Some(ask.image.as_str()).filter(|image| !image.is_empty());
+    choices(&ask.profile, ask.memory, image, gpus)
 }
 
 /// Choices as a link has them.

@@ -398,6 +398,7 @@ pub async fn message(
         window: Window { from: at, to: ends },
         en: text,
         fr: String::new(),
+        must_read: false,
         who: visitor.actor(),
         at,
     };

@@ -210,6 +210,7 @@ pub const OPERATIONS: &[Operation] = &[
         ("until", Text),
         ("en", Text),
         ("fr", Text),
+        ("must_read", Flag),
         ("dry_run", Flag),
     ])
     .gives("Object"),

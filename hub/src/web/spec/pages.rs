@@ -55,6 +55,7 @@ pub const PAGES: &[Page] = &[
     page("/hub/live/home", Person),
     page("/hub/notices", Person),
     page("/hub/notices/{id}", Person),
+    page("/hub/notices/{id}/read", Person),
     page("/hub/spawn", Person),
     page("/hub/token", Person),
     page("/hub/trainings", Person),

@@ -175,13 +175,42 @@ fn life_of(life: &Life, now: Timestamp) -> String {
     format!("{kept}; stops {stop}{why}, can be put off {left} of {of} times by {step}")
 }
 
-/// The milestones with the seconds since the host was chosen.
+/// The milestones with the seconds since the host was chosen, or how far the fetch before them is.
 fn steps(server: &Server) -> Option<String> {
     let begun = server.placed_at?;
-    let steps = server.steps.as_ref().filter(|steps| !steps.is_empty())?;
-    let words = steps.iter().map(|step| {
+    let words = server.steps.iter().flatten().map(|step| {
         let after = step.at.map_or("?".into(), |at| text::seconds(at.millis_since(begun)));
         format!("{} {after}", step.step)
     });
-    Some(words.collect::<Vec<_>>().join(", "))
+    let fetch = server.fetch.as_ref().map(|fetch| match fetch.percent {
+        Some(percent) => format!("pulling {percent} %"),
+        None => "pulling".to_owned(),
+    });
+    let words: Vec<_> = words.chain(fetch).collect();
+    (!words.is_empty()).then(|| words.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    fn start(steps: Value, fetch: Value) -> Option<String> {
+        let json = json!({
+            "id": "8f2c000000000000", "user": "alice", "name": "", "state": "starting",
+            "profile": "cpu", "image": "base", "memory": { "limit": 1 }, "url": "/",
+            "placed_at": "2026-05-11T09:41:00.000000Z", "steps": steps, "fetch": fetch,
+        });
+        super::steps(&serde_json::from_value(json).unwrap())
+    }
+
+    #[test]
+    fn a_start_says_how_far_the_fetch_of_its_image_is() {
+        let fetched = json!([{ "step": "fetch", "at": "2026-05-11T09:41:00.200000Z" }]);
+        let said = |percent| start(fetched.clone(), json!({ "percent": percent }));
+        assert_eq!(said(Some(41)).unwrap(), "fetch 0.2 s, pulling 41 %");
+        assert_eq!(said(None).unwrap(), "fetch 0.2 s, pulling");
+        assert_eq!(start(json!([]), json!({ "percent": 7 })).unwrap(), "pulling 7 %");
+        assert_eq!(start(json!([]), Value::Null), None);
+        assert_eq!(start(Value::Null, Value::Null), None);
+    }
 }

@@ -119,6 +119,7 @@ fn said_by_site(id: i64, notice: &Notice) -> Value {
         "until": notice.window.to.to_string(),
         "text": notice.en,
         "text_fr": notice.fr,
+        "must_read": notice.must_read,
     })
 }
 

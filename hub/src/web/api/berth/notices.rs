@@ -30,8 +30,8 @@ pub async fn list(State(hub): State<Arc<Hub>>, caller: Caller) -> Result<Json<Va
     Ok(answer("notices", json!(rows)))
 }
 
-/// `POST site-notices` `{to?, level?, from?, until?, en, fr?, dry_run?}`. Who teaches writes to the
-/// own training.
+/// `POST site-notices` `{to?, level?, from?, until?, en, fr?, must_read?, dry_run?}`. Who teaches
+/// writes to the own training; only administrators say that something must be read.
 pub async fn add(
     State(hub): State<Arc<Hub>>,
     caller: Caller,
@@ -39,11 +39,12 @@ pub async fn add(
 ) -> Result<Json<Value>, ApiError> {
     caller.require("read:servers")?;
     let body = body.or_empty();
-    body::only(&body, &["to", "level", "from", "until", "en", "fr", "dry_run"])?;
+    body::only(&body, &["to", "level", "from", "until", "en", "fr", "must_read", "dry_run"])?;
     let audience: Option<String> = body::field(&body, "to")?;
     let audience = audience.as_deref().unwrap_or("all").parse::<Audience>();
     let audience = audience.map_err(|error| ApiError::bad_request(format!("to: {error}")))?;
-    may_write(&hub, &caller, &audience)?;
+    let must_read = body::field::<bool>(&body, "must_read")?.unwrap_or(false);
+    may_write(&hub, &caller, &audience, must_read)?;
     let level: Option<Level> = body::field(&body, "level")?;
     let said = |name: &str| -> Result<Option<Timestamp>, ApiError> {
         let text: Option<String> = body::field(&body, name)?;
@@ -57,6 +58,7 @@ pub async fn add(
         until: said("until")?,
         en: text("en")?,
         fr: text("fr")?,
+        must_read,
     };
     let dry_run = body::field::<bool>(&body, "dry_run")?.unwrap_or(false);
     let at = now();
@@ -94,7 +96,12 @@ pub async fn end(
     Ok(StatusCode::NO_CONTENT)
 }
 
-fn may_write(hub: &Hub, caller: &Caller, audience: &Audience) -> Result<(), ApiError> {
+fn may_write(
+    hub: &Hub,
+    caller: &Caller,
+    audience: &Audience,
+    must_read: bool,
+) -> Result<(), ApiError> {
     if caller.scopes.hold("admin-ui") {
         return Ok(());
     }
@@ -105,7 +112,7 @@ fn may_write(hub: &Hub, caller: &Caller, audience: &Audience) -> Result<(), ApiE
         training.zip(user).is_some_and(|(it, user)| it.instructors.contains(&user.account.name))
     };
     match audience {
-        Audience::Training(name) if teaches(name) => Ok(()),
+        Audience::Training(name) if teaches(name) && !must_read => Ok(()),
         _ => Err(ApiError::forbidden(
             "Only administrators write notices; who teaches writes to the own training.",
         )),
@@ -122,6 +129,7 @@ fn row(id: i64, notice: &Notice, now: Timestamp) -> Value {
         "shown": notice.window.holds(now),
         "en": notice.en,
         "fr": notice.fr,
+        "must_read": notice.must_read,
         "who": notice.who,
         "at": notice.at.to_string(),
     })

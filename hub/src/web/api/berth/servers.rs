@@ -132,6 +132,13 @@ fn farm(hub: &Hub, server: &Server) -> Value {
     if work.is_nothing() { Value::Null } else { json!(*work) }
 }
 
+/// How far the fetch of its image is, while its host fetches that to make it.
+fn fetch(fleet: &Fleet, server: &Server) -> Value {
+    let host = server.placement().and_then(|placement| fleet.hosts.get(&placement.host));
+    let host = host.filter(|host| host.is_fetching(&server.id));
+    json!(host.map(|host| json!({ "percent": host.fetched(&server.id) })))
+}
+
 /// A server as everybody sees it: page, API, CLI.
 pub fn describe(hub: &Hub, fleet: &Fleet, server: &Server) -> Value {
     let placement = server.placement();
@@ -185,6 +192,7 @@ pub fn describe(hub: &Hub, fleet: &Fleet, server: &Server) -> Value {
                 .map(|done| json!({ "step": done.step.name(), "at": done.at.to_string() }))
                 .collect::<Vec<_>>()
         }),
+        "fetch": fetch(fleet, server),
         "last_end": end.map(|end| {
             json!({ "reason": reason(Some(end.reason)), "detail": end.detail, "at": end.at.to_string() })
         }),

@@ -144,6 +144,9 @@ pub struct NoticeForm {
     en: String,
     #[serde(default)]
     fr: String,
+    /// `yes`, or nothing.
+    #[serde(default)]
+    must_read: String,
 }
 
 /// `POST /hub/admin/notices`: people are told something.
@@ -168,8 +171,8 @@ pub async fn add(
         },
     };
     let level = if form.level == "warning" { Level::Warning } else { Level::Info };
-    let (en, fr) = (form.en.clone(), form.fr.clone());
-    let wish = NoticeWish { audience, level, from: None, until, en, fr };
+    let (en, fr, must_read) = (form.en.clone(), form.fr.clone(), !form.must_read.is_empty());
+    let wish = NoticeWish { audience, level, from: None, until, en, fr, must_read };
     match wish.checked(&hub.fleet.fleet(), visitor.actor(), now()) {
         Ok(notice) => {
             let act = visitor.act("notice-add").on(&notice.audience.to_string());

@@ -39,6 +39,8 @@ struct NoticePage {
     /// For administrators: whom it is for and who wrote it.
     audience: String,
     who: String,
+    /// How many have said that they have read it, where they are to.
+    readers: Option<u32>,
 }
 
 /// `GET /hub/notices/{id}`: for whom it is for, and for administrators. All may know of maintenance.
@@ -55,7 +57,11 @@ pub async fn show(
     let shell = Shell::of(&visitor, title, Here::Notices);
     let view = match entry {
         Some(Entry::Notice(notice)) if is_for(notice, &fleet, &visitor) => {
-            of_notice(shell, notice, visitor.admin, now())
+            let readers = match visitor.admin && notice.must_read {
+                true => Some(hub.storage.read(|reader| reader.readers_of(id))?),
+                false => None,
+            };
+            NoticePage { readers, ..of_notice(shell, notice, visitor.admin, now()) }
         }
         Some(Entry::Maintenance(it)) => of_maintenance(shell, it, &fleet, &visitor, now()),
         _ => return Err(PageError::NotFound),
@@ -64,11 +70,14 @@ pub async fn show(
 }
 
 fn is_for(notice: &Notice, fleet: &Fleet, visitor: &Visitor) -> bool {
+    visitor.admin || reaches(notice, fleet, visitor)
+}
+
+/// Whether it is one for this person to read. What will be shown is for its writers until then.
+pub fn reaches(notice: &Notice, fleet: &Fleet, visitor: &Visitor) -> bool {
     let account = &visitor.user.account;
     let groups: Vec<&str> = account.groups.iter().map(|group| group.name.as_str()).collect();
-    // What will be shown is for its writers until then.
-    let begun = notice.window.from <= now();
-    visitor.admin || begun && notice.audience.has(fleet, &account.name, &groups)
+    notice.window.from <= now() && notice.audience.has(fleet, &account.name, &groups)
 }
 
 fn of_notice(shell: Shell, notice: &Notice, admin: bool, now: Timestamp) -> NoticePage {
@@ -87,6 +96,7 @@ fn of_notice(shell: Shell, notice: &Notice, admin: bool, now: Timestamp) -> Noti
         admin,
         audience: notice.audience.to_string(),
         who: notice.who.clone(),
+        readers: None,
     }
 }
 
@@ -117,6 +127,7 @@ fn of_maintenance(
         admin: visitor.admin,
         audience: String::new(),
         who: it.order.who.clone(),
+        readers: None,
     }
 }
 

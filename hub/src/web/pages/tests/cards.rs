@@ -3,8 +3,14 @@
 use axum::http::StatusCode;
 use axum::http::header::LOCATION;
 
+use berth_common::link::{Ending, SpaceHealth};
+use berth_common::{Reason, Timestamp};
+use berth_core::settings::Mount;
+
+use super::help;
 use super::scene;
-use super::site::{self, Site};
+use super::site::{self, Answer, Site};
+use crate::web::say;
 
 /// Who runs goes on with what it was started with; that there is something newer is said.
 #[tokio::test]
@@ -78,6 +84,88 @@ async fn a_killed_process_and_another_limit_are_on_the_card() {
         let text = answer.text();
         assert!(text.contains("The memory stays as it is") && text.contains(why), "{text}");
     }
+}
+
+/// A watched space, shown inside under its own path.
+fn space(name: &str) -> Mount {
+    let path = format!("/{name}");
+    Mount {
+        name: name.to_owned(),
+        source: path.clone(),
+        target: path.clone(),
+        read_only: false,
+        follows: false,
+        required: false,
+        only_if_exists: false,
+        for_each_group: false,
+        env: Default::default(),
+        shown: None,
+        probe: Some(path),
+        profiles: Vec::new(),
+        cite: Default::default(),
+    }
+}
+
+fn health(name: &str, trouble: Option<Reason>) -> SpaceHealth {
+    let trouble = trouble.map(|reason| Ending { reason, detail: String::new() });
+    SpaceHealth { name: name.to_owned(), trouble, since: Timestamp(0), took: None }
+}
+
+#[tokio::test]
+async fn a_fold_tells_how_a_start_went_and_where_to_go_on() {
+    let site = Site::busy().await;
+    site.change_settings(|settings| {
+        settings.mounts.mounts = ["sps", "data", "old"].map(space).into();
+    })
+    .await;
+    help::offer(&site, "mailto:help@example.org");
+    let server = site.server("alice", "");
+    let host = server.placement().unwrap().host.clone();
+    let watched = vec![health("sps", None), health("data", Some(Reason::MountSick))];
+    site.finds(host.as_str(), watched).await;
+    let page = site.get("alice", "/hub/home").await;
+    let fold = |page: &Answer| {
+        let (_, fold) = page.body.split_once("<details id=\"details-").unwrap();
+        Answer { body: fold.split("</details>").next().unwrap().to_owned(), ..page.clone() }
+    };
+    let (open, text) = (fold(&page), fold(&page).text());
+    let mut rest = text.as_str();
+    let placed = format!("Placed on {host}");
+    let sick = say::reason(Reason::MountSick);
+    for fact in [
+        "Details",
+        "Asked for",
+        &placed,
+        "Container started, 2.0 s after that",
+        "It answers",
+        "Python 3.13",
+        "/sps sps usable",
+        &format!("/data data {sick}"),
+        // Nobody watches it.
+        "/old old Ask for the same again",
+        "Report a problem",
+    ] {
+        let (_, after) = rest.split_once(fact).unwrap_or_else(|| panic!("{fact:?} in:\n{text}"));
+        rest = after;
+    }
+    assert!(!text.contains("Image present"), "short: {text}");
+    for link in [
+        "href=\"/hub/spawn?opt-profile=cpu&#38;opt-memory=4G&#38;opt-image=py\"".to_owned(),
+        format!("href=\"/hub/servers/{}\"", server.id),
+        "href=\"mailto:help@example.org".to_owned(),
+    ] {
+        assert!(open.body.contains(&link), "{link}: {}", open.body);
+    }
+    assert!(!text.contains("a newer one exists"), "{text}");
+    site.change_settings(|settings| {
+        settings.images.get_mut("py").unwrap().reference = "nb:py-2".into();
+    })
+    .await;
+    let text = fold(&site.get("alice", "/hub/home").await).text();
+    assert!(text.contains("Python 3.13 a newer one exists"), "{text}");
+    // What has ended says on the card itself how, and where to get help.
+    let page = site.get("dave", "/hub/home").await;
+    assert!(!page.body.contains("<details id=\"details-"), "{}", page.body);
 }
 
 #[tokio::test]

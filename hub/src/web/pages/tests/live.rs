@@ -19,8 +19,11 @@ async fn a_live_page_begins_with_the_present_and_ends_when_ready() {
             && first.contains("Looking for the image"),
         "{first}"
     );
-    site.fetch("alice", "").await;
-    assert!(live.until("Fetching the image").await.contains("event: part"));
+    site.fetch("alice", "", None).await;
+    let told = live.until("Fetching the image").await;
+    assert!(told.contains("event: part") && !told.contains("of it is here"), "{told}");
+    site.fetch("alice", "", Some(41)).await;
+    assert!(live.until("41 % of it is here").await.contains("event: part"));
     site.reach("alice", "", &[StartStep::Image], ObservedState::Created).await;
     assert!(live.until("Checking your spaces").await.contains("event: part"));
     site.run("alice", "").await;

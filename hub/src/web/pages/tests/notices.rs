@@ -1,6 +1,9 @@
 //! Notices and maintenance: who reads them, and who writes them.
 
 use axum::http::StatusCode;
+use axum::http::header::LOCATION;
+use berth_common::Timestamp;
+use berth_store::Database;
 
 use super::scene::HOSTILE;
 use super::site::Site;
@@ -9,7 +12,7 @@ use super::trainings;
 /// A notice that is hostile, one that has ended, and maintenance of a host.
 pub async fn write(site: &Site) {
     let en: String = url::form_urlencoded::byte_serialize(HOSTILE.as_bytes()).collect();
-    let form = format!("to=all&level=warning&en={en}&fr=Maintenance+du+r%C3%A9seau");
+    let form = format!("to=all&level=warning&en={en}&fr=Maintenance+du+r%C3%A9seau&must_read=yes");
     assert_eq!(site.post("erin", HERE, &form).await.status, StatusCode::SEE_OTHER);
     let form = "to=all&level=info&en=The+cafeteria+is+open.";
     assert_eq!(site.post("erin", HERE, form).await.status, StatusCode::SEE_OTHER);
@@ -66,6 +69,64 @@ async fn they_are_written_by_administrators_and_read_by_whom_they_are_for() {
     for act in ["notice-add", "notice-end", "maintenance-add", "maintenance-cancel"] {
         assert!(acts.contains(act), "{act} is missing:\n{acts}");
     }
+}
+
+#[tokio::test]
+async fn a_reader_puts_one_away_and_says_that_another_was_read() {
+    let site = Site::busy().await;
+    site.post("erin", HERE, "to=all&en=The+cafeteria+is+open.").await;
+    let form = "to=users%3Aalice%2Cbob&en=Passwords+change.&must_read=yes";
+    site.post("erin", HERE, form).await;
+    let ids: Vec<_> = site.hub.agenda.notices().iter().map(|(id, _)| *id).collect();
+    let [cafeteria, passwords] = ids[..] else { panic!("{ids:?}") };
+    let read = |id: i64| format!("/hub/notices/{id}/read");
+    let said = ["The cafeteria is open.", "Put away", "Passwords change.", "I have read this"];
+    // Bob has no server: his home is the form.
+    for person in ["alice", "bob"] {
+        let text = site.get(person, "/hub/home").await.text();
+        assert!(said.iter().all(|said| text.contains(said)), "{person}: {text}");
+    }
+    let refused = site.post_raw("alice", &read(passwords), "").await;
+    assert_eq!(refused.status, StatusCode::FORBIDDEN, "without the token");
+    for (id, next) in
+        [(cafeteria, "/hub/spawn"), (passwords, "//evil.example"), (passwords, "/hub/home")]
+    {
+        let done = site.post("alice", &read(id), &format!("next={next}")).await;
+        assert_eq!(done.status, StatusCode::SEE_OTHER, "{}", done.body);
+        let to = if next.starts_with("//") { "/hub/home" } else { next };
+        assert_eq!(done.headers[LOCATION], to);
+    }
+    for page in ["/hub/home", "/hub/spawn"] {
+        let text = site.get("alice", page).await.text();
+        assert!(!said.iter().any(|said| text.contains(said)), "{page}: {text}");
+    }
+    let live = site.live("alice", "/hub/live/home").await.next().await;
+    assert!(!live.contains("Passwords change."), "{live}");
+    assert!(site.get("bob", "/hub/home").await.text().contains("Passwords change."), "alice's own");
+    // Where all notices stand these do, too.
+    let page = site.get("alice", "/hub/notices").await;
+    assert!(page.text().contains("Passwords change."), "{}", page.text());
+    assert!(!page.body.contains("/read\""), "{}", page.body);
+    // It is nothing to those whom it is not for, administrators or not.
+    for person in ["dave", "erin"] {
+        let done = site.post(person, &read(passwords), "").await;
+        assert_eq!(done.status, StatusCode::NOT_FOUND, "{person}");
+    }
+    let page = format!("/hub/notices/{passwords}");
+    let text = site.get("erin", &page).await.text();
+    assert!(text.contains("Have said that they read it one person"), "{text}");
+    site.post("bob", &read(passwords), "").await;
+    let text = site.get("erin", &page).await.text();
+    assert!(text.contains("Have said that they read it 2 people"), "{text}");
+    assert!(!site.get("alice", &page).await.text().contains("Have said"), "for administrators");
+    let other = site.get("erin", &format!("/hub/notices/{cafeteria}")).await.text();
+    assert!(!other.contains("Have said"), "nobody has to: {other}");
+    assert!(site.get("erin", HERE).await.text().contains("to be read"), "in the list");
+    // Who read it is forgotten with it.
+    let storage = &site.hub.storage;
+    let long_ago = |database: &mut Database| database.forget_agenda(Timestamp(i64::MAX));
+    storage.write(long_ago).await.unwrap();
+    assert_eq!(storage.read(|reader| reader.readers_of(passwords)).unwrap(), 0);
 }
 
 #[tokio::test]

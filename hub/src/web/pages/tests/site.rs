@@ -11,7 +11,7 @@ use axum::body::{Body, BodyDataStream};
 use axum::http::{HeaderMap, Request, StatusCode};
 use berth_common::link::{
     Account, Capacity, Ending, GpuDevice, GpuFacts, GpuUse, HostFacts, Kernels, Kill, Observed,
-    ObservedState, Origin, Pending, Report, StartStep, StepDone, Usage, Victim,
+    ObservedState, Origin, Pending, Report, SpaceHealth, StartStep, StepDone, Usage, Victim,
 };
 use berth_common::{BootId, ByteCount, Incarnation, Reason, Revision, Timestamp};
 use berth_core::event::{Event, Row};
@@ -122,6 +122,7 @@ fn account(name: &str, number: u32) -> Account {
     }
 }
 
+#[derive(Debug, Clone)]
 pub struct Answer {
     pub status: StatusCode,
     pub headers: HeaderMap,
@@ -460,37 +461,43 @@ impl Site {
         self.report(host.as_str(), Ok(seen.into_values().collect())).await;
     }
 
-    /// The host fetches the image of a server.
-    pub async fn fetch(&self, owner: &str, name: &str) {
+    /// The host fetches the image of a server, and so much of it is there.
+    pub async fn fetch(&self, owner: &str, name: &str, percent: Option<u32>) {
         let server = self.server(owner, name);
         let host = server.placement().unwrap().host.clone();
         let fleet = self.hub.fleet.fleet();
         let seen = fleet.hosts[&host].heard.as_ref().unwrap().observed.clone();
         let (server, generation) = (server.id.clone(), server.generation);
-        let pending = vec![Pending { server, generation, operation: "fetch" }];
-        self.report_with(host.as_str(), Ok(seen.into_values().collect()), pending).await;
+        let pending = vec![Pending { server, generation, operation: "fetch", percent }];
+        let seen = Ok(seen.into_values().collect());
+        let report = Report { pending, ..self.of_host(host.as_str(), seen) };
+        self.take_in(host.as_str(), report).await;
+    }
+
+    /// The host has looked after its spaces.
+    pub async fn finds(&self, host: &str, spaces: Vec<SpaceHealth>) {
+        let fleet = self.hub.fleet.fleet();
+        let heard = fleet.hosts[&host.parse().unwrap()].heard.as_ref().unwrap();
+        let seen = Ok(heard.observed.values().cloned().collect());
+        self.take_in(host, Report { spaces, ..self.of_host(host, seen) }).await;
     }
 
     /// A heartbeat, and the wait until it was taken in.
     pub async fn report(&self, host: &str, engine: Result<Vec<Observed>, String>) {
-        self.report_with(host, engine, Vec::new()).await;
+        self.take_in(host, self.of_host(host, engine)).await;
     }
 
-    async fn report_with(
-        &self,
-        host: &str,
-        engine: Result<Vec<Observed>, String>,
-        pending: Vec<Pending>,
-    ) {
+    /// What a host says when all is well with it.
+    fn of_host(&self, host: &str, engine: Result<Vec<Observed>, String>) -> Report {
         let total = if host == "wn3" { gb(16) } else { gb(32) };
         let fleet = self.hub.fleet.fleet();
-        let report = Report {
+        Report {
             incarnation: Incarnation(1),
             boot_id: "b1".parse::<BootId>().unwrap(),
             sent: now(),
             applied: Revision { epoch: fleet.epoch, seq: u64::MAX },
             engine,
-            pending,
+            pending: Vec::new(),
             gpus: gpus(host),
             spaces: Vec::new(),
             capacity: Capacity {
@@ -507,7 +514,10 @@ impl Site {
                 gpus: GpuFacts { used: uses(host), ..GpuFacts::default() },
                 ..HostFacts::default()
             },
-        };
+        }
+    }
+
+    async fn take_in(&self, host: &str, report: Report) {
         let report = Box::new(report);
         self.hub
             .fleet
