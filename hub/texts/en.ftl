@@ -349,6 +349,8 @@ waits-in-place = Waits in place { $place }: { $why }
 
 error-forbidden = This is not for your account
 error-for-administrators = This page is for administrators.
+error-not-for-you = This is not yours to do
+error-scopes = This takes a role with the scopes { $scopes } over everything. Administrators hold them; roles.toml gives them to others.
 error-not-possible-here = This is not possible here.
 error-store = The hub cannot use its store at the moment. Running servers are not concerned.
 error-wrong = Something went wrong

@@ -348,6 +348,8 @@ waits-in-place = Attend à la place { $place } : { $why }
 
 error-forbidden = Ce n’est pas pour votre compte
 error-for-administrators = Cette page est pour les administrateurs.
+error-not-for-you = Ceci ne vous est pas ouvert
+error-scopes = Il faut pour cela un rôle avec les droits { $scopes } sur tout. Les administrateurs les ont ; roles.toml les donne à d’autres.
 error-not-possible-here = Ce n’est pas possible ici.
 error-store = Le hub ne peut pas utiliser sa base en ce moment. Les serveurs en marche ne sont pas concernés.
 error-wrong = Quelque chose s’est mal passé

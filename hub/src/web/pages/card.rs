@@ -9,6 +9,7 @@ use crate::web::pages::bar::Bar;
 use crate::web::pages::ending::{Ending, more_memory};
 use crate::web::pages::farm::FarmPart;
 use crate::web::pages::life::Life;
+use crate::web::pages::target::May;
 use crate::web::pages::ticket;
 use crate::web::pages::words::{self, Moment, Relative};
 use crate::web::say;
@@ -200,6 +201,26 @@ impl Card {
     /// Whether its turn has come and its place waits for its owner.
     pub fn is_held(&self) -> bool {
         self.waiting.as_ref().is_some_and(|waiting| waiting.held.is_some())
+    }
+
+    /// Without the buttons that its reader may not press.
+    #[must_use]
+    pub fn for_who_may(mut self, may: May) -> Self {
+        self.open = self.open.filter(|_| may.enter);
+        self.can_stop &= may.stop;
+        self.can_restart &= may.stop && may.start;
+        self.is_idle &= may.start;
+        if !may.start {
+            self.amounts.clear();
+            self.more = None;
+        }
+        if let Some(life) = &mut self.life {
+            life.extend = life.extend.take().filter(|_| may.start);
+            if let Some(gpu) = &mut life.gpu {
+                gpu.without = gpu.without.take().filter(|_| may.stop && may.start);
+            }
+        }
+        self
     }
 
     /// With what only the hub knows: work on the farm, and where to ask for help.

@@ -18,7 +18,7 @@ use crate::actions;
 use crate::audit;
 use crate::auth::form::query_pairs;
 use crate::auth::visitor::found;
-use crate::auth::{CheckedForm, Next, Visitor};
+use crate::auth::{CheckedForm, Next, Right, Visitor};
 use crate::site::Hub;
 use crate::trainings::Role;
 use crate::web::pages::board::Board;
@@ -161,7 +161,7 @@ pub async fn show(
     Path(path): Path<Vec<(String, String)>>,
     uri: Uri,
 ) -> Result<Response, PageError> {
-    let target = Target::of(&path, &visitor)?;
+    let target = Target::of(&path, &visitor, Right::StartServers)?;
     let choices = Choices::of_link(&uri);
     let next = Next::parse(&choices.next, &hub.config().hub.public_url);
     let fleet = hub.fleet.fleet();
@@ -180,7 +180,7 @@ pub async fn show(
 
 /// The form for a person's own new server.
 pub fn form(hub: &Hub, visitor: &Visitor, uri: &Uri) -> Result<Response, PageError> {
-    let target = Target::of(&[], visitor)?;
+    let target = Target::of(&[], visitor, Right::StartServers)?;
     show_form(hub, visitor, &target, &Choices::of_link(uri), None, StatusCode::OK)
 }
 
@@ -190,7 +190,7 @@ pub async fn start(
     Path(path): Path<Vec<(String, String)>>,
     CheckedForm { visitor, form: choices }: CheckedForm<Choices>,
 ) -> Result<Response, PageError> {
-    let mut target = Target::of(&path, &visitor)?;
+    let mut target = Target::of(&path, &visitor, Right::StartServers)?;
     if target.name.is_default() && !choices.name.trim().is_empty() {
         match choices.name.trim().parse() {
             Ok(name) => target.name = name,
