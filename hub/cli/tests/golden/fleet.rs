@@ -365,7 +365,8 @@ fn queue() -> Value {
     let waiter = |server: &str, user: &str, place: Value, code: &str, since: &str| {
         json!({
             "server": server, "user": user, "name": "", "pool": "gpu", "place": place,
-            "ask": { "profile": "gpu", "memory": 28 * GB, "image": "base", "gpus": 1 },
+            "ask": { "profile": "gpu", "memory": 28 * GB, "image": "base", "gpus": 1,
+                "gpu_model": null },
             "reason": reason(code), "since": since, "estimate_s": null, "held": null,
             "decision": "d2d2d2d2d2d2d2d2",
         })

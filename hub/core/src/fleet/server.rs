@@ -85,6 +85,9 @@ pub struct Ask {
     /// Thousandths of each GPU; 1000 = whole ones.
     #[serde(default)]
     pub gpu_milli: u32,
+    /// The model of its GPUs; `None`: any that the profile offers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gpu_model: Option<String>,
     /// Processor time that is counted, in thousandths of a core; 0: none.
     #[serde(default)]
     pub cpu_milli: u32,

@@ -283,8 +283,9 @@ fn gpu_words(fleet: &Fleet, server: &Server) -> String {
         return String::new();
     }
     let words = say::t("gpus").with("count", count).to_string();
-    match gpus(fleet, server).first() {
-        Some(gpu) => format!("{words}, {}", gpu.model),
+    let placed = gpus(fleet, server).into_iter().next().map(|gpu| gpu.model);
+    match placed.or_else(|| server.ask.gpu_model.clone()) {
+        Some(model) => format!("{words}, {model}"),
         None => words,
     }
 }

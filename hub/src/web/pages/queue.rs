@@ -207,7 +207,8 @@ impl Waiting {
 
 fn asked(ask: &berth_core::fleet::Ask) -> String {
     let gpus = if ask.gpus > 0 { format!(", {} GPU", ask.gpus) } else { String::new() };
-    format!("{}, {}{gpus}", ask.profile, ask.memory)
+    let model = ask.gpu_model.as_ref().map(|model| format!(" {model}")).unwrap_or_default();
+    format!("{}, {}{gpus}{model}", ask.profile, ask.memory)
 }
 
 impl Row {

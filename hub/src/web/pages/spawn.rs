@@ -83,6 +83,9 @@ pub struct Choices {
     own: String,
     pub(super) image: String,
     pub(super) gpus: String,
+    /// A model of GPU; empty: any.
+    #[serde(rename = "gpu-model")]
+    pub(super) gpu_model: String,
     name: String,
     next: String,
 }
@@ -108,6 +111,7 @@ impl Choices {
             own: option("own"),
             image: option("image"),
             gpus: option("gpus"),
+            gpu_model: option("gpu-model"),
             name: value("name"),
             next: value("next"),
         }
@@ -127,8 +131,15 @@ impl Choices {
         })?;
         let gpus = said(&self.gpus).map(|text| text.parse::<u32>()).transpose();
         let gpus = gpus.map_err(|_| PageError::BadForm(say::t("error-gpus").to_string()))?;
-        let (profile, image) = (said(&self.profile), said(&self.image));
-        Ok(Wish { profile, memory, image, gpus, as_before: self.says_nothing(), ..Wish::default() })
+        Ok(Wish {
+            profile: said(&self.profile),
+            memory,
+            image: said(&self.image),
+            gpus,
+            gpu_model: said(&self.gpu_model),
+            as_before: self.says_nothing(),
+            ..Wish::default()
+        })
     }
 
     /// A bare press of Start repeats the last start.
@@ -137,6 +148,7 @@ impl Choices {
             && self.memory.is_empty()
             && self.image.is_empty()
             && self.gpus.is_empty()
+            && self.gpu_model.is_empty()
     }
 
     /// As JupyterHub keeps them: each a list of strings.
@@ -147,6 +159,7 @@ impl Choices {
             ("memory", &memory),
             ("image", &self.image),
             ("gpus", &self.gpus),
+            ("gpu_model", &self.gpu_model),
         ];
         let said = options.into_iter().filter(|(_, value)| !value.is_empty());
         let lists = said.map(|(name, value)| (name.to_owned(), serde_json::json!([value])));

@@ -388,6 +388,7 @@ pub const OPERATIONS: &[Operation] = &[
         ("memory", Any),
         ("image", Text),
         ("gpus", Number),
+        ("gpu_model", Text),
     ])
     .gives("Object"),
     Operation::new(
