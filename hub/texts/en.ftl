@@ -441,6 +441,7 @@ usage-servers = Servers
 usage-gpus = GPUs
 usage-window = In the last 30 days
 gpu-hours = GPU hours
+gpu-hours-used = GPU at work
 gib-hours = GiB hours of memory
 usage-given-by = given by
 usage-past = Your requests of these 30 days

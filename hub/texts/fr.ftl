@@ -440,6 +440,7 @@ usage-servers = Serveurs
 usage-gpus = GPU
 usage-window = Ces 30 derniers jours
 gpu-hours = Heures de GPU
+gpu-hours-used = GPU au travail
 gib-hours = GiB-heures de mémoire
 usage-given-by = donné par
 usage-past = Vos demandes de ces 30 jours

@@ -271,6 +271,7 @@ fn usage() -> Value {
             "name": name, "group": group, "users": 2, "server_hours": server, "gib_hours": gib,
             "gib_hours_used": gib / 4.0,
             "gpu_hours": gpu,
+            "gpu_hours_used": gpu / 2.0,
         })
     };
     json!({
