@@ -10,7 +10,7 @@ use berth_core::settings::Metered;
 use berth_core::usage::Usage as Used;
 use berth_core::{Answer, Effect, Event, Fleet};
 
-use super::bench::{Bench, gb, settings};
+use self::bench::{Bench, gb, settings};
 
 mod bench;
 mod loans;
