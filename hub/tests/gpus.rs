@@ -103,6 +103,38 @@ async fn a_host_hears_which_gpus_a_server_gets() {
 }
 
 #[tokio::test]
+async fn a_model_of_gpu_can_be_asked_for_by_programs_too() {
+    let site = site().await;
+    let mut settings = Settings::clone(&site.hub.fleet.fleet().settings);
+    settings.version += 1;
+    let gpus = settings.profiles.get_mut("gpu").unwrap().gpus.as_mut().unwrap();
+    gpus.models = vec!["Tesla K80".into(), "A100".into()];
+    site.hub.fleet.send(Event::SettingsChanged(Arc::new(settings))).await;
+    site.settle().await;
+    let alice = site.program("alice").await;
+    let explain = async |model: &str| {
+        let body = serde_json::json!({ "profile": "gpu", "gpu_model": model }).to_string();
+        alice.json("POST", "/hub/api/berth/explain", &body).await.json()["decision"].clone()
+    };
+    let there = explain("Tesla K80").await;
+    assert_eq!(
+        (&there["outcome"], &there["ask"]["gpu_model"]),
+        (&"placed".into(), &"Tesla K80".into())
+    );
+    assert_ne!(explain("A100").await["outcome"], "placed", "no host has one");
+    let wrong = explain("V100").await;
+    assert_eq!(wrong["reason"]["code"], "refused.profile.unknown", "{wrong}");
+    let sentence = wrong["sentence"].as_str().unwrap();
+    assert!(sentence.starts_with("Profile gpu has no GPU model \"V100\""), "{sentence}");
+
+    let body = r#"{"user_options": {"profile": "gpu", "gpu_model": ["Tesla K80"]}}"#;
+    let started = alice.json("POST", "/hub/api/users/alice/server", body).await;
+    assert_eq!(started.status, StatusCode::ACCEPTED, "{}", started.text);
+    assert_eq!(told(&site, &gpu_host()).len(), 1);
+    assert_eq!(site.server("alice", "").ask.gpu_model.as_deref(), Some("Tesla K80"));
+}
+
+#[tokio::test]
 async fn a_server_without_a_gpu_is_told_of_none() {
     let site = site().await;
     let alice = site.program("alice").await;

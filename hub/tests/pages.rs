@@ -10,7 +10,9 @@ use axum::http::{Method, Request, StatusCode};
 use berth_common::{ByteCount, Seconds};
 use berth_core::settings::{People, Profile, Training, Window};
 use berth_hub::agenda;
+use berth_hub::auth::Right;
 use berth_hub::config::Config;
+use berth_hub::config::roles::{Role, Roles};
 use berth_hub::web::page_paths;
 use berth_hub::web::spec::{PAGES, Page, Who};
 use berth_process::clock::now;
@@ -18,13 +20,25 @@ use tower::ServiceExt;
 
 use crate::site::{Client, FORM, Site, host};
 
-/// Alice has servers and teaches carol, root_ is an administrator, bob has nothing to do with any of
-/// it.
+/// What dana may see of what is not hers.
+const SEES: [Right; 4] = [Right::SeeServers, Right::SeeHosts, Right::SeePeople, Right::SeeHealth];
+
+/// Alice has servers and teaches carol, root_ is an administrator, dana helps people, bob has nothing
+/// to do with any of it.
 async fn site() -> Site {
     let site = Site::new().await;
     host::serve_proxy(&site);
     site.add_user("carol", 1_010, false).await;
+    site.add_user("dana", 1_011, false).await;
     let mut config = Config::clone(&site.hub.config());
+    let support = Role {
+        description: String::new(),
+        scopes: SEES.iter().flat_map(|it| it.scopes()).map(|it| (*it).to_owned()).collect(),
+        people: People { users: BTreeSet::from(["dana".parse().unwrap()]), ..People::default() },
+        services: BTreeSet::new(),
+        cite: Default::default(),
+    };
+    config.people.roles = Roles([("support".to_owned(), support)].into());
     let settings = &mut config.settings;
     // Small servers, so that there is room for one a page.
     let small = ByteCount(256 << 20);
@@ -165,7 +179,7 @@ async fn every_page_is_refused_to_the_wrong_people_and_shown_to_the_right_ones()
                 let wrong = match page.who {
                     Who::Everybody | Who::Person => None,
                     Who::Owner | Who::Instructor => Some(&bob),
-                    Who::Administrator => Some(&alice),
+                    Who::Holder(_) | Who::Administrator => Some(&alice),
                 };
                 let mut refusal = None;
                 if let Some(wrong) = wrong {
@@ -182,7 +196,7 @@ async fn every_page_is_refused_to_the_wrong_people_and_shown_to_the_right_ones()
                         &fresh
                     }
                     Who::Person | Who::Owner | Who::Instructor => &alice,
-                    Who::Administrator => &root,
+                    Who::Holder(_) | Who::Administrator => &root,
                 };
                 if method == Method::POST && page.who != Who::Everybody {
                     let mut tricked = site.by_token("");
@@ -199,6 +213,52 @@ async fn every_page_is_refused_to_the_wrong_people_and_shown_to_the_right_ones()
                 }
             }
         }
+    };
+    tokio::select! {
+        () = tried => {}
+        () = host::work(&site) => unreachable!("the host works for ever"),
+    }
+}
+
+/// What is somebody's own, and shown to whoever sees all servers.
+const SHOWN: [&str; 8] = [
+    "/hub/decisions/{id}",
+    "/hub/live/log/{id}",
+    "/hub/live/server/{id}",
+    "/hub/live/servers/{id}",
+    "/hub/servers/{id}",
+    "/hub/spawn-pending/{user}",
+    "/hub/spawn-pending/{user}/{server}",
+    "/hub/user/{*path}",
+];
+
+#[tokio::test]
+async fn who_helps_people_looks_and_changes_nothing_of_theirs() {
+    let site = site().await;
+    let dana = site.browser("dana").await;
+    let about_others = |page: &&Page| !matches!(page.who, Who::Everybody | Who::Person);
+    let tried = async {
+        for (number, page) in PAGES.iter().enumerate().filter(|(_, page)| about_others(page)) {
+            let path = filled(&site, page, number).await;
+            for method in methods(&site, &path).await {
+                let (status, target) = ask(&site, Some(&dana), &method, &path).await;
+                let shown = format!("{method} {path}, {:?}: {status} {target}", page.who);
+                let sees = match page.who {
+                    Who::Holder(right) => SEES.contains(&right),
+                    Who::Owner => SHOWN.contains(&page.path),
+                    _ => false,
+                };
+                let refused = matches!(status, 403 | 404) || target.starts_with("/hub/login");
+                if method == Method::GET && sees {
+                    // Of some of them there is none of that name.
+                    assert!(!refused || status == 404 && page.who != Who::Owner, "{shown}");
+                } else {
+                    assert!(matches!(status, 403 | 404), "{shown}");
+                }
+            }
+        }
+        let fleet = site.hub.fleet.fleet();
+        assert!(fleet.servers.values().all(|server| server.is_active()), "they run on");
     };
     tokio::select! {
         () = tried => {}

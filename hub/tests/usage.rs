@@ -20,6 +20,7 @@ async fn hours_are_added_up_by_person_and_by_group() {
             gpu_milli_s: 500 * seconds,
             mib_s: 4_096 * seconds,
             used_mib_s: 1_024 * seconds,
+            used_gpu_milli_s: 100 * seconds,
             server_s: seconds,
         };
         Row::Usage(UsageDay { user: user.parse().unwrap(), day, group: group.into(), amount })
@@ -40,9 +41,9 @@ async fn hours_are_added_up_by_person_and_by_group() {
         usage["rows"],
         json!([
             { "name": "euclid", "server_hours": 1.0, "gib_hours": 4.0,
-              "gib_hours_used": 1.0, "gpu_hours": 0.5, "users": 1 },
+              "gib_hours_used": 1.0, "gpu_hours": 0.5, "gpu_hours_used": 0.1, "users": 1 },
             { "name": "lsst", "server_hours": 30.0, "gib_hours": 120.0,
-              "gib_hours_used": 30.0, "gpu_hours": 15.0, "users": 2 },
+              "gib_hours_used": 30.0, "gpu_hours": 15.0, "gpu_hours_used": 3.0, "users": 2 },
         ])
     );
     // People see their own, and what runs counts as it runs.

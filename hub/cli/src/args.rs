@@ -96,6 +96,9 @@ pub struct Wish {
     /// Fewer or more GPUs than the profile's default
     #[arg(long, value_name = "COUNT")]
     pub gpus: Option<u32>,
+    /// One of the profile's models of GPU
+    #[arg(long, value_name = "MODEL")]
+    pub gpu_model: Option<String>,
 }
 
 impl Wish {
@@ -113,6 +116,9 @@ impl Wish {
         }
         if let Some(gpus) = self.gpus {
             choices.insert("gpus".into(), json!(gpus));
+        }
+        if let Some(model) = &self.gpu_model {
+            choices.insert("gpu_model".into(), json!(model));
         }
         choices
     }

@@ -441,6 +441,10 @@ fn what_is_asked_for_is_sent() {
         "POST /hub/api/berth/explain as admin {\"gpus\":2,\"profile\":\"gpu\"}"
     );
     assert_eq!(
+        sent("", "explain request --gpu-model A100 --profile gpu"),
+        "POST /hub/api/berth/explain as admin {\"gpu_model\":\"A100\",\"profile\":\"gpu\"}"
+    );
+    assert_eq!(
         sent("", "server start --user alice --gpus 2 --no-wait"),
         "POST /hub/api/berth/explain as admin {\"gpus\":2,\"user\":\"alice\"}\n\
          POST /hub/api/users/alice/server as admin {\"user_options\":{\"gpus\":2}}\n\

@@ -195,6 +195,8 @@ pub struct Wish {
     pub image: Option<String>,
     /// GPUs, or the profile's default.
     pub gpus: Option<u32>,
+    /// The model of its GPUs, or any that the profile offers.
+    pub gpu_model: Option<String>,
     /// Whether a wish that says nothing repeats the server's last start.
     pub as_before: bool,
     /// Whether the server is a throw-away one of a rehearsal: rights, hours and quotas are not looked

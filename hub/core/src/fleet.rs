@@ -38,8 +38,8 @@ pub use leaving::Leaving;
 pub use restored::Restored;
 pub use rolling::Rolling;
 pub use server::{
-    Ask, End, HeldPlace, ImagePin, Loan, Moved, PastStart, Phase, Placement, Resize, ResizeState,
-    Server, ServerState, StopOrder, UsedMemory,
+    Ask, End, HeldPlace, ImagePin, Loan, Moved, PastStart, Phase, Placement, RealUse, Resize,
+    ResizeState, Server, ServerState, StopOrder,
 };
 
 use crate::settings::{HostSettings, Settings};

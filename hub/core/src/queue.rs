@@ -145,6 +145,7 @@ pub fn again(ask: &Ask) -> Wish {
         memory: Some(ask.memory),
         image: Some(ask.image.clone()),
         gpus: Some(ask.gpus),
+        gpu_model: ask.gpu_model.clone(),
         as_before: false,
         rehearsal: ask.rehearsal,
     }

@@ -164,6 +164,13 @@ fn choices(settings: &Settings, profile: &Profile, wish: &Wish, ask: &mut Ask, n
         });
         notes.add(Looked::Gpus { asked, most }, fails, cite);
     }
+    if let Some(model) = &wish.gpu_model {
+        let offered = profile.gpu_models();
+        let fails = (!offered.contains(model))
+            .then(|| (Reason::RefusedProfile, no_such_model(&name, model, offered)));
+        notes.add(Looked::GpuModel { name: model.clone() }, fails, cite);
+        ask.gpu_model = Some(model.clone());
+    }
 
     let image = wish.image.clone().or_else(|| profile.images.first().cloned()).unwrap_or_default();
     let offered = profile.images.contains(&image) && settings.images.contains_key(&image);
@@ -176,6 +183,15 @@ fn choices(settings: &Settings, profile: &Profile, wish: &Wish, ask: &mut Ask, n
     });
     notes.add(Looked::Image { name: image.clone() }, fails, cite);
     ask.image = image;
+}
+
+/// Why a profile does not give a model of GPU.
+fn no_such_model(profile: &str, model: &str, offered: &[String]) -> String {
+    if offered.is_empty() {
+        format!("Profile {profile} gives no choice of the GPU's model: leave \"{model}\" out.")
+    } else {
+        format!("Profile {profile} has no GPU model \"{model}\"; it has: {}.", offered.join(", "))
+    }
 }
 
 /// Use over time. True: the person is served when nobody else waits.
@@ -253,7 +269,10 @@ fn bare_need(profile: &Profile, ask: &Ask) -> Need {
         cpu_milli: ask.cpu_milli,
         gpus: ask.gpus,
         gpu_milli: ask.gpu_milli,
-        models: gpus.map_or_else(Vec::new, |gpus| gpus.models.clone()),
+        models: match &ask.gpu_model {
+            Some(model) => vec![model.clone()],
+            None => profile.gpu_models().to_vec(),
+        },
         gpu_memory: gpus.map_or(ByteCount::ZERO, |gpus| gpus.memory),
         image: ask.image.clone(),
         farm_ports: profile.farm_ports,
@@ -273,6 +292,7 @@ pub fn offered(fleet: &Fleet) -> impl Iterator<Item = Need> {
                 image: profile.images.first().cloned().unwrap_or_default(),
                 gpus: gpus.map_or(0, |gpus| gpus.default),
                 gpu_milli: gpus.map_or(0, |gpus| gpus.share_milli),
+                gpu_model: None,
                 cpu_milli: profile.cpu_milli,
                 rehearsal: false,
             };

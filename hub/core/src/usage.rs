@@ -1,4 +1,4 @@
-//! What people used over time: hours of GPUs and of memory held, by day. Budgets and the fair order
+//! What people used over time: hours of GPUs and of memory, held and really used, by day. Budgets and the fair order
 //! of the queue are counted from it.
 
 use std::collections::BTreeMap;
@@ -22,6 +22,9 @@ pub struct Amount {
     /// MiB of memory really used times seconds.
     #[serde(default)]
     pub used_mib_s: u64,
+    /// Thousandths of a GPU that was at work times seconds.
+    #[serde(default)]
+    pub used_gpu_milli_s: u64,
     /// Servers times seconds.
     #[serde(default)]
     pub server_s: u64,
@@ -34,13 +37,22 @@ impl Amount {
         self.gpu_milli_s = self.gpu_milli_s.saturating_add(other.gpu_milli_s);
         self.mib_s = self.mib_s.saturating_add(other.mib_s);
         self.used_mib_s = self.used_mib_s.saturating_add(other.used_mib_s);
+        self.used_gpu_milli_s = self.used_gpu_milli_s.saturating_add(other.used_gpu_milli_s);
     }
 
-    /// Whole hours of a resource, rounded down.
+    /// Whole hours of a resource that was held, rounded down.
     pub fn hours(&self, resource: Metered) -> u64 {
         match resource {
             Metered::GpuHours => self.gpu_milli_s / 1000 / 3600,
             Metered::GibHours => self.mib_s / 1024 / 3600,
+        }
+    }
+
+    /// Whole hours of a resource that was really used, rounded down.
+    pub fn used_hours(&self, resource: Metered) -> u64 {
+        match resource {
+            Metered::GpuHours => self.used_gpu_milli_s / 1000 / 3600,
+            Metered::GibHours => self.used_mib_s / 1024 / 3600,
         }
     }
 
@@ -203,7 +215,7 @@ fn by_day(
     let (from, to) = (second(from), second(to));
     let milli: u64 = placement.gpus.iter().map(|part| u64::from(part.milli)).sum();
     let mib = placement.reservation.memory.mebibytes();
-    let used = placement.used.mib_s;
+    let used = placement.used;
     let held = to.saturating_sub(second(held_since(placement))).max(1);
     let days = from / DAY_S..=to.max(from) / DAY_S;
     days.filter_map(move |day| {
@@ -211,7 +223,8 @@ fn by_day(
         let amount = Amount {
             gpu_milli_s: milli * seconds,
             mib_s: mib * seconds,
-            used_mib_s: used.saturating_mul(seconds) / held,
+            used_mib_s: used.mib_s.saturating_mul(seconds) / held,
+            used_gpu_milli_s: used.gpu_milli_s.saturating_mul(seconds) / held,
             server_s: seconds,
         };
         (seconds > 0).then_some((u32::try_from(day).unwrap_or(u32::MAX), amount))

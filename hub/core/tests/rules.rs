@@ -287,6 +287,52 @@ fn choices_reach_what_the_profile_gives_and_not_beyond() {
 }
 
 #[test]
+fn a_model_of_gpu_is_one_of_those_that_the_profile_names() {
+    let mut settings = settings();
+    let gpus = settings.profiles.get_mut("gpu").unwrap().gpus.as_mut().unwrap();
+    gpus.models.push("H100".into());
+    let fleet = fleet(settings);
+    let of =
+        |profile: &str, model: &str| Wish { gpu_model: Some(model.to_owned()), ..wish(profile) };
+    says(
+        &fleet,
+        0,
+        "ann",
+        &of("gpu", "H100"),
+        "
+        ok profile gpu is open to everybody (site.toml:2)
+        ok 2 GB of at most 8 GB in this profile (site.toml:2)
+        ok 1 of at most 2 GPUs in this profile (site.toml:2)
+        ok GPU model H100 is offered by this profile (site.toml:2)
+        ok image root is offered by this profile (site.toml:2)
+        = passes
+    ",
+    );
+    let checked = |wish: &Wish| rules::check(&fleet, at(0), &account("ann"), wish, None);
+    let models = |wish: &Wish| checked(wish).verdict.unwrap().need.models;
+    assert_eq!(models(&of("gpu", "H100")), ["H100"]);
+    assert_eq!(models(&wish("gpu")), ["A100", "H100"], "any of them will do");
+    let ask = checked(&of("gpu", "H100")).ask;
+    assert_eq!(models(&berth_core::queue::again(&ask)), ["H100"], "as often as it is asked again");
+    assert_eq!(
+        comes_to(&fleet, 0, "ann", &of("gpu", "V100")),
+        "refused.profile.unknown: Profile gpu has no GPU model \"V100\"; it has: A100, H100."
+    );
+    assert_eq!(
+        comes_to(&fleet, 0, "ann", &of("cpu", "A100")),
+        "refused.profile.unknown: Profile cpu gives no choice of the GPU's model: leave \"A100\" out."
+    );
+}
+
+#[test]
+fn a_request_of_before_there_were_models_asks_for_any() {
+    let old = r#"{"profile":"gpu","memory":1024,"image":"root","gpus":1,"gpu_milli":500}"#;
+    let ask: berth_core::fleet::Ask = serde_json::from_str(old).unwrap();
+    assert_eq!((ask.gpus, &ask.gpu_model), (1, &None));
+    assert!(!serde_json::to_string(&ask).unwrap().contains("model"));
+}
+
+#[test]
 fn a_need_is_what_the_profile_and_the_places_say() {
     let mut settings = settings();
     let place = |profile: Option<&str>, groups: &[&str], prefer: &[&str], require: &[&str]| Place {

@@ -44,7 +44,8 @@ fn server(user: &str, since: i64, used_mib_s: u64) -> Server {
         loan: None,
         stop: None,
     };
-    placement.used.mib_s = used_mib_s;
+    // Of its GPUs it uses as many thousandths as MiB of memory.
+    (placement.used.mib_s, placement.used.gpu_milli_s) = (used_mib_s, used_mib_s);
     let account = Account {
         name: user.parse().unwrap(),
         uid: 2000,
@@ -75,7 +76,13 @@ fn server(user: &str, since: i64, used_mib_s: u64) -> Server {
 }
 
 fn amount(seconds: u64, used_mib_s: u64) -> Amount {
-    Amount { gpu_milli_s: 1000 * seconds, mib_s: 2048 * seconds, used_mib_s, server_s: seconds }
+    Amount {
+        gpu_milli_s: 1000 * seconds,
+        mib_s: 2048 * seconds,
+        used_mib_s,
+        used_gpu_milli_s: used_mib_s,
+        server_s: seconds,
+    }
 }
 
 fn day(user: &str, day: u32, group: &str, amount: Amount) -> UsageDay {
@@ -127,7 +134,7 @@ fn what_was_held_is_booked_once_and_added_up() {
     // What it holds from then on is another amount.
     if let Phase::Placed(placement) = &mut ended.phase {
         placement.held_since = Some(at(NOW));
-        placement.used.mib_s = 50;
+        (placement.used.mib_s, placement.used.gpu_milli_s) = (50, 50);
     }
     assert_eq!(usage.book(&ended, at(NOW)), [], "no time is no use");
     assert_eq!(
@@ -172,4 +179,7 @@ fn hours_are_whole_ones() {
     assert_eq!(hours(3_599_999, 1024 * 3600 - 1), (0, 0));
     assert_eq!(hours(3_600_000, 1024 * 3600), (1, 1));
     assert_eq!(hours(7_200_000, 1024 * 36_000), (2, 10));
+    let used = Amount { used_gpu_milli_s: 7_199_999, used_mib_s: 1024 * 3600, ..Amount::default() };
+    assert_eq!(used.used_hours(Metered::GpuHours), 1);
+    assert_eq!(used.used_hours(Metered::GibHours), 1);
 }

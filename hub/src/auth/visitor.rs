@@ -11,8 +11,11 @@ use berth_store::User;
 use crate::auth::login;
 use crate::auth::next::Next;
 use crate::auth::refusal::Refusal;
+use crate::auth::rights::{Right, Rights};
+use crate::auth::scopes::Scopes;
 use crate::auth::session;
 use crate::site::Hub;
+use crate::web::pages::error::PageError;
 use crate::web::pages::shell::Who;
 use crate::web::say;
 
@@ -27,6 +30,8 @@ pub struct Visitor {
     pub session: String,
     /// Whether this is an administrator.
     pub admin: bool,
+    /// What this person may see and do beyond what is theirs.
+    pub rights: Rights,
     /// Whether this person looks after a training.
     pub teaches: bool,
     /// The client's address.
@@ -49,12 +54,26 @@ impl Visitor {
             None => Err(to_login(parts, hub)),
         }
     }
+
+    /// Whether this is theirs to see or do.
+    pub fn may(&self, right: Right) -> bool {
+        self.rights.has(right)
+    }
+
+    /// Requires a right.
+    ///
+    /// # Errors
+    /// A page that says which scopes give it.
+    pub fn require(&self, right: Right) -> Result<(), PageError> {
+        if self.may(right) { Ok(()) } else { Err(PageError::Forbidden(right)) }
+    }
 }
 
 fn find(parts: &Parts, hub: &Hub) -> Result<Option<Visitor>, Refusal> {
     let live = session::find(hub, &parts.headers)?;
     let visitor = live.map(|live| Visitor {
         admin: hub.is_admin(&live.user),
+        rights: Rights::of(&Scopes::of_user(&live.user, &hub.config().people.roles)),
         teaches: hub.teaches(&live.user),
         user: live.user,
         xsrf: live.xsrf,

@@ -169,6 +169,7 @@ fn running(host: &HostId, held: &FloorServer) -> Server {
             memory: held.memory.limit,
             gpus: u32::try_from(held.gpus.len()).unwrap_or(u32::MAX),
             gpu_milli: held.gpus.first().map_or(0, |part| part.milli),
+            gpu_model: None,
             cpu_milli: held.cpu_milli,
             image: String::new(),
             rehearsal: false,

@@ -25,7 +25,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use askama::Template;
 
 use crate::auth::form::query_value;
-use crate::auth::{AdminVisitor, Next, Visitor};
+use crate::auth::{Next, Right, Visitor};
 use crate::site::Hub;
 use crate::web::pages::admin::{self, ServerTable};
 use crate::web::pages::columns::Columns;
@@ -35,8 +35,9 @@ use crate::web::pages::hosts::HostTable;
 use crate::web::pages::pending::decision_about;
 use crate::web::pages::progress::{Progress, Stage};
 use crate::web::pages::server::ServerPart;
+use crate::web::pages::target::{self, May};
+use crate::web::pages::ticket;
 use crate::web::pages::trainings::{self, room::Room};
-use crate::web::pages::{target, ticket};
 use crate::web::reader::Reader;
 
 /// Streams of one person at a time: more open tabs than this are a mistake or an attack.
@@ -118,7 +119,11 @@ pub async fn server(
     Path(id): Path<String>,
     uri: Uri,
 ) -> Result<Response, PageError> {
-    let id = target::server(&hub.fleet.fleet(), &id, &visitor)?.id.clone();
+    let (id, may) = {
+        let fleet = hub.fleet.fleet();
+        let server = target::server(&fleet, &id, &visitor, Right::SeeServers)?;
+        (server.id.clone(), May::of(&visitor, &server.owner))
+    };
     let next = query_value(&uri, "next");
     let next = next.and_then(|it| Next::parse(&it, &hub.config().hub.public_url));
     let owner = visitor.user.account.name.clone();
@@ -133,7 +138,7 @@ pub async fn server(
             server,
             hub.is_open(server),
             decision.as_ref(),
-            &visitor.xsrf,
+            (may, &visitor.xsrf),
             next,
             now(),
         );
@@ -142,8 +147,10 @@ pub async fn server(
             Stage::Ready => Part::Ready,
             Stage::Ended { .. } => Part::Gone,
             _ => {
-                if matches!(progress.stage, Stage::Waits { .. }) && is_due(&watched) {
-                    // The person is here: a place that is held for them is taken.
+                let waits = matches!(progress.stage, Stage::Waits { .. });
+                if waits && may.start && is_due(&watched) {
+                    // The person is here: a place that is held for them is taken. Whoever only
+                    // looks takes nothing.
                     hub.fleet.try_send(berth_core::Event::Watched { server: id.clone() });
                 }
                 let spoken = progress.spoken();
@@ -161,12 +168,13 @@ pub async fn server_page(
     visitor: Visitor,
     Path(id): Path<String>,
 ) -> Result<Response, PageError> {
-    let id = target::server(&hub.fleet.fleet(), &id, &visitor)?.id.clone();
+    let id = target::server(&hub.fleet.fleet(), &id, &visitor, Right::SeeServers)?.id.clone();
     let owner = visitor.user.account.name.clone();
     let render = move |hub: &Hub| {
         let fleet = hub.fleet.fleet();
         let Some(server) = fleet.servers.get(&id) else { return Part::Gone };
-        Part::of(&ServerPart::of(hub, &fleet, server, &visitor.xsrf, now()), String::new())
+        let reader = (May::of(&visitor, &server.owner), visitor.xsrf.as_str());
+        Part::of(&ServerPart::of(hub, &fleet, server, reader, now()), String::new())
     };
     Ok(stream(&hub, &streams, &owner, render))
 }
@@ -196,27 +204,29 @@ pub async fn home(
 pub async fn admin(
     State(hub): State<Arc<Hub>>,
     Extension(streams): Extension<Arc<Streams>>,
-    AdminVisitor(visitor): AdminVisitor,
+    visitor: Visitor,
     uri: Uri,
-) -> Response {
+) -> Result<Response, PageError> {
+    visitor.require(Right::SeeServers)?;
     let owner = visitor.user.account.name.clone();
     let (filter, columns) = (admin::filter(&uri), Columns::of(&uri));
     let render = move |hub: &Hub| {
-        let table = ServerTable::of(&hub.fleet.fleet(), &filter, &columns, &visitor.xsrf, now());
+        let table = ServerTable::of(&hub.fleet.fleet(), &filter, &columns, &visitor, now());
         Part::of(&table, String::new())
     };
-    stream(&hub, &streams, &owner, render)
+    Ok(stream(&hub, &streams, &owner, render))
 }
 
 /// `GET /hub/live/hosts`
 pub async fn hosts(
     State(hub): State<Arc<Hub>>,
     Extension(streams): Extension<Arc<Streams>>,
-    AdminVisitor(visitor): AdminVisitor,
-) -> Response {
+    visitor: Visitor,
+) -> Result<Response, PageError> {
+    visitor.require(Right::SeeHosts)?;
     let render =
         |hub: &Hub| Part::of(&HostTable::of(&hub.fleet.fleet(), None, now()), String::new());
-    stream(&hub, &streams, &visitor.user.account.name, render)
+    Ok(stream(&hub, &streams, &visitor.user.account.name, render))
 }
 
 /// `GET /hub/live/trainings/{name}`: the room, for who looks after it.

@@ -83,6 +83,8 @@ struct Ask {
     image: String,
     #[serde(default)]
     gpus: u32,
+    /// Of these, if one was asked for.
+    gpu_model: Option<String>,
 }
 
 /// Something with which it would start.
@@ -232,11 +234,14 @@ pub fn print(
         _ => Tone::Bad,
     };
     section(style, vec![vec![Cell::text(label(word)).toned(tone), Cell::text(text)]])?;
-    let Ask { profile, memory, image, gpus } = &decision.ask;
+    let Ask { profile, memory, image, gpus, gpu_model } = &decision.ask;
     let who = title(&decision.user, &decision.name);
     let devices = match gpus {
         0 => String::new(),
-        gpus => format!("{gpus} GPU{}", text::plural(*gpus as usize)),
+        gpus => {
+            let model = gpu_model.as_ref().map(|model| format!(" {model}")).unwrap_or_default();
+            format!("{gpus} GPU{}{model}", text::plural(*gpus as usize))
+        }
     };
     let mut asked = vec![who, profile.clone(), memory.to_string(), devices, image.clone()];
     // A refusal for want of a profile comes before memory and image are known.

@@ -52,6 +52,9 @@ struct Row {
     gib_hours: f64,
     gib_hours_used: f64,
     gpu_hours: f64,
+    /// A hub of before did not tell.
+    #[serde(default)]
+    gpu_hours_used: f64,
     group: Option<String>,
     users: Option<u64>,
 }
@@ -64,6 +67,8 @@ const USED: Column<Row> =
     Column::new("GB USED", "gib_hours_used", |it: &Row, _| hours(it.gib_hours_used)).right();
 const GPUS: Column<Row> =
     Column::new("GPU HOURS", "gpu_hours", |it: &Row, _| hours(it.gpu_hours)).right();
+const AT_WORK: Column<Row> =
+    Column::new("GPU USED", "gpu_hours_used", |it: &Row, _| hours(it.gpu_hours_used)).right();
 
 const BY_USER: &[Column<Row>] = &[
     Column::new("USER", "user", |it: &Row, _| Cell::text(&it.name)),
@@ -72,6 +77,7 @@ const BY_USER: &[Column<Row>] = &[
     MEMORY,
     USED,
     GPUS,
+    AT_WORK,
 ];
 
 const BY_GROUP: &[Column<Row>] = &[
@@ -82,6 +88,7 @@ const BY_GROUP: &[Column<Row>] = &[
     MEMORY,
     USED,
     GPUS,
+    AT_WORK,
 ];
 
 fn hours(hours: f64) -> Cell {

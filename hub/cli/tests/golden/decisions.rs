@@ -125,7 +125,7 @@ pub fn refused(user: &str, ask: Value) -> Value {
 
 /// A decision that is kept.
 pub fn decision_of(id: &str, admin: bool) -> Option<Value> {
-    let ask = |profile: &str, gb: u64| json!({ "profile": profile, "memory": gb * GB, "image": "base", "gpus": 0 });
+    let ask = |profile: &str, gb: u64| json!({ "profile": profile, "memory": gb * GB, "image": "base", "gpus": 0, "gpu_model": null });
     let decision = match id {
         "d1d1d1d1d1d1d1d1" => placed("alice", ask("cpu", 8)),
         "d2d2d2d2d2d2d2d2" => waits("bob", ask("gpu", 28)),
@@ -141,6 +141,7 @@ pub fn explain(user: &str, sent: &Value, admin: bool) -> Value {
         "memory": sent["memory"].as_u64().unwrap_or(4 * GB),
         "image": "base",
         "gpus": sent["gpus"].as_u64().unwrap_or(0),
+        "gpu_model": sent["gpu_model"],
     });
     let decision = match (user, sent["profile"].as_str()) {
         ("erin", _) => refused(user, ask),

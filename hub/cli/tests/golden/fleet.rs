@@ -271,6 +271,7 @@ fn usage() -> Value {
             "name": name, "group": group, "users": 2, "server_hours": server, "gib_hours": gib,
             "gib_hours_used": gib / 4.0,
             "gpu_hours": gpu,
+            "gpu_hours_used": gpu / 2.0,
         })
     };
     json!({
@@ -365,7 +366,8 @@ fn queue() -> Value {
     let waiter = |server: &str, user: &str, place: Value, code: &str, since: &str| {
         json!({
             "server": server, "user": user, "name": "", "pool": "gpu", "place": place,
-            "ask": { "profile": "gpu", "memory": 28 * GB, "image": "base", "gpus": 1 },
+            "ask": { "profile": "gpu", "memory": 28 * GB, "image": "base", "gpus": 1,
+                "gpu_model": null },
             "reason": reason(code), "since": since, "estimate_s": null, "held": null,
             "decision": "d2d2d2d2d2d2d2d2",
         })

@@ -70,6 +70,11 @@ pub enum Looked {
         /// The most there are.
         most: u32,
     },
+    /// Whether the profile offers the model of GPU.
+    GpuModel {
+        /// Its name.
+        name: String,
+    },
     /// Whether the profile offers the image.
     Image {
         /// Its name.
@@ -156,6 +161,7 @@ impl fmt::Display for Looked {
             Self::Gpus { asked, most } => {
                 write!(f, "{asked} of at most {most} GPUs in this profile")
             }
+            Self::GpuModel { name } => write!(f, "GPU model {name} is offered by this profile"),
             Self::Image { name } => write!(f, "image {name} is offered by this profile"),
             Self::QuotaServers { held, limit } => write!(f, "{held} of {limit} servers in use"),
             Self::QuotaMemory { held, asked, limit } => {

@@ -85,6 +85,9 @@ pub struct Ask {
     /// Thousandths of each GPU; 1000 = whole ones.
     #[serde(default)]
     pub gpu_milli: u32,
+    /// The model of its GPUs; `None`: any that the profile offers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gpu_model: Option<String>,
     /// Processor time that is counted, in thousandths of a core; 0: none.
     #[serde(default)]
     pub cpu_milli: u32,
@@ -224,9 +227,9 @@ pub struct Placement {
     /// before is booked.
     #[serde(default)]
     pub held_since: Option<Timestamp>,
-    /// The memory that it really used since then.
+    /// What of it it really used since then.
     #[serde(default)]
-    pub used: UsedMemory,
+    pub used: RealUse,
     /// The newest order to change its memory limit while it runs. Boxed: most have none.
     #[serde(default)]
     pub resize: Option<Box<Resize>>,
@@ -246,17 +249,20 @@ pub struct ImagePin {
     pub build: String,
 }
 
-/// The memory that a server really used, added up over time.
+/// What a server really used of what it holds, added up over time.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct UsedMemory {
+pub struct RealUse {
     /// MiB times seconds.
     pub mib_s: u64,
+    /// Thousandths of a GPU at work times seconds.
+    #[serde(default)]
+    pub gpu_milli_s: u64,
     /// Until when it is added up in this reign.
     #[serde(skip)]
     pub until: Option<Timestamp>,
 }
 
-impl UsedMemory {
+impl RealUse {
     /// It is added up this often: a server is not copied for each report.
     const EVERY: Seconds = Seconds(60);
     /// Of a longer silence nobody knows what was used in it.
@@ -267,12 +273,14 @@ impl UsedMemory {
         self.until.is_none_or(|until| now >= until.plus(Self::EVERY))
     }
 
-    /// Adds the time until now, with what is used now.
-    pub fn add(&mut self, used: ByteCount, now: Timestamp) {
+    /// Adds the time until now, with what is used now: memory, and thousandths of GPUs at work.
+    pub fn add(&mut self, memory: ByteCount, gpu_milli: u64, now: Timestamp) {
         if let Some(until) = self.until.filter(|until| now <= until.plus(Self::LONGEST)) {
             let seconds = now.millis_since(until) / 1000;
-            let more = used.mebibytes().saturating_mul(seconds);
+            let more = memory.mebibytes().saturating_mul(seconds);
             self.mib_s = self.mib_s.saturating_add(more);
+            let more = gpu_milli.saturating_mul(seconds);
+            self.gpu_milli_s = self.gpu_milli_s.saturating_add(more);
         }
         self.until = Some(now);
     }

@@ -192,20 +192,22 @@ fn who_is_to_leave_reads_why_and_when() {
 
 #[test]
 fn use_is_added_up_once_a_minute_and_not_over_a_silence() {
-    let mut used = UsedMemory::default();
+    let mut used = RealUse::default();
     assert!(used.is_due(NOW));
-    used.add(gb(1), NOW);
-    assert_eq!((used.mib_s, used.until), (0, Some(NOW)));
+    used.add(gb(1), 500, NOW);
+    assert_eq!((used.mib_s, used.gpu_milli_s, used.until), (0, 0, Some(NOW)));
     let minute = NOW.plus(Seconds(60));
     assert!(!used.is_due(later(minute, -1)));
     assert!(used.is_due(minute));
-    used.add(gb(1), minute);
-    assert_eq!(used.mib_s, 1024 * 60);
+    used.add(gb(1), 500, minute);
+    assert_eq!((used.mib_s, used.gpu_milli_s), (1024 * 60, 500 * 60));
     let at_most = minute.plus(Seconds(600));
-    used.add(gb(1), at_most);
-    assert_eq!(used.mib_s, 1024 * 660);
-    used.add(gb(1), later(at_most.plus(Seconds(600)), 1));
-    assert_eq!(used.mib_s, 1024 * 660, "nobody knows");
+    used.add(gb(1), 0, at_most);
+    assert_eq!((used.mib_s, used.gpu_milli_s), (1024 * 660, 500 * 60));
+    used.add(gb(1), 1000, later(at_most.plus(Seconds(600)), 1));
+    assert_eq!((used.mib_s, used.gpu_milli_s), (1024 * 660, 500 * 60), "nobody knows");
+    let old: RealUse = serde_json::from_str(r#"{"mib_s":7}"#).unwrap();
+    assert_eq!((old.mib_s, old.gpu_milli_s), (7, 0), "of before");
 }
 
 #[test]

@@ -66,6 +66,11 @@ pub struct Profile {
 }
 
 impl Profile {
+    /// The models of GPUs that one can be chosen of; none: whatever there is.
+    pub fn gpu_models(&self) -> &[String] {
+        self.gpus.as_ref().map_or(&[], |gpus| &gpus.models)
+    }
+
     /// Whether its servers are given something of the compute farm.
     pub fn is_for_farm(&self) -> bool {
         self.farm_ports > 0 || !self.server_scopes.is_empty()

@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use berth_common::link::{GpuUse, HostFacts, Kill, Observed, ObservedState, Report};
-use berth_common::{ByteCount, GpuId, HostId, Reason, Resources, Revision, ServerId, Timestamp};
+use berth_common::{
+    ByteCount, GpuId, GpuPart, HostId, Reason, Resources, Revision, ServerId, Timestamp,
+};
 
 use crate::event::{Effect, Row};
 use crate::fleet::restored::limit_of;
@@ -206,7 +208,9 @@ fn note_peaks(fleet: &mut Fleet, now: Timestamp, id: &HostId) {
         {
             server.peaks = peaks;
             if let Some(placement) = server.placement_mut().filter(|_| due) {
-                placement.used.add(seen.memory_used, now);
+                let gpus = heard.as_ref().map_or(&[][..], |heard| &heard.facts.gpus.used);
+                let at_work = gpus_at_work(gpus, &placement.gpus, &seen.server);
+                placement.used.add(seen.memory_used, at_work, now);
             }
         }
     }
@@ -253,6 +257,19 @@ fn note_kernel(fleet: &mut Fleet, now: Timestamp, seen: &Observed, out: &mut Vec
     if known.is_some_and(|known| at.millis_since(known) >= NEWS_MS) {
         super::life::sign(fleet, now, &seen.server, Evidence::Kernel, at, out);
     }
+}
+
+/// How much of its GPUs a server has at work, in thousandths of one. What is not told counts as
+/// nothing, and a board that several share as the part of whoever has a process on it.
+fn gpus_at_work(used: &[GpuUse], held: &[GpuPart], server: &ServerId) -> u64 {
+    const WHOLE: u32 = 1000;
+    let at_work = |part: &GpuPart| {
+        let seen = used.iter().find(|used| used.gpu == part.gpu)?;
+        let is_there = seen.processes.iter().any(|it| it.server.as_ref() == Some(server));
+        let busy = busy(used, &part.gpu).filter(|_| part.milli >= WHOLE || is_there)?;
+        Some(u64::from(part.milli) * u64::from(busy.min(100)) / 100)
+    };
+    held.iter().filter_map(at_work).sum()
 }
 
 /// How busy a GPU is, in per cent. Without a process the driver's number is noise.

@@ -254,7 +254,7 @@ fn reserve(
     let Some(placement) = fleet.server_mut(id).and_then(Server::placement_mut) else { return };
     placement.reservation.memory = memory;
     placement.held_since = Some(now);
-    placement.used.mib_s = 0;
+    (placement.used.mib_s, placement.used.gpu_milli_s) = (0, 0);
 }
 
 /// What was measured under a smaller limit says little about a larger one: the server counts as a

@@ -141,6 +141,7 @@ fn repeated(wish: &Wish, last: Option<&Ask>) -> Wish {
             // What was adopted does not tell the image's name: then the profile's own is taken.
             image: wish.image.clone().or_else(|| named(&ask.image)),
             gpus: wish.gpus.or(Some(ask.gpus)),
+            gpu_model: wish.gpu_model.clone().or_else(|| ask.gpu_model.clone()),
             as_before: true,
             rehearsal: wish.rehearsal,
         },

@@ -104,6 +104,27 @@ fn a_busy_kernel_is_listed_and_not_stopped_unless_the_site_says_so() {
 }
 
 #[test]
+fn what_a_gpu_does_is_added_up_beside_the_time_it_is_held() {
+    let mut bench = Bench::new(Lifecycle::default());
+    let id = bench.runs("bob", "gpu");
+    let worked = |bench: &mut Bench, percent: Option<u32>| {
+        let so_far = |bench: &Bench| bench.server(&id).placement().unwrap().used.gpu_milli_s;
+        let before = so_far(bench);
+        bench.gpu_busy = percent;
+        for _ in 0..60 {
+            bench.goes_to(bench.now.plus(Seconds(60)));
+        }
+        so_far(bench) - before
+    };
+    bench.goes_to(bench.now.plus(Seconds(60)));
+    let hour = 3_600;
+    assert_eq!(worked(&mut bench, Some(50)), 500 * hour, "half of one for an hour");
+    assert_eq!(worked(&mut bench, Some(0)), 0);
+    assert_eq!(worked(&mut bench, None), 0, "nobody tells");
+    assert_eq!(worked(&mut bench, Some(100)), 1_000 * hour);
+}
+
+#[test]
 fn a_gpu_of_which_nothing_is_told_is_not_unused() {
     let mut bench = Bench::new(rules(GpuAction::OfferCpu, IfBusy::Stop));
     let id = bench.runs("bob", "gpu");

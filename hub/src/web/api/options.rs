@@ -43,6 +43,7 @@ pub fn read(body: Option<Map<String, Value>>) -> Result<Options, ApiError> {
         memory: memory(find("memory"))?,
         image: text("image", find("image"))?,
         gpus: number("gpus", find("gpus"))?,
+        gpu_model: text("gpu_model", find("gpu_model"))?,
         as_before: options.is_none(),
         ..Wish::default()
     };

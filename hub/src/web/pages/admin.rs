@@ -1,4 +1,4 @@
-//! All servers, for administrators.
+//! All servers, for who may see them all.
 
 use std::sync::Arc;
 
@@ -11,15 +11,17 @@ use berth_core::life::outlook;
 use berth_core::{Fleet, Server};
 use berth_process::clock::now;
 
-use crate::auth::AdminVisitor;
 use crate::auth::form::query_value;
 use crate::auth::next::escape;
+use crate::auth::{Right, Visitor};
 use crate::site::Hub;
 use crate::web::pages::card::{self, Used};
 use crate::web::pages::columns::{Column, Columns};
+use crate::web::pages::error::PageError;
 use crate::web::pages::filter::Filter;
 use crate::web::pages::sheet;
 use crate::web::pages::shell::{Here, Shell, page};
+use crate::web::pages::target::may;
 use crate::web::pages::words::{self, Relative};
 use crate::web::say;
 
@@ -126,16 +128,28 @@ impl ServerRow {
 
 impl ServerTable {
     /// The servers that a filter leaves: active ones first, then by owner.
-    pub fn of(fleet: &Fleet, filter: &str, columns: &Columns, xsrf: &str, now: Timestamp) -> Self {
+    /// What its reader may not stop has no button for it.
+    pub fn of(
+        fleet: &Fleet,
+        filter: &str,
+        columns: &Columns,
+        visitor: &Visitor,
+        now: Timestamp,
+    ) -> Self {
         let (servers, mistake) = match found(fleet, filter, now) {
             Ok(servers) => (servers, String::new()),
             Err(mistake) => (Vec::new(), mistake),
         };
         let found = servers.len();
         let rows = servers.into_iter().take(MOST_ROWS);
-        let rows = rows.map(|server| ServerRow::of(fleet, server, now)).collect();
+        let row = |server: &Arc<Server>| {
+            let row = ServerRow::of(fleet, server, now);
+            let can_stop = row.can_stop && may(visitor, &server.owner, Right::StopServers);
+            ServerRow { can_stop, ..row }
+        };
+        let rows = rows.map(row).collect();
         Self {
-            xsrf: xsrf.to_owned(),
+            xsrf: visitor.xsrf.clone(),
             back: page_url(filter, columns),
             columns: columns.clone(),
             rows,
@@ -168,15 +182,17 @@ pub fn found<'a>(
 /// `GET /hub/admin`
 pub async fn show(
     State(hub): State<Arc<Hub>>,
-    AdminVisitor(visitor): AdminVisitor,
+    visitor: Visitor,
     uri: Uri,
-) -> Response {
+) -> Result<Response, PageError> {
+    visitor.require(Right::SeeServers)?;
     let (filter, columns) = (filter(&uri), Columns::of(&uri));
-    let table = ServerTable::of(&hub.fleet.fleet(), &filter, &columns, &visitor.xsrf, now());
+    let table = ServerTable::of(&hub.fleet.fleet(), &filter, &columns, &visitor, now());
     let shell = Shell::of(&visitor, say::t("nav-servers").to_string(), Here::Servers);
     let (query, chosen) = (escape(&filter), columns.query());
     let live = format!("/hub/live/admin?q={query}{chosen}");
-    page(StatusCode::OK, &AdminPage { shell, filter, columns, live, query, chosen, table })
+    let view = AdminPage { shell, filter, columns, live, query, chosen, table };
+    Ok(page(StatusCode::OK, &view))
 }
 
 /// The filter of a link; longer ones than anybody types are cut.
@@ -206,17 +222,18 @@ const HEAD: [&str; 15] = [
 /// `GET /hub/admin/servers.csv?q=`: all that the filter leaves, for programs; amounts in bytes.
 pub async fn table(
     State(hub): State<Arc<Hub>>,
-    AdminVisitor(_): AdminVisitor,
+    visitor: Visitor,
     uri: Uri,
-) -> Response {
+) -> Result<Response, PageError> {
+    visitor.require(Right::SeeServers)?;
     let (fleet, now) = (hub.fleet.fleet(), now());
-    match found(&fleet, &filter(&uri), now) {
+    Ok(match found(&fleet, &filter(&uri), now) {
         Ok(servers) => {
             let lines = servers.into_iter().map(|server| line(&fleet, server, now));
             sheet::answer("servers.csv", &HEAD, lines)
         }
         Err(mistake) => (StatusCode::BAD_REQUEST, mistake).into_response(),
-    }
+    })
 }
 
 fn line(fleet: &Fleet, server: &Server, now: Timestamp) -> Vec<String> {

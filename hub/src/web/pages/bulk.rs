@@ -18,7 +18,7 @@ use crate::actions;
 use crate::agenda;
 use crate::audit::{self, Actor};
 use crate::auth::next::escape;
-use crate::auth::{AdminVisitor, CheckedForm, Visitor};
+use crate::auth::{CheckedForm, Right, Visitor};
 use crate::site::Hub;
 use crate::web::error::cut;
 use crate::web::pages::admin::{self, ServerRow};
@@ -69,6 +69,25 @@ impl Act {
         }
     }
 
+    /// The right that it takes; none: it is for administrators.
+    fn right(self) -> Option<Right> {
+        match self {
+            Self::Stop => Some(Right::StopServers),
+            Self::Extend => Some(Right::StartServers),
+            Self::Notify => None,
+        }
+    }
+
+    /// Requires that somebody may see all servers and do this with them.
+    fn check(self, visitor: &Visitor) -> Result<(), PageError> {
+        visitor.require(Right::SeeServers)?;
+        match self.right() {
+            Some(right) => visitor.require(right),
+            None if visitor.admin => Ok(()),
+            None => Err(PageError::NotFound),
+        }
+    }
+
     fn title(self) -> say::Said {
         match self {
             Self::Stop => say::t("bulk-stop-title"),
@@ -104,11 +123,12 @@ struct BulkPage {
 /// `GET /hub/admin/servers/{act}?q=`: changes nothing.
 pub async fn show(
     State(hub): State<Arc<Hub>>,
-    AdminVisitor(visitor): AdminVisitor,
+    visitor: Visitor,
     Path(act): Path<String>,
     uri: Uri,
 ) -> Result<Response, PageError> {
     let act = Act::parse(&act).ok_or(PageError::NotFound)?;
+    act.check(&visitor)?;
     let text = admin::filter(&uri);
     let (fleet, now) = (hub.fleet.fleet(), now());
     let (servers, mistake) = match admin::found(&fleet, &text, now) {
@@ -142,10 +162,8 @@ pub async fn act(
     Path(act): Path<String>,
     CheckedForm { visitor, form }: CheckedForm<Vec<(String, String)>>,
 ) -> Result<Response, PageError> {
-    if !visitor.admin {
-        return Err(PageError::NotFound);
-    }
     let act = Act::parse(&act).ok_or(PageError::NotFound)?;
+    act.check(&visitor)?;
     let by = visitor.user.account.name.to_string();
     let mut done = Vec::new();
     if act == Act::Notify {

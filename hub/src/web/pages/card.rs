@@ -10,6 +10,7 @@ use crate::web::pages::details::Details;
 use crate::web::pages::ending::{Ending, more_memory};
 use crate::web::pages::farm::FarmPart;
 use crate::web::pages::life::Life;
+use crate::web::pages::target::May;
 use crate::web::pages::ticket;
 use crate::web::pages::words::{self, Moment, Relative};
 use crate::web::say;
@@ -206,6 +207,26 @@ impl Card {
         self.waiting.as_ref().is_some_and(|waiting| waiting.held.is_some())
     }
 
+    /// Without the buttons that its reader may not press.
+    #[must_use]
+    pub fn for_who_may(mut self, may: May) -> Self {
+        self.open = self.open.filter(|_| may.enter);
+        self.can_stop &= may.stop;
+        self.can_restart &= may.stop && may.start;
+        self.is_idle &= may.start;
+        if !may.start {
+            self.amounts.clear();
+            self.more = None;
+        }
+        if let Some(life) = &mut self.life {
+            life.extend = life.extend.take().filter(|_| may.start);
+            if let Some(gpu) = &mut life.gpu {
+                gpu.without = gpu.without.take().filter(|_| may.stop && may.start);
+            }
+        }
+        self
+    }
+
     /// With what only the hub knows: work on the farm, and where to ask for help.
     pub fn whole(hub: &Hub, fleet: &Fleet, server: &Server, now: Timestamp) -> Self {
         let (farm, help) = (FarmPart::of(hub, server), ticket::of(hub, fleet, server));
@@ -278,8 +299,9 @@ fn gpu_words(fleet: &Fleet, server: &Server) -> String {
         return String::new();
     }
     let words = say::t("gpus").with("count", count).to_string();
-    match gpus(fleet, server).first() {
-        Some(gpu) => format!("{words}, {}", gpu.model),
+    let placed = gpus(fleet, server).into_iter().next().map(|gpu| gpu.model);
+    match placed.or_else(|| server.ask.gpu_model.clone()) {
+        Some(model) => format!("{words}, {model}"),
         None => words,
     }
 }

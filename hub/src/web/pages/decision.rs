@@ -10,8 +10,8 @@ use berth_common::{ByteCount, DecisionId, Reason};
 use berth_core::decision::{Excluded, HostLine, HostVerdict, Nearest, Obstacle, Rule};
 use berth_core::{Decision, Outcome};
 
-use crate::auth::Visitor;
 use crate::auth::form::query_value;
+use crate::auth::{Right, Visitor};
 use crate::explanation;
 use crate::plan::replay;
 use crate::site::Hub;
@@ -22,7 +22,7 @@ use crate::web::pages::forecast;
 use crate::web::pages::recorded;
 use crate::web::pages::shell::{Here, Shell, page};
 use crate::web::pages::spawn::outcome_class;
-use crate::web::pages::target::may_act;
+use crate::web::pages::target::may;
 use crate::web::pages::words::{self, Moment};
 use crate::web::say;
 
@@ -39,6 +39,7 @@ struct DecisionPage {
     profile: String,
     memory: ByteCount,
     gpus: u32,
+    gpu_model: Option<String>,
     image: String,
     class: &'static str,
     word: String,
@@ -53,7 +54,7 @@ struct DecisionPage {
     /// Hosts by the first rule that excludes them.
     excluded: Vec<Excluded>,
     hosts: Vec<Line>,
-    /// For administrators who ask: what would come of it under the files of now.
+    /// For who sees all servers and asks: what would come of it under the files of now.
     again: Option<Again>,
     may_ask_again: bool,
     /// For administrators: the number of the files that it was made under.
@@ -87,14 +88,15 @@ pub async fn show(
 ) -> Result<Response, PageError> {
     let id: DecisionId = id.parse().map_err(|_| PageError::NotFound)?;
     let decision = hub.storage.read(|reader| reader.decision(&id))?;
-    let decision = decision.filter(|decision| may_act(&visitor, &decision.user));
+    let decision = decision.filter(|decision| may(&visitor, &decision.user, Right::SeeServers));
     let decision = decision.ok_or(PageError::NotFound)?;
     let profile = profile_title(&hub.fleet.fleet(), &decision.ask.profile);
     let lines = explanation::lines(&hub, &decision)?;
     let shell = Shell::of(&visitor, say::t("why").to_string(), Here::Nowhere);
-    let asked = visitor.admin && query_value(&uri, "again").is_some();
+    let sees = visitor.may(Right::SeeServers);
+    let asked = sees && query_value(&uri, "again").is_some();
     let again = asked.then(|| Again::of(&hub, &decision)).transpose()?;
-    let may_ask_again = visitor.admin && !asked && replay::is_request(&decision);
+    let may_ask_again = sees && !asked && replay::is_request(&decision);
     let view = view(shell, decision, lines, profile);
     Ok(page(StatusCode::OK, &DecisionPage { again, may_ask_again, ..view }))
 }
@@ -117,7 +119,7 @@ pub async fn foreseen(
 
 fn view(shell: Shell, decision: Decision, lines: Vec<HostLine>, profile: String) -> DecisionPage {
     let reason = decision.reason();
-    let admin = shell.who.as_ref().is_some_and(|who| who.admin);
+    let (admin, sees) = (shell.is_for_admin(), shell.may(Right::SeeServers));
     let word = match &decision.outcome {
         Outcome::Placed { .. } => say::t("outcome-placed"),
         Outcome::Waits { .. } => say::t("outcome-waits"),
@@ -133,6 +135,7 @@ fn view(shell: Shell, decision: Decision, lines: Vec<HostLine>, profile: String)
         profile,
         memory: decision.ask.memory,
         gpus: decision.ask.gpus,
+        gpu_model: decision.ask.gpu_model.clone(),
         image: decision.ask.image.clone(),
         class: outcome_class(&decision.outcome),
         word: word.to_string(),
@@ -141,7 +144,7 @@ fn view(shell: Shell, decision: Decision, lines: Vec<HostLine>, profile: String)
         detail,
         remedy: say::remedy(reason),
         nearest: decision.nearest.iter().map(|it| way(it, &decision)).collect(),
-        hosts: lines.into_iter().map(|it| line(it, &decision, admin)).collect(),
+        hosts: lines.into_iter().map(|it| line(it, &decision, sees)).collect(),
         rules: decision.rules,
         possible: decision.possible,
         excluded: decision.excluded,
@@ -164,14 +167,14 @@ fn way(nearest: &Nearest, decision: &Decision) -> Way {
     Way { text: words::nearest(nearest), link }
 }
 
-/// Whose server would have to grow is for administrators.
+/// Whose server would have to grow is for who sees all servers.
 fn without_names(obstacle: &mut Obstacle) {
     if obstacle.reason == Reason::WaitMemoryReserved {
         obstacle.detail.clear();
     }
 }
 
-fn line(line: HostLine, decision: &Decision, admin: bool) -> Line {
+fn line(line: HostLine, decision: &Decision, sees: bool) -> Line {
     let chosen = decision.host() == Some(&line.host);
     let host = line.host.to_string();
     let (class, word, terms, obstacles) = match line.verdict {
@@ -182,7 +185,7 @@ fn line(line: HostLine, decision: &Decision, admin: bool) -> Line {
             ("is-busy", say::t("host-possible"), terms, Vec::new())
         }
         HostVerdict::Excluded { mut obstacles } => {
-            if !admin {
+            if !sees {
                 obstacles.iter_mut().for_each(without_names);
             }
             ("", say::t("host-excluded"), Vec::new(), obstacles)

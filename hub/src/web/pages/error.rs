@@ -5,6 +5,7 @@ use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
+use crate::auth::Right;
 use crate::driver::NotSaved;
 use crate::storage::StorageError;
 use crate::web::pages::shell::{Shell, page};
@@ -38,6 +39,9 @@ pub enum PageError {
     /// There is none, or it is not for this person: the two look alike.
     #[error("no such page")]
     NotFound,
+    /// It takes a right that this person has not.
+    #[error("it takes {}", .0.scopes().join(", "))]
+    Forbidden(Right),
     /// The form holds something that cannot be.
     #[error("{0}")]
     BadForm(String),
@@ -56,6 +60,11 @@ impl IntoResponse for PageError {
     fn into_response(self) -> Response {
         match self {
             Self::NotFound => not_found(),
+            Self::Forbidden(right) => error_page(
+                StatusCode::FORBIDDEN,
+                &say::t("error-not-for-you").to_string(),
+                &say::t("error-scopes").with("scopes", right.scopes().join(", ")).to_string(),
+            ),
             Self::BadForm(why) => error_page(
                 StatusCode::BAD_REQUEST,
                 &say::t("error-cannot-be").to_string(),

@@ -61,6 +61,7 @@ struct Row {
     gib_hours: f64,
     gib_hours_used: f64,
     gpu_hours: f64,
+    gpu_hours_used: f64,
     /// Its memory beside that of the first.
     bar: Option<Bar>,
 }
@@ -134,6 +135,7 @@ impl Row {
             gib_hours: hours(sum.amount.mib_s, 1024),
             gib_hours_used: hours(sum.amount.used_mib_s, 1024),
             gpu_hours: hours(sum.amount.gpu_milli_s, 1000),
+            gpu_hours_used: hours(sum.amount.used_gpu_milli_s, 1000),
             bar: None,
         }
     }
@@ -171,6 +173,7 @@ pub async fn show(
         total.gib_hours += row.gib_hours;
         total.gib_hours_used += row.gib_hours_used;
         total.gpu_hours += row.gpu_hours;
+        total.gpu_hours_used += row.gpu_hours_used;
         let percent = sum.amount.mib_s.saturating_mul(100) / most;
         row.bar = Some(Bar::percent(u32::try_from(percent).unwrap_or(100)));
         row
@@ -199,12 +202,18 @@ pub async fn table(
     let now = now();
     let wanted = Wanted::of(&uri, now);
     let (name, beside) = if wanted.by_group { ("group", "users") } else { ("user", "group") };
-    let head =
-        [name, beside, "server_hours", "gib_hours", "gib_hours_used", "gpu_hours", "from", "to"];
+    let hours = ["server_hours", "gib_hours", "gib_hours_used", "gpu_hours", "gpu_hours_used"];
+    let head = [&[name, beside][..], &hours, &["from", "to"]].concat();
     let rows = wanted.sums(&hub, now);
     let rows = rows.iter().map(|sum| {
         let row = Row::of(sum, wanted.by_group);
-        let amounts = [row.server_hours, row.gib_hours, row.gib_hours_used, row.gpu_hours];
+        let amounts = [
+            row.server_hours,
+            row.gib_hours,
+            row.gib_hours_used,
+            row.gpu_hours,
+            row.gpu_hours_used,
+        ];
         let mut cells = vec![row.name, row.beside];
         cells.extend(amounts.map(|hours| format!("{hours:.1}")));
         cells.extend([wanted.from.clone(), wanted.to.clone()]);

@@ -12,7 +12,7 @@ use berth_core::{Decision, Fleet};
 use berth_process::clock::now;
 
 use crate::actions;
-use crate::auth::Visitor;
+use crate::auth::{Right, Visitor};
 use crate::site::Hub;
 use crate::web::pages::error::PageError;
 use crate::web::pages::shell::page;
@@ -48,7 +48,7 @@ pub fn decide(
     path: &[(String, String)],
     uri: &Uri,
 ) -> Result<(Arc<Fleet>, Decision), PageError> {
-    let target = Target::of(path, visitor)?;
+    let target = Target::of(path, visitor, Right::StartServers)?;
     let wish = Choices::of_link(uri).wish()?;
     let account = target::account(hub, visitor, &target.owner)?;
     let fleet = hub.fleet.fleet();

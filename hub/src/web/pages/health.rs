@@ -10,10 +10,11 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use berth_process::clock::now;
 
-use crate::auth::AdminVisitor;
+use crate::auth::{Right, Visitor};
 use crate::doctor::{self, Finding, Verdict};
 use crate::site::Hub;
 use crate::web::live::{self, Streams};
+use crate::web::pages::error::PageError;
 use crate::web::pages::shell::{Here, Shell, page};
 use crate::web::pages::words::Moment;
 use crate::web::say;
@@ -109,18 +110,20 @@ fn word(finding: &Finding) -> String {
 }
 
 /// `GET /hub/admin/health`
-pub async fn show(State(hub): State<Arc<Hub>>, AdminVisitor(visitor): AdminVisitor) -> Response {
+pub async fn show(State(hub): State<Arc<Hub>>, visitor: Visitor) -> Result<Response, PageError> {
+    visitor.require(Right::SeeHealth)?;
     let shell = Shell::of(&visitor, say::t("health-title").to_string(), Here::Health);
     let part = HealthPart::of(&hub).await;
-    page(StatusCode::OK, &HealthPage { shell, part })
+    Ok(page(StatusCode::OK, &HealthPage { shell, part }))
 }
 
 /// `GET /hub/live/health`
 pub async fn follow(
     State(hub): State<Arc<Hub>>,
     Extension(streams): Extension<Arc<Streams>>,
-    AdminVisitor(visitor): AdminVisitor,
-) -> Response {
+    visitor: Visitor,
+) -> Result<Response, PageError> {
+    visitor.require(Right::SeeHealth)?;
     let make = |hub: Arc<Hub>| async move { HealthPart::of(&hub).await.render().ok() };
-    live::stream_asked(&hub, &streams, &visitor.user.account.name, EVERY, make)
+    Ok(live::stream_asked(&hub, &streams, &visitor.user.account.name, EVERY, make))
 }

@@ -1,4 +1,4 @@
-//! The hosts, for administrators: what each has, what is promised and what is really used.
+//! The hosts, for who may see them: what each has, what is promised and what is really used.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use berth_common::{ByteCount, HostId, Reason, Timestamp};
 use berth_core::{Fleet, Host, HostState, Server};
 use berth_process::clock::now;
 
-use crate::auth::AdminVisitor;
+use crate::auth::{Right, Visitor};
 use crate::site::Hub;
 use crate::web::live::{self, Part, Streams};
 use crate::web::pages::admin::ServerRow;
@@ -166,15 +166,11 @@ fn heard_ago(at: Timestamp, now: Timestamp) -> Relative {
 }
 
 /// `GET /hub/admin/hosts`
-pub async fn show(State(hub): State<Arc<Hub>>, AdminVisitor(visitor): AdminVisitor) -> Response {
+pub async fn show(State(hub): State<Arc<Hub>>, visitor: Visitor) -> Result<Response, PageError> {
+    visitor.require(Right::SeeHosts)?;
     let table = HostTable::of(&hub.fleet.fleet(), None, now());
-    page(
-        StatusCode::OK,
-        &HostsPage {
-            shell: Shell::of(&visitor, say::t("nav-hosts").to_string(), Here::Hosts),
-            table,
-        },
-    )
+    let shell = Shell::of(&visitor, say::t("nav-hosts").to_string(), Here::Hosts);
+    Ok(page(StatusCode::OK, &HostsPage { shell, table }))
 }
 
 /// A space that the host watches.
@@ -197,6 +193,8 @@ struct HostPage {
 #[template(path = "host-part.html")]
 struct HostPart {
     xsrf: String,
+    /// Whether its reader may change what is wanted with it.
+    changes: bool,
     /// Whether an order keeps it from taking servers, to be taken back.
     ordered: bool,
     /// The number of the drain that empties it.
@@ -224,13 +222,14 @@ struct HostPart {
 /// `GET /hub/admin/hosts/{host}`
 pub async fn show_one(
     State(hub): State<Arc<Hub>>,
-    AdminVisitor(visitor): AdminVisitor,
+    visitor: Visitor,
     Path(id): Path<String>,
 ) -> Result<Response, PageError> {
+    visitor.require(Right::SeeHosts)?;
     let fleet = hub.fleet.fleet();
     let id: HostId = id.parse().map_err(|_| PageError::NotFound)?;
     let host = fleet.hosts.get(&id).ok_or(PageError::NotFound)?;
-    let part = one(&fleet, host, &visitor.xsrf, now());
+    let part = one(&fleet, host, &visitor, now());
     let shell = Shell::of(&visitor, id.as_str(), Here::Hosts);
     Ok(page(StatusCode::OK, &HostPage { shell, name: id.to_string(), part }))
 }
@@ -239,27 +238,29 @@ pub async fn show_one(
 pub async fn follow_one(
     State(hub): State<Arc<Hub>>,
     Extension(streams): Extension<Arc<Streams>>,
-    AdminVisitor(visitor): AdminVisitor,
+    visitor: Visitor,
     Path(id): Path<String>,
 ) -> Result<Response, PageError> {
+    visitor.require(Right::SeeHosts)?;
     let id: HostId = id.parse().map_err(|_| PageError::NotFound)?;
     hub.fleet.fleet().hosts.get(&id).ok_or(PageError::NotFound)?;
     let owner = visitor.user.account.name.clone();
     let render = move |hub: &Hub| {
         let fleet = hub.fleet.fleet();
         let Some(host) = fleet.hosts.get(&id) else { return Part::Gone };
-        Part::of(&one(&fleet, host, &visitor.xsrf, now()), String::new())
+        Part::of(&one(&fleet, host, &visitor, now()), String::new())
     };
     Ok(live::stream(&hub, &streams, &owner, render))
 }
 
-fn one(fleet: &Fleet, host: &Host, xsrf: &str, now: Timestamp) -> HostPart {
+fn one(fleet: &Fleet, host: &Host, visitor: &Visitor, now: Timestamp) -> HostPart {
     let settings = fleet.host_settings(&host.id);
     let heard = host.heard.as_ref();
     let pending = heard.map(|heard| heard.pending.as_slice()).unwrap_or_default();
     let servers = fleet.placed_on(&host.id).map(|(server, _)| ServerRow::of(fleet, server, now));
     HostPart {
-        xsrf: xsrf.to_owned(),
+        xsrf: visitor.xsrf.clone(),
+        changes: visitor.admin,
         ordered: host.intent.order().is_some(),
         drain: host.drain.map(|id| id.to_string()),
         row: HostRow::of(fleet, host, now),

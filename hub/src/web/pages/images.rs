@@ -10,7 +10,7 @@ use axum::response::Response;
 use berth_core::Fleet;
 use berth_core::settings::{Image, Stage};
 
-use crate::auth::AdminVisitor;
+use crate::auth::{Right, Visitor};
 use crate::site::Hub;
 use crate::web::pages::error::PageError;
 use crate::web::pages::shell::{Here, Shell, page};
@@ -38,9 +38,10 @@ struct ImagePage {
 /// `GET /hub/admin/images/{image}`
 pub async fn show(
     State(hub): State<Arc<Hub>>,
-    AdminVisitor(visitor): AdminVisitor,
+    visitor: Visitor,
     Path(name): Path<String>,
 ) -> Result<Response, PageError> {
+    visitor.require(Right::SeeHosts)?;
     let fleet = hub.fleet.fleet();
     let image = fleet.settings.images.get(&name).ok_or(PageError::NotFound)?;
     let shell =

@@ -12,7 +12,7 @@ use berth_core::Server;
 use berth_process::clock::now;
 use berth_proto::link::question::What;
 
-use crate::auth::Visitor;
+use crate::auth::{Right, Visitor};
 use crate::link::asked::{Following, NoAnswer};
 use crate::site::Hub;
 use crate::web::live::{self, Streams};
@@ -71,7 +71,7 @@ pub async fn follow(
     visitor: Visitor,
     Path(id): Path<String>,
 ) -> Result<Response, PageError> {
-    let id = target::server(&hub.fleet.fleet(), &id, &visitor)?.id.clone();
+    let id = target::server(&hub.fleet.fleet(), &id, &visitor, Right::SeeServers)?.id.clone();
     let place: Arc<Mutex<Option<Following>>> = Arc::default();
     let make = move |hub: Arc<Hub>| {
         let (id, place) = (id.clone(), Arc::clone(&place));

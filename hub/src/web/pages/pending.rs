@@ -11,13 +11,13 @@ use berth_core::{Decision, Server};
 use berth_process::clock::now;
 
 use crate::auth::form::query_value;
-use crate::auth::{Next, Visitor};
+use crate::auth::{Next, Right, Visitor};
 use crate::site::Hub;
 use crate::web::pages::error::PageError;
 use crate::web::pages::progress::{Progress, Stage};
 use crate::web::pages::shell::{Here, Shell, page};
 use crate::web::pages::stopped;
-use crate::web::pages::target::Target;
+use crate::web::pages::target::{May, Target};
 use crate::web::pages::ticket;
 use crate::web::say;
 
@@ -41,7 +41,7 @@ pub async fn show(
     Path(path): Path<Vec<(String, String)>>,
     uri: Uri,
 ) -> Result<Response, PageError> {
-    let target = Target::of(&path, &visitor)?;
+    let target = Target::of(&path, &visitor, Right::SeeServers)?;
     let next =
         query_value(&uri, "next").and_then(|it| Next::parse(&it, &hub.config().hub.public_url));
     let fleet = hub.fleet.fleet();
@@ -56,7 +56,7 @@ pub async fn show(
         server,
         hub.is_open(server),
         decision.as_ref(),
-        &visitor.xsrf,
+        (May::of(&visitor, &server.owner), &visitor.xsrf),
         next_text,
         now(),
     );

@@ -1,4 +1,4 @@
-//! People, for administrators: who is known here, and who of them runs what.
+//! People, for who may see them: who is known here, and who of them runs what.
 
 pub mod one;
 pub mod view_as;
@@ -14,8 +14,8 @@ use berth_core::Fleet;
 use berth_process::clock::now;
 use berth_store::User;
 
-use crate::auth::AdminVisitor;
 use crate::auth::form::query_value;
+use crate::auth::{Right, Visitor};
 use crate::site::Hub;
 use crate::web::pages::error::PageError;
 use crate::web::pages::shell::{Here, Shell, page};
@@ -82,9 +82,10 @@ fn fits(user: &User, wanted: &str) -> bool {
 /// `GET /hub/admin/people?q=`
 pub async fn show(
     State(hub): State<Arc<Hub>>,
-    AdminVisitor(visitor): AdminVisitor,
+    visitor: Visitor,
     uri: Uri,
 ) -> Result<Response, PageError> {
+    visitor.require(Right::SeePeople)?;
     let wanted = query_value(&uri, "q").unwrap_or_default();
     let wanted: String = wanted.trim().to_lowercase().chars().take(100).collect();
     let users = hub.storage.read(berth_store::Reader::users)?;

@@ -12,7 +12,7 @@ use berth_core::Fleet;
 use berth_core::settings::{MemoryRule, Pool, Strategy};
 use berth_process::clock::now;
 
-use crate::auth::AdminVisitor;
+use crate::auth::{Right, Visitor};
 use crate::site::Hub;
 use crate::web::live::{self, Part, Streams};
 use crate::web::pages::error::PageError;
@@ -46,9 +46,10 @@ struct Served {
 /// `GET /hub/admin/pools/{pool}`
 pub async fn show(
     State(hub): State<Arc<Hub>>,
-    AdminVisitor(visitor): AdminVisitor,
+    visitor: Visitor,
     Path(name): Path<String>,
 ) -> Result<Response, PageError> {
+    visitor.require(Right::SeeHosts)?;
     let fleet = hub.fleet.fleet();
     let pool = fleet.settings.pools.get(&name).ok_or(PageError::NotFound)?;
     let title = say::t("floor-pool").with("name", &name).to_string();
@@ -60,9 +61,10 @@ pub async fn show(
 pub async fn follow(
     State(hub): State<Arc<Hub>>,
     Extension(streams): Extension<Arc<Streams>>,
-    AdminVisitor(visitor): AdminVisitor,
+    visitor: Visitor,
     Path(name): Path<String>,
 ) -> Result<Response, PageError> {
+    visitor.require(Right::SeeHosts)?;
     if !hub.fleet.fleet().settings.pools.contains_key(&name) {
         return Err(PageError::NotFound);
     }

@@ -14,6 +14,7 @@ use crate::web::pages::card::{self, Waiting};
 use crate::web::pages::ending::Ending;
 use crate::web::pages::life;
 use crate::web::pages::spaces;
+use crate::web::pages::target::May;
 use crate::web::pages::usual;
 use crate::web::pages::words::{self, Relative};
 use crate::web::say;
@@ -30,6 +31,8 @@ pub struct Progress {
     pub title: String,
     /// For its forms.
     pub xsrf: String,
+    /// What its reader may do with it.
+    pub may: May,
     /// Where the person wanted to go.
     pub next: String,
     /// Whose server and which, in paths.
@@ -117,7 +120,7 @@ impl Progress {
         server: &Server,
         is_open: bool,
         decision: Option<&Decision>,
-        xsrf: &str,
+        (may, xsrf): (May, &str),
         next: &str,
         now: Timestamp,
     ) -> Self {
@@ -126,6 +129,7 @@ impl Progress {
             id: server.id.to_string(),
             title: words::server_title(&server.name),
             xsrf: xsrf.to_owned(),
+            may,
             next: next.to_owned(),
             path: words::server_path(&server.owner, &server.name),
             prefix: server.prefix(),

@@ -15,9 +15,9 @@ use berth_core::queue::{Waiter, estimate, waiters};
 use berth_core::{Fleet, Phase, Server};
 use berth_process::clock::now;
 
-use crate::auth::AdminVisitor;
 use crate::auth::form::query_value;
 use crate::auth::next::escape;
+use crate::auth::{Right, Visitor};
 use crate::site::Hub;
 use crate::storage::StorageError;
 use crate::web::live::{self, Part, Slowly, Streams};
@@ -89,9 +89,10 @@ struct Row {
 /// `GET /hub/admin/queue?user=&code=`
 pub async fn show(
     State(hub): State<Arc<Hub>>,
-    AdminVisitor(visitor): AdminVisitor,
+    visitor: Visitor,
     uri: Uri,
 ) -> Result<Response, PageError> {
+    visitor.require(Right::SeeServers)?;
     let wanted = Wanted::of(&uri);
     let live = format!("/hub/live/queue?{}", wanted.query());
     let decisions = wanted.decisions(&hub, now())?;
@@ -104,9 +105,10 @@ pub async fn show(
 pub async fn follow(
     State(hub): State<Arc<Hub>>,
     Extension(streams): Extension<Arc<Streams>>,
-    AdminVisitor(visitor): AdminVisitor,
+    visitor: Visitor,
     uri: Uri,
-) -> Response {
+) -> Result<Response, PageError> {
+    visitor.require(Right::SeeServers)?;
     let (wanted, decisions) = (Wanted::of(&uri), Slowly::default());
     let render = move |hub: &Hub| {
         let now = now();
@@ -114,7 +116,7 @@ pub async fn follow(
         let waiting = waiting(&hub.fleet.fleet(), now);
         Part::of(&QueuePart { wanted: wanted.clone(), waiting, decisions }, String::new())
     };
-    live::stream(&hub, &streams, &visitor.user.account.name, render)
+    Ok(live::stream(&hub, &streams, &visitor.user.account.name, render))
 }
 
 impl Wanted {
@@ -205,7 +207,8 @@ impl Waiting {
 
 fn asked(ask: &berth_core::fleet::Ask) -> String {
     let gpus = if ask.gpus > 0 { format!(", {} GPU", ask.gpus) } else { String::new() };
-    format!("{}, {}{gpus}", ask.profile, ask.memory)
+    let model = ask.gpu_model.as_ref().map(|model| format!(" {model}")).unwrap_or_default();
+    format!("{}, {}{gpus}{model}", ask.profile, ask.memory)
 }
 
 impl Row {

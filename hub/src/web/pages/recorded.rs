@@ -76,6 +76,7 @@ fn looked_at(looked: &Looked) -> Said {
             say::t("rule-memory").with("asked", asked).with("most", most)
         }
         Looked::Gpus { asked, most } => say::t("rule-gpus").with("asked", asked).with("most", most),
+        Looked::GpuModel { name } => say::t("rule-gpu-model").with("name", name),
         Looked::Image { name } => say::t("rule-image").with("name", name),
         Looked::QuotaServers { held, limit } => {
             say::t("rule-quota-servers").with("held", held).with("limit", limit)

@@ -10,7 +10,7 @@ use berth_common::{ByteCount, Timestamp};
 use berth_core::{Decision, Fleet, Server};
 use berth_process::clock::now;
 
-use crate::auth::Visitor;
+use crate::auth::{Right, Visitor};
 use crate::site::Hub;
 use crate::web::pages::card::{Card, image_title};
 use crate::web::pages::chart::{self, Chart};
@@ -18,7 +18,7 @@ use crate::web::pages::error::PageError;
 use crate::web::pages::log::Log;
 use crate::web::pages::shell::{Here, Shell, page};
 use crate::web::pages::spaces::{self, SpaceLine};
-use crate::web::pages::target;
+use crate::web::pages::target::{self, May};
 use crate::web::pages::timeline::{self, Happened};
 use crate::web::pages::visits;
 use crate::web::pages::words::{self, Moment};
@@ -52,6 +52,8 @@ struct Line {
 #[template(path = "server-part.html")]
 pub struct ServerPart {
     xsrf: String,
+    /// What its reader may do with it.
+    may: May,
     card: Card,
     owner: String,
     image: String,
@@ -68,11 +70,18 @@ pub struct ServerPart {
 
 impl ServerPart {
     /// A server at this moment.
-    pub fn of(hub: &Hub, fleet: &Fleet, server: &Server, xsrf: &str, now: Timestamp) -> Self {
+    pub fn of(
+        hub: &Hub,
+        fleet: &Fleet,
+        server: &Server,
+        (may, xsrf): (May, &str),
+        now: Timestamp,
+    ) -> Self {
         let course = hub.samples.course(server);
         Self {
             xsrf: xsrf.to_owned(),
-            card: Card::whole(hub, fleet, server, now),
+            may,
+            card: Card::whole(hub, fleet, server, now).for_who_may(may),
             owner: server.owner.to_string(),
             image: image_title(fleet, &server.ask.image),
             starts: server.generation.0,
@@ -108,14 +117,20 @@ pub async fn show(
     Path(id): Path<String>,
 ) -> Result<Response, PageError> {
     let fleet = hub.fleet.fleet();
-    let server = target::server(&fleet, &id, &visitor)?;
+    let server = target::server(&fleet, &id, &visitor, Right::SeeServers)?;
     let decisions = hub.storage.read(|reader| reader.decisions_of(&server.id, MOST_DECISIONS))?;
     let all = visits::lines(&hub, &fleet, &server.owner)?.into_iter();
     let of_it = all.filter(|(visit, _)| visit.server == server.id);
     let view = ServerPage {
         log: Log::of(&hub, server).await,
         shell: Shell::of(&visitor, say::t("server").to_string(), Here::Home),
-        part: ServerPart::of(&hub, &fleet, server, &visitor.xsrf, now()),
+        part: ServerPart::of(
+            &hub,
+            &fleet,
+            server,
+            (May::of(&visitor, &server.owner), &visitor.xsrf),
+            now(),
+        ),
         decisions: decisions.iter().map(line).collect(),
         visits: of_it.map(|(_, line)| line).collect(),
     };

@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use crate::actions;
 use crate::audit;
-use crate::auth::{CheckedForm, Next, Visitor};
+use crate::auth::{CheckedForm, Next, Right, Visitor};
 use crate::site::Hub;
 use crate::web::pages::error::{PageError, error_page, error_page_with};
 use crate::web::pages::target::{self, Target};
@@ -33,7 +33,7 @@ pub async fn stop(
     CheckedForm { visitor, form }: CheckedForm<ActionForm>,
 ) -> Result<Response, PageError> {
     let fleet = hub.fleet.fleet();
-    let server = target::server(&fleet, &id, &visitor)?;
+    let server = target::server(&fleet, &id, &visitor, Right::StopServers)?;
     let own = server.owner == visitor.user.account.name;
     let reason = if own { Reason::StoppedUser } else { Reason::StoppedAdmin };
     note(&hub, &visitor, "server-stop", server).await?;
@@ -48,7 +48,7 @@ pub async fn start(
     CheckedForm { visitor, form }: CheckedForm<ActionForm>,
 ) -> Result<Response, PageError> {
     let fleet = hub.fleet.fleet();
-    let server = target::server(&fleet, &id, &visitor)?;
+    let server = target::server(&fleet, &id, &visitor, Right::StartServers)?;
     let account = target::account(&hub, &visitor, &server.owner)?;
     let target = Target { owner: server.owner.clone(), name: server.name.clone() };
     note(&hub, &visitor, "server-start", server).await?;
@@ -65,7 +65,8 @@ pub async fn restart(
     CheckedForm { visitor, .. }: CheckedForm<ActionForm>,
 ) -> Result<Response, PageError> {
     let fleet = hub.fleet.fleet();
-    let server = target::server(&fleet, &id, &visitor)?;
+    target::server(&fleet, &id, &visitor, Right::StopServers)?;
+    let server = target::server(&fleet, &id, &visitor, Right::StartServers)?;
     let target = Target { owner: server.owner.clone(), name: server.name.clone() };
     let account = target::account(&hub, &visitor, &server.owner)?;
     let own = server.owner == visitor.user.account.name;
@@ -81,7 +82,7 @@ pub async fn extend(
     CheckedForm { visitor, form }: CheckedForm<ActionForm>,
 ) -> Result<Response, PageError> {
     let fleet = hub.fleet.fleet();
-    let server = target::server(&fleet, &id, &visitor)?;
+    let server = target::server(&fleet, &id, &visitor, Right::StartServers)?;
     // Administrators keep other people's servers running, whatever their budgets.
     let beyond = server.owner != visitor.user.account.name;
     note(&hub, &visitor, "server-extend", server).await?;
@@ -128,7 +129,7 @@ pub async fn resize(
     CheckedForm { visitor, form }: CheckedForm<MemoryForm>,
 ) -> Result<Response, PageError> {
     let fleet = hub.fleet.fleet();
-    let server = target::server(&fleet, &id, &visitor)?;
+    let server = target::server(&fleet, &id, &visitor, Right::StartServers)?;
     let title = say::t("error-memory-stays").to_string();
     let unchanged = |why: &str| error_page(StatusCode::CONFLICT, &title, why);
     let memory: ByteCount = match form.memory.parse() {
@@ -160,7 +161,7 @@ pub async fn remove(
     CheckedForm { visitor, form }: CheckedForm<ActionForm>,
 ) -> Result<Response, PageError> {
     let fleet = hub.fleet.fleet();
-    let server = target::server(&fleet, &id, &visitor)?;
+    let server = target::server(&fleet, &id, &visitor, Right::StopServers)?;
     note(&hub, &visitor, "server-remove", server).await?;
     match actions::remove(&hub, &server.id).await? {
         Answer::StopUnderWay => Ok(error_page(

@@ -6,7 +6,7 @@ use askama::Template;
 use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse, Response};
 
-use crate::auth::Visitor;
+use crate::auth::{Right, Rights, Visitor};
 use crate::web::reader::Reader;
 
 tokio::task_local! {
@@ -40,6 +40,8 @@ pub struct Who {
     pub name: String,
     /// Whether the administrators' pages are offered.
     pub admin: bool,
+    /// Which pages about everybody are offered besides.
+    pub rights: Rights,
     /// Whether the page of trainings is offered.
     pub teaches: bool,
     /// The token that forms carry.
@@ -94,9 +96,15 @@ impl Who {
         Self {
             name: visitor.user.account.name.to_string(),
             admin: visitor.admin,
+            rights: visitor.rights.clone(),
             teaches: visitor.teaches,
             xsrf: visitor.xsrf.clone(),
         }
+    }
+
+    /// Whether this is theirs to see or do.
+    pub fn may(&self, right: Right) -> bool {
+        self.rights.has(right)
     }
 
     /// Remembers for the rest of the request who is logged in.
@@ -122,6 +130,16 @@ impl Shell {
     /// The frame for a stranger.
     pub fn stranger(title: impl Into<String>) -> Self {
         Self { title: title.into(), who: None, here: Here::Nowhere, reader: Reader::now() }
+    }
+
+    /// Whether this is the reader's to see or do.
+    pub fn may(&self, right: Right) -> bool {
+        self.who.as_ref().is_some_and(|who| who.may(right))
+    }
+
+    /// Whether the reader is an administrator.
+    pub fn is_for_admin(&self) -> bool {
+        self.who.as_ref().is_some_and(|who| who.admin)
     }
 
     /// `aria-current` for the lit entry of the menu.

@@ -18,7 +18,7 @@ use crate::actions;
 use crate::audit;
 use crate::auth::form::query_pairs;
 use crate::auth::visitor::found;
-use crate::auth::{CheckedForm, Next, Visitor};
+use crate::auth::{CheckedForm, Next, Right, Visitor};
 use crate::site::Hub;
 use crate::trainings::Role;
 use crate::web::pages::board::Board;
@@ -83,6 +83,9 @@ pub struct Choices {
     own: String,
     pub(super) image: String,
     pub(super) gpus: String,
+    /// A model of GPU; empty: any.
+    #[serde(rename = "gpu-model")]
+    pub(super) gpu_model: String,
     name: String,
     next: String,
 }
@@ -111,6 +114,7 @@ impl Choices {
             own: option("own"),
             image: option("image"),
             gpus: option("gpus"),
+            gpu_model: option("gpu-model"),
             name: value("name"),
             next: value("next"),
         }
@@ -130,8 +134,15 @@ impl Choices {
         })?;
         let gpus = said(&self.gpus).map(|text| text.parse::<u32>()).transpose();
         let gpus = gpus.map_err(|_| PageError::BadForm(say::t("error-gpus").to_string()))?;
-        let (profile, image) = (said(&self.profile), said(&self.image));
-        Ok(Wish { profile, memory, image, gpus, as_before: self.says_nothing(), ..Wish::default() })
+        Ok(Wish {
+            profile: said(&self.profile),
+            memory,
+            image: said(&self.image),
+            gpus,
+            gpu_model: said(&self.gpu_model),
+            as_before: self.says_nothing(),
+            ..Wish::default()
+        })
     }
 
     /// A bare press of Start repeats the last start.
@@ -140,6 +151,7 @@ impl Choices {
             && self.memory.is_empty()
             && self.image.is_empty()
             && self.gpus.is_empty()
+            && self.gpu_model.is_empty()
     }
 
     /// As JupyterHub keeps them: each a list of strings.
@@ -150,6 +162,7 @@ impl Choices {
             ("memory", &memory),
             ("image", &self.image),
             ("gpus", &self.gpus),
+            ("gpu_model", &self.gpu_model),
         ];
         let said = options.into_iter().filter(|(_, value)| !value.is_empty());
         let lists = said.map(|(name, value)| (name.to_owned(), serde_json::json!([value])));
@@ -164,7 +177,7 @@ pub async fn show(
     Path(path): Path<Vec<(String, String)>>,
     uri: Uri,
 ) -> Result<Response, PageError> {
-    let target = Target::of(&path, &visitor)?;
+    let target = Target::of(&path, &visitor, Right::StartServers)?;
     let choices = Choices::of_link(&uri);
     let next = Next::parse(&choices.next, &hub.config().hub.public_url);
     let fleet = hub.fleet.fleet();
@@ -183,7 +196,7 @@ pub async fn show(
 
 /// The form for a person's own new server.
 pub fn form(hub: &Hub, visitor: &Visitor, uri: &Uri) -> Result<Response, PageError> {
-    let target = Target::of(&[], visitor)?;
+    let target = Target::of(&[], visitor, Right::StartServers)?;
     show_form(hub, visitor, &target, &Choices::of_link(uri), None, StatusCode::OK)
 }
 
@@ -193,7 +206,7 @@ pub async fn start(
     Path(path): Path<Vec<(String, String)>>,
     CheckedForm { visitor, form: choices }: CheckedForm<Choices>,
 ) -> Result<Response, PageError> {
-    let mut target = Target::of(&path, &visitor)?;
+    let mut target = Target::of(&path, &visitor, Right::StartServers)?;
     if target.name.is_default() && !choices.name.trim().is_empty() {
         match choices.name.trim().parse() {
             Ok(name) => target.name = name,

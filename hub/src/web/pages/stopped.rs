@@ -16,12 +16,12 @@ use serde_json::json;
 
 use crate::auth::form::query_value;
 use crate::auth::visitor::found;
-use crate::auth::{MaybeVisitor, Next, Visitor};
+use crate::auth::{MaybeVisitor, Next, Right, Visitor};
 use crate::site::Hub;
 use crate::web::pages::ending::{Ending, more_memory};
 use crate::web::pages::error::{PageError, error_page};
 use crate::web::pages::shell::{Here, Shell, page};
-use crate::web::pages::target::{Target, may_act};
+use crate::web::pages::target::{May, Target, may};
 use crate::web::pages::ticket;
 use crate::web::pages::words;
 use crate::web::say;
@@ -36,6 +36,7 @@ struct StoppedPage {
     xsrf: String,
     title: String,
     path: String,
+    may: May,
     /// Of a server that was started before.
     id: Option<String>,
     end: Option<Ending>,
@@ -62,6 +63,7 @@ pub fn page_for(
         shell: Shell::of(visitor, say::t("not-running-title").to_string(), Here::Home),
         xsrf: visitor.xsrf.clone(),
         title: words::server_title(&target.name),
+        may: May::of(visitor, &target.owner),
         path: target.path(),
         id: server.map(|server| server.id.to_string()),
         end: server.and_then(|server| server.last_end.as_ref()).map(Ending::of),
@@ -98,7 +100,8 @@ pub async fn at_hub(
         return Ok(found(&here.map_or_else(|| "/hub/login".to_owned(), |here| here.login_url())));
     };
     let fleet = hub.fleet.fleet();
-    let target = of_path(&fleet, &path).filter(|target| may_act(&visitor, &target.owner));
+    let sees = |target: &Target| may(&visitor, &target.owner, Right::SeeServers);
+    let target = of_path(&fleet, &path).filter(sees);
     let target = target.ok_or(PageError::NotFound)?;
     let server = fleet.find(&target.owner, &target.name);
     match server {

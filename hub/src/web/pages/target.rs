@@ -4,7 +4,7 @@ use berth_common::link::Account;
 use berth_common::{ServerId, ServerName, Username};
 use berth_core::{Fleet, Server};
 
-use crate::auth::Visitor;
+use crate::auth::{Right, Visitor};
 use crate::site::Hub;
 use crate::web::pages::error::PageError;
 use crate::web::pages::words;
@@ -19,9 +19,13 @@ pub struct Target {
 }
 
 impl Target {
-    /// Reads `{user}` and `{server}` of a path. What is malformed and what belongs to somebody
-    /// else look alike.
-    pub fn of(path: &[(String, String)], visitor: &Visitor) -> Result<Self, PageError> {
+    /// Reads `{user}` and `{server}` of a path, for somebody who may do this with the server. What
+    /// is malformed and what belongs to somebody else look alike.
+    pub fn of(
+        path: &[(String, String)],
+        visitor: &Visitor,
+        right: Right,
+    ) -> Result<Self, PageError> {
         let part = |name: &str| path.iter().find(|(key, _)| key == name).map(|(_, value)| value);
         let owner = part("user").map_or_else(
             || Ok(visitor.user.account.name.clone()),
@@ -29,7 +33,8 @@ impl Target {
         )?;
         let name = part("server").map_or("", String::as_str);
         let name = name.parse().map_err(|_| PageError::NotFound)?;
-        may_act(visitor, &owner).then_some(Self { owner, name }).ok_or(PageError::NotFound)
+        check(visitor, &owner, right)?;
+        Ok(Self { owner, name })
     }
 
     /// The last part of its pages' paths.
@@ -38,16 +43,53 @@ impl Target {
     }
 }
 
-/// Whether a visitor may see and steer a person's servers.
-pub fn may_act(visitor: &Visitor, owner: &Username) -> bool {
-    visitor.admin || visitor.user.account.name == *owner
+/// What a visitor may do with a person's servers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct May {
+    /// Starting and keeping them.
+    pub start: bool,
+    /// Ending and forgetting them.
+    pub stop: bool,
+    /// Going in.
+    pub enter: bool,
 }
 
-/// The server of this id, if the visitor may act on it.
-pub fn server<'a>(fleet: &'a Fleet, id: &str, visitor: &Visitor) -> Result<&'a Server, PageError> {
+impl May {
+    /// What this visitor may do with this person's.
+    pub fn of(visitor: &Visitor, owner: &Username) -> Self {
+        Self {
+            start: may(visitor, owner, Right::StartServers),
+            stop: may(visitor, owner, Right::StopServers),
+            enter: may(visitor, owner, Right::EnterServers),
+        }
+    }
+}
+
+/// Whether a visitor may do this with a person's servers: with their own, everything.
+pub fn may(visitor: &Visitor, owner: &Username, right: Right) -> bool {
+    visitor.user.account.name == *owner || visitor.may(right)
+}
+
+/// The same. Who may see them hears what is missing; for others they are not there.
+fn check(visitor: &Visitor, owner: &Username, right: Right) -> Result<(), PageError> {
+    match may(visitor, owner, right) {
+        true => Ok(()),
+        false if visitor.may(Right::SeeServers) => Err(PageError::Forbidden(right)),
+        false => Err(PageError::NotFound),
+    }
+}
+
+/// The server of this id, if the visitor may do this with it.
+pub fn server<'a>(
+    fleet: &'a Fleet,
+    id: &str,
+    visitor: &Visitor,
+    right: Right,
+) -> Result<&'a Server, PageError> {
     let id: ServerId = id.parse().map_err(|_| PageError::NotFound)?;
-    let server = fleet.servers.get(&id).filter(|server| may_act(visitor, &server.owner));
-    server.map(AsRef::as_ref).ok_or(PageError::NotFound)
+    let server = fleet.servers.get(&id).ok_or(PageError::NotFound)?;
+    check(visitor, &server.owner, right)?;
+    Ok(server)
 }
 
 /// The identity on the hosts of a server's owner.

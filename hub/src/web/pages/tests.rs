@@ -26,6 +26,7 @@ mod readers;
 mod scene;
 mod site;
 mod starts;
+mod support;
 mod trainings;
 mod verdicts;
 

@@ -60,6 +60,8 @@ pub struct Tile {
     pub suggestion: Option<(ByteCount, ByteCount)>,
     /// Its numbers of GPUs.
     pub gpus: Vec<Gpus>,
+    /// The models of GPUs to choose of, any one first; none where there is no choice.
+    pub models: Vec<Model>,
     /// Its images.
     pub images: Vec<Image>,
     /// A link that fills in the form with what is chosen at first.
@@ -112,6 +114,15 @@ impl Own {
 pub struct Gpus {
     /// How many.
     pub count: u32,
+    /// Whether it is chosen at first.
+    pub checked: bool,
+}
+
+/// A model of GPU to choose.
+#[derive(Debug, Clone)]
+pub struct Model {
+    /// As the form sends it, and as people read it; empty: any.
+    pub name: String,
     /// Whether it is chosen at first.
     pub checked: bool,
 }
@@ -261,10 +272,19 @@ impl Tile {
             .cloned();
         let gpus = gpus(asking, profile, last);
         let count = gpus.iter().find(|gpus| gpus.checked).map(|gpus| gpus.count);
+        let models = models(asking, profile, last);
+        let model = models.iter().find(|model| model.checked).map(|model| model.name.clone());
+        let model = model.filter(|name| !name.is_empty());
         let verdict = |memory| {
             let (profile, memory) = (Some(key.to_owned()), Some(memory));
-            let wish =
-                Wish { profile, memory, image: image.clone(), gpus: count, ..Wish::default() };
+            let wish = Wish {
+                profile,
+                memory,
+                image: image.clone(),
+                gpus: count,
+                gpu_model: model.clone(),
+                ..Wish::default()
+            };
             Verdict::of(fleet, &(asking.dry_run)(wish))
         };
         let mut amounts = profile.memory_choices.clone();
@@ -294,9 +314,13 @@ impl Tile {
             suggestion: image.as_ref().and_then(|image| suggestion(asking, image, &amounts)),
             memory,
             gpus,
+            models,
             images: images.collect(),
             alone: false,
-            link: format!("/hub/spawn?{}", choices(key, chosen, image.as_deref(), count)),
+            link: format!(
+                "/hub/spawn?{}",
+                choices(key, chosen, image.as_deref(), (count, model.as_deref()))
+            ),
         }
     }
 
@@ -307,7 +331,10 @@ impl Tile {
 
     /// Whether nothing is left to choose.
     pub fn is_plain(&self) -> bool {
-        self.memory.len() == 1 && self.images.len() <= 1 && self.gpus.len() <= 1
+        self.memory.len() == 1
+            && self.images.len() <= 1
+            && self.gpus.len() <= 1
+            && self.models.is_empty()
     }
 }
 
@@ -351,11 +378,31 @@ fn gpus(asking: &Asking<'_>, profile: &Profile, last: Option<&Ask>) -> Vec<Gpus>
 pub fn choices_of(ask: &Ask) -> String {
     let gpus = Some(ask.gpus).filter(|gpus| *gpus > 0);
     let image = Some(ask.image.as_str()).filter(|image| !image.is_empty());
-    choices(&ask.profile, ask.memory, image, gpus)
+    choices(&ask.profile, ask.memory, image, (gpus, ask.gpu_model.as_deref()))
 }
 
-/// Choices as a link has them.
-fn choices(profile: &str, memory: ByteCount, image: Option<&str>, gpus: Option<u32>) -> String {
+/// The models that the profile offers, where they are more than one. At first none is chosen, or the
+/// one of the link or of the last start.
+fn models(asking: &Asking<'_>, profile: &Profile, last: Option<&Ask>) -> Vec<Model> {
+    let offered = profile.gpu_models();
+    if offered.len() < 2 {
+        return Vec::new();
+    }
+    let wished = Some(&asking.choices.gpu_model).filter(|name| !name.is_empty());
+    let chosen = wished.or_else(|| last.and_then(|last| last.gpu_model.as_ref()));
+    let chosen = chosen.filter(|name| offered.contains(name));
+    let any = Model { name: String::new(), checked: chosen.is_none() };
+    let model = |name: &String| Model { name: name.clone(), checked: chosen == Some(name) };
+    std::iter::once(any).chain(offered.iter().map(model)).collect()
+}
+
+/// Choices as a link has them; of GPUs their number and model.
+fn choices(
+    profile: &str,
+    memory: ByteCount,
+    image: Option<&str>,
+    (gpus, model): (Option<u32>, Option<&str>),
+) -> String {
     let memory = words::form_amount(memory);
     let mut choices = format!("opt-profile={}&opt-memory={memory}", escape(profile));
     if let Some(image) = image {
@@ -363,6 +410,9 @@ fn choices(profile: &str, memory: ByteCount, image: Option<&str>, gpus: Option<u
     }
     if let Some(gpus) = gpus {
         choices.push_str(&format!("&opt-gpus={gpus}"));
+    }
+    if let Some(model) = model {
+        choices.push_str(&format!("&opt-gpu-model={}", escape(model)));
     }
     choices
 }

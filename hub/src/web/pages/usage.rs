@@ -38,8 +38,9 @@ const MOST_LINES: u32 = 10_000;
 struct UsagePage {
     shell: Shell,
     amounts: Vec<Amount>,
-    gpu_hours: u64,
-    gib_hours: u64,
+    /// Held and really used.
+    gpu_hours: [u64; 2],
+    gib_hours: [u64; 2],
     past: Vec<Past>,
 }
 
@@ -69,11 +70,12 @@ pub async fn show(State(hub): State<Arc<Hub>>, visitor: Visitor) -> Result<Respo
     let fleet = hub.fleet.fleet();
     let at = now();
     let used = Usage::of_person(&fleet, &visitor.user.account.name, WINDOW, at);
+    let hours = |resource| [used.hours(resource), used.used_hours(resource)];
     let view = UsagePage {
         shell: Shell::of(&visitor, say::t("usage-title").to_string(), Here::Usage),
         amounts: amounts(&fleet, &visitor.user.account, at),
-        gpu_hours: used.hours(Metered::GpuHours),
-        gib_hours: used.hours(Metered::GibHours),
+        gpu_hours: hours(Metered::GpuHours),
+        gib_hours: hours(Metered::GibHours),
         past: past(&hub, &visitor, MOST_ROWS, at)?,
     };
     Ok(page(StatusCode::OK, &view))

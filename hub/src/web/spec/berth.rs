@@ -389,6 +389,7 @@ pub const OPERATIONS: &[Operation] = &[
         ("memory", Any),
         ("image", Text),
         ("gpus", Number),
+        ("gpu_model", Text),
     ])
     .gives("Object"),
     Operation::new(

@@ -13,6 +13,7 @@ const START: &[(&str, super::Kind)] = &[
     ("memory", Text),
     ("image", Text),
     ("gpus", Number),
+    ("gpu_model", Text),
 ];
 const CHANGE: &[(&str, super::Kind)] =
     &[("name", Text), ("display_name", Text), ("user_options", Object)];

@@ -1,5 +1,7 @@
 //! Who may see and use each page.
 
+use crate::auth::Right;
+
 /// Whom a page is for. Everybody else is sent to the login, or told that there is no such page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Who {
@@ -7,15 +9,19 @@ pub enum Who {
     Everybody,
     /// Everybody who has logged in, about themselves.
     Person,
-    /// Whoever owns what the path names, and administrators.
+    /// Whoever owns what the path names, administrators, and whoever has the right to see or do just
+    /// that with everybody's.
     Owner,
     /// Whoever teaches the training that the path names, and administrators.
     Instructor,
+    /// Administrators, and whoever has this right by a role.
+    Holder(Right),
     /// Administrators.
     Administrator,
 }
 
-use Who::{Administrator, Everybody, Instructor, Owner, Person};
+use Right::{SeeHealth, SeeHosts, SeePeople, SeeServers, StopServers};
+use Who::{Administrator, Everybody, Holder, Instructor, Owner, Person};
 
 /// One path of the pages, and whom it is for however it is asked.
 #[derive(Debug, Clone, Copy)]
@@ -91,7 +97,7 @@ pub const PAGES: &[Page] = &[
     page("/hub/trainings/{name}/participants/{user}/start", Instructor),
     page("/hub/trainings/{name}/participants/{user}/restart", Instructor),
     page("/hub/trainings/{name}/participants/{user}/stop", Instructor),
-    page("/hub/admin", Administrator),
+    page("/hub/admin", Holder(SeeServers)),
     page("/hub/admin/audit", Administrator),
     page("/hub/admin/audit.csv", Administrator),
     page("/hub/admin/audit/{id}", Administrator),
@@ -103,33 +109,33 @@ pub const PAGES: &[Page] = &[
     page("/hub/admin/config/versions/{version}", Administrator),
     page("/hub/admin/floor", Administrator),
     page("/hub/admin/floor/hosts/{host}", Administrator),
-    page("/hub/admin/drains/{id}", Administrator),
-    page("/hub/admin/gpus/{gpu}", Administrator),
-    page("/hub/admin/health", Administrator),
-    page("/hub/admin/hosts", Administrator),
-    page("/hub/admin/hosts/{host}", Administrator),
+    page("/hub/admin/drains/{id}", Holder(SeeHosts)),
+    page("/hub/admin/gpus/{gpu}", Holder(SeeHosts)),
+    page("/hub/admin/health", Holder(SeeHealth)),
+    page("/hub/admin/hosts", Holder(SeeHosts)),
+    page("/hub/admin/hosts/{host}", Holder(SeeHosts)),
     page("/hub/admin/hosts/{host}/drain", Administrator),
     page("/hub/admin/hosts/{host}/intent", Administrator),
-    page("/hub/admin/images/{image}", Administrator),
+    page("/hub/admin/images/{image}", Holder(SeeHosts)),
     page("/hub/admin/notices", Administrator),
     page("/hub/admin/notices/maintenance", Administrator),
     page("/hub/admin/notices/{id}/end", Administrator),
-    page("/hub/admin/people", Administrator),
-    page("/hub/admin/people/{user}", Administrator),
-    page("/hub/admin/people/{user}/home", Administrator),
-    page("/hub/admin/pools/{pool}", Administrator),
-    page("/hub/admin/queue", Administrator),
-    page("/hub/admin/servers.csv", Administrator),
-    page("/hub/admin/servers/{act}", Administrator),
+    page("/hub/admin/people", Holder(SeePeople)),
+    page("/hub/admin/people/{user}", Holder(SeePeople)),
+    page("/hub/admin/people/{user}/home", Holder(SeePeople)),
+    page("/hub/admin/pools/{pool}", Holder(SeeHosts)),
+    page("/hub/admin/queue", Holder(SeeServers)),
+    page("/hub/admin/servers.csv", Holder(SeeServers)),
+    page("/hub/admin/servers/{act}", Holder(StopServers)),
     page("/hub/admin/usage", Administrator),
     page("/hub/admin/usage.csv", Administrator),
-    page("/hub/live/admin", Administrator),
+    page("/hub/live/admin", Holder(SeeServers)),
     page("/hub/live/floor", Administrator),
-    page("/hub/live/health", Administrator),
-    page("/hub/live/drains/{id}", Administrator),
-    page("/hub/live/hosts", Administrator),
-    page("/hub/live/hosts/{host}", Administrator),
-    page("/hub/live/pools/{pool}", Administrator),
-    page("/hub/live/queue", Administrator),
+    page("/hub/live/health", Holder(SeeHealth)),
+    page("/hub/live/drains/{id}", Holder(SeeHosts)),
+    page("/hub/live/hosts", Holder(SeeHosts)),
+    page("/hub/live/hosts/{host}", Holder(SeeHosts)),
+    page("/hub/live/pools/{pool}", Holder(SeeHosts)),
+    page("/hub/live/queue", Holder(SeeServers)),
     page("/hub/servers/{id}/enter", Administrator),
 ];

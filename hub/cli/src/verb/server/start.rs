@@ -100,7 +100,14 @@ pub async fn again(
     common: &Common,
 ) -> Result<Exit, Problem> {
     let args = Args {
-        wish: Wish { user: None, profile: None, memory: None, image: None, gpus: None },
+        wish: Wish {
+            user: None,
+            profile: None,
+            memory: None,
+            image: None,
+            gpus: None,
+            gpu_model: None,
+        },
         name: ServerName::default_server(),
         no_wait: false,
         patience,

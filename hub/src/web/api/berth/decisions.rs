@@ -150,7 +150,7 @@ pub async fn explain(
     body: JsonBody,
 ) -> Result<Json<Value>, ApiError> {
     let body = body.or_empty();
-    body::only(&body, &["user", "server", "profile", "memory", "image", "gpus"])?;
+    body::only(&body, &["user", "server", "profile", "memory", "image", "gpus", "gpu_model"])?;
     let name: Option<String> = body::field(&body, "user")?;
     let own = caller.user.as_ref().map(|user| user.account.name.to_string());
     let name = name.or(own).ok_or_else(|| ApiError::bad_request("user: say for whom"))?;
@@ -162,6 +162,7 @@ pub async fn explain(
         memory: options::memory(body.get("memory").filter(|memory| !memory.is_null()))?,
         image: body::field(&body, "image")?,
         gpus: body::field(&body, "gpus")?,
+        gpu_model: body::field(&body, "gpu_model")?,
         ..Wish::default()
     };
     let fleet = hub.fleet.fleet();
@@ -252,6 +253,7 @@ fn brief(decision: &Decision) -> Value {
             "memory": decision.ask.memory,
             "image": decision.ask.image,
             "gpus": decision.ask.gpus,
+            "gpu_model": decision.ask.gpu_model,
         },
         "outcome": outcome,
         "reason": reason(Some(decision.reason())),

@@ -105,6 +105,7 @@ pub async fn list(
             "gib_hours": hours(amount.mib_s, 1024),
             "gib_hours_used": hours(amount.used_mib_s, 1024),
             "gpu_hours": hours(amount.gpu_milli_s, 1000),
+            "gpu_hours_used": hours(amount.used_gpu_milli_s, 1000),
         });
         match which.by {
             By::User => row["group"] = json!(others.into_iter().next_back()),

@@ -9,7 +9,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use berth_core::fleet::DrainId;
 
-use crate::auth::AdminVisitor;
+use crate::auth::{Right, Visitor};
 use crate::site::Hub;
 use crate::storage::StorageError;
 use crate::web::live::{self, Part, Streams};
@@ -61,9 +61,10 @@ impl DrainPart {
 /// `GET /hub/admin/drains/{id}`
 pub async fn show(
     State(hub): State<Arc<Hub>>,
-    AdminVisitor(visitor): AdminVisitor,
+    visitor: Visitor,
     Path(id): Path<String>,
 ) -> Result<Response, PageError> {
+    visitor.require(Right::SeeHosts)?;
     let id: DrainId = id.parse().map_err(|_| PageError::NotFound)?;
     let part = DrainPart::of(&hub, id)?.ok_or(PageError::NotFound)?;
     let shell = Shell::of(&visitor, id.to_string(), Here::Hosts);
@@ -74,9 +75,10 @@ pub async fn show(
 pub async fn follow(
     State(hub): State<Arc<Hub>>,
     Extension(streams): Extension<Arc<Streams>>,
-    AdminVisitor(visitor): AdminVisitor,
+    visitor: Visitor,
     Path(id): Path<String>,
 ) -> Result<Response, PageError> {
+    visitor.require(Right::SeeHosts)?;
     let id: DrainId = id.parse().map_err(|_| PageError::NotFound)?;
     DrainPart::of(&hub, id)?.ok_or(PageError::NotFound)?;
     let render = move |hub: &Hub| match DrainPart::of(hub, id) {

@@ -10,7 +10,7 @@ use berth_common::{GpuId, ServerId};
 use berth_core::Fleet;
 use berth_core::fleet::Heard;
 
-use crate::auth::AdminVisitor;
+use crate::auth::{Right, Visitor};
 use crate::site::Hub;
 use crate::web::pages::error::PageError;
 use crate::web::say;
@@ -19,9 +19,10 @@ use crate::web::say;
 /// address.
 pub async fn find(
     State(hub): State<Arc<Hub>>,
-    AdminVisitor(_): AdminVisitor,
+    visitor: Visitor,
     Path(gpu): Path<String>,
 ) -> Result<Redirect, PageError> {
+    visitor.require(Right::SeeHosts)?;
     let gpu: GpuId = gpu.parse().map_err(|_| PageError::NotFound)?;
     let path = path_of(&hub.fleet.fleet(), &gpu).ok_or(PageError::NotFound)?;
     Ok(Redirect::to(&path))

@@ -15,7 +15,7 @@ use berth_core::{Fleet, Server};
 use berth_process::clock::now;
 use berth_store::{Identity, User};
 
-use crate::auth::AdminVisitor;
+use crate::auth::{Right, Visitor};
 use crate::directory::{Standing, Word};
 use crate::site::Hub;
 use crate::web::pages::error::PageError;
@@ -112,9 +112,10 @@ pub fn find(hub: &Hub, name: &str) -> Result<User, PageError> {
 /// `GET /hub/admin/people/{user}`
 pub async fn show(
     State(hub): State<Arc<Hub>>,
-    AdminVisitor(visitor): AdminVisitor,
+    visitor: Visitor,
     Path(name): Path<String>,
 ) -> Result<Response, PageError> {
+    visitor.require(Right::SeePeople)?;
     let user = find(&hub, &name)?;
     let owner = &user.account.name;
     let (standing, words) = hub.directory.words(&hub, owner, None).await?;

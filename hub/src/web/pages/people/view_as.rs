@@ -11,7 +11,7 @@ use berth_process::clock::now;
 
 use super::one::find;
 use crate::audit::{self, Actor};
-use crate::auth::AdminVisitor;
+use crate::auth::{Right, Visitor};
 use crate::site::Hub;
 use crate::web::pages::error::PageError;
 use crate::web::pages::home::{Cards, visits_to};
@@ -32,9 +32,10 @@ struct ViewPage {
 /// `GET /hub/admin/people/{user}/home`
 pub async fn show(
     State(hub): State<Arc<Hub>>,
-    AdminVisitor(visitor): AdminVisitor,
+    visitor: Visitor,
     Path(name): Path<String>,
 ) -> Result<Response, PageError> {
+    visitor.require(Right::SeePeople)?;
     let owner = find(&hub, &name)?.account.name;
     audit::record(&hub, visitor.act("view-as").about(owner.as_str())).await?;
     let fleet = hub.fleet.fleet();

@@ -64,7 +64,7 @@ async fn only_administrators_act_on_many() {
     let id = site.server("alice", "").id.clone();
     assert_eq!(site.status("carol", "/hub/admin/servers/stop").await, StatusCode::FORBIDDEN);
     let answer = site.post("carol", "/hub/admin/servers/stop", &format!("id={id}")).await;
-    assert_eq!(answer.status, StatusCode::NOT_FOUND);
+    assert_eq!(answer.status, StatusCode::FORBIDDEN);
     assert_eq!(state(&site, "alice", ""), ServerState::Running);
     assert_eq!(site.status("erin", "/hub/admin/servers/burn").await, StatusCode::NOT_FOUND);
 }

@@ -117,7 +117,7 @@ fn add_work(site: &Site) {
     site.hub.farm.tell(&site.server("alice", "nets").id, silent);
 }
 
-/// A host with two GPUs, and a profile that gives one or both.
+/// A host with two GPUs, and a profile that gives one or both, of whichever model.
 async fn add_gpus(site: &Site) {
     let config = site.hub.config();
     let mut settings = config.settings.clone();
@@ -129,7 +129,7 @@ async fn add_gpus(site: &Site) {
         default: 1,
         max: 2,
         share_milli: 1000,
-        models: Vec::new(),
+        models: vec!["Tesla K80".into(), "Tesla V100".into()],
         memory: ByteCount::ZERO,
     };
     let profile = Profile {

@@ -271,6 +271,49 @@ async fn a_forecast_says_what_a_choice_would_mean_and_starts_nothing() {
 }
 
 #[tokio::test]
+async fn a_model_of_gpu_is_offered_where_there_are_several() {
+    let site = scene::scene().await;
+    let models = async |models: &[&str]| {
+        let models = models.iter().map(|name| (*name).to_owned()).collect();
+        let change = |settings: &mut berth_core::Settings| {
+            let profile = settings.profiles.get_mut("two-gpus").unwrap();
+            profile.gpus.as_mut().unwrap().models = models;
+        };
+        site.change_settings(change).await;
+    };
+    let tile = async |query: &str| {
+        let path = format!("/hub/spawn/erin/deep?opt-profile=two-gpus{query}");
+        let page = site.get("erin", &path).await.body;
+        page.split("value=\"two-gpus\"").nth(1).unwrap().split("</form>").next().unwrap().to_owned()
+    };
+    for one in [&[][..], &["Tesla K80"]] {
+        models(one).await;
+        assert!(!tile("").await.contains("gpu-model"), "{one:?}: there is no choice");
+    }
+    models(&["Tesla K80", "A100 & more"]).await;
+    let any = tile("").await;
+    assert!(any.contains("GPU model") && any.contains("value=\"\" checked"), "{any}");
+    assert!(!any.contains("opt-gpu-model"), "a link says nothing of it: {any}");
+    let chosen = tile("&opt-gpu-model=A100+%26+more").await;
+    assert!(chosen.contains("value=\"A100 &#38; more\" checked"), "{chosen}");
+    assert!(chosen.contains("&#38;opt-gpu-model=A100%20%26%20more\""), "{chosen}");
+    let none = tile("&opt-gpu-model=V100").await;
+    assert!(none.contains("value=\"\" checked"), "what is not there is not chosen: {none}");
+
+    let form = "profile=two-gpus&gpu-model=Tesla+K80";
+    site.post("erin", "/hub/spawn/erin/deep", form).await;
+    let server = site.server("erin", "deep");
+    assert_eq!(server.ask.gpu_model.as_deref(), Some("Tesla K80"));
+    assert!(server.user_options.contains("\"gpu_model\":[\"Tesla K80\"]"), "{server:?}");
+    let waits = site.get("erin", &format!("/hub/servers/{}", server.id)).await.text();
+    assert!(waits.contains("1 GPU, Tesla K80"), "{waits}");
+    let refused =
+        site.post("erin", "/hub/spawn/erin/wide", "profile=two-gpus&gpu-model=V100").await;
+    assert_eq!(refused.status, StatusCode::CONFLICT);
+    assert!(refused.text().contains("has no GPU model"), "{}", refused.text());
+}
+
+#[tokio::test]
 async fn a_held_place_says_until_when_and_is_taken_by_a_form() {
     let site = Site::silent(vec![forgotten()], |_| ()).await;
     site.everybody_reports().await;
