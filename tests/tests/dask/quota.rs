@@ -45,16 +45,17 @@ async fn holds(who: &str, uid: u32, section: &str) {
     let said = kernel.run(ASK).await;
     // A scheduler and two workers are three cores and 1500 MB.
     assert!(said.contains("would exceed resource limit of 2 workers"), "{said}");
-    let refusal = |asked: &str, left: &str, limit: &str, taken: &str, name: &str| {
+    let refusal = |asked: &str, left: &str, limit: &str, taken: &str, less: &str| {
         format!(
             "You ask for {asked}, and {left} are left of your quota on the farm: it is {limit} \
-             (quotas.d/{who}.toml:2), of which your other clusters may take {taken}. Ask for less \
-             with new_cluster({name}=...), or shut down one of those that \
-             Gateway().list_clusters() shows. Your administrators can give you more."
+             (quotas.d/{who}.toml:2), of which your other clusters may take {taken}. {less} down one \
+             of those that Gateway().list_clusters() shows. Your administrators can give you more."
         )
     };
-    let cores = refusal("3 cores", "2 cores", "5 cores", "3 cores", "cores");
-    let memory = refusal("1024.00 MiB", "548.00 MiB", "2.00 GiB", "1.46 GiB", "memory");
+    let less = "Ask for less with new_cluster(cores=...), or shut";
+    let cores = refusal("3 cores", "2 cores", "5 cores", "3 cores", less);
+    // No cluster is as small as what is left of the memory.
+    let memory = refusal("1024.00 MiB", "548.00 MiB", "2.00 GiB", "1.46 GiB", "Shut");
     assert!(said.contains(&cores) && said.contains(&memory), "{said}");
     person.stop().await;
     no_jobs(who).await;

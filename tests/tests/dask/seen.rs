@@ -48,7 +48,7 @@ future = client.submit(slow, 1)"
     let cluster = &farm["clusters"][0];
     assert_eq!(cluster["state"], "running", "{farm}");
     assert_eq!((&cluster["workers"], &cluster["cores"]), (&3.into(), &3.into()), "{farm}");
-    assert!(cluster["memory"].as_u64().unwrap() >= 1_500_000_000, "{farm}");
+    assert!(cluster["memory"].as_u64().is_some_and(|it| it >= 1_500_000_000), "{farm}");
     assert_eq!(farm["jobs"].as_array().unwrap().len(), 1, "workers are their cluster's: {farm}");
     assert_eq!((&farm["jobs"][0]["name"], &farm["jobs"][0]["cores"]), (&"mine".into(), &1.into()));
     // It computes, so that its notebook is not idle although no cell runs.

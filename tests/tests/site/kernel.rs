@@ -52,13 +52,16 @@ impl<'a> Kernel<'a> {
     /// Collects standard output until a text appears in it. Fails when the websocket breaks.
     pub async fn output_until(&mut self, end: &str) -> String {
         let mut output = String::new();
+        let mut patience = tokio::time::Instant::now() + PATIENCE;
         loop {
-            let message = tokio::time::timeout(PATIENCE, self.socket.next())
+            let message = tokio::time::timeout_at(patience, self.socket.next())
                 .await
                 .unwrap_or_else(|_| panic!("no word from the kernel; so far: {output}"))
                 .expect("the websocket was closed")
                 .expect("the websocket broke");
+            // A ping is no word.
             let Message::Text(text) = message else { continue };
+            patience = tokio::time::Instant::now() + PATIENCE;
             let message: Value = serde_json::from_str(&text).unwrap();
             match message["msg_type"].as_str() {
                 Some("stream") => output.push_str(message["content"]["text"].as_str().unwrap()),

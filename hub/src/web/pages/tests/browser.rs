@@ -163,7 +163,11 @@ impl Tour<'_> {
                             let there = "!window.isLeft && document.readyState === 'complete'";
                             browser.until(there).await;
                         }
-                        let found = look(browser, axe, addresses, language).await;
+                        let mut found = look(browser, axe, addresses, language).await;
+                        // Whoever was logged out would see that page in place of all others.
+                        if browser.script(ASKS_WHO).await != ["login", "logout"].contains(&name) {
+                            found += "  it asks who somebody is, or does not\n";
+                        }
                         if !found.is_empty() {
                             let _ = writeln!(troubles, "{shot} {path}:\n{found}");
                         }
@@ -218,6 +222,9 @@ async fn look(
     }
     troubles
 }
+
+/// Whether it is the page where one logs in.
+const ASKS_WHO: &str = "return document.querySelector('input[type=password]') !== null";
 
 /// What a page says about itself.
 const FACTS: &str = "

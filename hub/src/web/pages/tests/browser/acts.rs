@@ -24,7 +24,8 @@ pub fn pages(site: &Site) -> Vec<Page> {
     vec![
         ("enter", "erin", door("jupyterhub-user-alice", "/user/alice/oauth_callback")),
         ("consent", "erin", door("service-news", "https://news.example/oauth_callback")),
-        ("logout", "alice", "/hub/logout".into()),
+        // Nobody looks at anything as this person any more.
+        ("logout", "newcomer", "/hub/logout".into()),
         ("forbidden", "alice", "/hub/admin/hosts".into()),
         ("drained", "erin", "/hub/admin/drains/d-0001".into()),
         ("config-version", "erin", version),

@@ -54,6 +54,9 @@ async fn the_panel_follows_the_pointer_and_stays_true() {
     browser.until(&format!("document.querySelector('{bar}') !== window.bar")).await;
     let told = "document.querySelector('#panel').innerText.includes('3 GB of 4 GB')";
     browser.until(told).await;
+    // A pointer that a program moves leaves with the bar that was under it.
+    browser.point(&bar, 3).await;
+    browser.until(&lit).await;
 
     // On another host it is another panel.
     browser.point(&format!("#h-{there} svg.h"), 2).await;
