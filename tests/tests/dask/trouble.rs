@@ -4,18 +4,19 @@ use crate::farm::{self, ARRIVE, BY_JOBQUEUE, COMPUTE, no_jobs, on_farm};
 use crate::kernel::Kernel;
 use crate::site::{Person, Site, until};
 
-/// Defines `new_cluster`, by the gateway, which says what comes of it. The gateway is closed: one that
-/// is only forgotten closes when Python collects it, and where that is within the start of another
-/// cluster the two wait for each other (distributed's `LoopRunner`).
+/// Defines `new_cluster`, by the gateway, which says what comes of it. The client of a cluster that was
+/// refused closes when Python collects it, and where that is within the start of another cluster the
+/// two wait for each other (distributed's `LoopRunner`): so it is collected at once.
 const ASK: &str = "
+import gc
 from contextlib import suppress
 from dask_gateway import Gateway
 from dask_jobqueue import SLURMCluster
 def new_cluster(**asked):
-    with Gateway() as gateway:
-        try: gateway.new_cluster(**asked)
-        except Exception as error: print('refused:', type(error).__name__, error)
-        else: print('made')";
+    try: Gateway().new_cluster(**asked)
+    except Exception as error: print('refused:', type(error).__name__, error)
+    else: print('made')
+    gc.collect()";
 
 /// A worker's job by dask-jobqueue, which is not taken: waits until the notebook shows these words,
 /// and closes the cluster.
