@@ -11,18 +11,20 @@ use crate::site::Site;
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kernel_is_really_tried_and_leaves_nothing_behind() {
     let site = Site::running();
-    let person = site.user("noether", 21_092).await;
+    let person = site.user("agnesi", 21_093).await;
     std::fs::create_dir_all(&person.home).unwrap();
-    std::os::unix::fs::chown(&person.home, Some(21_092), Some(21_092)).unwrap();
+    std::os::unix::fs::chown(&person.home, Some(21_093), Some(21_093)).unwrap();
+    // In HOME, since only the image knows what is in the image.
+    let program = person.home.join("envs/lost/bin/python");
     let lost = json!({
-        "argv": ["/nowhere/python", "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+        "argv": [program, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
         "display_name": "Lost", "language": "python",
     });
     put(&person, ".local/share/jupyter/kernels/lost/kernel.json", &lost.to_string());
     person.start(json!({})).await;
 
     let browser = Browser::open().await;
-    browser.log_in(&site, "noether", &person.password).await;
+    browser.log_in(&site, "agnesi", &person.password).await;
     browser.page.goto(&format!("{}/hub/kernels", site.url)).await.unwrap();
     browser.press("Test python3").await;
     browser.see_text("python3 started and answered after").await;
@@ -32,14 +34,14 @@ async fn a_kernel_is_really_tried_and_leaves_nothing_behind() {
     // What the host found before the start is there, too.
     browser.see_text("One of your own kernels will not start.").await;
     browser.shot("31-kernel-lost").await;
-    let (status, kernels) = person.call(Method::GET, "/user/noether/api/kernels", None).await;
+    let (status, kernels) = person.call(Method::GET, "/user/agnesi/api/kernels", None).await;
     assert_eq!((status, kernels), (StatusCode::OK, json!([])), "a trial leaves no kernel");
 
     // The log of the server is followed while one looks at it.
     let id = person.record().await["id"].as_str().unwrap().to_owned();
     browser.page.goto(&format!("{}/hub/servers/{id}", site.url)).await.unwrap();
     browser.see("#log-lines").await;
-    let missing = "/user/noether/api/contents/no-such-file.ipynb";
+    let missing = "/user/agnesi/api/contents/no-such-file.ipynb";
     let (status, _) = person.call(Method::GET, missing, None).await;
     assert_eq!(status, StatusCode::NOT_FOUND);
     browser.see_text("no-such-file.ipynb").await;
