@@ -1,5 +1,5 @@
-//! What people used over time: hours of GPUs and of memory, held and really used, by day. Budgets and the fair order
-//! of the queue are counted from it.
+//! What people used over time: hours of GPUs and of memory, held and really used, by day. Budgets
+//! and the fair order of the queue are counted from it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
