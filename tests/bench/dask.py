@@ -10,6 +10,7 @@ import statistics
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 # What a cell finds in its environment: Jupyter Server has it from this file.
 runpy.run_path("/opt/jupyter/etc/jupyter/jupyter_server_config.py")
@@ -56,7 +57,8 @@ def hand_jobs():
             time.sleep(0.02)
         client = Client(scheduler_file=file)
         jobs += [as_the_gateway(f"{WORKER} --scheduler-file {file} --name hand-{number}") for number in range(3)]
-        return client, lambda: (subprocess.run(["scancel", *jobs]), os.remove(file))
+        # The scheduler may have removed its file itself.
+        return client, lambda: (subprocess.run(["scancel", *jobs]), Path(file).unlink(missing_ok=True))
 
     seconds(begin)
 
