@@ -14,6 +14,7 @@ mod resize;
 mod restored;
 mod rolling;
 mod rules;
+mod running;
 mod settings;
 mod spaces;
 mod steps;

@@ -5,19 +5,18 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use berth_common::link::{Account, Group};
-use berth_common::{
-    ByteCount, Epoch, Generation, GpuPart, Reason, Resources, Seconds, ServerId, Timestamp,
-    Username,
-};
+use berth_common::{ByteCount, Epoch, Reason, Seconds, ServerId, Timestamp, Username};
 use berth_core::Fleet;
 use berth_core::event::Wish;
-use berth_core::fleet::{Ask, Phase, Placement, Server};
+use berth_core::fleet::{Ask, Server};
 use berth_core::rules::{self, Person, Refusal, quota_of};
 use berth_core::settings::{
     Allow, Budget, Cite, Deny, GpuChoice, HostSettings, Image, Merge, Metered, People, Place, Pool,
     Profile, Quota, Rollout, Settings, Stage, Training, WhenOver, Window,
 };
 use berth_core::usage::{Amount, Usage, UsageDay};
+
+use super::running;
 
 const GB: u64 = 1 << 30;
 const DAY: i64 = 86_400;
@@ -130,47 +129,9 @@ fn fleet(settings: Settings) -> Fleet {
 /// A server that holds something since a moment.
 fn server(id: u64, who: &str, profile: &str, gigabytes: u64, gpus: u32, since: i64) -> Server {
     let memory = ByteCount(gigabytes * GB);
-    let part = |number| GpuPart { gpu: format!("GPU-{number}").parse().unwrap(), milli: 500 };
-    let placement = Placement {
-        host: "h1".parse().unwrap(),
-        reservation: Resources { memory, cpu_milli: 0 },
-        gpus: (0..gpus).map(part).collect(),
-        farm_ports: Vec::new(),
-        expected: memory,
-        expected_known: false,
-        placed_at: at(since),
-        said: Default::default(),
-        image: None,
-        ready_at: Some(at(since)),
-        steps: Vec::new(),
-        life: Box::default(),
-        asked_to_leave: None,
-        held_since: None,
-        used: Default::default(),
-        resize: None,
-        loan: None,
-        stop: None,
-    };
-    Server {
-        id: ServerId::from_random(id),
-        owner: account(who).name,
-        name: format!("s{id}").parse().unwrap(),
-        generation: Generation(1),
-        phase: Phase::Placed(placement),
-        ask: Ask { profile: profile.into(), memory, gpus, gpu_milli: 500, ..Ask::default() },
-        user_options: "{}".into(),
-        account: Some(account(who)),
-        decision: None,
-        created: at(since),
-        last_activity: at(since),
-        peaks: None,
-        last_host: None,
-        gpu_turn: None,
-        last_end: None,
-        last_start: None,
-        kills: Vec::new(),
-        activity_saved: Timestamp::default(),
-    }
+    let ask = Ask { profile: profile.into(), memory, gpus, gpu_milli: 500, ..Ask::default() };
+    let name = format!("s{id}").parse().unwrap();
+    Server { name, ..running::server(id, account(who), ask, at(since)) }
 }
 
 fn wish(profile: &str) -> Wish {

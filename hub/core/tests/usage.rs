@@ -3,14 +3,13 @@
 use std::sync::Arc;
 
 use berth_common::link::{Account, Group};
-use berth_common::{
-    ByteCount, Epoch, Generation, GpuPart, Resources, Revision, Seconds, ServerId, ServerName,
-    Timestamp,
-};
+use berth_common::{ByteCount, Epoch, Seconds, Timestamp};
 use berth_core::Fleet;
-use berth_core::fleet::{Ask, Phase, Placement, Server};
+use berth_core::fleet::{Ask, Phase, Server};
 use berth_core::settings::{Metered, Settings};
 use berth_core::usage::{Amount, Usage, UsageDay, by_group, days};
+
+use super::running;
 
 const GB: u64 = 1 << 30;
 const HOUR: i64 = 3_600;
@@ -22,30 +21,6 @@ fn at(seconds: i64) -> Timestamp {
 
 /// One of two shared GPUs' halves and 2 GB since a moment.
 fn server(user: &str, since: i64, used_mib_s: u64) -> Server {
-    let memory = ByteCount(2 * GB);
-    let part = |number| GpuPart { gpu: format!("GPU-{number}").parse().unwrap(), milli: 500 };
-    let mut placement = Placement {
-        host: "h1".parse().unwrap(),
-        reservation: Resources { memory, cpu_milli: 0 },
-        gpus: vec![part(1), part(2)],
-        farm_ports: Vec::new(),
-        expected: memory,
-        expected_known: false,
-        placed_at: at(since),
-        said: Revision::default(),
-        image: None,
-        ready_at: Some(at(since)),
-        steps: Vec::new(),
-        life: Box::default(),
-        asked_to_leave: None,
-        held_since: None,
-        used: Default::default(),
-        resize: None,
-        loan: None,
-        stop: None,
-    };
-    // Of its GPUs it uses as many thousandths as MiB of memory.
-    (placement.used.mib_s, placement.used.gpu_milli_s) = (used_mib_s, used_mib_s);
     let account = Account {
         name: user.parse().unwrap(),
         uid: 2000,
@@ -53,26 +28,13 @@ fn server(user: &str, since: i64, used_mib_s: u64) -> Server {
         groups: vec![Group { name: "lsst".into(), gid: 3000 }],
         home: format!("/home/{user}"),
     };
-    Server {
-        id: ServerId::from_random(7),
-        owner: account.name.clone(),
-        name: ServerName::default_server(),
-        generation: Generation(1),
-        phase: Phase::Placed(placement),
-        ask: Ask { memory, gpus: 2, gpu_milli: 500, ..Ask::default() },
-        user_options: "{}".into(),
-        account: Some(account),
-        decision: None,
-        created: at(since),
-        last_activity: at(since),
-        peaks: None,
-        last_host: None,
-        gpu_turn: None,
-        last_end: None,
-        last_start: None,
-        kills: Vec::new(),
-        activity_saved: Timestamp::default(),
+    let ask = Ask { memory: ByteCount(2 * GB), gpus: 2, gpu_milli: 500, ..Ask::default() };
+    let mut server = running::server(7, account, ask, at(since));
+    if let Phase::Placed(placement) = &mut server.phase {
+        // Of its GPUs it uses as many thousandths as MiB of memory.
+        (placement.used.mib_s, placement.used.gpu_milli_s) = (used_mib_s, used_mib_s);
     }
+    server
 }
 
 fn amount(seconds: u64, used_mib_s: u64) -> Amount {

@@ -6,15 +6,17 @@ use std::sync::Arc;
 
 use berth_common::link::{Account, Capacity, HostFacts, Observed, ObservedState, Origin, Report};
 use berth_common::{
-    ByteCount, DecisionId, Epoch, Generation, HostId, Incarnation, Resources, Revision, Seconds,
-    ServerId, ServerName, Timestamp,
+    ByteCount, DecisionId, Epoch, HostId, Incarnation, Revision, Seconds, ServerId, ServerName,
+    Timestamp,
 };
 use berth_core::event::{StartRequest, Wish};
-use berth_core::fleet::{Ask, Phase, Placement, Server};
+use berth_core::fleet::{Ask, Phase, Server};
 use berth_core::life::Clock;
 use berth_core::queue::{Life, Lives, REMEMBERED, REMEMBERED_WAITS, Wait, Waits};
 use berth_core::settings::{HostSettings, IdleRule, Image, Pool, Profile, Settings, Whose};
 use berth_core::{Answer, Effect, Event, Fleet, Outcome, step};
+
+use super::running;
 
 const GB: u64 = 1 << 30;
 const NOW: Timestamp = Timestamp(20_000_000_000);
@@ -73,47 +75,8 @@ fn account(user: &str) -> Account {
 /// A server that runs since a moment.
 fn server(id: u64, gigabytes: u64, since: Timestamp) -> Server {
     let memory = ByteCount(gigabytes * GB);
-    let placement = Placement {
-        host: host(),
-        reservation: Resources { memory, cpu_milli: 0 },
-        gpus: Vec::new(),
-        farm_ports: Vec::new(),
-        expected: memory,
-        expected_known: false,
-        placed_at: since,
-        said: Revision::default(),
-        image: None,
-        ready_at: Some(since),
-        steps: Vec::new(),
-        life: Box::default(),
-        asked_to_leave: None,
-        held_since: None,
-        used: Default::default(),
-        resize: None,
-        loan: None,
-        stop: None,
-    };
-    let owner = format!("u{id}");
-    Server {
-        id: ServerId::from_random(id),
-        owner: owner.parse().unwrap(),
-        name: ServerName::default_server(),
-        generation: Generation(1),
-        phase: Phase::Placed(placement),
-        ask: Ask { profile: "cpu".into(), memory, image: "root".into(), ..Ask::default() },
-        user_options: "{}".into(),
-        account: Some(account(&owner)),
-        decision: None,
-        created: since,
-        last_activity: since,
-        peaks: None,
-        last_host: None,
-        gpu_turn: None,
-        last_end: None,
-        last_start: None,
-        kills: Vec::new(),
-        activity_saved: Timestamp::default(),
-    }
+    let ask = Ask { profile: "cpu".into(), memory, image: "root".into(), ..Ask::default() };
+    running::server(id, account(&format!("u{id}")), ask, since)
 }
 
 /// Eight that lived 100 to 800 s, from when the record begins: the first ended then.
